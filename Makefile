@@ -1,0 +1,29 @@
+# `make dev` and `make test` are all a newcomer needs; each makes its own .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXPORT := --quiet --no-emit-project --format requirements-txt --no-header --no-annotate
+
+dev: $(VENV)/ready
+	@$(BIN)/zyra-receiver dev $(ARGS)
+
+test: $(VENV)/ready
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/ready
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(VENV)/ready
+	@$(BIN)/python -m tests.bench
+
+$(VENV)/ready: requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+lock:
+	@uv export $(EXPORT) --no-default-groups -o requirements.txt && uv export $(EXPORT) --all-extras --all-groups -o requirements-dev.txt
+
+.PHONY: dev test lint bench lock
