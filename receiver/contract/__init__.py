@@ -1,0 +1,13 @@
+"""All that both sides share, and nothing that only one side needs.
+
+errors      what is wrong with a configuration, said once
+secrets     values from the environment or from files, re-read when they change
+settings    the environment, checked as a whole
+logs        one JSON line a record
+keys        names in Redis: ids, jobs, keys
+records     an event as it is kept, and the words for its states
+seal        the authenticated encryption of an event
+connection  Redis, with bounded time
+scripts     the Lua that every transition starts with
+jobs        RQ's Job and Queue, tamed
+"""

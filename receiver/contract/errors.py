@@ -1,0 +1,33 @@
+"""
+ReceiverError
+├── ConfigurationError   one or more faults a person must mend; the command line exits with 2
+└── SealError            an event's seal does not open
+    ├── UnknownKey       sealed with a key that SEAL_KEY no longer names: parked, never dropped
+    └── Altered          the bytes or the labels are not the ones we sealed
+"""
+
+from collections.abc import Iterable
+
+
+class ReceiverError(Exception):
+    """Whatever this service raises on purpose."""
+
+
+class ConfigurationError(ReceiverError):
+    """Every fault found, a line each, ready to be shown to the operator."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class SealError(ReceiverError):
+    pass
+
+
+class UnknownKey(SealError):
+    pass
+
+
+class Altered(SealError):
+    pass

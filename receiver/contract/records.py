@@ -1,0 +1,63 @@
+"""An event as it is kept, and the words for the states of events and runs."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class EventState(StrEnum):
+    ACCEPTED = "accepted"
+    DISPATCHED = "dispatched"
+    DONE = "done"
+    DEAD = "dead"
+    UNHANDLED = "unhandled"
+    UNREADABLE = "unreadable"
+    DISCARDED = "discarded"
+
+
+class RunState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    DEAD = "dead"
+    DISCARDED = "discarded"
+    REFUSED = "refused"
+
+
+class Body(StrEnum):
+    """The format that a scheme promises for its bodies."""
+
+    JSON = "json"
+    FORM = "form"
+    RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What the ledger tells about an event in the clear; the seal binds every one of them to the body."""
+
+    id: str
+    source: str
+    type: str
+    received_at: int  # milliseconds since 1970, UTC
+    delivery_id: str = ""
+    origin: str = "delivery"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What the seal hides: the body, the kept headers, and how the source says they are to be read."""
+
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    format: Body = Body.JSON
+    resource: tuple[str, ...] = ()  # paths to the resource's id, when the source names its own
+    doubt: str = ""  # why the event must not be dispatched, found while it was accepted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What a verified delivery tells. Only `receiver.sources` and the opened seal make one."""
+
+    labels: Labels
+    content: Content = field(repr=False)

@@ -1,0 +1,18 @@
+"""Lua that changes the ledger. Every script starts with `ledger.lua`: the keys, and the way a unit is queued."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+from .keys import Keys
+
+
+def source(package: str, *names: str, allow_oom: bool = False) -> str:
+    """One whole script. allow_oom: it finishes, expires or deletes, so a full Redis must let it through."""
+    head = "#!lua flags=allow-oom\n" if allow_oom else "#!lua\n"
+    shared = files("receiver.contract").joinpath("ledger.lua").read_text()
+    return head + shared + "".join(files(package).joinpath(name).read_text() for name in names)
+
+
+def arguments(keys: Keys, *rest: str | bytes | int | float) -> Sequence[str | bytes | int | float]:
+    """The arguments that `ledger.lua` expects, then the script's own."""
+    return [keys.prefix, keys.rq_prefix, keys.queue, *rest]

@@ -1,0 +1,97 @@
+"""The seal: AES-256-GCM over body and kept headers, with the event's labels as associated data.
+
+Sealed: 12 bytes of random nonce, then the ciphertext. Plain: 4 bytes of length, as many bytes of JSON, the body.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from .errors import Altered, ConfigurationError, UnknownKey
+from .records import Body, Content, Event, Labels
+from .secrets import Secret
+
+FORMAT = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Keys by their ids. The first one seals, every one opens."""
+
+    ciphers: dict[str, AESGCM]
+
+    @classmethod
+    def from_secret(cls, secret: Secret) -> "Seal":
+        return cls({key_id(raw): AESGCM(raw) for raw in map(key, secret.values)})
+
+    @property
+    def newest(self) -> str:
+        return next(iter(self.ciphers))
+
+    def close(self, event: Event) -> bytes:
+        nonce = os.urandom(12)
+        associated = bound(self.newest, event.labels)
+        return nonce + self.ciphers[self.newest].encrypt(nonce, pack(event.content), associated)
+
+    def open(self, key: str, labels: Labels, sealed: bytes) -> Event:
+        """The event. Raises UnknownKey, or Altered where bytes or labels are not the sealed ones."""
+        if key not in self.ciphers:
+            raise UnknownKey(f"sealed with key {key[:16]!r}, which SEAL_KEY does not hold")
+        try:
+            plain = self.ciphers[key].decrypt(sealed[:12], sealed[12:], bound(key, labels))
+        except (InvalidTag, ValueError):
+            raise Altered("the event's body or labels are not the ones that were sealed") from None
+        return Event(labels=labels, content=unpack(plain))
+
+
+def bound(key: str, labels: Labels) -> bytes:
+    parts = [FORMAT, key, labels.id, labels.source, labels.type, labels.received_at, labels.delivery_id, labels.origin]
+    return json.dumps(parts).encode()
+
+
+def pack(content: Content) -> bytes:
+    meta: dict[str, object] = {"h": content.headers, "f": content.format}
+    if content.resource:
+        meta["r"] = content.resource
+    if content.doubt:
+        meta["d"] = content.doubt
+    text = json.dumps(meta).encode()
+    return len(text).to_bytes(4, "big") + text + content.body
+
+
+def unpack(plain: bytes) -> Content:
+    end = 4 + int.from_bytes(plain[:4], "big")
+    meta = json.loads(plain[4:end])
+    return Content(
+        body=plain[end:],
+        headers=tuple((name, value) for name, value in meta["h"]),
+        format=Body(meta["f"]),
+        resource=tuple(meta.get("r", ())),
+        doubt=meta.get("d", ""),
+    )
+
+
+def key(text: str) -> bytes:
+    """32 bytes from hex or base64; raises ConfigurationError where they are not, or are plainly no random key."""
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        try:
+            raw = base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+        except binascii.Error:
+            raw = b""
+    if len(raw) != 32:
+        raise ConfigurationError(["SEAL_KEY must be 32 bytes in hex or base64: `openssl rand -hex 32` makes one"])
+    if len(set(raw)) < 8:
+        raise ConfigurationError(["SEAL_KEY is weak, too few different bytes: `openssl rand -hex 32` makes a good one"])
+    return raw
+
+
+def key_id(raw: bytes) -> str:
+    return hashlib.sha256(b"zr:seal:" + raw).hexdigest()[:8]

@@ -1,0 +1,70 @@
+"""Secrets come from NAME or from the file that NAME_FILE names, never from a configuration file."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from .errors import ConfigurationError
+
+RECHECK = 1.0  # seconds between two looks at a file
+
+
+class Secret:
+    """A comma list of values, newest first. A file is read again when it changes; what breaks later keeps the old."""
+
+    def __init__(self, name: str, text: str | None, path: Path | None, clock: Callable[[], float] = time.monotonic):
+        self.name = name
+        self._path = path
+        self._clock = clock
+        self._stamp: tuple[int, int] | None = None
+        self._checked = clock()
+        self._values = split(name, text) if text is not None else self._read()
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        if self._path is not None and self._clock() - self._checked >= RECHECK:
+            self._checked = self._clock()
+            self._refresh()
+        return self._values
+
+    def _refresh(self) -> None:
+        try:
+            if self._stamp != self._look():
+                self._values = self._read()
+        except ConfigurationError:
+            pass  # half-written or gone for a moment: the old values stay until the file is whole again
+
+    def _look(self) -> tuple[int, int]:
+        assert self._path is not None
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise ConfigurationError([f"{self.name}_FILE: cannot read {self._path}: {error.strerror}"]) from None
+        return found.st_mtime_ns, found.st_size
+
+    def _read(self) -> tuple[str, ...]:
+        assert self._path is not None
+        self._stamp = self._look()
+        try:
+            text = self._path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError([f"{self.name}_FILE: cannot read {self._path}: {error}"]) from None
+        return split(self.name, text.removesuffix("\n"))
+
+
+def split(name: str, text: str) -> tuple[str, ...]:
+    """The items of a comma list; an empty item is an error, since an empty key signs anything."""
+    items = tuple(item.strip() for item in text.split(","))
+    if not all(items):
+        raise ConfigurationError([f"{name} is empty or has an empty item"])
+    return items
+
+
+def read(env: Mapping[str, str], name: str) -> Secret | None:
+    """The secret called name, or None where neither NAME nor NAME_FILE is set."""
+    text, path = env.get(name), env.get(f"{name}_FILE")
+    if text is not None and path is not None:
+        raise ConfigurationError([f"{name} and {name}_FILE are both set: keep one"])
+    if text is None and path is None:
+        return None
+    return Secret(name, text, Path(path) if path is not None else None)

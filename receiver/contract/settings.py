@@ -1,0 +1,117 @@
+"""The environment, read once where a process starts, with every fault named at once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from . import secrets
+from .errors import ConfigurationError
+from .seal import Seal
+
+T = TypeVar("T")
+
+
+class Durability(StrEnum):
+    """What a 202 means: on disk, on disk within a second, on replicas too, or whatever Redis gives."""
+
+    ALWAYS = "always"
+    EVERYSEC = "everysec"
+    REPLICATED = "replicated"
+    NONE = "none"
+
+
+def number(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise ValueError(f"is not a whole number: {text!r}") from None
+        if not low <= value <= high:
+            raise ValueError(f"must be from {low} to {high}, not {value}")
+        return value
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """90, 15s, 5m, 24h or 7d as seconds."""
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
+    try:
+        value = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1e10:
+        raise ValueError(f"is not a duration such as 90, 5m or 24h: {text!r}")
+    return value
+
+
+def redis_url(text: str) -> str:
+    if urlsplit(text).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return text
+
+
+def word(text: str) -> str:
+    if not text or not all(c.isascii() and (c.isalnum() or c in "_-") for c in text):
+        raise ValueError(f"must be letters, digits, _ and - only: {text!r}")
+    return text
+
+
+def level(text: str) -> str:
+    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError(f"must be debug, info, warning or error, not {text!r}")
+    return text.upper()
+
+
+def durability(text: str) -> Durability:
+    if text not in list(Durability):
+        raise ValueError(f"must be one of {', '.join(Durability)}, not {text!r}")
+    return Durability(text)
+
+
+def setting(name: str, parse: Callable[[str], T], default: T) -> T:
+    """A field that is read from the variable name."""
+    return field(default=default, metadata={"name": name, "parse": parse})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What the receiver and the workers both need to know."""
+
+    seal: Seal
+    redis_url: str = setting("REDIS_URL", redis_url, "redis://127.0.0.1:6379/0")
+    queue: str = setting("QUEUE", word, "events")
+    log_level: str = setting("LOG_LEVEL", level, "INFO")
+    rq_prefix: str = setting("RQ_KEY_PREFIX", str, "rq")
+    keep_done: float = setting("KEEP_DONE", seconds, 86400.0)
+
+
+S = TypeVar("S", bound=Shared)
+
+
+def load(kind: type[S], env: Mapping[str, str], faults: list[str], **given: Any) -> S | None:
+    """The settings of one process, or None with what is wrong with them added to faults."""
+    before = len(faults)
+    values: dict[str, Any] = dict(given)
+    for item in fields(kind):
+        if item.name in given or (text := env.get(item.metadata.get("name", ""))) is None:
+            continue
+        try:
+            values[item.name] = item.metadata["parse"](text)
+        except ValueError as error:
+            faults.append(f"{item.metadata['name']} {error}")
+    if "seal" not in values:
+        try:
+            values["seal"] = seal(env)
+        except ConfigurationError as error:
+            faults += error.faults
+    return kind(**values) if len(faults) == before else None
+
+
+def seal(env: Mapping[str, str]) -> Seal:
+    secret = secrets.read(env, "SEAL_KEY")
+    if secret is None:
+        raise ConfigurationError(["SEAL_KEY is not set: `openssl rand -hex 32` makes one, the same for all processes"])
+    return Seal.from_secret(secret)
