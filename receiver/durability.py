@@ -1,0 +1,45 @@
+"""What this Redis demonstrably lacks for a level of durability, and what it hides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .contract.settings import Durability
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    lacks: tuple[str, ...]  # makes the level untrue: `check` exits with 2, readiness waits
+    hidden: tuple[str, ...]  # what Redis would not tell: a warning
+
+
+def judge(level: Durability, info: Mapping[str, Any], config: Mapping[str, str], replicas: int = 1) -> Verdict:
+    """info: INFO's fields. config: CONFIG GET's, empty where the server or its rights refuse it."""
+    lacks, hidden = [], []
+    policy = config.get("maxmemory-policy") or str(info.get("maxmemory_policy", ""))
+    if policy and policy != "noeviction":
+        lacks.append(f"maxmemory-policy is {policy}: Redis may drop accepted events; set noeviction")
+    if not policy:
+        hidden.append("maxmemory-policy is hidden: make sure that it is noeviction")
+    if str(info.get("role", "master")) != "master":
+        lacks.append("this Redis is a replica: connect to the primary")
+    if level in (Durability.ALWAYS, Durability.EVERYSEC):
+        if not int(info.get("aof_enabled", 0)):
+            lacks.append("appendonly is off: a restart of Redis loses accepted events; set appendonly yes")
+        fsync = config.get("appendfsync", "")
+        enough = ("always",) if level is Durability.ALWAYS else ("always", "everysec")
+        if fsync and fsync not in enough:
+            lacks.append(f"appendfsync is {fsync}: DURABILITY={level} needs {' or '.join(enough)}")
+        if not fsync:
+            hidden.append(f"appendfsync is hidden: make sure that it is {' or '.join(enough)}")
+    if level is Durability.REPLICATED and int(info.get("connected_slaves", 0)) < replicas:
+        lacks.append(
+            f"{info.get('connected_slaves', 0)} replicas are connected: DURABILITY=replicated needs {replicas}"
+        )
+    return Verdict(lacks=tuple(lacks), hidden=tuple(hidden))
+
+
+def memory_used(info: Mapping[str, Any]) -> float:
+    """The share of maxmemory in use; 0 where there is no limit."""
+    limit = int(info.get("maxmemory", 0))
+    return int(info.get("used_memory", 0)) / limit if limit else 0.0

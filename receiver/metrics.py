@@ -1,0 +1,41 @@
+"""The receiver's counters. With several server processes they meet in the files of PROMETHEUS_MULTIPROC_DIR."""
+
+import os
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+
+
+class Metrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.accepted = Counter("zr_accepted", "Events accepted for the first time", ["source"], registry=registry)
+        self.duplicates = Counter("zr_duplicates", "Redeliveries of known events", ["source"], registry=registry)
+        self.refused = Counter(
+            "zr_refused", "Deliveries refused, by status and cause", ["status", "cause"], registry=registry
+        )
+        self.unavailable = Counter("zr_unavailable", "Deliveries answered 503, by cause", ["cause"], registry=registry)
+        self.disconnects = Counter("zr_disconnects", "Senders that left before they were answered", registry=registry)
+        self.ack = Histogram(
+            "zr_ack_seconds", "From the complete request to the answer", buckets=BUCKETS, registry=registry
+        )
+        self.redis_up = gauge("zr_redis_up", "1 while Redis answers", registry)
+        self.redis_hides = gauge("zr_redis_hides", "Durability settings that Redis would not tell", registry)
+
+
+def gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
+    return Gauge(name, text, registry=registry, multiprocess_mode="livemin")
+
+
+def export(port: int, registry: CollectorRegistry) -> tuple[WSGIServer, Thread] | None:
+    """Serves /metrics on its own port, for this process or for all that share PROMETHEUS_MULTIPROC_DIR; 0 is off."""
+    if not port:
+        return None
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return start_http_server(port, addr="0.0.0.0", registry=registry)  # noqa: S104 - scraped from other hosts
