@@ -1,0 +1,71 @@
+"""The command line, one file a command; only the one that is called is imported."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+import redis
+import typer
+from typer.core import TyperGroup
+
+from receiver.contract.connection import GONE
+from receiver.contract.errors import ConfigurationError
+
+COMMANDS = {
+    "dev": "Everything on one machine: Redis, a Zyra sandbox, the receiver and a worker.",
+    "serve": "The receiver.",
+    "work": "A worker.",
+    "check": "Validates configuration, handlers and Redis.",
+    "send": "Signs an event as its source would, and posts it.",
+    "events": "The ledger: list, show, replay, discard.",
+    "handlers": "Which handlers are loaded, and which of them would run.",
+    "endpoints": "Our endpoint at Zyra: register, list, delete.",
+    "health": "For containers: exits with 0 if this role is alive.",
+}
+
+
+class Commands(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f".{cmd_name}", __name__)
+        command = typer.main.get_command(module.app)
+        command.name, command.help = cmd_name, COMMANDS[cmd_name]
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+@app.callback()
+def root() -> None:
+    """Receives webhooks, keeps them, and runs handlers on them."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command. Exits with 0, or 1 where it failed, or 2 where it was called or configured wrongly."""
+    try:
+        status = app(arguments, standalone_mode=False)
+    except ConfigurationError as error:
+        quit_with(2, *error.faults)
+    except click.ClickException as error:
+        quit_with(2, error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        quit_with(130, "interrupted")
+    except (redis.RedisError, *GONE) as error:
+        quit_with(1, f"Redis does not answer as it should: {error}. Is REDIS_URL right, and does Redis run?")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def quit_with(status: int, *lines: str) -> None:
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    sys.exit(status)

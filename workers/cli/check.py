@@ -1,0 +1,110 @@
+"""zyra-receiver check"""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from redis import ResponseError
+
+from receiver import settings as receiving
+from receiver.contract.connection import GONE, connect, text
+from receiver.contract.errors import ConfigurationError
+from receiver.contract.settings import Durability
+from receiver.durability import Verdict, judge
+from receiver.sources import Source
+
+from .. import plugins
+from .. import settings as working
+from .local import current_folder_importable, environment
+from .output import line
+
+app = typer.Typer()
+
+
+class Role(StrEnum):
+    RECEIVER = "receiver"
+    WORKER = "worker"
+
+
+@app.command()
+def check(role: Annotated[Role, typer.Option(help="Whose configuration.")] = Role.RECEIVER) -> int:
+    """Names every fault at once. Exits with 2 where the configuration is wrong, 1 where Redis is away."""
+    current_folder_importable()
+    return receiver() if role is Role.RECEIVER else worker()
+
+
+def receiver() -> int:
+    found = receiving.read(environment())
+    verdict = look(found.redis_url, found.durability, found.replicas)
+    for source in found.sources.values() if verdict else ():
+        for told in guarantees(source, found.durability, verdict):
+            line(f"{source.name}:", told)
+    return conclude(found.redis_url, verdict)
+
+
+def worker() -> int:
+    found = working.read(environment())
+    names = [handler.name for handler in plugins.load(found.handlers)]
+    line("handlers:", ", ".join(names) or "none")
+    if found.api_key is None:
+        line("warning: ZYRA_API_KEY is not set: handlers cannot call back")
+    return conclude(found.redis_url, look(found.redis_url, Durability.NONE, 1))
+
+
+def conclude(url: str, verdict: Verdict | None) -> int:
+    if verdict is None:
+        line(f"Redis does not answer at {shown(url)}: start it, or set REDIS_URL")
+        return 1
+    for hidden in verdict.hidden:
+        line("warning:", hidden)
+    if verdict.lacks:
+        raise ConfigurationError(verdict.lacks)
+    line("ok")
+    return 0
+
+
+def look(url: str, level: Durability, replicas: int) -> Verdict | None:
+    client = connect(url)
+    try:
+        info = client.info()
+        try:
+            config = client.config_get("appendfsync", "maxmemory-policy")
+        except ResponseError:
+            config = {}
+    except GONE:
+        return None
+    finally:
+        client.close()
+    return judge(level, info, {text(k): text(v) for k, v in config.items()}, replicas)
+
+
+def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> list[str]:
+    """What really holds for a source, each with its reason."""
+    scheme = source.scheme
+    durable = {
+        Durability.ALWAYS: "on disk before the answer",
+        Durability.EVERYSEC: "on disk within a second: a power cut may take the last second",
+        Durability.REPLICATED: f"on replicas too before the answer, as DURABILITY={level} asks",
+        Durability.NONE: "whatever this Redis gives: DURABILITY=none asks for nothing",
+    }[level]
+    if scheme.id_header:
+        key = f"header {scheme.id_header}, kept {source.dedup_window:g} s"
+    elif source.id_fields:
+        key = f"payload fields {', '.join(source.id_fields)}, else a digest for {source.digest_window:g} s"
+    else:
+        key = f"a digest of the body for {source.digest_window:g} s: the provider gives no id"
+    if scheme.timestamp:
+        replay = f"the signed time may be {scheme.tolerance} s off"
+    else:
+        replay = "only the dedup key: the provider signs no time, so a captured delivery stays valid"
+    return [
+        f"durability: {durable if verdict and not verdict.lacks else 'NOT MET'}",
+        f"dedup: {key}",
+        f"replay protection: {replay}",
+    ]
+
+
+def shown(url: str) -> str:
+    """The URL without its password."""
+    head, at, tail = url.rpartition("@")
+    return f"{head.partition('://')[0]}://...@{tail}" if at else url

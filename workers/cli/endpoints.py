@@ -1,0 +1,84 @@
+"""zyra-receiver endpoints"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from receiver.contract import secrets
+from receiver.contract.errors import ConfigurationError
+from receiver.schemes import table as schemes
+
+from ..settings import api_url
+from ..zyra import Zyra, ZyraError
+from .local import environment
+from .output import line, table
+
+app = typer.Typer(no_args_is_help=True)
+
+
+def client() -> Zyra:
+    env = environment()
+    key = secrets.read(env, "ZYRA_API_KEY")
+    if key is None:
+        raise ConfigurationError(["ZYRA_API_KEY is not set: make one at Zyra under Settings, API Keys"])
+    try:
+        url = api_url(env.get("ZYRA_API_URL", "https://app.getzyra.io"))
+    except ValueError as error:
+        raise ConfigurationError([f"ZYRA_API_URL {error}"]) from None
+    return Zyra(url, lambda: key.values[0])
+
+
+@app.command()
+def register(
+    url: Annotated[str, typer.Argument(help="Our public URL, such as https://hooks.example.com/webhooks/zyra.")],
+    secret_file: Annotated[Path, typer.Option(help="Where the signing secret goes: it is told only once.")],
+    event: Annotated[list[str] | None, typer.Option(help="A type to be told; all of the catalogue if none.")] = None,
+    description: Annotated[str, typer.Option()] = "zyra-receiver",
+) -> int:
+    """Registers our endpoint and keeps its signing secret."""
+    try:
+        descriptor = os.open(secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ConfigurationError([f"{secret_file} exists: name a new file, or remove the old secret first"]) from None
+    except OSError as error:
+        raise ConfigurationError([f"cannot write {secret_file}: {error.strerror}"]) from None
+    with open(descriptor, "w") as file:
+        try:
+            made = client().webhooks.endpoints.create(url, event or schemes()["zyra"].types, description)
+            file.write(made["secret"])
+        except (ZyraError, ConfigurationError, KeyError) as error:
+            secret_file.unlink()
+            if isinstance(error, ConfigurationError):
+                raise
+            return failed(error)
+    line(f"registered {made['id']}; its secret is in {secret_file}: set ZYRA_WEBHOOK_SECRET_FILE to it")
+    return 0
+
+
+@app.command("list")
+def list_endpoints() -> int:
+    """Our endpoints at Zyra."""
+    try:
+        rows = [(row["id"], row["url"], len(row.get("events", []))) for row in client().webhooks.endpoints.list()]
+    except ZyraError as error:
+        return failed(error)
+    table(("ID", "URL", "EVENTS"), rows)
+    return 0
+
+
+@app.command()
+def delete(endpoint: Annotated[str, typer.Argument(help="The endpoint's id.")]) -> int:
+    """Deletes an endpoint at Zyra: nothing more is sent to it."""
+    try:
+        client().webhooks.endpoints.delete(endpoint)
+    except ZyraError as error:
+        return failed(error)
+    line(f"deleted {endpoint}")
+    return 0
+
+
+def failed(error: Exception) -> int:
+    line(f"Zyra refused: {error}" if isinstance(error, ZyraError) else f"Zyra's answer holds no {error}")
+    return 1

@@ -1,0 +1,157 @@
+"""zyra-receiver events"""
+
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from receiver.contract.connection import connect
+from receiver.contract.errors import ConfigurationError, SealError
+from receiver.contract.keys import Keys
+from receiver.contract.records import EventState
+
+from .. import query, settings
+from ..ledger import Ledger
+from .local import environment
+from .output import as_json, line, table
+
+app = typer.Typer(no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+State = Annotated[EventState | None, typer.Option(help="Only events in this state.")]
+Type = Annotated[str, typer.Option(help="Only this type; may end in *.")]
+Source = Annotated[str, typer.Option(help="Only this source.")]
+Since = Annotated[str, typer.Option(help="Only younger ones: 1h, 2d, or a moment in RFC 3339.")]
+Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
+Ids = Annotated[list[str] | None, typer.Argument(help="Events by id.")]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")]
+Rate = Annotated[float, typer.Option(min=0.01, help="At most so many a second.")]
+
+
+def ledger() -> tuple[Ledger, settings.Settings]:
+    found = settings.read(environment(), need_handlers=False)
+    return Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done), found
+
+
+def filter_by(state: EventState | None, kind: str, source: str, since: str, limit: int) -> query.Filter:
+    try:
+        moment = query.since(since) if since else 0.0
+    except ValueError as error:
+        raise ConfigurationError([f"--since: {error}"]) from None
+    return query.Filter(state=state or "", type=kind, source=source, since=moment, limit=limit)
+
+
+@app.command("list")
+def list_events(
+    state: State = None,
+    type: Type = "",  # noqa: A002
+    source: Source = "",
+    since: Since = "",
+    limit: Limit = 50,
+    as_lines: Json = False,
+) -> None:
+    """Events, newest first."""
+    found = query.search(ledger()[0], filter_by(state, type, source, since, limit))
+    if as_lines:
+        for event in found:
+            as_json(event)
+        return
+    head = ("RECEIVED", "ID", "SOURCE", "TYPE", "STATE", "RUNS")
+    table(head, [(e["received_at"], e["id"], e["source"], e["type"], state_of(e), runs_of(e)) for e in found])
+
+
+def state_of(event: dict[str, Any]) -> str:
+    return f"{event['state']} ({event['cause']})" if event["cause"] else str(event["state"])
+
+
+def runs_of(event: dict[str, Any]) -> str:
+    return ", ".join(f"{run['handler']} {run['state']}" for run in event["runs"]) or "-"
+
+
+@app.command()
+def show(
+    event: Annotated[str, typer.Argument(help="The event's id.")],
+    body: Annotated[bool, typer.Option("--body", help="Show the body too.")] = False,
+    as_lines: Json = False,
+) -> int:
+    """One event and its runs."""
+    kept, found_settings = ledger()
+    found = query.show(kept, event)
+    if found is None:
+        print(f"error: there is no event {event!r}", file=sys.stderr)
+        return 1
+    if body:
+        try:
+            found["body"] = query.opened(kept, found_settings.seal, event).content.body.decode(
+                "utf-8", "backslashreplace"
+            )
+        except SealError as error:
+            found["body"] = f"not to be had: {error}"
+    if as_lines:
+        as_json(found)
+        return 0
+    for name, value in found.items():
+        if name != "runs":
+            line(f"{name}:", value if value != "" else "-")
+    for run in found["runs"]:
+        again = f", again at {run['next_attempt_at']}" if run["next_attempt_at"] else ""
+        said = f": {run['error']}" if run["error"] else ""
+        line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{said}")
+    return 0
+
+
+@app.command()
+def replay(
+    ids: Ids = None,
+    state: State = None,
+    type: Type = "",  # noqa: A002
+    source: Source = "",
+    since: Since = "",
+    limit: Limit = 1000,
+    again: Annotated[bool, typer.Option(help="Also runs that are done.")] = False,
+    dry_run: Dry = False,
+    rate: Rate = 50.0,
+    reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
+) -> int:
+    """Starts dead runs again with a fresh budget."""
+    kept = ledger()[0]
+    chosen = choose(kept, ids, filter_by(state or EventState.DEAD, type, source, since, limit))
+    return each(chosen, rate, lambda event: kept.replay(event, again=again, dry_run=dry_run, reason=reason))
+
+
+@app.command()
+def discard(
+    ids: Ids = None,
+    type: Type = "",  # noqa: A002
+    source: Source = "",
+    since: Since = "",
+    limit: Limit = 1000,
+    dry_run: Dry = False,
+    rate: Rate = 50.0,
+    reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
+) -> int:
+    """Lets dead runs go. They are kept for KEEP_DONE, then deleted."""
+    if not reason:
+        raise ConfigurationError(["--reason is needed: say why these events may be let go"])
+    kept = ledger()[0]
+    chosen = choose(kept, ids, filter_by(EventState.DEAD, type, source, since, limit))
+    return each(chosen, rate, lambda event: kept.discard(event, reason=reason, dry_run=dry_run))
+
+
+def choose(kept: Ledger, ids: list[str] | None, wanted: query.Filter) -> list[str]:
+    return ids or [event["id"] for event in query.search(kept, wanted)]
+
+
+def each(events: list[str], rate: float, act: Any) -> int:
+    """Does it with every event; exits with 1 where nothing could be done with some, naming them."""
+    failed = 0
+    for number, event in enumerate(events):
+        if number:
+            time.sleep(1 / rate)
+        said, count = act(event)
+        failed += not count
+        line(f"{event}: {said}" + (f" ({count} runs)" if count else ""))
+    if not events:
+        line("no event fits")
+    return 1 if failed else 0

@@ -1,0 +1,44 @@
+"""The environment of a command: the process's own, completed by a running `dev` on this machine."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SECRETS = {"ZYRA_WEBHOOK_SECRET": "secret_file", "ZYRA_API_KEY": "api_key_file", "SEAL_KEY": "seal_key_file"}
+PLAIN = {"REDIS_URL": "redis_url", "ZYRA_API_URL": "sandbox", "WORKER_HANDLERS": "handlers"}
+
+
+def folder(env: Mapping[str, str] = os.environ) -> Path:
+    return Path(env.get("RECEIVER_DATA_DIR", ".zyra-receiver")).absolute()
+
+
+def running(env: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """What a `dev` that runs now has written to dev.json, or nothing."""
+    try:
+        found: dict[str, Any] = json.loads((folder(env) / "dev.json").read_text())
+        os.kill(found["pid"], 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return found
+
+
+def environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """env, and where it says nothing about Redis, what the running `dev` uses."""
+    found = dict(env)
+    if "REDIS_URL" in env or not (dev := running(env)):
+        return found
+    for name, key in PLAIN.items():
+        found.setdefault(name, dev[key])
+    for name, key in SECRETS.items():
+        if name not in found and f"{name}_FILE" not in found:
+            found[f"{name}_FILE"] = dev[key]
+    return found
+
+
+def current_folder_importable() -> None:
+    """As uvicorn and rq do: modules of the current folder can be named."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())

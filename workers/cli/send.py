@@ -1,0 +1,92 @@
+"""zyra-receiver send"""
+
+import asyncio
+import json
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx2
+import typer
+
+from receiver import sources
+from receiver.contract.errors import ConfigurationError
+from receiver.signatures import sign
+from receiver.sources import SENDER, Source
+
+from .local import environment, running
+from .output import line
+
+app = typer.Typer()
+AT_ONCE = 50
+
+
+@app.command()
+def send(
+    type: Annotated[str, typer.Argument(help="The event's type, such as virtual_server.error.")],  # noqa: A002
+    source: Annotated[str, typer.Option(help="Whose secret signs.")] = "zyra",
+    set: Annotated[list[str] | None, typer.Option(help="A field of the payload: data.id=vs_0002.")] = None,  # noqa: A002
+    body: Annotated[Path | None, typer.Option(help="The whole body, from a file.")] = None,
+    copies: Annotated[int, typer.Option(min=1, help="The same delivery so many times.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="So many events.")] = 1,
+    parallel: Annotated[bool, typer.Option(help="All at once instead of one after the other.")] = False,
+    url: Annotated[str, typer.Option(help="The receiver, if it is not the running dev or 127.0.0.1:8080.")] = "",
+) -> int:
+    """Signs a new event and posts it. Exits with 0 only if every answer is 2xx."""
+    env = environment()
+    faults: list[str] = []
+    found = sources.load(env, faults).get(source)
+    if found is None:
+        raise ConfigurationError(faults or [f"there is no source {source!r} in the configuration"])
+    base = url or running(env).get("receiver") or f"http://127.0.0.1:{env.get('PORT', '8080')}"
+    target = f"{base.rstrip('/')}/webhooks/{source}"
+    deliveries = [delivery(found, type, set or [], body) for _ in range(count)]
+    posts = [one for one in deliveries for _ in range(copies)]
+    answers = asyncio.run(post_all(target, posts, AT_ONCE if parallel else 1))
+    for answer in answers:
+        line(answer)
+    return 0 if all(answer.startswith("2") for answer in answers) else 1
+
+
+def delivery(source: Source, kind: str, settings: list[str], body: Path | None) -> tuple[bytes, dict[str, str]]:
+    event = f"evt_{secrets.token_hex(12)}"
+    raw = body.read_bytes() if body else json.dumps(payload(event, kind, settings)).encode()
+    headers = sign(source.scheme, source.keys[0], raw, kind, event, time.time())
+    return raw, {**headers, "user-agent": SENDER.decode()}
+
+
+def payload(event: str, kind: str, settings: list[str]) -> dict[str, Any]:
+    """A payload as the sandbox makes them, with the given fields set; a value is JSON if it can be, else text."""
+    moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    found: dict[str, Any] = {"id": event, "event": kind, "type": kind, "created_at": moment, "data": {}}
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        if not equals or not path:
+            raise ConfigurationError([f"--set takes path=value, not {setting!r}"])
+        place, *names = found, *path.split(".")
+        for name in names[:-1]:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise ConfigurationError([f"--set {setting}: {name} is a value already"])
+        try:
+            place[names[-1]] = json.loads(value)
+        except ValueError:
+            place[names[-1]] = value
+    return found
+
+
+async def post_all(target: str, posts: list[tuple[bytes, dict[str, str]]], at_once: int) -> list[str]:
+    gate = asyncio.Semaphore(at_once)
+    async with httpx2.AsyncClient(timeout=15, trust_env=False) as http:
+
+        async def one(raw: bytes, headers: dict[str, str]) -> str:
+            async with gate:
+                try:
+                    response = await http.post(target, content=raw, headers=headers)
+                except httpx2.HTTPError as error:
+                    return f"failed: {target} does not answer ({type(error).__name__}): is the receiver running?"
+                return f"{response.status_code} {response.text}"
+
+        return await asyncio.gather(*(one(raw, headers) for raw, headers in posts))

@@ -1,0 +1,13 @@
+"""zyra-receiver serve"""
+
+import typer
+
+from receiver.serve import main
+
+app = typer.Typer()
+
+
+@app.command()
+def serve() -> None:
+    """The receiver; everything is set in the environment."""
+    main()

@@ -1,0 +1,46 @@
+"""zyra-receiver work"""
+
+import os
+from typing import Annotated
+
+import typer
+
+from receiver.contract import logs
+from receiver.contract.connection import connect
+from receiver.contract.keys import Keys
+
+from .. import metrics, settings
+from ..ledger import Ledger
+from ..worker import Worker
+from .local import current_folder_importable
+
+app = typer.Typer()
+
+
+@app.command()
+def work(
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes that run handlers.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="Runs at once in each of them.")] = 16,
+    burst: Annotated[bool, typer.Option(help="End when nothing is due.")] = False,
+    keep_going: Annotated[bool, typer.Option(help="Leave out modules that do not import.")] = False,
+) -> None:
+    """A worker: one parent that renews leases and sweeps, and its processes."""
+    current_folder_importable()
+    found = settings.read()
+    logs.setup(found.log_level)
+    exporter = metrics.export(
+        found.metrics_port, Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done)
+    )
+    worker = Worker(
+        found.queue,
+        connection=connect(found.redis_url, read=3.0, name="zyra-worker"),
+        settings=found,
+        processes=processes,
+        concurrency=concurrency,
+        keep_going=keep_going,
+    )
+    try:
+        worker.work(burst=burst)
+    finally:
+        if exporter:
+            os.kill(exporter, 9)
