@@ -1,0 +1,79 @@
+"""One attempt of one run: the seal, the handler that must match, and what its end means."""
+
+import logging
+import random
+from dataclasses import dataclass
+
+from receiver.contract.errors import Altered, UnknownKey
+from receiver.contract.keys import run_id
+from receiver.contract.seal import Seal
+
+from .errors import GiveUp, LeaseLost, RetryLater, Unreadable
+from .event import Event, event
+from .ledger import Claim, Ledger, Outcome, Verdict
+from .router import Handler, Router
+
+log = logging.getLogger(__name__)
+FIRST, FACTOR, LONGEST = 5.0, 4.0, 6 * 3600.0  # seconds of back-off
+PARKED = 60.0  # seconds until a worker looks again for a handler or a key
+BUSY = 1.0  # seconds until a run asks again for one of its handler's places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Ready to run."""
+
+    claim: Claim
+    handler: Handler
+    event: Event
+
+
+def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt | Outcome:
+    """The attempt, or why it must not start. Never raises but for Redis: hostile records end in an outcome."""
+    try:
+        opened = seal.open(claim.key, claim.labels, claim.sealed)
+        found = event(opened, attempt=claim.attempt, is_replay=claim.is_replay, handler=claim.handler)
+    except UnknownKey as error:
+        return outcome(claim, Verdict.BUSY, str(error), PARKED)  # until somebody brings the key back
+    except (Altered, Unreadable) as error:
+        return outcome(claim, Verdict.REFUSED, f"{type(error).__name__.lower()}: {error}")
+    handler = router.get(claim.handler)
+    if handler is None:
+        return outcome(claim, Verdict.MISSING, f"no-such-handler: no worker has {claim.handler[:100]!r}", PARKED)
+    if run_id(claim.event, claim.handler) != claim.unit or not handler.matches(found.source, found.type):
+        return outcome(claim, Verdict.REFUSED, f"{claim.handler} is not for {found.source} {found.type}")
+    try:
+        wanted = handler.wants(found)
+    except Exception as error:
+        return failed(claim, handler, error)
+    if not wanted:
+        return outcome(claim, Verdict.REFUSED, f"{claim.handler} does not want the event: its `when` says no")
+    if handler.concurrency and not ledger.slot(handler.name, handler.concurrency, claim.unit):
+        return outcome(claim, Verdict.BUSY, "", BUSY)
+    return Attempt(claim=claim, handler=handler, event=found)
+
+
+def failed(claim: Claim, handler: Handler, error: BaseException) -> Outcome:
+    """What the end by an exception means: again, later, or never."""
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, LeaseLost):
+        return outcome(claim, Verdict.HANDED, said)
+    if isinstance(error, RetryLater):
+        return outcome(claim, Verdict.LATER, said, error.seconds)
+    if isinstance(error, GiveUp) or claim.failures + 1 >= handler.max_attempts:
+        return outcome(claim, Verdict.DEAD, said)
+    return outcome(claim, Verdict.FAILED, said, backoff(claim.failures))
+
+
+def timed_out(claim: Claim, handler: Handler) -> Outcome:
+    return failed(claim, handler, TimeoutError(f"not done after {handler.timeout:g} s"))
+
+
+def outcome(claim: Claim, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:
+    return Outcome(unit=claim.unit, token=claim.token, verdict=verdict, error=error, delay=delay)
+
+
+def backoff(failures: int) -> float:
+    """Seconds until the next attempt: 5 s, 20 s, 80 s ... up to 6 h, each 20 % more or less."""
+    wait = FIRST * FACTOR ** min(failures, 10)
+    return min(wait, LONGEST) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret

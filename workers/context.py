@@ -1,0 +1,41 @@
+"""What is around a handler while it runs."""
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from .errors import LeaseLost
+from .ledger import LEASE, Ledger
+
+
+@dataclass(slots=True)
+class Lease:
+    """Whether an attempt still owns its run. Renewed by the parent, whose last renewal `renewed_at` tells."""
+
+    claimed_at: float
+    renewed_at: Callable[[], float] = field(default=lambda: 0.0)
+    lost: bool = False
+
+    def check(self) -> None:
+        """Raises LeaseLost where another attempt may have begun."""
+        if self.lost or time.monotonic() - max(self.claimed_at, self.renewed_at()) > LEASE:
+            self.lost = True
+            raise LeaseLost("the lease of this attempt is lost: another one may run")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    ledger: Ledger
+    lease: Lease
+
+
+CURRENT: ContextVar[Context] = ContextVar("zyra-receiver")
+
+
+def allow(key: str, times: int, seconds: float) -> bool:
+    """Whether this may happen once more: at most `times` in any `seconds`, counted over all workers.
+
+    Raises LookupError outside a handler.
+    """
+    return CURRENT.get().ledger.allow(key, times, seconds)

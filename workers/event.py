@@ -1,0 +1,70 @@
+"""The event as a handler sees it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from receiver.contract.records import Event as Sealed
+
+from .reading import read
+
+PATHS = ("data.id", "data.{resource}_id", "{resource}_id", "resource_id", "id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What a verified delivery tells.
+
+    `key` is the same for an event and a handler over all attempts and replays: use it as an idempotency key.
+    """
+
+    id: str
+    source: str
+    type: str
+    payload: Any = field(repr=False)
+    resource_id: str
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    received_at: datetime
+    delivery_id: str = ""
+    origin: str = "delivery"
+    attempt: int = 1
+    is_replay: bool = False
+    key: str = ""
+
+
+def event(sealed: Sealed, *, attempt: int = 1, is_replay: bool = False, handler: str = "") -> Event:
+    """The event behind an opened seal. Raises Unreadable where its body is not what the source's format promises."""
+    labels, content = sealed.labels, sealed.content
+    payload = read(content.body, content.format)
+    return Event(
+        id=labels.id,
+        source=labels.source,
+        type=labels.type,
+        payload=payload,
+        resource_id=resource_id(payload, labels.type, content.resource or PATHS),
+        body=content.body,
+        headers=MappingProxyType(dict(content.headers)),
+        received_at=datetime.fromtimestamp(labels.received_at / 1000, UTC),
+        delivery_id=labels.delivery_id,
+        origin=labels.origin,
+        attempt=attempt,
+        is_replay=is_replay,
+        key=hashlib.sha256(f"{labels.id} {handler}".encode()).hexdigest()[:32],
+    )
+
+
+def resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
+    """The id of what the event is about, at the first path that holds one; "" where none does."""
+    resource = kind.partition(".")[0]
+    for path in paths:
+        value = payload
+        for step in path.format(resource=resource).split("."):
+            value = value.get(step) if isinstance(value, dict) else None
+        is_event = path == "id" and isinstance(value, str) and value.startswith("evt")
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "" and not is_event:
+            return str(value)
+    return ""

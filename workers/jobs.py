@@ -1,0 +1,91 @@
+"""What RQ's jobs call when a stock `rq worker` takes them: one unit, in this process, with a lease of its own.
+
+rq worker events -S json --job-class receiver.contract.jobs.LedgerJob --queue-class receiver.contract.jobs.LedgerQueue
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from receiver.contract.connection import connect
+from receiver.contract.keys import Keys
+
+from . import plugins, settings
+from .attempt import Attempt, failed, outcome, prepare
+from .context import CURRENT, Context, Lease
+from .dispatch import dispatch as decide
+from .ledger import LEASE, Claim, Ledger, Outcome, Verdict
+from .router import Router
+from .settings import Settings
+from .worker import clients
+
+log = logging.getLogger(__name__)
+
+
+def dispatch(job: str) -> None:
+    """Makes the runs of the event that the job names."""
+    ledger, router, found = setting()
+    for claim in ledger.take([job]):
+        decide(claim, router, found.seal, ledger)
+
+
+def run(job: str) -> None:
+    """One attempt of the run that the job names."""
+    ledger, router, found = setting()
+    for claim in ledger.take([job]):
+        ready = prepare(claim, router, found.seal, ledger)
+        ledger.finish([ready if isinstance(ready, Outcome) else perform(ready, ledger, found)])
+
+
+def refused(job: str) -> None:
+    """A job that we did not queue: counted, and nothing else."""
+    setting()[0].take([job])
+    log.error("a forged job was refused", extra={"job": job})
+
+
+@cache
+def setting() -> tuple[Ledger, Router, Settings]:
+    found = settings.read()
+    ledger = Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done)
+    return ledger, plugins.load(found.handlers), found
+
+
+def perform(ready: Attempt, ledger: Ledger, found: Settings) -> Outcome:
+    """The handler's end. A `def` handler that does not end in time is left behind in its thread: RQ's child exits."""
+    sync, asynchronous = clients(found)
+    with renewed(ready.claim, ledger) as lease:
+        CURRENT.set(Context(ledger, lease))
+        client = asynchronous.guarded(lease.check) if ready.handler.is_async else sync.guarded(lease.check)
+        try:
+            call(ready, [client] if ready.handler.takes_client else [])
+        except BaseException as error:
+            return failed(ready.claim, ready.handler, error)
+    return outcome(ready.claim, Verdict.DONE)
+
+
+def call(ready: Attempt, arguments: list[object]) -> None:
+    if ready.handler.is_async:
+        asyncio.run(asyncio.wait_for(ready.handler.function(ready.event, *arguments), ready.handler.timeout))
+    else:
+        ready.handler.function(ready.event, *arguments)
+
+
+@contextmanager
+def renewed(claim: Claim, ledger: Ledger) -> Iterator[Lease]:
+    """Renews the lease from a thread while the handler runs."""
+    lease, done = Lease(claim.claimed_at), threading.Event()
+
+    def renew() -> None:
+        while not done.wait(LEASE / 3):
+            lease.lost = lease.lost or bool(ledger.renew([(claim.unit, claim.token)]))
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield lease
+    finally:
+        done.set()
+        thread.join()

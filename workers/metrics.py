@@ -1,0 +1,80 @@
+"""The ledger as Prometheus text. All workers of a queue show the same numbers: take the max over instances."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from receiver.contract.connection import GONE, text
+
+from .ledger import Ledger, whole
+
+EVENTS = {"accepted": "pending", "dispatching": "dispatching", "parked": "parked", "dispatched": "open", "dead": "dead"}
+RUNS = {"queued": "queued", "running": "running", "waiting": "waiting"}
+
+
+class LedgerCollector(Collector):
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("zr_ledger_up", "1 if Redis answered this scrape")
+        try:
+            found = list(self._read())
+        except GONE:
+            found = []
+        up.add_metric([], 1 if found else 0)
+        yield up
+        yield from found
+
+    def _read(self) -> Iterator[Metric]:
+        client, keys = self._ledger.client, self._ledger.keys
+        for name, states in {"zr_events": EVENTS, "zr_runs": RUNS}.items():
+            family = GaugeMetricFamily(name, "What is not final, by state", labels=["state"])
+            for state, index in states.items():
+                family.add_metric([state], client.zcard(keys.named(index)))
+            yield family
+        yield GaugeMetricFamily("zr_queue_length", "Entries in RQ's list", value=client.llen(keys.jobs))
+        yield GaugeMetricFamily("zr_oldest_seconds", "Age of the oldest event not dispatched", value=self._oldest())
+        yield GaugeMetricFamily("zr_junk", "Records set aside", value=client.zcard(keys.named("junk")))
+        counters = {text(name): text(value) for name, value in client.hgetall(keys.named("counters")).items()}
+        attempts = CounterMetricFamily("zr_attempts", "Attempts that ended, by outcome", labels=["outcome"])
+        events = CounterMetricFamily("zr_events_ended", "Events that ended, by state", labels=["state"])
+        other = CounterMetricFamily("zr_ledger", "Recoveries, overlaps, refused jobs and the like", labels=["what"])
+        for name in sorted(counters):
+            kind, _, rest = name.partition("_")
+            if kind in ("attempts", "events"):
+                (attempts if kind == "attempts" else events).add_metric([rest], whole(counters, name))
+            else:
+                other.add_metric([name], whole(counters, name))
+        yield from (attempts, events, other)
+
+    def _oldest(self) -> float:
+        client, keys = self._ledger.client, self._ledger.keys
+        oldest = client.zrange(keys.named("pending"), 0, 0)
+        if not oldest:
+            return 0.0
+        queued = whole({"at": text(client.hget(keys.event(text(oldest[0])), "queued_at") or "")}, "at")
+        seconds, micro = client.time()
+        return max(0.0, seconds + micro / 1e6 - queued / 1000)
+
+
+def export(port: int, ledger: Ledger) -> int:
+    """Serves /metrics from a process of its own, since the parent must stay free of threads; its pid, or 0 if off."""
+    if not port:
+        return 0
+    if pid := os.fork():
+        return pid
+    from .worker import end_with
+
+    end_with(os.getppid())
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector(ledger))
+    try:
+        start_http_server(port, addr="0.0.0.0", registry=registry)  # noqa: S104 - scraped from other hosts
+        signal.pause()
+    finally:
+        os._exit(0)

@@ -1,0 +1,62 @@
+"""What a worker's parent and its processes say to each other: JSON lines over a socket pair."""
+
+import json
+import mmap
+import socket
+import struct
+import time
+from threading import Lock
+from typing import Any
+
+
+class Pipe:
+    """One end. `receive` returns what has come, and None once the other end is gone."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self._rest = b""
+        self._lock = Lock()
+
+    def fileno(self) -> int:
+        return self._end.fileno()
+
+    def send(self, **message: Any) -> None:
+        """Never raises: an end that is gone is noticed where we receive."""
+        line = json.dumps(message).encode() + b"\n"
+        try:
+            with self._lock:
+                self._end.sendall(line)
+        except OSError:
+            pass
+
+    def receive(self) -> list[dict[str, Any]] | None:
+        try:
+            data = self._end.recv(1 << 16)
+        except OSError:
+            return None
+        if not data:
+            return None
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def close(self) -> None:
+        self._end.close()
+
+
+def pair() -> tuple[Pipe, Pipe]:
+    parent, child = socket.socketpair()
+    return Pipe(parent), Pipe(child)
+
+
+class Clock:
+    """When the parent last renewed the leases, on the machine's monotonic clock, in memory that its processes share."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 8)
+        self.set(time.monotonic())
+
+    def set(self, moment: float) -> None:
+        self._memory[:8] = struct.pack("d", moment)
+
+    def get(self) -> float:
+        return float(struct.unpack("d", self._memory[:8])[0])

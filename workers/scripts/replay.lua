@@ -1,0 +1,41 @@
+-- replay: dead -> queued with a fresh budget. ARGV after keep (ms): event id, 1 for --again, 1 for --dry-run, audit line.
+-- Answers what it did, and how many runs it queued.
+local id, again, dry, audit = ARGV[5], ARGV[6] == '1', ARGV[7] == '1', ARGV[8]
+local key = event_key(id)
+local state = get(key, 'state')
+if not state then return {'no such event', 0} end
+if redis.call('EXISTS', Z .. 'body:' .. id) == 0 then return {'the body is gone', 0} end
+local queued = 0
+local reopen = function(unit, to)
+  queued = queued + 1
+  if dry then return end
+  redis.call('HSET', unit_key(unit), 'attempts', 0, 'failures', 0, 'deaths', 0, 'error', '', 'next_at', '',
+    'replays', number(unit_key(unit), 'replays') + 1)
+  redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'missing_since', 'later_since')
+  enqueue(unit, to)
+end
+for suffix in string.gmatch(get(key, 'runs') or '', '%x+') do
+  local run = id .. '-' .. suffix
+  local run_state = get(Z .. 'run:' .. run, 'state')
+  if run_state == 'dead' or run_state == 'refused' or (again and (run_state == 'done' or run_state == 'discarded')) then
+    reopen(run, 'queued')
+  elseif run_state == 'waiting' then
+    queued = queued + 1
+    if not dry then enqueue(run, 'queued') end
+  end
+end
+local runs = get(key, 'runs') or ''
+if runs == '' and (state == 'dead' or state == 'unhandled' or state == 'unreadable' or (again and state == 'discarded')) then
+  reopen(id, 'accepted')
+elseif queued > 0 and not dry then
+  redis.call('HSET', key, 'state', 'dispatched', 'cause', '')
+  redis.call('ZADD', Z .. 'open', now, id)
+end
+if queued == 0 then return {'nothing to replay: it is ' .. state, 0} end
+if not dry then
+  redis.call('ZREM', Z .. 'dead', id)
+  redis.call('ZREM', Z .. 'final', id)
+  redis.call('LPUSH', Z .. 'audit', audit)
+  redis.call('LTRIM', Z .. 'audit', 0, 9999)
+end
+return {'replayed', queued}

@@ -1,0 +1,71 @@
+-- sweep: puts back what was lost on the way, wakes what is due, and lets what is final expire.
+-- ARGV after keep (ms): most units a pass, age of a lost entry (ms), 1 if leases may expire now, most deaths.
+-- Answers counts: expired leases, due, lost, deleted events.
+local most, age, leases, deaths = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8])
+local done = {expired = 0, due = 0, lost = 0, deleted = 0}
+local sound = function(unit) -- the record is ours; else it is set aside
+  if get(unit_key(unit), 'state') and get(event_key(string.sub(unit, 1, 30)), 'state') then return true end
+  set_aside(unit)
+  return false
+end
+local state_when_queued = function(unit) return is_run(unit) and 'queued' or 'accepted' end
+local few = function(name, upto)
+  if redis.call('TYPE', Z .. name).ok ~= 'zset' then return {} end
+  return redis.call('ZRANGE', Z .. name, '-inf', upto, 'BYSCORE', 'LIMIT', 0, most)
+end
+
+-- A lease that ran out: its worker died, or was paused too long. The run is a suspect, and its owner is fenced off.
+for _, name in ipairs(leases and {'running', 'dispatching'} or {}) do
+  for _, unit in ipairs(few(name, now)) do
+    if sound(unit) then
+      local key = unit_key(unit)
+      local died = number(key, 'deaths') + 1
+      redis.call('HSET', key, 'token', number(key, 'token') + 1, 'deaths', died, 'suspect', 1)
+      done.expired = done.expired + 1
+      if died >= deaths and not is_run(unit) then
+        finish_event(unit, 'dead', 'dispatch-died')
+      else
+        enqueue(unit, state_when_queued(unit))
+      end
+    end
+  end
+end
+
+for _, name in ipairs({'waiting', 'parked'}) do
+  for _, unit in ipairs(few(name, now)) do
+    if sound(unit) then
+      enqueue(unit, state_when_queued(unit))
+      done.due = done.due + 1
+    end
+  end
+end
+
+-- RQ's list is first in, first out: what was queued before its head, and nobody claimed, is lost. Age proves nothing.
+local head = nil
+for _, job in ipairs(redis.call('LRANGE', LIST, 0, 20)) do
+  head = head or tonumber(string.match(job, '^(%d+)%-evt_'))
+end
+local length = redis.call('LLEN', LIST)
+if head or length == 0 then
+  local before = head and ('(' .. string.format('%.0f', head)) or '+inf'
+  for _, name in ipairs({'queued', 'pending'}) do
+    for _, unit in ipairs(few(name, before)) do
+      if sound(unit) and now - number(unit_key(unit), 'queued_at') > age then
+        enqueue(unit, state_when_queued(unit))
+        done.lost = done.lost + 1
+      end
+    end
+  end
+end
+
+for _, id in ipairs(few('final', now)) do
+  for suffix in string.gmatch(get(event_key(id), 'runs') or '', '%x+') do
+    redis.call('UNLINK', Z .. 'run:' .. id .. '-' .. suffix)
+  end
+  redis.call('UNLINK', event_key(id), Z .. 'body:' .. id)
+  for _, name in ipairs({'final', 'events', 'open', 'dead'}) do redis.call('ZREM', Z .. name, id) end
+  done.deleted = done.deleted + 1
+end
+if done.expired > 0 then count('recovered_lease', done.expired) end
+if done.lost > 0 then count('recovered_lost', done.lost) end
+return {done.expired, done.due, done.lost, done.deleted}

@@ -1,0 +1,157 @@
+"""RQ's worker for our queue: RQ knows it, lists it and may start it; the ledger says what it does.
+
+zyra-receiver work --processes 2
+rq worker events --worker-class workers.worker.Worker
+"""
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import redis
+from rq import Queue
+from rq.worker import BaseWorker, WorkerStatus
+
+from receiver.contract.errors import ConfigurationError
+from receiver.contract.jobs import LedgerJob, LedgerQueue
+from receiver.contract.keys import Keys
+
+from . import plugins, settings
+from .ledger import Ledger
+from .parent import BROKEN, Parent
+from .pipe import Clock, Pipe
+from .process import Process
+from .settings import Settings
+from .zyra import AsyncZyra, Zyra
+
+log = logging.getLogger(__name__)
+WORKER_TTL = 60  # seconds after which RQ forgets a worker that shows no sign of life
+PDEATHSIG = 1  # prctl's PR_SET_PDEATHSIG: a process ends when its parent does
+
+
+class Worker(BaseWorker):
+    """One parent and its processes. Nothing that is published to RQ's command channel is listened to."""
+
+    queue_class: type[Queue] = LedgerQueue
+    job_class = LedgerJob
+
+    def __init__(
+        self,
+        queues: Any,
+        name: str | None = None,
+        *,
+        connection: redis.Redis,
+        settings: Settings | None = None,
+        processes: int = 1,
+        concurrency: int = 16,
+        keep_going: bool = False,
+        prepare_for_work: bool = True,
+        **options: Any,
+    ) -> None:
+        named = [queue if isinstance(queue, str) else queue.name for queue in as_list(queues)]
+        super().__init__(
+            named, name=name, connection=connection, worker_ttl=WORKER_TTL, prepare_for_work=prepare_for_work
+        )
+        self.settings = settings
+        self.processes = processes
+        self.concurrency = concurrency
+        self.keep_going = keep_going
+
+    def _set_connection(self, connection: redis.Redis) -> redis.Redis:
+        return connection  # RQ would raise its time-out to minutes: a parent that hangs renews no lease
+
+    def work(self, burst: bool = False, *ignored: Any, **options: Any) -> bool:
+        """Works until SIGTERM or SIGINT, or in burst mode until nothing is due. Raises ConfigurationError."""
+        if len(self.queues) != 1:
+            raise ConfigurationError(["a worker serves exactly one queue: start one for each"])
+        found = self.settings or settings.read()
+        keys = Keys(self.queues[0].name, found.rq_prefix)
+        parent = Parent(
+            Ledger(fresh(self.connection), keys, found.keep_done),
+            lambda pipe, clock, unit: self._fork(found, keys, pipe, clock, unit),
+            processes=self.processes,
+            heartbeat=self._beat,
+            burst=burst,
+        )
+
+        def stop(signum: int, frame: FrameType | None) -> None:
+            parent.stop()
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        self.register_birth()  # type: ignore[no-untyped-call]
+        try:
+            parent.run()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            with contextlib.suppress(redis.RedisError):
+                self.register_death()  # type: ignore[no-untyped-call]
+        if parent.broken:
+            raise ConfigurationError(parent.broken.splitlines())
+        return True
+
+    def _beat(self, busy: bool) -> None:
+        state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
+        if self.get_state() != state:
+            self.set_state(state)
+        self.heartbeat()
+
+    def _fork(self, found: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: tuple[str, int] | None) -> int:
+        parent = os.getpid()
+        sys.stdout.flush()
+        if pid := os.fork():
+            return pid
+        status = 1
+        try:
+            end_with(parent)
+            status = self._child(found, keys, pipe, clock, unit)
+        except BaseException:
+            log.exception("a worker process ended")
+        finally:
+            os._exit(status)
+
+    def _child(self, found: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: tuple[str, int] | None) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):  # the parent decides when its processes end
+            signal.signal(number, signal.SIG_IGN)
+        signal.set_wakeup_fd(-1)
+        try:
+            router = plugins.load(found.handlers, keep_going=self.keep_going)
+        except ConfigurationError as error:
+            pipe.send(broken=str(error))
+            return BROKEN
+        ledger = Ledger(fresh(self.connection), keys, found.keep_done)
+        process = Process(ledger, router, found.seal, pipe, clock, lambda: clients(found), self.concurrency)
+        process.run_alone(*unit) if unit else process.run()
+        return 0
+
+
+def clients(found: Settings) -> tuple[Zyra, AsyncZyra]:
+    def key() -> str:
+        return found.api_key.values[0] if found.api_key else ""
+
+    return Zyra(found.api_url, key), AsyncZyra(found.api_url, key)
+
+
+def fresh(client: redis.Redis) -> redis.Redis:
+    """A client of its own to the same server: connections must not be shared with a forked process."""
+    pool = client.connection_pool
+    options = {**pool.connection_kwargs, "socket_timeout": 3.0, "socket_connect_timeout": 1.0}
+    return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **options))
+
+
+def end_with(parent: int) -> None:
+    """The process ends when its parent does; where the system has no such thing, the pipe's end says it later."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def as_list(queues: Any) -> Sequence[Any]:
+    return queues if isinstance(queues, list | tuple) else [queues]
