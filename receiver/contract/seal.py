@@ -4,7 +4,6 @@ Sealed: 12 bytes of random nonce, then the ciphertext. Plain: 4 bytes of length,
 """
 
 import base64
-import binascii
 import hashlib
 import json
 import os
@@ -84,7 +83,7 @@ def key(text: str) -> bytes:
     except ValueError:
         try:
             raw = base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
-        except binascii.Error:
+        except ValueError:
             raw = b""
     if len(raw) != 32:
         raise ConfigurationError(["SEAL_KEY must be 32 bytes in hex or base64: `openssl rand -hex 32` makes one"])

@@ -1,0 +1,83 @@
+"""A real server for every test process, a fresh queue for every test."""
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from receiver.contract.connection import connect
+from receiver.contract.keys import Keys
+from receiver.contract.seal import Seal
+from receiver.contract.secrets import Secret
+from workers.ledger import Ledger
+
+from .kit import Server
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="zr-") as folder:
+        found = Server(Path(folder))
+        found.start()
+        yield found
+        found.stop()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A server that the test may stop, fill or kill."""
+    with tempfile.TemporaryDirectory(prefix="zr-") as folder:
+        found = Server(Path(folder))
+        found.start()
+        yield found
+        found.stop()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[redis.Redis]:
+    found = connect(server.url)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def keys() -> Keys:
+    return Keys("t" + secrets.token_hex(6))
+
+
+@pytest.fixture
+def ledger(client: redis.Redis, keys: Keys) -> Ledger:
+    return Ledger(client, keys)
+
+
+@pytest.fixture(scope="session")
+def seal_key() -> str:
+    return secrets.token_hex(32)
+
+
+@pytest.fixture
+def seal(seal_key: str) -> Seal:
+    return Seal.from_secret(Secret("SEAL_KEY", seal_key, None))
+
+
+@pytest.fixture
+def env(server: Server, keys: Keys, seal_key: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of our processes, also set in this one."""
+    found = {
+        "REDIS_URL": server.url,
+        "QUEUE": keys.queue,
+        "SEAL_KEY": seal_key,
+        "ZYRA_WEBHOOK_SECRET": "test-secret",
+        "METRICS_PORT": "0",
+        "DRAIN_SECONDS": "0",
+        "WORKER_HANDLERS": "tests.plugins.basic",
+        "RECEIVER_DATA_DIR": "/nonexistent",
+        "ZYRA_API_URL": "http://127.0.0.1:1",
+        "ZYRA_API_KEY": "zyra_sk_test",
+    }
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+    return found

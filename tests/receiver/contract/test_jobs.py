@@ -1,0 +1,66 @@
+"""RQ's own code, given our classes, finds nothing in Redis that could choose what runs."""
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+import redis
+from rq.job import JobStatus
+
+from receiver.contract import keys as names
+from receiver.contract.jobs import LedgerJob, LedgerQueue
+from receiver.contract.keys import Keys
+
+EVENT = "evt_" + "0" * 26
+
+
+@pytest.mark.parametrize(
+    ("job", "function"),
+    [
+        (f"1-{EVENT}", "workers.jobs.dispatch"),
+        (f"1-{names.run_id(EVENT, 'x')}", "workers.jobs.run"),
+        ("evil", "workers.jobs.refused"),
+        ("os.system('id')", "workers.jobs.refused"),
+    ],
+)
+def test_a_job_is_what_its_id_says(client: redis.Redis, job: str, function: str) -> None:
+    client.hset(f"rq:job:{job}", mapping=FORGED)
+
+    found = LedgerJob.fetch(job, client)
+
+    assert found.func_name == function
+    assert found.args == [found.id]
+    assert (found.timeout, found.result_ttl, found.get_status()) == (-1, 0, JobStatus.QUEUED)
+    assert (found.success_callback, found.failure_callback, found.stopped_callback, found.webhooks) == (None,) * 3 + (
+        [],
+    )
+    assert (found.meta, found.retries_left, found._dependency_ids) == ({}, None, [])
+
+
+FORGED: dict[Any, Any] = {
+    "data": json.dumps(["os.system", None, ["id"], {}]),
+    "meta": pickle.dumps({}),
+    "status": "no such status",
+    "success_callback_name": "os.system",
+    "failure_callback_name": "os.system",
+    "stopped_callback_name": "os.system",
+    "webhooks": '[{"url": "http://127.0.0.1:1"}]',
+    "timeout": "x",
+    "retries_left": "many",
+    "dependency_ids": "[]",
+}
+
+
+def test_a_job_of_the_wrong_type_does_not_raise(client: redis.Redis) -> None:
+    client.set("rq:job:wrong", "type")
+
+    assert LedgerJob.fetch("wrong", client).func_name == "workers.jobs.refused"
+
+
+def test_a_queue_knows_no_other_job_class(client: redis.Redis, keys: Keys) -> None:
+    queue = LedgerQueue(keys.queue, connection=client, job_class="rq.job.Job", serializer="pickle")
+    client.rpush(keys.jobs, f"1-{EVENT}")
+
+    assert queue.job_class is LedgerJob
+    assert queue.job_ids == [f"1-{EVENT}"]

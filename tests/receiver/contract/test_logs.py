@@ -1,0 +1,51 @@
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from receiver.contract.logs import setup
+
+
+@pytest.fixture(autouse=True)
+def keep_logging() -> Iterator[None]:
+    before = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:], logging.root.level = before
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_record_is_one_line_of_json() -> None:
+    out = io.StringIO()
+    setup("INFO", out)
+
+    logging.getLogger("x").warning("a\nb %s", "c" * 9000, extra={"event": "evt\x1b[31m", "number": 5})
+
+    line = out.getvalue()
+    assert line.count("\n") == 1
+    found = json.loads(line)
+    assert (found["level"], found["event"], found["number"], len(found["text"])) == ("warning", "evt\x1b[31m", 5, 2000)
+
+
+def test_a_terminal_gets_words_and_no_codes() -> None:
+    out = Terminal()
+    setup("INFO", out)
+
+    logging.getLogger("x").info("hello\x1b[31m", extra={"event": "a\nb"})
+
+    assert out.getvalue().endswith("info    hello\\x1b[31m event=a\\nb\n")
+
+
+def test_a_traceback_is_kept_in_both_forms() -> None:
+    for out in (io.StringIO(), Terminal()):
+        setup("INFO", out)
+        try:
+            raise ValueError("why")
+        except ValueError:
+            logging.getLogger("x").exception("it failed")
+        assert "ValueError: why" in out.getvalue()

@@ -1,0 +1,57 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from receiver.contract.errors import ConfigurationError
+from receiver.contract.secrets import Secret, read
+
+
+def test_a_secret_is_a_list_newest_first() -> None:
+    assert Secret("S", "new, old", None).values == ("new", "old")
+
+
+@pytest.mark.parametrize("text", ["", " ", "a,", ",a", "a,,b"])
+def test_an_empty_item_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="S is empty or has an empty item"):
+        Secret("S", text, None)
+
+
+def test_one_trailing_newline_of_a_file_is_stripped(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("abc\n")
+
+    assert read({"S_FILE": str(tmp_path / "s")}, "S").values == ("abc",)  # type: ignore[union-attr]
+
+
+def test_a_changed_file_is_read_again_and_a_broken_one_is_not(tmp_path: Path) -> None:
+    now, path = [0.0], tmp_path / "s"
+    path.write_text("one")
+    secret = Secret("S", None, path, lambda: now[0])
+
+    path.write_text("three")
+    assert secret.values == ("one",)  # within a second nobody looks
+    now[0] = 2.0
+    assert secret.values == ("three",)
+    path.unlink()
+    now[0] = 4.0
+    assert secret.values == ("three",)
+    path.write_text("")
+    now[0] = 6.0
+    assert secret.values == ("three",)
+
+
+def test_both_forms_at_once_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="keep one"):
+        read({"S": "a", "S_FILE": "b"}, "S")
+
+
+def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="S_FILE: cannot read"):
+        read({"S_FILE": str(tmp_path / "none")}, "S")
+    (tmp_path / "s").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="S_FILE: cannot read"):
+        read({"S_FILE": str(tmp_path / "s")}, "S")
+
+
+def test_an_unset_secret_is_none() -> None:
+    assert read(os.environ, "ZR_TEST_NO_SUCH_SECRET") is None

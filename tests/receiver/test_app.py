@@ -1,0 +1,330 @@
+"""The answer table, over real HTTP, against a real server."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import redis
+from prometheus_client import CollectorRegistry
+from starlette.testclient import TestClient
+
+from receiver import settings
+from receiver.app import create_app
+from receiver.contract.keys import Keys
+from tests.kit import Server, free_port, payload, running, signed, wait_for
+
+
+@contextlib.contextmanager
+def serving(**env: str) -> Iterator[httpx2.Client]:
+    port = free_port()
+    with running("workers.cli", "serve", env={"PORT": str(port), **env}) as process:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=15) as http:
+            wait_for(lambda: process.poll() is not None or up(http))
+            yield http
+
+
+def up(http: httpx2.Client) -> bool:
+    try:
+        return http.get("/livez").status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+@pytest.fixture
+def http(env: dict[str, str]) -> Iterator[TestClient]:
+    with TestClient(create_app(settings.read(env), CollectorRegistry()), follow_redirects=False) as found:
+        yield found
+
+
+def post(http: Any, body: bytes, headers: dict[str, str] | None = None, path: str = "/webhooks/zyra") -> Any:
+    return http.post(path, content=body, headers=signed(body) if headers is None else headers)
+
+
+def test_a_valid_delivery_is_accepted_and_its_repetition_known(
+    http: TestClient, keys: Keys, client: redis.Redis
+) -> None:
+    body = payload(id="vs_1")
+
+    first, second = post(http, body), post(http, body)
+
+    assert (first.status_code, first.json()["status"]) == (202, "accepted")
+    assert second.json() == {"id": first.json()["id"], "status": "duplicate"}
+    assert client.llen(keys.jobs) == 1
+    assert client.hget(keys.event(first.json()["id"]), "duplicates") == b"1"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"x-zyra-signature": ""},
+        {"x-zyra-signature": "0" * 64},
+        {"x-zyra-signature": "ÿ" * 64},
+        {"x-zyra-signature": "x"},
+    ],
+)
+def test_every_bad_signature_gets_the_same_answer_and_writes_nothing(
+    http: TestClient, keys: Keys, client: redis.Redis, headers: dict[str, str]
+) -> None:
+    answer = http.post("/webhooks/zyra", content=b"{}", headers=[(k, v.encode("latin-1")) for k, v in headers.items()])
+
+    assert (answer.status_code, answer.json()) == (401, {"error": "signature required"})
+    assert not client.keys(keys.prefix + "*")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/webhooks/nobody", 404),
+        ("POST", "/webhooks/", 404),
+        ("POST", "/webhooks/zyra/", 404),
+        ("POST", "/webhooks//zyra", 404),
+        ("POST", "/webhooks/%2e%2e", 404),
+        ("POST", "/webhooks/zyra%00", 404),
+        ("POST", "/", 404),
+        ("GET", "/webhooks/zyra", 405),
+        ("PUT", "/webhooks/zyra", 405),
+        ("POST", "/livez", 405),
+    ],
+)
+def test_wrong_paths_and_methods(http: TestClient, method: str, path: str, status: int) -> None:
+    answer = http.request(method, path, content=b"{}", headers=signed(b"{}"))
+
+    assert answer.status_code == status
+    assert list(answer.json()) == ["error"]
+    assert status != 405 or answer.headers["allow"]
+
+
+@pytest.mark.parametrize(("encoding", "status"), [("gzip", 415), ("br", 415), ("identity", 202), ("", 202)])
+def test_content_encodings(http: TestClient, encoding: str, status: int) -> None:
+    body = payload()
+
+    assert post(http, body, signed(body) | {"content-encoding": encoding}).status_code == status
+
+
+def test_a_body_over_the_limit_is_refused_however_it_comes(http: TestClient) -> None:
+    big = b"x" * (1024 * 1024 + 1)
+
+    announced = post(http, big)
+    chunked = http.post("/webhooks/zyra", content=iter([big[:1000], big[1000:]]), headers=signed(big))
+
+    assert [announced.status_code, chunked.status_code] == [413, 413]
+    assert announced.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"nope", b"\xff\xfe", b"[]", b"[" * 5000, b'{"a":NaN}', b'{"id":1,"id":2}', b'"text"']
+)
+def test_signed_but_unreadable_is_accepted(http: TestClient, body: bytes) -> None:
+    assert post(http, body).status_code == 202
+
+
+def test_types_and_ids_that_no_text_can_hold_do_no_harm(http: TestClient) -> None:
+    body = b'{"event_id":"\\ud800"}'
+
+    assert post(http, body).status_code == 202
+
+
+def test_one_delivery_a_hundred_times_at_once(env: dict[str, str], client: redis.Redis, keys: Keys) -> None:
+    body = payload()
+
+    async def all_at_once() -> list[Any]:
+        app = create_app(settings.read(env), CollectorRegistry())
+        async with app.router.lifespan_context(app):
+            transport = httpx2.ASGITransport(app=app)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://test") as http:
+                return await asyncio.gather(
+                    *(http.post("/webhooks/zyra", content=body, headers=signed(body)) for _ in range(100))
+                )
+
+    answers = asyncio.run(all_at_once())
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sorted(answer.json()["status"] for answer in answers)[:2] == ["accepted", "duplicate"]
+    assert client.llen(keys.jobs) == 1
+
+
+def test_a_source_may_answer_otherwise(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(
+        '[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:ZYRA_WEBHOOK_SECRET"]\nsuccess_status = 204\n'
+    )
+    with TestClient(
+        create_app(settings.read(env | {"RECEIVER_CONFIG": str(tmp_path / "c.toml")}), CollectorRegistry())
+    ) as http:
+        answer = post(http, b"{}")
+
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_over_max_pending_is_503_but_repetitions_are_known(env: dict[str, str]) -> None:
+    with TestClient(create_app(settings.read(env | {"MAX_PENDING": "1"}), CollectorRegistry())) as http:
+        first, second = payload(), payload()
+        answers = [post(http, body) for body in (first, second, first)]
+
+    assert [answer.status_code for answer in answers] == [202, 503, 202]
+    assert 5 <= int(answers[1].headers["retry-after"]) <= 15
+
+
+def test_a_full_redis_is_503(env: dict[str, str], own_server: Server) -> None:
+    own_client = redis.Redis.from_url(own_server.url)
+    app = create_app(settings.read(env | {"REDIS_URL": own_server.url}), CollectorRegistry())
+    with TestClient(app) as http:
+        assert post(http, payload()).status_code == 202
+        own_client.config_set("maxmemory", 1)
+        wait_for(lambda: app.state.watch.full)
+        assert post(http, payload()).status_code == 503
+        assert "memory" in http.get("/healthz").json()["reasons"][0]
+        app.state.watch.memory = 0.0
+        assert post(http, payload()).status_code == 503  # Redis says no by itself
+        own_client.config_set("maxmemory", 0)
+        wait_for(lambda: http.get("/healthz").status_code == 200)
+        assert post(http, payload()).status_code == 202
+    own_client.close()
+
+
+def test_redis_stopped_and_back(env: dict[str, str], own_server: Server) -> None:
+    with serving(REDIS_URL=own_server.url) as http:
+        assert post(http, payload()).status_code == 202
+        own_server.stop()
+        started = time.monotonic()
+        refused = post(http, payload())
+        took = time.monotonic() - started
+        wait_for(lambda: http.get("/healthz").status_code == 503)
+
+        assert (refused.status_code, refused.json()) == (503, {"error": "try again later"})
+        assert "retry-after" in refused.headers
+        assert took < 2
+        assert [http.get(path).status_code for path in ("/livez", "/readyz")] == [200, 200]
+        own_server.start()
+        wait_for(lambda: post(http, payload()).status_code == 202)
+        wait_for(lambda: http.get("/healthz").status_code == 200)
+
+
+def test_a_hanging_redis_is_503_within_two_seconds(env: dict[str, str], own_server: Server) -> None:
+    with serving(REDIS_URL=own_server.url) as http:
+        assert post(http, payload()).status_code == 202
+        own_server.pause()
+        for _ in range(3):
+            started = time.monotonic()
+            assert post(http, payload()).status_code == 503
+            assert time.monotonic() - started < 2.2
+        assert http.get("/livez").status_code == 200
+        own_server.resume()
+        wait_for(lambda: post(http, payload()).status_code == 202)
+
+
+def test_not_ready_until_redis_has_once_met_the_level(env: dict[str, str], own_server: Server) -> None:
+    own_client = redis.Redis.from_url(own_server.url)
+    own_client.config_set("maxmemory-policy", "allkeys-lru")
+    with TestClient(create_app(settings.read(env | {"REDIS_URL": own_server.url}), CollectorRegistry())) as http:
+        assert http.get("/readyz").status_code == 503
+        assert "noeviction" in http.get("/readyz").json()["reasons"][0]
+        own_client.config_set("maxmemory-policy", "noeviction")
+        wait_for(lambda: http.get("/readyz").status_code == 200)
+    own_client.close()
+
+
+def test_junk_in_redis_is_503_and_named(http: TestClient, keys: Keys, client: redis.Redis) -> None:
+    client.set(keys.named("events"), "junk")
+
+    assert post(http, payload()).status_code == 503
+
+
+def test_a_junk_mark_fails_its_own_event_only(http: TestClient, keys: Keys, client: redis.Redis) -> None:
+    body = payload()
+    post(http, body)
+    mark = client.keys(keys.named("seen:*"))[0]
+    client.delete(mark)
+    client.rpush(mark, "junk")
+
+    assert [post(http, body).status_code, post(http, payload()).status_code] == [503, 202]
+
+
+def test_a_restarted_redis_knows_no_scripts(http: TestClient, client: redis.Redis) -> None:
+    post(http, payload())
+    client.script_flush()
+
+    assert post(http, payload()).status_code == 202
+
+
+def raw(http: httpx2.Client, data: bytes, *, shut: bool = False) -> bytes:
+    """What comes back for these bytes on a connection of their own, until it is closed."""
+    with socket.create_connection((http.base_url.host, http.base_url.port), timeout=20) as connection:
+        connection.sendall(data)
+        if shut:
+            return b""
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+        return answer
+
+
+def test_slow_and_vanishing_senders(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    head = b"POST /webhooks/zyra HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"
+    with serving(METRICS_PORT=str(port)) as http:
+        raw(http, head, shut=True)
+        started = time.monotonic()
+        answer = raw(http, head)
+        took = time.monotonic() - started
+        text = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"connection: close" in answer.lower()
+    assert 9.5 < took < 12
+    assert "zr_disconnects_total 1.0" in text
+    assert 'zr_refused_total{cause="deadline",status="408"} 1.0' in text
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /webhooks/zyra HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nabc",
+        b"POST /webhooks/zyra HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\nConnection: close\r\n\r\n",
+        b"POST /webhooks/zyra HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab",
+        b"GARBAGE\r\n\r\n",
+    ],
+)
+def test_broken_http_is_a_4xx(env: dict[str, str], head: bytes) -> None:
+    with serving() as http:
+        assert raw(http, head)[:10] == b"HTTP/1.1 4"
+
+
+def test_a_repeated_signature_header_is_401(http: TestClient) -> None:
+    body = payload()
+    headers = list(signed(body).items())
+
+    answer = http.post("/webhooks/zyra", content=body, headers=[*headers, ("x-zyra-signature", "0" * 64)])
+
+    assert answer.status_code == 401
+
+
+def test_a_configuration_fault_ends_serve_with_2(env: dict[str, str]) -> None:
+    with running("workers.cli", "serve", env={"SEAL_KEY": "x", "PORT": "x", "ZYRA_WEBHOOK_SECRET": ""}) as process:
+        _, said = process.communicate(timeout=20)
+
+    assert process.returncode == 2
+    assert [line.split()[1] for line in said.splitlines()] == ["source", "PORT", "SEAL_KEY"]
+
+
+def test_metrics_count_what_happened(env: dict[str, str]) -> None:
+    registry = CollectorRegistry()
+    with TestClient(create_app(settings.read(env), registry)) as http:
+        body = payload()
+        post(http, body)
+        post(http, body)
+        http.post("/webhooks/zyra", content=body)
+
+    value = registry.get_sample_value
+    assert value("zr_accepted_total", {"source": "zyra"}) == 1
+    assert value("zr_duplicates_total", {"source": "zyra"}) == 1
+    assert value("zr_refused_total", {"status": "401", "cause": "missing"}) == 1
+    assert value("zr_ack_seconds_count") == 2
+    assert value("zr_redis_up") == 1

@@ -1,0 +1,73 @@
+"""The server process: drain, several processes, ports."""
+
+import signal
+import time
+
+import httpx2
+import pytest
+
+from receiver.serve import listen
+from tests.kit import free_port, payload, running, wait_for
+from tests.receiver.test_app import post, up
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_drain_accepts_until_the_listener_closes(env: dict[str, str], processes: str) -> None:
+    port, metrics = free_port(), free_port()
+    more = {"PORT": str(port), "DRAIN_SECONDS": "2", "WEB_CONCURRENCY": processes, "METRICS_PORT": str(metrics)}
+    with running("workers.cli", "serve", env=more) as process:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            wait_for(lambda: up(http))
+            assert http.get("/readyz").status_code == 200
+            for _ in range(10):
+                assert post(http, payload()).status_code == 202
+            process.send_signal(signal.SIGTERM)
+            wait_for(lambda: http.get("/readyz").status_code == 503, 1.9)
+            assert post(http, payload()).status_code == 202
+            text = httpx2.get(f"http://127.0.0.1:{metrics}/metrics").text
+        process.wait(8)
+
+    assert 'zr_accepted_total{source="zyra"} 11.0' in text
+
+
+def test_a_slow_client_cannot_hold_the_end_up(env: dict[str, str]) -> None:
+    import socket
+
+    port = free_port()
+    with running("workers.cli", "serve", env={"PORT": str(port)}) as process:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            wait_for(lambda: up(http))
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(b"POST /webhooks/zyra HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+            time.sleep(0.2)
+            started = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+
+    assert time.monotonic() - started < 6
+
+
+def test_a_second_signal_ends_at_once(env: dict[str, str]) -> None:
+    port = free_port()
+    with running("workers.cli", "serve", env={"PORT": str(port), "DRAIN_SECONDS": "30"}) as process:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            wait_for(lambda: up(http))
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        process.wait(5)
+
+
+def test_a_port_in_use_is_one_line(env: dict[str, str]) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        with running("workers.cli", "serve", env={"PORT": str(taken.getsockname()[1])}) as process:
+            _, said = process.communicate(timeout=20)
+
+    assert process.returncode == 1
+    assert "cannot listen on 127.0.0.1" in said
+    assert said.count("\n") == 1
+
+
+def test_ipv6_is_fine() -> None:
+    with listen("::1", 0) as found:
+        assert found.getsockname()[1] > 0
