@@ -21,6 +21,7 @@ from .ledger import LEASE, Claim, Ledger, Outcome, Verdict
 from .router import Router
 from .settings import Settings
 from .worker import clients
+from .zyra import AsyncZyra, Zyra
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +56,23 @@ def setting() -> tuple[Ledger, Router, Settings]:
 
 def perform(ready: Attempt, ledger: Ledger, found: Settings) -> Outcome:
     """The handler's end. A `def` handler that does not end in time is left behind in its thread: RQ's child exits."""
-    sync, asynchronous = clients(found)
     with renewed(ready.claim, ledger) as lease:
         CURRENT.set(Context(ledger, lease))
-        client = asynchronous.guarded(lease.check) if ready.handler.is_async else sync.guarded(lease.check)
         try:
-            call(ready, [client] if ready.handler.takes_client else [])
+            call(ready, [client(ready, found).guarded(lease.check)] if ready.handler.takes_client else [])
         except BaseException as error:
             return failed(ready.claim, ready.handler, error)
     return outcome(ready.claim, Verdict.DONE)
+
+
+def client(ready: Attempt, found: Settings) -> Zyra | AsyncZyra:
+    """An async client lives in the loop of one call; the other one for the whole process."""
+    return clients(found)[1] if ready.handler.is_async else sync_client()
+
+
+@cache
+def sync_client() -> Zyra:
+    return clients(setting()[2])[0]
 
 
 def call(ready: Attempt, arguments: list[object]) -> None:

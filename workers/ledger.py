@@ -99,6 +99,13 @@ class Ledger:
         answers = self._call("take.lua", int(lease * 1000), more, *jobs)
         return [claim(answer, now) for answer in answers if answer[0] == b"claimed"]
 
+    def put_back(self, job: str) -> None:
+        """Returns a job that was popped and not claimed to the head of the queue."""
+        with self.client.pipeline() as pipe:
+            pipe.lrem(self.keys.intermediate, 0, job)
+            pipe.lpush(self.keys.jobs, job)
+            pipe.execute()
+
     def dispatched(self, one: Claim, verdict: EventState | str, cause: str = "", handlers: Sequence[str] = ()) -> str:
         """Ends a dispatch: one run for each handler, or the reason why there is none. Answers "lost" if fenced off."""
         pairs = [part for name in handlers for part in (run_id(one.unit, name)[31:], name)]

@@ -23,7 +23,8 @@ from .pipe import Clock, Pipe, pair
 from .sweeper import Sweeper
 
 log = logging.getLogger(__name__)
-EVERY = 5.0  # seconds between renewals, sweeps and heartbeats
+EVERY = 5.0  # seconds between renewals and heartbeats
+SWEEP = 1.0  # seconds between sweeps: what waits is woken so promptly
 TICK = 0.5  # seconds between two looks at what is late
 SLACK = 1.0  # seconds an attempt may be over its timeout until its process counts as stuck
 GRACE = 10.0  # seconds for the neighbours of a late attempt
@@ -109,7 +110,7 @@ class Parent:
             self._selector.close()
 
     def _loop(self, wake: socket.socket) -> None:
-        due = 0.0
+        due = sweep = 0.0
         while True:
             now = time.monotonic()
             if not self.stopping:
@@ -118,6 +119,10 @@ class Parent:
             if now >= due:
                 due = now + EVERY
                 self._upkeep()
+            if now >= sweep:
+                sweep = now + SWEEP
+                self._record()
+                self._sweep()
             if self.stopping and not self.children and not self.waiting and not self._outcomes:
                 return
             for key, _ in self._selector.select(TICK):
@@ -233,16 +238,30 @@ class Parent:
         try:
             lost = self.ledger.renew((unit, one.token) for part in held for unit, one in part.items())
             self._clock.set(now)
-            if self._outcomes:
-                self.ledger.finish(self._outcomes)
-                self._outcomes = []
             self._heartbeat(any(held))
+            self.sweeper.shed()
         except (redis.RedisError, *GONE) as error:
             self.sweeper.lose_contact()
             log.warning("leases not renewed", extra={"error": str(error)})
             return
         for child in self.children.values() if lost else ():
             child.pipe.send(lost=lost)
-        self.sweeper.sweep()
-        if self._burst and not self.stopping and not any(held) and self.ledger.idle():
+
+    def _record(self) -> None:
+        """Writes the outcomes of attempts whose process is gone; kept until Redis answers, or the worker must end."""
+        try:
+            if self._outcomes:
+                self.ledger.finish(self._outcomes)
+            self._outcomes = []
+        except (redis.RedisError, *GONE) as error:
+            log.warning("outcomes not recorded yet", extra={"waiting": len(self._outcomes), "error": str(error)})
+            if time.monotonic() > self._stop_at + GRACE:
+                self._outcomes = []  # their leases end, and other workers find them
+
+    def _sweep(self) -> None:
+        if self.stopping:
+            return
+        if self.sweeper.sweep() is None or not self._burst or self.waiting or self._outcomes:
+            return
+        if not any(child.held for child in self.children.values()) and self.ledger.idle():
             self.stop()

@@ -117,6 +117,9 @@ class Process:
             popped = self.ledger.client.blmove(keys.jobs, keys.intermediate, int(WAIT), "LEFT", "RIGHT")
             if popped is None:
                 return
+            if self.draining.is_set():
+                self.ledger.put_back(text(popped))
+                return
             claims = self.ledger.take([text(popped)], min(room, MOST) - 1)
         except (redis.RedisError, *GONE) as error:
             log.warning("Redis does not answer", extra={"error": str(error)})

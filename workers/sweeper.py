@@ -24,7 +24,6 @@ class Sweeper:
         now = time.monotonic()
         try:
             found = self.ledger.sweep(leases=0 < self.contact_since <= now - LEASE)
-            self.shed()
         except GONE as error:
             self.lose_contact()
             log.warning("sweep failed", extra={"error": str(error)})
@@ -38,6 +37,7 @@ class Sweeper:
         self.contact_since = 0.0
 
     def shed(self) -> None:
+        """Drops bodies of finished events where Redis is short of memory. Raises what Redis raises."""
         info = self.ledger.client.info("memory")
         limit = int(info.get("maxmemory", 0))
         if limit and int(info["used_memory"]) / limit > SHED_ABOVE:

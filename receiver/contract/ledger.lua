@@ -36,8 +36,9 @@ local forget = function(unit)
 end
 
 -- A key that holds what we did not write: counted and set aside, so that nobody trips over it twice.
-local set_aside = function(unit)
+local set_aside = function(unit, found_in)
   forget(unit)
+  if found_in then redis.call('ZREM', Z .. found_in, unit) end
   redis.call('ZADD', Z .. 'junk', now, unit)
   count('junk')
 end

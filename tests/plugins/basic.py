@@ -69,6 +69,7 @@ async def leave(event: Event) -> None:
 def dies(event: Event) -> None:
     note(event, "dies")
     os.kill(os.getpid(), signal.SIGSEGV)
+    time.sleep(5)
 
 
 @router.on("dies-once", name="dies-once")
@@ -77,6 +78,7 @@ def dies_once(event: Event) -> None:
     if event.attempt == 1:
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGSEGV)
+        time.sleep(5)
 
 
 @router.on("alone", name="alone", isolated=True)

@@ -4,7 +4,6 @@ import importlib
 import sys
 from typing import Any
 
-import click
 import redis
 import typer
 from typer.core import TyperGroup
@@ -56,9 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
         status = app(arguments, standalone_mode=False)
     except ConfigurationError as error:
         quit_with(2, *error.faults)
-    except click.ClickException as error:
-        quit_with(2, error.format_message())
-    except (click.Abort, KeyboardInterrupt):
+    except typer.TyperException as error:
+        quit_with(2, *filter(None, [error.format_message()]))
+    except (typer.Abort, KeyboardInterrupt):
         quit_with(130, "interrupted")
     except (redis.RedisError, *GONE) as error:
         quit_with(1, f"Redis does not answer as it should: {error}. Is REDIS_URL right, and does Redis run?")

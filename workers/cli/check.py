@@ -18,7 +18,7 @@ from .. import settings as working
 from .local import current_folder_importable, environment
 from .output import line
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 class Role(StrEnum):

@@ -22,7 +22,7 @@ from ..sandbox.state import DEMO_SERVER, write_private
 from . import local
 from .embedded import Children, redis_command, socket_path
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 DEMO_HANDLER = "workers.handlers.restart_virtual_server"
 SECONDS = 20.0  # until a part must be ready
 

@@ -20,7 +20,7 @@ from .events import ledger
 from .local import current_folder_importable, environment
 from .output import line, table
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

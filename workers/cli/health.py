@@ -12,7 +12,7 @@ from receiver.contract.connection import GONE, connect, text
 from .check import Role
 from .output import line
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

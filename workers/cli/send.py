@@ -19,7 +19,7 @@ from receiver.sources import SENDER, Source
 from .local import environment, running
 from .output import line
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 AT_ONCE = 50
 
 

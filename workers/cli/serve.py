@@ -4,7 +4,7 @@ import typer
 
 from receiver.serve import main
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

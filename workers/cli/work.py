@@ -14,7 +14,7 @@ from ..ledger import Ledger
 from ..worker import Worker
 from .local import current_folder_importable
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -3,9 +3,9 @@
 -- Answers counts: expired leases, due, lost, deleted events.
 local most, age, leases, deaths = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8])
 local done = {expired = 0, due = 0, lost = 0, deleted = 0}
-local sound = function(unit) -- the record is ours; else it is set aside
+local sound = function(unit, found_in) -- the record is ours; else it is set aside
   if get(unit_key(unit), 'state') and get(event_key(string.sub(unit, 1, 30)), 'state') then return true end
-  set_aside(unit)
+  set_aside(unit, found_in)
   return false
 end
 local state_when_queued = function(unit) return is_run(unit) and 'queued' or 'accepted' end
@@ -17,7 +17,7 @@ end
 -- A lease that ran out: its worker died, or was paused too long. The run is a suspect, and its owner is fenced off.
 for _, name in ipairs(leases and {'running', 'dispatching'} or {}) do
   for _, unit in ipairs(few(name, now)) do
-    if sound(unit) then
+    if sound(unit, name) then
       local key = unit_key(unit)
       local died = number(key, 'deaths') + 1
       redis.call('HSET', key, 'token', number(key, 'token') + 1, 'deaths', died, 'suspect', 1)
@@ -33,7 +33,7 @@ end
 
 for _, name in ipairs({'waiting', 'parked'}) do
   for _, unit in ipairs(few(name, now)) do
-    if sound(unit) then
+    if sound(unit, name) then
       enqueue(unit, state_when_queued(unit))
       done.due = done.due + 1
     end
@@ -50,7 +50,7 @@ if head or length == 0 then
   local before = head and ('(' .. string.format('%.0f', head)) or '+inf'
   for _, name in ipairs({'queued', 'pending'}) do
     for _, unit in ipairs(few(name, before)) do
-      if sound(unit) and now - number(unit_key(unit), 'queued_at') > age then
+      if sound(unit, name) and now - number(unit_key(unit), 'queued_at') > age then
         enqueue(unit, state_when_queued(unit))
         done.lost = done.lost + 1
       end

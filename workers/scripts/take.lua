@@ -31,6 +31,7 @@ local claim = function(job)
   end
   local token = number(key, 'token') + 1
   redis.call('HSET', key, 'token', token)
+  redis.call('HDEL', key, 'job')  -- spent: a second entry of the same job claims nothing
   forget(unit)
   redis.call('ZADD', index(unit, 'running'), now + lease, unit)
   if is_run(unit) then

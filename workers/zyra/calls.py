@@ -98,11 +98,11 @@ class Page:
 def page(call: Call, response: httpx2.Response) -> Page:
     """One page of a list. Where `total` and the items stand is not documented: all the likely places are looked at."""
     data, document = read(call, response), parse(response)
-    items = data if isinstance(data, list) else next((v for v in data.values() if isinstance(v, list)), None)
+    items = data if isinstance(data, list) else next((v for v in mapping(data).values() if isinstance(v, list)), None)
     if items is None:
         raise Unreachable(response.status_code, "unreadable", "the answer holds no list", call=str(call))
-    places = [document, document.get("meta") if isinstance(document, dict) else None, data]
-    totals = [place["total"] for place in places if isinstance(place, dict) and isinstance(place.get("total"), int)]
+    places = [mapping(document), mapping(mapping(document).get("meta")), mapping(data)]
+    totals = [place["total"] for place in places if isinstance(place.get("total"), int)]
     return Page(items, totals[0] if totals else None)
 
 

@@ -29,7 +29,8 @@ class ZyraError(Exception):
         self.details = details
         self.request_id = request_id
         self.call = call
-        super().__init__(" ".join(filter(None, [call, str(status or ""), code, message, request_id])))
+        said = " ".join(filter(None, [call, str(status or ""), code, message, request_id]))
+        Exception.__init__(self, said)  # not super(): beside us may stand a RetryLater, which wants seconds
 
 
 class Unauthorized(ZyraError):

@@ -1,0 +1,139 @@
+"""The sandbox behaves as Zyra's pages say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from workers.sandbox.api import create_app
+from workers.sandbox.state import State
+
+KEY = {"authorization": "Bearer k"}
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(tmp_path, "k")
+
+
+@pytest.fixture
+def http(state: State) -> TestClient:
+    return TestClient(create_app(state, {"create": 20, "read": 1000, "action": 1000}), headers=KEY)
+
+
+def data(answer: Any) -> Any:
+    assert answer.status_code == 200, answer.text
+    document = answer.json()
+    assert (document["success"], document["meta"]["request_id"][:4]) == (True, "req_")
+    return document["data"]
+
+
+def refused(answer: Any) -> tuple[int, str]:
+    document = answer.json()
+    assert set(document["error"]) == {"code", "message", "details", "request_id"}
+    return answer.status_code, document["error"]["code"]
+
+
+def test_a_server_stands_in_error_and_can_be_restarted(http: TestClient) -> None:
+    path = "/api/v1/virtual-servers/vs_0002"
+    with http:
+        assert data(http.get(path))["status"] == "error"
+        assert data(http.post(path + "/stop"))["status"] == "stopped"
+        assert refused(http.post(path + "/stop")) == (409, "conflict")
+        assert data(http.post(path + "/start"))["status"] == "starting"
+        from tests.kit import wait_for
+
+        wait_for(lambda: data(http.get(path))["status"] == "running")
+        assert refused(http.post(path + "/start")) == (409, "conflict")
+        assert data(http.post(path + "/resize", json={"vcpus": 8}))["vcpus"] == 8
+        assert data(http.delete(path))["status"] == "terminated"
+
+
+def test_servers_are_created(http: TestClient) -> None:
+    made = data(http.post("/api/v1/virtual-servers", json={"name": "new"}))
+
+    assert (made["id"], made["status"]) == ("vs_0004", "running")
+    assert refused(http.post("/api/v1/virtual-servers", json=[])) == (422, "invalid")
+    assert refused(http.post("/api/v1/virtual-servers", content=b"{")) == (422, "invalid")
+
+
+def test_devices_are_approved_once_and_removed(http: TestClient) -> None:
+    assert data(http.post("/api/v1/devices/dev_0003/approve"))["status"] == "online"
+    assert refused(http.post("/api/v1/devices/dev_0003/approve")) == (409, "conflict")
+    assert data(http.delete("/api/v1/devices/dev_0003"))["status"] == "removed"
+    assert refused(http.get("/api/v1/devices/dev_0003")) == (404, "not_found")
+
+
+def test_lists_have_pages_and_a_total(http: TestClient) -> None:
+    answer = http.get("/api/v1/virtual-servers", params={"offset": 1, "limit": 1})
+
+    assert [row["id"] for row in data(answer)] == ["vs_0002"]
+    assert answer.json()["meta"]["total"] == 3
+    assert [row["id"] for row in data(http.get("/api/v1/devices", params={"status": "online"}))] == ["dev_0001"]
+    assert refused(http.get("/api/v1/invoices", params={"limit": "x"})) == (422, "invalid")
+    assert data(http.get("/api/v1/invoices/inv_0001"))["total"] == "48.00"
+
+
+def test_a_key_is_needed(http: TestClient) -> None:
+    for headers in ({"authorization": "k"}, {"authorization": "Bearer wrong"}, {"authorization": ""}):
+        assert refused(http.get("/api/v1/devices", headers=headers)) == (401, "unauthorized")
+
+
+def test_unknown_paths_are_404(http: TestClient) -> None:
+    assert refused(http.get("/api/v1/nothing")) == (404, "not_found")
+
+
+def test_limits_are_per_endpoint(state: State) -> None:
+    http = TestClient(create_app(state), headers=KEY)
+
+    codes = [http.post("/api/v1/virtual-servers", json={"name": "x"}).status_code for _ in range(6)]
+
+    assert codes == [200] * 5 + [429]
+    answer = http.post("/api/v1/virtual-servers", json={"name": "x"})
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    assert http.get("/api/v1/virtual-servers").status_code == 200
+
+
+def test_limits_are_for_a_minute(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = create_app(state, {"read": 1})
+    http = TestClient(app, headers=KEY)
+    assert http.get("/api/v1/devices").status_code == 200
+    assert http.get("/api/v1/devices").status_code == 429
+
+    calls = app.state.api._calls["GET /devices"]
+    calls[0] -= 61
+
+    assert http.get("/api/v1/devices").status_code == 200
+
+
+def test_an_endpoint_tells_its_secret_once_and_survives(http: TestClient, state: State) -> None:
+    made = data(http.post("/api/v1/webhooks/endpoints", json={"url": "https://x.test", "events": ["device.online"]}))
+
+    assert len(made["secret"]) == 64
+    assert "secret" not in data(http.get(f"/api/v1/webhooks/endpoints/{made['id']}"))
+    assert state.file.stat().st_mode & 0o777 == 0o600
+    again = State(state.folder, "k")
+    again.load()
+    assert again.endpoints == state.endpoints
+    assert data(http.delete(f"/api/v1/webhooks/endpoints/{made['id']}"))["id"] == made["id"]
+    assert json.loads(state.file.read_text()) == {}
+
+
+def test_endpoints_are_ten_at_most_and_https(http: TestClient) -> None:
+    make = {"url": "https://x.test", "events": ["a"]}
+    for _ in range(10):
+        data(http.post("/api/v1/webhooks/endpoints", json=make))
+
+    assert refused(http.post("/api/v1/webhooks/endpoints", json=make)) == (409, "conflict")
+    assert refused(http.post("/api/v1/webhooks/endpoints", json=make | {"url": "http://x.test"})) == (422, "invalid")
+
+
+def test_the_demo_endpoint_keeps_its_secret_when_its_port_changes(state: State) -> None:
+    first = state.demo_endpoint("http://127.0.0.1:1/a", ["a"])
+    second = State(state.folder, "k")
+    second.load()
+
+    assert second.demo_endpoint("http://127.0.0.1:2/a", ["a"]) == first
+    assert [row["url"] for row in second.endpoints.values()] == ["http://127.0.0.1:2/a"]

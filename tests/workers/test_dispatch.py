@@ -1,0 +1,74 @@
+from typing import Any
+
+import pytest
+import redis
+
+from receiver.contract.records import Body
+from receiver.contract.seal import Seal
+from receiver.contract.secrets import Secret
+from tests.kit import accept
+from workers import Router, query
+from workers.dispatch import dispatch
+from workers.ledger import Ledger
+
+
+def boom(event: Any) -> bool:
+    raise KeyError("n")
+
+
+@pytest.fixture
+def router() -> Router:
+    found = Router()
+    found.on("a.*", name="one")(lambda event: None)
+    found.on("a.b", name="two")(lambda event: None)
+    found.on("a.b", name="boom", when=boom)(lambda event: None)
+    found.on("a.b", name="no", when=lambda event: False)(lambda event: None)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "more", "state", "cause", "handlers"),
+    [
+        ("a.b", b"{}", {}, "dispatched", "", ["one", "two", "boom"]),
+        ("a.c", b"{}", {}, "dispatched", "", ["one"]),
+        ("a.c", b"[1]", {}, "dispatched", "", ["one"]),
+        ("b", b"{}", {}, "unhandled", "", []),
+        ("a.b", b"{", {}, "unreadable", "not-json", []),
+        ("a.b", b"{", {"format": Body.RAW}, "dispatched", "", ["one", "two", "boom"]),
+        ("a.b", b"{}", {"doubt": "type-mismatch"}, "unreadable", "type-mismatch", []),
+    ],
+)
+def test_what_becomes_of_an_event(
+    ledger: Ledger,
+    seal: Seal,
+    router: Router,
+    kind: str,
+    body: bytes,
+    more: dict[str, Any],
+    state: str,
+    cause: str,
+    handlers: list[str],
+) -> None:
+    event = accept(ledger, seal, body, kind, **more)
+
+    assert dispatch(ledger.take([], 1)[0], router, seal, ledger) == state
+
+    found = query.show(ledger, event)
+    assert found is not None
+    assert (found["state"], found["cause"], [run["handler"] for run in found["runs"]]) == (state, cause, handlers)
+
+
+def test_an_altered_event_is_dead_and_an_unknown_key_parks(
+    ledger: Ledger, seal: Seal, router: Router, client: redis.Redis
+) -> None:
+    altered, parked = accept(ledger, seal, kind="a.b"), accept(ledger, seal, kind="a.b")
+    client.setrange(ledger.keys.body(altered), 30, "xx")
+    other = Seal.from_secret(Secret("S", bytes(range(32)).hex(), None))
+
+    assert dispatch(ledger.take([], 1)[0], router, seal, ledger) == "dead"
+    assert dispatch(ledger.take([], 1)[0], router, other, ledger) == "parked"
+    found = [query.show(ledger, event) for event in (altered, parked)]
+    assert [(one["state"], one["cause"]) for one in found if one] == [
+        ("dead", "altered"),
+        ("accepted", "unknown-seal-key"),
+    ]

@@ -1,0 +1,41 @@
+from typing import Any
+
+import pytest
+
+from receiver.contract.records import Content, Labels
+from receiver.contract.records import Event as Sealed
+from workers.event import PATHS, event, resource_id
+
+
+@pytest.mark.parametrize(
+    ("payload", "found"),
+    [
+        ({"data": {"id": "vs_1"}, "id": "x"}, "vs_1"),
+        ({"data": {"virtual_server_id": "vs_2"}}, "vs_2"),
+        ({"virtual_server_id": 7}, "7"),
+        ({"resource_id": "r"}, "r"),
+        ({"id": "vs_3"}, "vs_3"),
+        ({"id": "evt_3"}, ""),
+        ({"data": {"id": None}, "resource_id": True}, ""),
+        ({"data": [1]}, ""),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_the_resource_is_found_where_it_may_stand(payload: Any, found: str) -> None:
+    assert resource_id(payload, "virtual_server.error", PATHS) == found
+
+
+def test_a_source_may_name_its_own_paths() -> None:
+    assert resource_id({"a": {"b": "x"}, "id": "y"}, "t", ("a.b",)) == "x"
+
+
+def test_the_key_is_the_same_over_attempts_and_differs_between_handlers() -> None:
+    labels = Labels(id="evt_1", source="zyra", type="a.b", received_at=1_700_000_000_000)
+    sealed = Sealed(labels=labels, content=Content(body=b"{}", headers=(("a", "b"),)))
+
+    first = event(sealed, attempt=1, handler="h")
+
+    assert first.key == event(sealed, attempt=5, is_replay=True, handler="h").key
+    assert first.key != event(sealed, handler="other").key
+    assert (first.headers["a"], first.received_at.isoformat()) == ("b", "2023-11-14T22:13:20+00:00")

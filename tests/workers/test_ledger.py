@@ -1,0 +1,529 @@
+"""Every transition of the ledger, its guard, and what junk does to it."""
+
+import random
+import time
+from typing import Any
+
+import pytest
+import redis
+
+from receiver.contract import keys as names
+from receiver.contract.keys import Keys
+from receiver.contract.seal import Seal
+from tests.kit import accept, wait_for
+from workers import query
+from workers.ledger import Claim, Ledger, Outcome, Verdict
+
+
+@pytest.fixture
+def event(ledger: Ledger, seal: Seal) -> str:
+    return accept(ledger, seal)
+
+
+def take(ledger: Ledger) -> Claim:
+    (found,) = ledger.take([], 10)
+    return found
+
+
+def dispatched(ledger: Ledger, *handlers: str) -> list[Claim]:
+    """The event's runs, claimed."""
+    ledger.dispatched(take(ledger), "dispatched", "", handlers)
+    return ledger.take([], 10)
+
+
+def end(ledger: Ledger, claim: Claim, verdict: Verdict, **more: Any) -> str:
+    return ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=verdict, **more)])[0]
+
+
+def state(ledger: Ledger, event: str) -> tuple[str, list[str]]:
+    found = query.show(ledger, event)
+    assert found is not None
+    return found["state"], [run["state"] for run in found["runs"]]
+
+
+def test_accept_queues_a_job_that_says_what_it_is(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    keys = ledger.keys
+    (job,) = client.lrange(keys.jobs, 0, -1)
+
+    assert job.decode() == f"1-{event}"
+    assert client.hget(keys.job(job.decode()), "status") == b"queued"
+    assert client.zrange(keys.named("pending"), 0, -1) == [event.encode()]
+    assert state(ledger, event) == ("accepted", [])
+
+
+def test_a_claim_has_all_that_its_unit_needs(ledger: Ledger, event: str, seal: Seal, client: redis.Redis) -> None:
+    claim = take(ledger)
+
+    assert (claim.unit, claim.token, claim.labels.type) == (event, 1, "virtual_server.error")
+    assert seal.open(claim.key, claim.labels, claim.sealed).content.body == b"{}"
+    assert client.zscore(ledger.keys.named("dispatching"), event) > time.time() * 1000
+    assert not client.exists(ledger.keys.job(claim.job), ledger.keys.named("pending"), ledger.keys.jobs)
+
+
+def test_a_job_is_claimed_once(ledger: Ledger, event: str) -> None:
+    claim = take(ledger)
+
+    assert ledger.take([claim.job]) == []
+    assert ledger.take([f"99-{event}"]) == []
+
+
+def test_dispatch_makes_one_run_for_each_handler(ledger: Ledger, event: str) -> None:
+    claims = dispatched(ledger, "a", "b")
+
+    assert [claim.handler for claim in claims] == ["a", "b"]
+    assert [claim.attempt for claim in claims] == [1, 1]
+    assert state(ledger, event) == ("dispatched", ["running", "running"])
+
+
+def test_a_dispatch_that_is_repeated_makes_only_missing_runs(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    first = take(ledger)
+    ledger.dispatched(first, "dispatched", "", ["a"])
+
+    assert ledger.dispatched(first, "dispatched", "", ["a", "b"]) == "lost"
+    assert client.llen(ledger.keys.jobs) == 1
+
+
+@pytest.mark.parametrize("verdict", ["unhandled", "unreadable", "dead"])
+def test_an_event_may_end_at_dispatch(ledger: Ledger, event: str, verdict: str) -> None:
+    assert ledger.dispatched(take(ledger), verdict, "why") == verdict
+    found = query.show(ledger, event)
+
+    assert found is not None
+    assert (found["state"], found["cause"]) == (verdict, "why")
+
+
+def test_the_last_open_run_closes_the_event(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    one, two = dispatched(ledger, "a", "b")
+
+    end(ledger, one, Verdict.DONE)
+    assert state(ledger, event)[0] == "dispatched"
+    end(ledger, two, Verdict.DONE)
+
+    assert state(ledger, event) == ("done", ["done", "done"])
+    assert client.zscore(ledger.keys.named("final"), event) > (time.time() + 86000) * 1000
+    assert not client.exists(*(ledger.keys.named(name) for name in ("open", "queued", "running", "waiting")))
+
+
+def test_a_dead_run_makes_the_event_a_dead_letter(ledger: Ledger, event: str) -> None:
+    one, two = dispatched(ledger, "a", "b")
+
+    end(ledger, one, Verdict.DEAD, error="x" * 900)
+    end(ledger, two, Verdict.DONE)
+
+    found = query.show(ledger, event)
+    assert found is not None
+    assert (found["state"], found["cause"], len(found["runs"][0]["error"])) == ("dead", "handler", 500)
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_a_token_that_is_not_the_present_one_changes_nothing(ledger: Ledger, event: str, verdict: Verdict) -> None:
+    (claim,) = dispatched(ledger, "a")
+
+    said = ledger.finish([Outcome(unit=claim.unit, token=claim.token - 1, verdict=verdict)])
+
+    assert said == ["lost"]
+    assert state(ledger, event) == ("dispatched", ["running"])
+
+
+def test_an_ended_run_does_not_end_again(ledger: Ledger, event: str) -> None:
+    (claim,) = dispatched(ledger, "a")
+
+    assert [end(ledger, claim, Verdict.DONE), end(ledger, claim, Verdict.DEAD)] == ["done", "lost"]
+    assert state(ledger, event) == ("done", ["done"])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "attempts", "failures"),
+    [(Verdict.FAILED, 1, 1), (Verdict.LATER, 1, 0), (Verdict.MISSING, 0, 0), (Verdict.BUSY, 0, 0)],
+)
+def test_what_waits_is_due_at_its_time(
+    ledger: Ledger, event: str, verdict: Verdict, attempts: int, failures: int
+) -> None:
+    (claim,) = dispatched(ledger, "a")
+    end(ledger, claim, verdict, delay=0.3)
+    assert ledger.sweep().due == 0
+    assert state(ledger, event) == ("dispatched", ["waiting"])
+
+    wait_for(lambda: ledger.sweep().due == 1, 3)
+    (again,) = ledger.take([], 10)
+
+    assert (again.attempt, again.failures) == (attempts + 1, failures)
+
+
+def test_handing_back_costs_nothing(ledger: Ledger, event: str) -> None:
+    (claim,) = dispatched(ledger, "a")
+    end(ledger, claim, Verdict.HANDED)
+    (again,) = ledger.take([], 10)
+
+    assert (again.attempt, again.failures, again.token) == (1, 0, claim.token + 1)
+
+
+@pytest.mark.parametrize(("verdict", "field"), [(Verdict.MISSING, "missing_since"), (Verdict.LATER, "later_since")])
+def test_patience_ends(ledger: Ledger, event: str, client: redis.Redis, verdict: Verdict, field: str) -> None:
+    (claim,) = dispatched(ledger, "a")
+    client.hset(ledger.keys.run(claim.unit), field, 1)
+
+    end(ledger, claim, verdict, error="no-such-handler")
+
+    assert state(ledger, event) == ("dead", ["dead"])
+
+
+def test_a_process_that_dies_alone_three_times_is_quarantined(ledger: Ledger, event: str) -> None:
+    (claim,) = dispatched(ledger, "a")
+    for _ in range(2):
+        end(ledger, claim, Verdict.DIED, error="signal 11")
+        (claim,) = ledger.take([], 10)
+        assert claim.suspect
+    end(ledger, claim, Verdict.DIED, error="signal 11")
+
+    found = query.show(ledger, event)
+    assert found is not None
+    assert (found["state"], found["runs"][0]["error"]) == ("dead", "quarantined: signal 11")
+
+
+# --- leases
+
+
+def test_a_lease_that_ends_fences_its_owner_off(ledger: Ledger, event: str) -> None:
+    (claim,) = dispatched(ledger, "a")
+    assert ledger.renew([(claim.unit, claim.token)], lease=0) == []
+    time.sleep(0.01)
+
+    assert ledger.sweep().expired == 1
+    (again,) = ledger.take([], 10)
+
+    assert (again.token, again.deaths, again.suspect) == (claim.token + 2, 1, True)
+    assert ledger.renew([(claim.unit, claim.token)]) == [claim.unit]
+    assert end(ledger, claim, Verdict.DONE) == "lost"
+    assert end(ledger, again, Verdict.DONE) == "done"
+
+
+def test_an_expired_lease_that_nobody_took_still_counts(ledger: Ledger, event: str) -> None:
+    (claim,) = dispatched(ledger, "a")
+    ledger.renew([(claim.unit, claim.token)], lease=0)
+    time.sleep(0.01)
+
+    assert end(ledger, claim, Verdict.DONE) == "done"
+    assert ledger.sweep().expired == 0
+
+
+def test_leases_stay_while_they_may_not_expire(ledger: Ledger, event: str) -> None:
+    (claim,) = dispatched(ledger, "a")
+    ledger.renew([(claim.unit, claim.token)], lease=0)
+    time.sleep(0.01)
+
+    assert ledger.sweep(leases=False).expired == 0
+    assert ledger.renew([(claim.unit, claim.token)]) == []
+
+
+def test_the_third_death_of_a_dispatch_makes_the_event_dead(ledger: Ledger, event: str) -> None:
+    for number in range(3):
+        claim = take(ledger)
+        assert claim.deaths == number
+        ledger.renew([(claim.unit, claim.token)], lease=0)
+        time.sleep(0.01)
+        assert ledger.sweep().expired == 1
+
+    found = query.show(ledger, event)
+    assert found is not None
+    assert (found["state"], found["cause"]) == ("dead", "dispatch-died")
+    assert ledger.take([], 10) == []
+
+
+def test_a_dispatch_that_was_fenced_off_changes_nothing(ledger: Ledger, event: str) -> None:
+    claim = take(ledger)
+    ledger.renew([(claim.unit, claim.token)], lease=0)
+    time.sleep(0.01)
+    ledger.sweep()
+
+    assert ledger.dispatched(claim, "dispatched", "", ["a"]) == "lost"
+    assert state(ledger, event) == ("accepted", [])
+
+
+def test_a_parked_event_comes_back(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    assert ledger.dispatched(take(ledger), "parked", "unknown-seal-key") == "parked"
+    assert state(ledger, event) == ("accepted", [])
+    client.zadd(ledger.keys.named("parked"), {event: 1})
+
+    assert ledger.sweep().due == 1
+    assert take(ledger).unit == event
+
+
+# --- lost entries
+
+
+def test_a_healthy_backlog_gets_no_extra_entry(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    events = [accept(ledger, seal) for _ in range(20)]
+    for event in events:
+        client.hset(ledger.keys.event(event), "queued_at", 1)  # old: the fleet was dead for long
+
+    assert ledger.sweep().lost == 0
+    assert client.llen(ledger.keys.jobs) == 20
+
+
+def test_what_was_popped_and_never_claimed_is_queued_again(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    lost, other = accept(ledger, seal), accept(ledger, seal)
+    client.blmove(ledger.keys.jobs, ledger.keys.intermediate, 1, "LEFT", "RIGHT")
+
+    assert ledger.sweep().lost == 0  # not for ten seconds
+    assert ledger.sweep(lost_after=-1).lost == 1
+    assert ledger.sweep(lost_after=-1).lost == 0
+
+    assert client.llen(ledger.keys.intermediate) == 0
+    assert [claim.unit for claim in ledger.take([], 10)] == [other, lost]
+
+
+def test_a_deleted_list_is_made_again(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    events = {accept(ledger, seal) for _ in range(5)}
+    client.delete(ledger.keys.jobs)
+
+    assert ledger.sweep(lost_after=-1).lost == 5
+    assert {claim.unit for claim in ledger.take([], 10)} == events
+
+
+def test_any_number_of_sweepers_queue_once(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    accept(ledger, seal)
+    client.delete(ledger.keys.jobs)
+
+    assert sum(ledger.sweep(lost_after=-1).lost for _ in range(5)) == 1
+
+
+# --- the end
+
+
+def test_what_is_final_goes_as_a_whole(client: redis.Redis, keys: Keys, seal: Seal) -> None:
+    ledger = Ledger(client, keys, keep_done=0)
+    accept(ledger, seal)
+    (claim,) = dispatched(ledger, "a")
+    end(ledger, claim, Verdict.DONE)
+    time.sleep(0.01)
+
+    assert ledger.sweep().deleted == 1
+    left = {key.decode().removeprefix(keys.prefix).partition(":")[0] for key in client.keys(keys.prefix + "*")}
+    assert left == {"ordinal", "counters", "seen"}
+
+
+def test_dead_letters_do_not_expire(client: redis.Redis, keys: Keys, seal: Seal) -> None:
+    ledger = Ledger(client, keys, keep_done=0)
+    event = accept(ledger, seal)
+    (claim,) = dispatched(ledger, "a")
+    end(ledger, claim, Verdict.DEAD)
+    time.sleep(0.01)
+
+    assert ledger.sweep().deleted == 0
+    assert state(ledger, event)[0] == "dead"
+
+
+def test_shedding_drops_bodies_of_finished_events_only(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    done = accept(ledger, seal)
+    ledger.dispatched(take(ledger), "unhandled")
+    kept = accept(ledger, seal)
+
+    assert ledger.shed() == 1
+    assert [client.exists(ledger.keys.body(event)) for event in (done, kept)] == [0, 1]
+    assert ledger.replay(done) == ("the body is gone", 0)
+
+
+# --- people
+
+
+def test_replay_gives_a_dead_run_a_fresh_budget(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    one, two = dispatched(ledger, "a", "b")
+    end(ledger, one, Verdict.DEAD)
+    end(ledger, two, Verdict.DONE)
+
+    assert ledger.replay(event, dry_run=True) == ("replayed", 1)
+    assert state(ledger, event) == ("dead", ["dead", "done"])
+    assert ledger.replay(event, reason="mended") == ("replayed", 1)
+    (again,) = ledger.take([], 10)
+
+    assert (again.handler, again.attempt, again.failures, again.is_replay) == ("a", 1, 0, True)
+    assert state(ledger, event) == ("dispatched", ["running", "done"])
+    assert b'"reason": "mended"' in client.lindex(ledger.keys.named("audit"), 0)
+    end(ledger, again, Verdict.DONE)
+    assert state(ledger, event) == ("done", ["done", "done"])
+
+
+def test_replay_leaves_what_is_open_and_wakes_what_waits(ledger: Ledger, event: str) -> None:
+    one, two = dispatched(ledger, "a", "b")
+    end(ledger, one, Verdict.FAILED, delay=3600)
+
+    assert ledger.replay(event) == ("replayed", 1)
+    (again,) = ledger.take([], 10)
+    assert (again.handler, again.attempt) == ("a", 2)
+    assert ledger.replay(event) == ("nothing to replay: it is dispatched", 0)
+    assert end(ledger, two, Verdict.DONE) == "done"
+
+
+def test_replay_of_what_is_done_needs_again(ledger: Ledger, event: str) -> None:
+    (claim,) = dispatched(ledger, "a")
+    end(ledger, claim, Verdict.DONE)
+
+    assert ledger.replay(event) == ("nothing to replay: it is done", 0)
+    assert ledger.replay(event, again=True) == ("replayed", 1)
+
+
+@pytest.mark.parametrize("verdict", ["unhandled", "unreadable", "dead"])
+def test_replay_dispatches_what_was_not(ledger: Ledger, event: str, verdict: str, client: redis.Redis) -> None:
+    ledger.dispatched(take(ledger), verdict)
+
+    assert ledger.replay(event) == ("replayed", 1)
+    assert take(ledger).is_replay
+    assert not client.exists(ledger.keys.named("final"), ledger.keys.named("dead"))
+
+
+def test_nobody_replays_what_is_not_there(ledger: Ledger) -> None:
+    assert ledger.replay("evt_none") == ("no such event", 0)
+    assert ledger.discard("evt_none", reason="x") == ("no such event", 0)
+
+
+def test_discard_lets_dead_runs_go(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    one, two = dispatched(ledger, "a", "b")
+    end(ledger, one, Verdict.DEAD)
+    end(ledger, two, Verdict.REFUSED)
+
+    assert ledger.discard(event, reason="r", dry_run=True) == ("discarded", 2)
+    assert ledger.discard(event, reason="r") == ("discarded", 2)
+    assert state(ledger, event) == ("discarded", ["discarded", "discarded"])
+    assert ledger.discard(event, reason="r") == ("nothing to discard: it is discarded", 0)
+    assert client.zcard(ledger.keys.named("final")) == 1
+
+
+def test_discard_of_an_event_without_runs(ledger: Ledger, event: str) -> None:
+    ledger.dispatched(take(ledger), "dead", "altered")
+
+    assert ledger.discard(event, reason="r") == ("discarded", 1)
+    assert state(ledger, event) == ("discarded", [])
+    assert ledger.replay(event) == ("nothing to replay: it is discarded", 0)
+    assert ledger.replay(event, again=True) == ("replayed", 1)
+
+
+# --- places and counters
+
+
+def test_places_of_a_handler_are_free_again_when_its_runs_end(ledger: Ledger, seal: Seal) -> None:
+    accept(ledger, seal)
+    (one,) = dispatched(ledger, "a")
+    accept(ledger, seal)
+    (two,) = dispatched(ledger, "a")
+
+    assert [ledger.slot("a", 1, unit) for unit in (one.unit, one.unit, two.unit)] == [True, True, False]
+    end(ledger, one, Verdict.DONE)
+    assert ledger.slot("a", 1, two.unit)
+
+
+def test_allow_counts_in_a_moving_window(ledger: Ledger) -> None:
+    assert [ledger.allow("k", 2, 0.3) for _ in range(3)] == [True, True, False]
+    wait_for(lambda: ledger.allow("k", 2, 0.3), 2)
+
+
+# --- junk
+
+
+FORGED = [
+    b"os.system('x')",
+    b"\xff\xfe",
+    b"",
+    b"1-evt_short",
+    b"1-" + b"evt_" + b"0" * 26,
+    b"x" * 5000,
+    b"1-evt_" + b"0" * 26 + b"-zzz",
+]
+
+
+def test_forged_jobs_are_counted_and_nothing_else(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    client.rpush(ledger.keys.jobs, *FORGED)
+    event = accept(ledger, seal)
+
+    assert [claim.unit for claim in ledger.take([], 20)] == [event]
+    counters = client.hgetall(ledger.keys.named("counters"))
+    assert (counters[b"jobs_refused"], counters[b"jobs_stale"]) == (b"6", b"1")
+
+
+def test_a_record_of_the_wrong_type_is_set_aside(ledger: Ledger, event: str, seal: Seal, client: redis.Redis) -> None:
+    client.delete(ledger.keys.event(event))
+    client.set(ledger.keys.event(event), "junk")
+    other = accept(ledger, seal)
+
+    assert [claim.unit for claim in ledger.take([], 20)] == [other]
+    assert client.zrange(ledger.keys.named("junk"), 0, -1) == [event.encode()]
+    assert next(query.search(ledger, query.Filter()))["id"] == other
+
+
+def test_the_sweeper_sets_junk_aside_once(ledger: Ledger, client: redis.Redis) -> None:
+    strange = names.event_id(1)
+    for index in ("queued", "pending", "running", "dispatching", "waiting", "parked", "final"):
+        client.zadd(ledger.keys.named(index), {strange: 1, "x": 1})
+    client.set(ledger.keys.event(strange), "junk")
+
+    ledger.sweep(lost_after=-1)
+    ledger.sweep(lost_after=-1)
+
+    assert client.zcard(ledger.keys.named("junk")) == 2
+    assert client.zcard(ledger.keys.named("queued")) == 0
+
+
+@pytest.mark.parametrize("index", ["queued", "pending", "running", "dispatching", "waiting", "parked", "final"])
+def test_an_index_of_the_wrong_type_stops_no_sweep(ledger: Ledger, client: redis.Redis, index: str) -> None:
+    client.set(ledger.keys.named(index), "junk")
+
+    ledger.sweep()
+
+
+def test_random_walks_keep_the_books(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    """Whatever happens in whatever order, every event stays in exactly the indexes of its state, and ends."""
+    chance = random.Random(7)
+    events = [accept(ledger, seal) for _ in range(12)]
+    held: list[Claim] = []
+    for step in range(600):
+        what = chance.randrange(8)
+        if what <= 1:
+            held += ledger.take([], chance.randrange(1, 4))
+        elif what <= 3 and held:
+            claim = held.pop(chance.randrange(len(held)))
+            if claim.handler:
+                end(ledger, claim, chance.choice([*Verdict, Verdict.DONE]), delay=0.0)
+            else:
+                ledger.dispatched(claim, "dispatched", "", chance.choice([["a"], ["a", "b"]]))
+        elif what == 4 and held:
+            claim = held[chance.randrange(len(held))]
+            ledger.renew([(claim.unit, claim.token)], lease=chance.choice([0, 15]))
+        elif what == 5:
+            ledger.sweep(lost_after=-1)
+        elif what == 6:
+            ledger.replay(chance.choice(events), again=step % 5 == 0)
+        elif what == 7:
+            client.lpop(ledger.keys.jobs)
+        check_books(ledger, events)
+    for _ in range(200):
+        for claim in held + ledger.take([], 50):
+            if claim.handler:
+                end(ledger, claim, Verdict.DONE)
+            else:
+                ledger.dispatched(claim, "dispatched", "", ["a"])
+        held = []
+        ledger.sweep(lost_after=-1)
+        for claim in ledger.take([], 0):
+            held.append(claim)
+    time.sleep(0.05)
+
+    assert {state(ledger, event)[0] for event in events} <= {"done", "dead", "dispatched", "accepted"}
+
+
+def check_books(ledger: Ledger, events: list[str]) -> None:
+    where = {
+        name: {member.decode() for member in ledger.client.zrange(ledger.keys.named(name), 0, -1)}
+        for name in ("pending", "dispatching", "parked", "open", "dead", "final", "queued", "running", "waiting")
+    }
+    for event in events:
+        found, runs = state(ledger, event)
+        expected = {
+            "accepted": {"pending", "dispatching", "parked"}, "dispatched": {"open"}, "dead": {"dead"}, "done": {"final"},
+        }[found]  # fmt: skip
+        at = {name for name in ("pending", "dispatching", "parked", "open", "dead", "final") if event in where[name]}
+        assert len(at) == 1, (found, at)
+        assert at <= expected, (found, at)
+        record = query.pairs(ledger.client.hgetall(ledger.keys.event(event)))
+        for suffix, run in zip([s for s in record.get("runs", "").split(",") if s], runs, strict=True):
+            places = {name for name in ("queued", "running", "waiting") if f"{event}-{suffix}" in where[name]}
+            assert places == ({run} if run in ("queued", "running", "waiting") else set()), (run, places)

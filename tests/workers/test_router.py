@@ -1,0 +1,98 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from workers import Event, Router
+
+
+def event(kind: str, source: str = "zyra") -> Event:
+    return Event(
+        id="e",
+        source=source,
+        type=kind,
+        payload={},
+        resource_id="",
+        body=b"",
+        headers={},
+        received_at=datetime.now(UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kind", "fits"),
+    [
+        ("a.b", "a.b", True),
+        ("a.b", "a.b.c", False),
+        ("a.*", "a.b", True),
+        ("a.*", "a.b.c", True),
+        ("a.*", "a", False),
+        ("a.*", "ab.c", False),
+        ("*", "anything", True),
+    ],
+)
+def test_types(pattern: str, kind: str, fits: bool) -> None:
+    router = Router()
+    router.on(pattern)(lambda event: None)
+
+    assert [handler.wants(event(kind)) for handler in router] == [fits]
+
+
+def test_a_handler_is_for_one_source_unless_it_says_otherwise() -> None:
+    router = Router()
+    router.on("*", name="zyra")(lambda event: None)
+    router.on("*", name="all", source="*")(lambda event: None)
+
+    assert [handler.name for handler in router if handler.wants(event("a", "github"))] == ["all"]
+
+
+def test_when_decides_last() -> None:
+    router = Router()
+    router.on("*", when=lambda event: event.type == "a")(lambda event: None)
+    (handler,) = router
+
+    assert [handler.wants(event("a")), handler.wants(event("b"))] == [True, False]
+
+
+def test_routers_compose_and_names_are_unique() -> None:
+    def same(event: Event) -> None: ...
+
+    one, two = Router(), Router()
+    one.on("a")(same)
+    two.on("b")(same)
+
+    with pytest.raises(ValueError, match="two handlers are called"):
+        one.include(two)
+    whole = Router()
+    whole.include(one)
+    assert whole.get(f"{__name__}.test_routers_compose_and_names_are_unique.<locals>.same")
+    assert whole.get("none") is None
+
+
+def test_the_client_is_passed_where_it_is_asked_for() -> None:
+    router = Router()
+    router.on("a", name="one")(lambda event: None)
+    router.on("a", name="two")(lambda event, zyra: None)
+
+    @router.on("a", name="three")
+    async def three(event: Event, zyra: Any = None) -> None: ...
+
+    assert [(handler.takes_client, handler.is_async) for handler in router] == [
+        (False, False),
+        (True, False),
+        (True, True),
+    ]
+
+
+@pytest.mark.parametrize("function", [lambda: None, lambda a, b, c: None])
+def test_a_function_that_takes_no_event_is_no_handler(function: Any) -> None:
+    with pytest.raises(ValueError, match="must take an event"):
+        Router().on("a")(function)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [("", {}), ("a", {"timeout": 0}), ("a", {"max_attempts": 0}), ("a", {"concurrency": 0})]
+)
+def test_options_that_make_no_sense_are_refused(kind: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="on\\(\\) needs"):
+        Router().on(kind, **options)
