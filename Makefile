@@ -7,8 +7,15 @@ EXPORT := --quiet --no-emit-project --format requirements-txt --no-header --no-a
 dev: $(VENV)/ready
 	@$(BIN)/zyra-receiver dev $(ARGS)
 
+# COVERAGE=1 also measures what ran, in all processes, and fails below what was reached.
 test: $(VENV)/ready
+ifdef COVERAGE
+	@rm -f .coverage*
+	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: $(VENV)/ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

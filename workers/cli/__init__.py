@@ -41,7 +41,7 @@ class Commands(TyperGroup):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()
@@ -52,7 +52,7 @@ def root() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command. Exits with 0, or 1 where it failed, or 2 where it was called or configured wrongly."""
     try:
-        status = app(arguments, standalone_mode=False)
+        status = app(arguments or sys.argv[1:] or ["--help"], standalone_mode=False)
     except ConfigurationError as error:
         quit_with(2, *error.faults)
     except typer.TyperException as error:

@@ -15,7 +15,7 @@ from ..zyra import Zyra, ZyraError
 from .local import environment
 from .output import line, table
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 def client() -> Zyra:

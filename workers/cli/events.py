@@ -16,7 +16,7 @@ from ..ledger import Ledger
 from .local import environment
 from .output import as_json, line, table
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 State = Annotated[EventState | None, typer.Option(help="Only events in this state.")]

@@ -1,0 +1,62 @@
+"""What the documents say is so."""
+
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from receiver import settings as receiving
+from workers import settings as working
+from workers.cli import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+EXTRA = {
+    "FORWARDED_ALLOW_IPS",
+    "RECEIVER_CONFIG",
+    "ZYRA_WEBHOOK_SECRET",
+    "SEAL_KEY",
+    "RECEIVER_DATA_DIR",
+    "ZYRA_API_KEY",
+}
+
+
+def named(path: str) -> set[str]:
+    return set(re.findall(r"^#?([A-Z][A-Z_]+)=", (ROOT / path).read_text(), re.MULTILINE))
+
+
+def read_by(kind: type) -> set[str]:
+    return {item.metadata["name"] for item in fields(kind) if "name" in item.metadata}
+
+
+def test_every_setting_stands_in_the_example_environment_and_is_read() -> None:
+    assert named("deploy/receiver.env.example") == read_by(receiving.Settings) | (EXTRA - {"ZYRA_API_KEY"})
+    assert named("deploy/worker.env.example") == read_by(working.Settings) | {"SEAL_KEY", "ZYRA_API_KEY"}
+
+
+def test_every_command_stands_in_the_readme() -> None:
+    text = "".join((ROOT / name).read_text() for name in ("README.md", "docs/operating.md", "docs/handlers.md"))
+
+    assert not [name for name in COMMANDS if f"zyra-receiver {name}" not in text and f"make {name}" not in text]
+
+
+def test_the_handler_in_the_readme_loads(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "mine.py").write_text(code)
+
+    subprocess.run(
+        [sys.executable, "-c", "import mine; assert list(mine.router)"],
+        cwd=tmp_path,
+        check=True,
+        env={"PYTHONPATH": f"{ROOT}:{tmp_path}"},
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["docs/handlers.md", "docs/operating.md", "docs/guarantees.md", "CHANGELOG.md", "LICENSE"]
+)
+def test_what_the_readme_points_to_is_there(name: str) -> None:
+    assert (ROOT / name).exists()
+    assert name in (ROOT / "README.md").read_text()
