@@ -15,6 +15,7 @@ from receiver.contract.errors import ConfigurationError
 from ..worker import end_with
 
 LONGEST_SOCKET = 100  # bytes; the system's limit is 104 to 108
+PATIENCE = 40.0  # seconds until a child that was asked to end is killed
 OLDEST = 7  # major version that runs our scripts
 ORDER = ("receiver", "worker", "sandbox", "redis")  # who is asked to stop first
 
@@ -102,7 +103,7 @@ class Children:
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(30)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

