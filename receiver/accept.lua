@@ -1,12 +1,6 @@
 -- accept: none -> accepted. ARGV after the ledger's: max pending, then 9 values an event:
 -- id, mark, window (ms), source, type, received at, delivery id, origin, key id; the sealed bytes follow as the tenth.
 -- Answers a pair an event: accepted, duplicate, full or junk, and the id.
-for _, pair in ipairs({{LIST, 'list'}, {Z .. 'pending', 'zset'}, {Z .. 'events', 'zset'}, {Z .. 'ordinal', 'string'}}) do
-  local found = redis.call('TYPE', pair[1]).ok
-  if found ~= 'none' and found ~= pair[2] then
-    return redis.error_reply('WRONGTYPE ' .. pair[1] .. ' holds a ' .. found .. ', not a ' .. pair[2])
-  end
-end
 redis.call('SADD', R .. ':queues', LIST)
 local room = tonumber(ARGV[4]) - redis.call('ZCARD', Z .. 'pending') - redis.call('ZCARD', Z .. 'queued')
   - redis.call('ZCARD', Z .. 'running')

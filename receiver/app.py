@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from . import settings as environment
 from .contract.keys import Keys
-from .errors import NotFound, Rejected, TooLarge, TooSlow, Unavailable, WrongEncoding, WrongMethod
+from .errors import NotFound, Rejected, TooLarge, TooSlow, Unavailable, WrongEncoding, WrongMethod, WrongUpgrade
 from .inbox import Inbox, connect
 from .metrics import Metrics
 from .settings import Settings
@@ -57,6 +57,8 @@ class Endpoint:
             await refuse(send, rejected)
         except Disconnected:
             self._metrics.disconnects.inc()
+        except asyncio.CancelledError:  # the server ends, and this request took too long for that
+            await refuse(send, Unavailable("shutdown"))
 
     async def _receive(self, scope: Scope, receive: Receive) -> tuple[Source, Delivery]:
         source = self._sources.get(scope["path_params"]["source"])
@@ -68,8 +70,10 @@ class Endpoint:
         for name, value in headers:
             if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
                 raise WrongEncoding("encoding")
-            if name == b"content-length" and int(value) > self._limit:
+            if name == b"content-length" and (len(value) > 15 or not value.isdigit() or int(value) > self._limit):
                 raise TooLarge("size")
+            if name == b"upgrade":  # the parser then gives no body, and a good signature would seem wrong
+                raise WrongUpgrade("upgrade")
         try:
             async with asyncio.timeout(DEADLINE):
                 return source, Delivery(headers, await self._body(receive))
@@ -156,6 +160,7 @@ def create_app(settings: Settings | None = None, registry: CollectorRegistry = R
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: as_json})
     app.router.redirect_slashes = False  # providers count a redirect as a failure
     app.state.watch = watch
+    app.state.drain_seconds = found.drain_seconds
     return app
 
 

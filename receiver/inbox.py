@@ -1,6 +1,7 @@
 """Writes events to the ledger and to RQ's queue in one step, all that wait at once in one round trip."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -17,7 +18,9 @@ from .contract.settings import Durability
 from .errors import Unavailable
 from .sources import Accepted
 
+log = logging.getLogger(__name__)
 BATCH = 256  # events in one script call
+BATCH_BYTES = 4 * 1024 * 1024  # of bodies, likewise
 UNDER_WAY = 2  # batches at once: one is packed while Redis works on the other
 WAITING = 4096  # requests that may wait for their batch
 BUDGET = 1.8  # seconds until a request is answered 503
@@ -93,14 +96,24 @@ class Inbox:
 
     async def _drain(self) -> None:
         while self._waiting:
-            cut, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            batch = [entry for entry in cut if not entry.receipt.done()]  # who gave up waiting has been answered 503
+            batch = [entry for entry in self._cut() if not entry.receipt.done()]  # who gave up was answered 503
             try:
                 answers = await self._write([entry.accepted for entry in batch])
+                self._settle(batch, answers)
             except (RedisError, OSError) as error:
                 self._refuse(batch, error)
-            else:
-                self._settle(batch, answers)
+            except Exception as error:  # a fault of ours is a doubt too
+                log.exception("a batch failed")
+                self._refuse(batch, error)
+
+    def _cut(self) -> list[Entry]:
+        """The next batch: bounded in number and in bytes."""
+        size = number = 0
+        while number < min(BATCH, len(self._waiting)) and size < BATCH_BYTES:
+            size += len(self._waiting[number].accepted.event.content.body)
+            number += 1
+        cut, self._waiting = self._waiting[:number], self._waiting[number:]
+        return cut
 
     def _refuse(self, batch: list[Entry], error: Exception) -> None:
         """One failed batch answers 503 to exactly its requests."""
@@ -110,7 +123,7 @@ class Inbox:
 
     def _settle(self, batch: list[Entry], answers: Sequence[tuple[bytes, bytes]]) -> None:
         for entry, answer in zip(batch, answers, strict=True):
-            verdict, name = (part.decode() for part in answer)
+            verdict, name = (part.decode("utf-8", "replace") for part in answer)
             if entry.receipt.done():
                 continue
             if verdict in ("accepted", "duplicate"):
@@ -153,8 +166,7 @@ class Inbox:
             labels.received_at,
             labels.delivery_id,
             labels.origin,
-            self._seal.newest,
-            self._seal.close(accepted.event),
+            *self._seal.close(accepted.event),
         ]
 
 

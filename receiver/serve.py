@@ -6,16 +6,20 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from types import FrameType
 
 import uvicorn
 from prometheus_client import REGISTRY
+from prometheus_client.multiprocess import mark_process_dead
 from starlette.applications import Starlette
-from uvicorn.supervisors.multiprocess import Multiprocess, Process
+from uvicorn.supervisors import multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from . import settings as environment
 from .contract import logs
 from .metrics import export
+from .protocol import BoundedProtocol
 from .settings import Settings
 
 FINISH = 4  # seconds that what is in flight may take after the listener closed
@@ -25,14 +29,13 @@ class Server(uvicorn.Server):
     """The first SIGTERM only turns readiness off; the listener closes after DRAIN_SECONDS."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        watch = application(self.config).state.watch
-        if watch.draining or sig == signal.SIGINT:
+        state = application(self.config).state
+        if state.watch.draining or sig == signal.SIGINT:
             super().handle_exit(sig, frame)
             return
-        watch.draining = True
+        state.watch.draining = True
         self._captured_signals.append(sig)
-        seconds = float(os.environ.get("DRAIN_SECONDS", "3").rstrip("s"))
-        asyncio.get_running_loop().call_later(seconds, self.end)
+        asyncio.get_running_loop().call_later(state.drain_seconds, self.end)
 
     def end(self) -> None:
         self.should_exit = True
@@ -47,6 +50,12 @@ def application(config: uvicorn.Config) -> Starlette:
 
 
 class Worker(Process):
+    """A server process of ours, wherever uvicorn makes one: at the start, for one that died, at SIGHUP."""
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        logs.setup(os.environ.get("LOG_LEVEL", "INFO").upper())
+        super().target(sockets)
+
     @property
     def server(self) -> uvicorn.Server:
         if self._server is None:
@@ -54,12 +63,26 @@ class Worker(Process):
         return self._server
 
 
-class Workers(Multiprocess):
-    def init_processes(self) -> None:
-        for _ in range(self.processes_num):
-            process = Worker(self.config, self.sockets)
-            process.start()
-            self.processes.append(process)
+multiprocess.Process = Worker  # type: ignore[misc]  # uvicorn has no other place to say so
+
+
+class Workers(multiprocess.Multiprocess):
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], drain_seconds: float) -> None:
+        super().__init__(config, sockets)
+        self._drain_seconds = drain_seconds
+
+    def join_all(self) -> None:
+        """The listener is ours too: it closes when the children close theirs, else connections would hang in it."""
+        time.sleep(self._drain_seconds)
+        for listener in self.sockets:
+            listener.close()
+        super().join_all()
+
+    def keep_subprocess_alive(self) -> None:
+        for process in self.processes:
+            if not process.process.is_alive() and process.pid:
+                mark_process_dead(process.pid)  # type: ignore[no-untyped-call]  # its gauges must not outlive it
+        super().keep_subprocess_alive()
 
 
 def serve(settings: Settings) -> None:
@@ -69,7 +92,8 @@ def serve(settings: Settings) -> None:
         "receiver.app:create_app",
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
+        ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
@@ -81,11 +105,18 @@ def serve(settings: Settings) -> None:
     if settings.processes > 1:
         with tempfile.TemporaryDirectory(prefix="zr-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            export(settings.metrics_port, REGISTRY)
-            Workers(config, sockets=[listener]).run()
+            show_metrics(settings.metrics_port)
+            Workers(config, [listener], settings.drain_seconds).run()
     else:
-        export(settings.metrics_port, REGISTRY)
+        show_metrics(settings.metrics_port)
         Server(config).run(sockets=[listener])
+
+
+def show_metrics(port: int) -> None:
+    try:
+        export(port, REGISTRY)
+    except OSError as error:
+        sys.exit(f"cannot listen on port {port} for metrics: {error.strerror}. METRICS_PORT changes it, 0 is off")
 
 
 def listen(host: str, port: int) -> socket.socket:

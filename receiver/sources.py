@@ -1,6 +1,7 @@
 """Whom we listen to, and the one door into trust: only `Source.accept` turns a delivery into an event."""
 
 import hashlib
+import logging
 import re
 import tomllib
 from collections.abc import Mapping
@@ -19,6 +20,9 @@ from .contract.settings import seconds
 from .schemes import Scheme, table
 from .signatures import Delivery, decode_key, verify
 
+log = logging.getLogger(__name__)
+FIELD = re.compile("[A-Za-z0-9_$-]+(:[A-Za-z0-9_-]+)?")
+PATH = re.compile(r"(?:[A-Za-z0-9_$.-]|\{resource\})+")
 NAME = re.compile("[A-Za-z0-9_-]{1,64}")
 LONGEST = 250  # characters of an id or type that the ledger keeps
 SENDER = b"zyra-receiver-send"  # the user agent of our own `send` command
@@ -52,8 +56,13 @@ class Source:
         """The keys' bytes; a secret that changed in its file is decoded once."""
         texts = tuple(value for secret in self.secrets for value in secret.values)
         if texts not in self._decoded:
+            try:
+                found = tuple(decode_key(self.scheme, text) for text in texts)
+            except ValueError as error:  # a file was changed to what is no key: the last good ones go on
+                log.error("source %s: the changed secret %s", self.name, error)
+                found = next(iter(self._decoded.values()))
             self._decoded.clear()
-            self._decoded[texts] = tuple(decode_key(self.scheme, text) for text in texts)
+            self._decoded[texts] = found
         return self._decoded[texts]
 
     def accept(self, delivery: Delivery, now: float) -> Accepted:
@@ -61,7 +70,8 @@ class Source:
         verify(self.scheme, delivery, self.keys, now)
         seen = self.peek(delivery.body)
         kind = self.type(delivery, seen)
-        name = header_text(delivery, self.scheme.id_header) or self.payload_id(seen)
+        told = header_text(delivery, self.scheme.id_header)
+        name = told if 0 < len(told) <= LONGEST else self.payload_id(seen)
         labels = Labels(
             id=keys.event_id(int(now * 1000)),
             source=self.name,
@@ -231,6 +241,20 @@ def names(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def fields(value: object) -> tuple[str, ...]:
+    found = names(value)
+    if not all(FIELD.fullmatch(name) for name in found):
+        raise ValueError("must name fields of letters, digits, _, - and $, such as event_id or id:evt")
+    return found
+
+
+def paths(value: object) -> tuple[str, ...]:
+    found = names(value)
+    if not all(PATH.fullmatch(path) for path in found):
+        raise ValueError("must be paths such as data.id or data.{resource}_id")
+    return found
+
+
 def headers(value: object) -> tuple[str, ...]:
     found = tuple(name.lower() for name in names(value))
     secret = [name for name in found if name in ("authorization", "cookie") or "signature" in name or "token" in name]
@@ -266,8 +290,8 @@ PARSERS = {
     "success_status": status,
     "dedup_window": duration,
     "digest_window": duration,
-    "id_fields": names,
-    "resource_id": names,
+    "id_fields": fields,
+    "resource_id": paths,
     "check_type": flag,
     "tolerance": tolerance,
 }

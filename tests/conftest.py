@@ -60,7 +60,7 @@ def seal_key() -> str:
 
 @pytest.fixture
 def seal(seal_key: str) -> Seal:
-    return Seal.from_secret(Secret("SEAL_KEY", seal_key, None))
+    return Seal(Secret("SEAL_KEY", seal_key, None))
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
     event = Event(labels=labels, content=content)
     flat = [labels.id, mark, 1000, labels.source, labels.type, labels.received_at, labels.delivery_id, labels.origin]
     script = source("receiver", "accept.lua")
-    values = arguments(ledger.keys, 100_000, *flat, seal.newest, seal.close(event))
+    values = arguments(ledger.keys, 100_000, *flat, *seal.close(event))
     verdict, name = ledger.client.eval(script, 0, *values)[0]
     assert verdict == b"accepted"
     return str(name.decode())

@@ -55,7 +55,7 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
 
 def failed(claim: Claim, handler: Handler, error: BaseException) -> Outcome:
     """What the end by an exception means: again, later, or never."""
-    said = f"{type(error).__name__}: {error}"
+    said = told(error)
     if isinstance(error, LeaseLost):
         return outcome(claim, Verdict.HANDED, said)
     if isinstance(error, RetryLater):
@@ -63,6 +63,14 @@ def failed(claim: Claim, handler: Handler, error: BaseException) -> Outcome:
     if isinstance(error, GiveUp) or claim.failures + 1 >= handler.max_attempts:
         return outcome(claim, Verdict.DEAD, said)
     return outcome(claim, Verdict.FAILED, said, backoff(claim.failures))
+
+
+def told(error: BaseException) -> str:
+    """The exception's type and words, whatever its `__str__` does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
 
 
 def timed_out(claim: Claim, handler: Handler) -> Outcome:

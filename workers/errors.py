@@ -7,6 +7,8 @@ Unreadable        the body is not what its format promises
 LeaseLost         this attempt is not the run's owner any more: calls to the API are refused
 """
 
+LONGEST = 3 * 86400.0  # seconds: a run that puts itself off for longer is dead anyway
+
 
 class GiveUp(Exception):
     """No later attempt can help."""
@@ -16,7 +18,7 @@ class RetryLater(Exception):
     """Try again in `seconds`; says nothing against the handler, and costs no budget."""
 
     def __init__(self, seconds: float, why: str = "") -> None:
-        self.seconds = max(0.0, float(seconds))
+        self.seconds = min(max(0.0, float(seconds)), LONGEST)  # NaN becomes 0
         super().__init__(why or f"again in {self.seconds:g} s")
 
 

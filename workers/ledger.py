@@ -71,9 +71,10 @@ class Outcome:
     delay: float = 0.0  # seconds until the next attempt
     error: str = ""
 
-    def flat(self) -> list[str | int]:
+    def flat(self) -> list[str | bytes | int]:
         patience = HANDLER_PATIENCE if self.verdict is Verdict.MISSING else LATER_PATIENCE
-        return [self.unit, self.token, self.verdict, int(self.delay * 1000), self.error[:ERROR], int(patience * 1000)]
+        error = self.error[:ERROR].encode("utf-8", "replace")  # half a surrogate pair is no UTF-8
+        return [self.unit, self.token, self.verdict, int(self.delay * 1000), error, int(patience * 1000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ GROWING = {"take.lua", "replay.lua", "allow.lua", "slot.lua"}  # all others fini
 
 def compose(name: str) -> str:
     parts = ["close.lua", name] if name in CLOSING else [name]
-    return source("workers.scripts", *parts, allow_oom=name not in GROWING)
+    return source("workers.scripts", *parts, allow_oom=name not in GROWING, heals=name == "sweep.lua")
 
 
 def claim(answer: Sequence[Any], now: float) -> Claim:

@@ -1,5 +1,6 @@
 """The ledger as Prometheus text. All workers of a queue show the same numbers: take the max over instances."""
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from receiver.contract.connection import GONE, text
 
 from .ledger import Ledger, whole
 
+log = logging.getLogger(__name__)
 EVENTS = {"accepted": "pending", "dispatching": "dispatching", "parked": "parked", "dispatched": "open", "dead": "dead"}
 RUNS = {"queued": "queued", "running": "running", "waiting": "waiting"}
 
@@ -76,5 +78,9 @@ def export(port: int, ledger: Ledger) -> int:
     try:
         start_http_server(port, addr="0.0.0.0", registry=registry)  # noqa: S104 - scraped from other hosts
         signal.pause()
+    except OSError as error:
+        log.error(
+            "cannot listen on port %s for metrics: METRICS_PORT changes it, 0 is off", port, extra={"error": error}
+        )
     finally:
         os._exit(0)

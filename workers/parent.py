@@ -3,6 +3,7 @@
 It has one thread, so that it may fork; whatever a handler does to its process, the parent goes on.
 """
 
+import contextlib
 import logging
 import os
 import selectors
@@ -13,9 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import redis
-
-from receiver.contract.connection import GONE
+from receiver.contract.connection import FAULTS
 from receiver.contract.keys import is_run
 
 from .ledger import Ledger, Outcome, Verdict
@@ -26,6 +25,7 @@ log = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between renewals and heartbeats
 SWEEP = 1.0  # seconds between sweeps: what waits is woken so promptly
 TICK = 0.5  # seconds between two looks at what is late
+PREPARE = 60.0  # seconds for a dispatch, or for what precedes a handler: `when` is a user's code too
 SLACK = 1.0  # seconds an attempt may be over its timeout until its process counts as stuck
 GRACE = 10.0  # seconds for the neighbours of a late attempt
 STOP_GRACE = 25.0  # seconds for what runs when the worker is told to stop
@@ -39,7 +39,7 @@ class Held:
 
     token: int
     late_at: float = float("inf")
-    late: tuple[str, float, str] = (Verdict.FAILED, 0.0, "")
+    late: tuple[str, float, str] = (Verdict.FAILED, 60.0, "not prepared in time: does its `when` end?")
 
     def outcome(self, unit: str, verdict: str, error: str = "", delay: float = 0.0) -> Outcome:
         return Outcome(unit=unit, token=self.token, verdict=Verdict(verdict), error=error, delay=delay)
@@ -60,12 +60,12 @@ class Child:
 
 
 class Parent:
-    """start: forks a process that runs (pipe, clock, unit and token or None), and returns its pid."""
+    """start: forks a process with its pipe, the clock, a unit and token or None, and the ends it must not keep."""
 
     def __init__(
         self,
         ledger: Ledger,
-        start: Callable[[Pipe, Clock, tuple[str, int] | None], int],
+        start: Callable[[Pipe, Clock, tuple[str, int] | None, list[Pipe]], int],
         *,
         processes: int = 1,
         heartbeat: Callable[[bool], None] = lambda busy: None,
@@ -81,12 +81,17 @@ class Parent:
         self._processes = processes
         self._heartbeat = heartbeat
         self._burst = burst
+        self._asked = 0
         self._stop_at = float("inf")
         self._selector = selectors.DefaultSelector()
         self._outcomes: list[Outcome] = []
 
     def stop(self) -> None:
-        """Asks every process to take nothing new. Again: kills them."""
+        """Asks every process to take nothing new; asked again, kills them. Safe in a signal handler."""
+        self._asked += 1
+
+    def _stop(self) -> None:
+        self._asked -= 1
         now = time.monotonic()
         self._stop_at = now if self.stopping else now + STOP_GRACE
         for child in self.children.values():
@@ -112,6 +117,8 @@ class Parent:
     def _loop(self, wake: socket.socket) -> None:
         due = sweep = 0.0
         while True:
+            while self._asked:
+                self._stop()
             now = time.monotonic()
             if not self.stopping:
                 self._fill()
@@ -141,12 +148,12 @@ class Parent:
         alone = sum(child.alone for child in self.children.values())
         for unit in list(self.waiting)[: max(0, ALONE - alone)]:
             held = self.waiting.pop(unit)
-            held.late_at = now + 30
+            held.late_at = now + PREPARE
             self._spawn((unit, held.token)).held[unit] = held
 
     def _spawn(self, unit: tuple[str, int] | None) -> Child:
         mine, theirs = pair()
-        pid = self._start(theirs, self._clock, unit)
+        pid = self._start(theirs, self._clock, unit, [mine, *(child.pipe for child in self.children.values())])
         theirs.close()
         child = Child(pid, mine, unit is not None, time.monotonic())
         self.children[pid] = child
@@ -163,7 +170,7 @@ class Parent:
 
     def _take_in(self, child: Child, message: dict[str, Any]) -> None:
         for unit, token in message.get("held", ()):
-            child.held[unit] = Held(token)
+            child.held[unit] = Held(token, time.monotonic() + PREPARE)
         for unit in message.get("ended", ()):
             child.held.pop(unit, None)
         if (unit := message.get("started")) in child.held:
@@ -196,7 +203,7 @@ class Parent:
         """Ends a process of ours and answers for what it held: late attempts pay, all others are handed back."""
         late = child.late(now)
         for unit, held in child.held.items():
-            if unit in late:
+            if unit in late and is_run(unit):
                 verdict, delay, error = held.late
                 self._outcomes.append(held.outcome(unit, verdict, error, delay))
             elif is_run(unit):
@@ -227,7 +234,7 @@ class Parent:
         try:  # the leases end now: the sweep makes suspects of the runs, and counts the death
             self.ledger.renew([(unit, held.token) for unit, held in child.held.items()], lease=0)
             self.sweeper.sweep()
-        except GONE:
+        except FAULTS:
             self.sweeper.lose_contact()  # they end by themselves
 
     # --- the ledger
@@ -240,7 +247,7 @@ class Parent:
             self._clock.set(now)
             self._heartbeat(any(held))
             self.sweeper.shed()
-        except (redis.RedisError, *GONE) as error:
+        except FAULTS as error:
             self.sweeper.lose_contact()
             log.warning("leases not renewed", extra={"error": str(error)})
             return
@@ -253,7 +260,7 @@ class Parent:
             if self._outcomes:
                 self.ledger.finish(self._outcomes)
             self._outcomes = []
-        except (redis.RedisError, *GONE) as error:
+        except FAULTS as error:
             log.warning("outcomes not recorded yet", extra={"waiting": len(self._outcomes), "error": str(error)})
             if time.monotonic() > self._stop_at + GRACE:
                 self._outcomes = []  # their leases end, and other workers find them
@@ -263,5 +270,6 @@ class Parent:
             return
         if self.sweeper.sweep() is None or not self._burst or self.waiting or self._outcomes:
             return
-        if not any(child.held for child in self.children.values()) and self.ledger.idle():
-            self.stop()
+        with contextlib.suppress(*FAULTS):
+            if not any(child.held for child in self.children.values()) and self.ledger.idle():
+                self.stop()

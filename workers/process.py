@@ -15,13 +15,11 @@ from contextvars import Context as ContextVars
 from contextvars import copy_context
 from typing import Any
 
-import redis
-
-from receiver.contract.connection import GONE, text
+from receiver.contract.connection import FAULTS, text
 from receiver.contract.keys import is_run
 from receiver.contract.seal import Seal
 
-from .attempt import Attempt, failed, outcome, prepare, timed_out
+from .attempt import PARKED, Attempt, failed, outcome, prepare, timed_out, told
 from .context import CURRENT, Context, Lease
 from .dispatch import dispatch
 from .ledger import Claim, Ledger, Outcome, Verdict
@@ -74,9 +72,16 @@ class Process:
     def run_alone(self, unit: str, token: int) -> None:
         """One attempt of one run, and nothing else in this process."""
         self._start()
-        claim = self.ledger.reread(unit, token)
+        self._free -= 1
+        try:
+            claim = self.ledger.reread(unit, token)
+        except FAULTS as error:
+            claim = None
+            self._outcomes.put(Outcome(unit=unit, token=token, verdict=Verdict.HANDED, error=str(error)))
+        else:
+            if claim is None:
+                self._ended([unit])
         if claim is not None:
-            self._free -= 1
             self._begin(claim, alone=True)
         self._stop()
 
@@ -121,7 +126,7 @@ class Process:
                 self.ledger.put_back(text(popped))
                 return
             claims = self.ledger.take([text(popped)], min(room, MOST) - 1)
-        except (redis.RedisError, *GONE) as error:
+        except FAULTS as error:
             log.warning("Redis does not answer", extra={"error": str(error)})
             self.draining.wait(WAIT)
             return
@@ -146,17 +151,23 @@ class Process:
             try:
                 dispatch(claim, self.router, self.seal, self.ledger)
                 break
-            except (redis.RedisError, *GONE) as error:
+            except FAULTS as error:
                 log.warning("dispatch not recorded yet", extra={"event": claim.unit, "error": str(error)})
                 time.sleep(WAIT)
+            except Exception:  # a fault of ours: its lease ends, and the third time the event is a dead letter
+                log.exception("dispatch failed", extra={"event": claim.unit})
+                break
         self._ended([claim.unit])
 
     def _attempt(self, claim: Claim, lease: Lease, alone: bool) -> None:
         """Prepares an attempt and starts it: here if it is a `def` handler, else in the loop."""
         try:
             ready = prepare(claim, self.router, self.seal, self.ledger)
-        except (redis.RedisError, *GONE) as error:
+        except FAULTS as error:
             ready = outcome(claim, Verdict.HANDED, str(error))
+        except Exception as error:  # a fault of ours must not keep the run's place for ever
+            log.exception("attempt not prepared", extra={"run": claim.unit})
+            ready = outcome(claim, Verdict.FAILED, told(error), PARKED)
         if isinstance(ready, Outcome):
             self._outcomes.put(ready)
         elif self.draining.is_set() and not alone:
@@ -221,7 +232,7 @@ class Process:
                 continue
             try:
                 self.ledger.finish(batch)
-            except (redis.RedisError, *GONE) as error:
+            except FAULTS as error:
                 log.warning("outcomes not recorded yet", extra={"waiting": len(batch), "error": str(error)})
                 time.sleep(WAIT)
                 continue

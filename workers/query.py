@@ -16,6 +16,7 @@ from receiver.contract.settings import seconds
 from .ledger import Ledger, labels, pairs, whole
 
 PAGE = 200
+LATEST = 253_402_300_799_000  # the last millisecond-second of the year 9999
 INDEXES = {
     EventState.ACCEPTED: ("pending", "dispatching", "parked"),
     EventState.DISPATCHED: ("open",),
@@ -134,7 +135,8 @@ def opened(ledger: Ledger, seal: Seal, event: str) -> Event:
 
 def stamp(moment: int) -> str:
     """Milliseconds as RFC 3339, UTC."""
-    return datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    bounded = min(moment, LATEST)  # what is no date of ours must not hide the rest of a list
+    return datetime.fromtimestamp(bounded / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def milliseconds(moment: str) -> int:

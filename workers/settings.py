@@ -23,6 +23,14 @@ def api_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def api_key(env: Mapping[str, str]) -> Secret | None:
+    """The key for Zyra's API, or None. Raises ConfigurationError where it could not stand in a header."""
+    found = secrets.read(env, "ZYRA_API_KEY")
+    if found and not all(value.isascii() and value.isprintable() and " " not in value for value in found.values):
+        raise ConfigurationError(["ZYRA_API_KEY must be printable ASCII without spaces: one key, or a comma list"])
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Shared):
     handlers: tuple[str, ...] = setting("WORKER_HANDLERS", modules, ())
@@ -36,7 +44,7 @@ def read(env: Mapping[str, str] = os.environ, *, need_handlers: bool = True) -> 
     faults: list[str] = []
     key = None
     try:
-        key = secrets.read(env, "ZYRA_API_KEY")
+        key = api_key(env)
     except ConfigurationError as error:
         faults += error.faults
     if need_handlers and "WORKER_HANDLERS" not in env:

@@ -4,7 +4,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from receiver.contract.connection import GONE
+from receiver.contract.connection import FAULTS
 
 from .ledger import LEASE, Ledger, Swept
 
@@ -24,7 +24,7 @@ class Sweeper:
         now = time.monotonic()
         try:
             found = self.ledger.sweep(leases=0 < self.contact_since <= now - LEASE)
-        except GONE as error:
+        except FAULTS as error:
             self.lose_contact()
             log.warning("sweep failed", extra={"error": str(error)})
             return None

@@ -31,6 +31,7 @@ from .settings import Settings
 from .zyra import AsyncZyra, Zyra
 
 log = logging.getLogger(__name__)
+Work = tuple[Pipe, Clock, tuple[str, int] | None]
 WORKER_TTL = 60  # seconds after which RQ forgets a worker that shows no sign of life
 PDEATHSIG = 1  # prctl's PR_SET_PDEATHSIG: a process ends when its parent does
 
@@ -74,7 +75,7 @@ class Worker(BaseWorker):
         keys = Keys(self.queues[0].name, found.rq_prefix)
         parent = Parent(
             Ledger(fresh(self.connection), keys, found.keep_done),
-            lambda pipe, clock, unit: self._fork(found, keys, pipe, clock, unit),
+            lambda pipe, clock, unit, ends: self._fork(found, keys, (pipe, clock, unit), ends),
             processes=self.processes,
             heartbeat=self._beat,
             burst=burst,
@@ -102,7 +103,7 @@ class Worker(BaseWorker):
             self.set_state(state)
         self.heartbeat()
 
-    def _fork(self, found: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: tuple[str, int] | None) -> int:
+    def _fork(self, found: Settings, keys: Keys, work: Work, ends: list[Pipe]) -> int:
         parent = os.getpid()
         sys.stdout.flush()
         if pid := os.fork():
@@ -110,7 +111,9 @@ class Worker(BaseWorker):
         status = 1
         try:
             end_with(parent)
-            status = self._child(found, keys, pipe, clock, unit)
+            for end in ends:  # else nobody would see the parent's end
+                end.close()
+            status = self._child(found, keys, *work)
         except BaseException:
             log.exception("a worker process ended")
         finally:

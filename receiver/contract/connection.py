@@ -5,6 +5,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 GONE = (redis.ConnectionError, redis.TimeoutError, OSError)  # no answer: the outcome is unknown
+FAULTS = (redis.RedisError, OSError)  # no answer, or one that says no
 
 
 def connect(url: str, *, read: float = 2.0, name: str = "zyra-receiver") -> redis.Redis:

@@ -13,6 +13,9 @@
 -- counters     hash    what happened, for the metrics
 local Z, R, Q = ARGV[1], ARGV[2], ARGV[3]
 local LIST = R .. ':queue:' .. Q
+local TYPES = {pending = 'zset', dispatching = 'zset', parked = 'zset', queued = 'zset', running = 'zset',
+  waiting = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset', junk = 'zset', counters = 'hash',
+  ordinal = 'string', audit = 'list'}
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local is_run = function(unit) return #unit > 30 end

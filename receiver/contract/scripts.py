@@ -6,10 +6,14 @@ from importlib.resources import files
 from .keys import Keys
 
 
-def source(package: str, *names: str, allow_oom: bool = False) -> str:
-    """One whole script. allow_oom: it finishes, expires or deletes, so a full Redis must let it through."""
+def source(package: str, *names: str, allow_oom: bool = False, heals: bool = False) -> str:
+    """One whole script.
+
+    allow_oom: it finishes, expires or deletes, so a full Redis must let it through. heals: it mends indexes itself.
+    """
     head = "#!lua flags=allow-oom\n" if allow_oom else "#!lua\n"
-    shared = files("receiver.contract").joinpath("ledger.lua").read_text()
+    first = ["ledger.lua"] if heals else ["ledger.lua", "checked.lua"]
+    shared = "".join(files("receiver.contract").joinpath(name).read_text() for name in first)
     return head + shared + "".join(files(package).joinpath(name).read_text() for name in names)
 
 

@@ -6,8 +6,8 @@ Sealed: 12 bytes of random nonce, then the ciphertext. Plain: 4 bytes of length,
 import base64
 import hashlib
 import json
+import logging
 import os
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,37 +16,55 @@ from .errors import Altered, ConfigurationError, UnknownKey
 from .records import Body, Content, Event, Labels
 from .secrets import Secret
 
+log = logging.getLogger(__name__)
 FORMAT = "1"
 
 
-@dataclass(frozen=True, slots=True)
 class Seal:
-    """Keys by their ids. The first one seals, every one opens."""
+    """Keys by their ids. The first one seals, every one opens; a changed key file counts at once.
 
-    ciphers: dict[str, AESGCM]
+    Raises ConfigurationError where a key is none; one that becomes none later leaves the last good ones.
+    """
 
-    @classmethod
-    def from_secret(cls, secret: Secret) -> "Seal":
-        return cls({key_id(raw): AESGCM(raw) for raw in map(key, secret.values)})
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+        self._values = secret.values
+        self._ciphers = ciphers(self._values)
+
+    @property
+    def ciphers(self) -> dict[str, AESGCM]:
+        if (values := self._secret.values) != self._values:
+            self._values = values
+            try:
+                self._ciphers = ciphers(values)
+            except ConfigurationError as error:
+                log.error("the changed SEAL_KEY is not used: %s", error)
+        return self._ciphers
 
     @property
     def newest(self) -> str:
         return next(iter(self.ciphers))
 
-    def close(self, event: Event) -> bytes:
+    def close(self, event: Event) -> tuple[str, bytes]:
+        """The id of the key that was used, and the sealed bytes."""
+        name, cipher = next(iter(self.ciphers.items()))
         nonce = os.urandom(12)
-        associated = bound(self.newest, event.labels)
-        return nonce + self.ciphers[self.newest].encrypt(nonce, pack(event.content), associated)
+        return name, nonce + cipher.encrypt(nonce, pack(event.content), bound(name, event.labels))
 
     def open(self, key: str, labels: Labels, sealed: bytes) -> Event:
         """The event. Raises UnknownKey, or Altered where bytes or labels are not the sealed ones."""
-        if key not in self.ciphers:
+        cipher = self.ciphers.get(key)
+        if cipher is None:
             raise UnknownKey(f"sealed with key {key[:16]!r}, which SEAL_KEY does not hold")
         try:
-            plain = self.ciphers[key].decrypt(sealed[:12], sealed[12:], bound(key, labels))
+            plain = cipher.decrypt(sealed[:12], sealed[12:], bound(key, labels))
         except (InvalidTag, ValueError):
             raise Altered("the event's body or labels are not the ones that were sealed") from None
         return Event(labels=labels, content=unpack(plain))
+
+
+def ciphers(values: tuple[str, ...]) -> dict[str, AESGCM]:
+    return {key_id(raw): AESGCM(raw) for raw in map(key, values)}
 
 
 def bound(key: str, labels: Labels) -> bytes:

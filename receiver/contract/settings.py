@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from redis.connection import parse_url
+
 from . import secrets
 from .errors import ConfigurationError
 from .seal import Seal
@@ -50,6 +52,10 @@ def seconds(text: str) -> float:
 def redis_url(text: str) -> str:
     if urlsplit(text).scheme not in ("redis", "rediss", "unix"):
         raise ValueError("must start with redis://, rediss:// or unix://")
+    try:
+        parse_url(text)  # type: ignore[no-untyped-call]
+    except ValueError as error:
+        raise ValueError(f"cannot be read: {error}") from None
     return text
 
 
@@ -114,4 +120,4 @@ def seal(env: Mapping[str, str]) -> Seal:
     secret = secrets.read(env, "SEAL_KEY")
     if secret is None:
         raise ConfigurationError(["SEAL_KEY is not set: `openssl rand -hex 32` makes one, the same for all processes"])
-    return Seal.from_secret(secret)
+    return Seal(secret)

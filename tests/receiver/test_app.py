@@ -283,6 +283,28 @@ def test_slow_and_vanishing_senders(env: dict[str, str], monkeypatch: pytest.Mon
     assert 'zr_refused_total{cause="deadline",status="408"} 1.0' in text
 
 
+def test_headers_have_a_deadline_and_a_size(env: dict[str, str]) -> None:
+    with serving() as http:
+        started = time.monotonic()
+        late = raw(http, b"POST /webhooks/zyra HTTP/1.1\r\nHost: x\r\nX-A: ")
+        took = time.monotonic() - started
+        big = raw(http, b"GET /livez HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 70_000)
+        assert http.get("/livez").status_code == 200
+
+    assert late.startswith(b"HTTP/1.1 408")
+    assert 9.5 < took < 12
+    assert big.startswith(b"HTTP/1.1 431")
+
+
+def test_an_upgrade_is_told_from_a_wrong_signature(env: dict[str, str]) -> None:
+    body = payload()
+    upgrade = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": "AA"}
+    with serving() as http:
+        answer = post(http, body, signed(body) | upgrade)
+
+    assert (answer.status_code, answer.json()) == (400, {"error": "send the delivery without an Upgrade header"})
+
+
 @pytest.mark.parametrize(
     "head",
     [

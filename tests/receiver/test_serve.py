@@ -1,7 +1,10 @@
 """The server process: drain, several processes, ports."""
 
+import os
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -42,9 +45,44 @@ def test_a_slow_client_cannot_hold_the_end_up(env: dict[str, str]) -> None:
             time.sleep(0.2)
             started = time.monotonic()
             process.send_signal(signal.SIGTERM)
+            answer = slow.recv(4096)
             process.wait(10)
 
     assert time.monotonic() - started < 6
+    assert answer.startswith(b"HTTP/1.1 503")
+
+
+def test_a_process_that_died_is_replaced_by_one_that_drains(env: dict[str, str]) -> None:
+    port = free_port()
+    more = {"PORT": str(port), "DRAIN_SECONDS": "2", "WEB_CONCURRENCY": "2"}
+    with running("workers.cli", "serve", env=more) as process:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            wait_for(lambda: up(http))
+            said = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+            for child in said.stdout.split():
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGKILL)
+            time.sleep(2)
+            wait_for(lambda: up(http))
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            process.send_signal(signal.SIGTERM)
+            wait_for(lambda: http.get("/readyz").status_code == 503, 1.9)
+        process.wait(10)
+
+
+def test_metrics_ports_in_use_are_one_line(env: dict[str, str]) -> None:
+    with listen("0.0.0.0", 0) as taken:
+        more = {"PORT": str(free_port()), "METRICS_PORT": str(taken.getsockname()[1])}
+        with running("workers.cli", "serve", env=more) as process:
+            _, said = process.communicate(timeout=20)
+        with running("workers.cli", "work", env=more) as process:
+            time.sleep(2)
+            process.send_signal(signal.SIGTERM)
+            _, worked = process.communicate(timeout=20)
+
+    assert (process.returncode, said.count("\n")) == (0, 1)
+    assert "METRICS_PORT changes it" in said
+    assert "METRICS_PORT changes it" in worked
 
 
 def test_a_second_signal_ends_at_once(env: dict[str, str]) -> None:

@@ -146,8 +146,8 @@ secrets = ["literal-secret"]
 keep_headers = ["Cookie"]
 success_status = 500
 dedup_window = "long"
-id_fields = "x"
-resource_id = [1]
+id_fields = ['a"b']
+resource_id = ["data.{server}_id"]
 check_type = "yes"
 tolerance = 0
 [sources.c]
@@ -169,7 +169,7 @@ def test_every_fault_of_a_configuration_is_named(tmp_path: Path) -> None:
     assert "literal-secret" not in text
     for expected in (
         "unknown key 'extra'", "'a': unknown key 'colour'", "scheme must be one of", "never the secret itself",
-        "keep_headers must not name cookie", "success_status must be", "dedup_window is not a duration", "id_fields must be",
+        "keep_headers must not name cookie", "success_status must be", "dedup_window is not a duration", "id_fields must name",
         "resource_id must be", "check_type must be", "tolerance must be", "'c': secrets must be a list", "is not base64",
         "NOT_SET is not set", "a table with a name of letters",
     ):  # fmt: skip
@@ -193,6 +193,27 @@ def test_a_missing_configuration_or_secret_is_named(tmp_path: Path) -> None:
 
     assert "cannot read" in faults[0]
     assert "ZYRA_WEBHOOK_SECRET is not set" in faults[1]
+
+
+def test_a_secret_that_becomes_none_leaves_the_last_good_one(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    source = make(tmp_path, f'[sources.s]\nscheme = "standard-webhooks"\nsecrets = ["file:{path}"]\n')["s"]
+    body = b"{}"
+    headers = sign_standard(body)
+    source.accept(as_delivery(headers, body), 1000)
+
+    path.write_text("not base64!")
+    source.secrets[0]._checked -= 5
+
+    assert source.accept(as_delivery(headers, body), 1000).event.labels.delivery_id == "msg_1"
+
+
+def test_an_id_in_a_header_is_bounded_too(tmp_path: Path) -> None:
+    source = make(tmp_path, '[sources.gh]\nscheme = "github"\nsecrets = ["env:S"]\n')["gh"]
+    headers = signed(b"{}", "push", "github") | {"x-github-delivery": "x" * 5000}
+
+    assert source.accept(as_delivery(headers, b"{}"), 0).event.labels.delivery_id == ""
 
 
 def test_a_rotated_secret_counts_without_a_restart(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_flipped_byte_anywhere_in_the_record_is_refused(
 
 
 def test_a_key_that_is_not_known_waits_for_ever(claim: Make, router: Router, ledger: Ledger) -> None:
-    ready = prepare(claim("h"), router, Seal.from_secret(Secret("S", bytes(range(32)).hex(), None)), ledger)
+    ready = prepare(claim("h"), router, Seal(Secret("S", bytes(range(32)).hex(), None)), ledger)
 
     assert isinstance(ready, Outcome)
     assert (ready.verdict, ready.delay) == (Verdict.BUSY, 60)
@@ -151,6 +151,22 @@ def test_back_off_grows_to_six_hours() -> None:
         assert 0.8 * wait <= backoff(failures) <= 1.2 * wait
 
 
-def test_retry_later_is_never_negative() -> None:
-    assert RetryLater(-5).seconds == 0
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+def test_an_exception_that_cannot_be_told_still_ends_the_attempt(claim: Make, router: Router, ledger: Ledger) -> None:
+    handler = router.get("h")
+    assert handler is not None
+
+    found = failed(claim("h"), handler, Unprintable())
+
+    assert (found.verdict, found.error) == (Verdict.FAILED, "Unprintable")
+    surrogate = failed(claim("h"), handler, ValueError("\ud800"))
+    assert ledger.finish([surrogate]) == ["failed"]
+
+
+def test_retry_later_is_bounded() -> None:
+    assert [RetryLater(value).seconds for value in (-5, float("nan"), float("inf"))] == [0, 0, 3 * 86400]
     assert str(RetryLater(5)) == "again in 5 s"

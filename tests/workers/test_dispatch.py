@@ -63,7 +63,7 @@ def test_an_altered_event_is_dead_and_an_unknown_key_parks(
 ) -> None:
     altered, parked = accept(ledger, seal, kind="a.b"), accept(ledger, seal, kind="a.b")
     client.setrange(ledger.keys.body(altered), 30, "xx")
-    other = Seal.from_secret(Secret("S", bytes(range(32)).hex(), None))
+    other = Seal(Secret("S", bytes(range(32)).hex(), None))
 
     assert dispatch(ledger.take([], 1)[0], router, seal, ledger) == "dead"
     assert dispatch(ledger.take([], 1)[0], router, other, ledger) == "parked"

@@ -67,6 +67,7 @@ def test_metrics_without_redis() -> None:
     assert generate_latest(registry).decode().splitlines()[-1] == "zr_ledger_up 0.0"
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # pytest has threads, `work` has none
 def test_metrics_have_a_process_of_their_own(ledger: Ledger) -> None:
     assert metrics.export(0, ledger) == 0
     port = free_port()

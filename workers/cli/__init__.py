@@ -8,7 +8,6 @@ import redis
 import typer
 from typer.core import TyperGroup
 
-from receiver.contract.connection import GONE
 from receiver.contract.errors import ConfigurationError
 
 COMMANDS = {
@@ -59,8 +58,10 @@ def main(arguments: list[str] | None = None) -> None:
         quit_with(2, *filter(None, [error.format_message()]))
     except (typer.Abort, KeyboardInterrupt):
         quit_with(130, "interrupted")
-    except (redis.RedisError, *GONE) as error:
+    except redis.RedisError as error:
         quit_with(1, f"Redis does not answer as it should: {error}. Is REDIS_URL right, and does Redis run?")
+    except OSError as error:
+        quit_with(1, str(error))
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -1,5 +1,6 @@
 """zyra-receiver dev"""
 
+import fcntl
 import json
 import os
 import secrets
@@ -9,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -35,6 +36,7 @@ def dev(
 ) -> int:
     """Runs everything on this machine until Ctrl-C; what was accepted is still there at the next start."""
     folder = prepare((data_dir or local.folder()).absolute())
+    lock = hold(folder)
     children = Children()
     stop_on_signals(children)
     try:
@@ -45,6 +47,7 @@ def dev(
     finally:
         children.stop()
         (folder / "dev.json").unlink(missing_ok=True)
+        lock.close()
 
 
 def stop_on_signals(children: Children) -> None:
@@ -67,9 +70,17 @@ def prepare(folder: Path) -> Path:
                 write_private(folder / name, ("zyra_sk_" if name == "api-key" else "") + secrets.token_hex(32))
     except OSError as error:
         raise ConfigurationError([f"cannot use {folder}: {error.strerror}: name another one with --data-dir"]) from None
-    if other := local.running({"RECEIVER_DATA_DIR": str(folder)}):
-        raise ConfigurationError([f"dev runs already in {folder} (pid {other['pid']}): stop it, or use --data-dir"])
     return folder
+
+
+def hold(folder: Path) -> IO[str]:
+    """The data directory's lock, held while this process lives. Raises ConfigurationError where another one has it."""
+    lock = open(folder / "lock", "w")  # noqa: SIM115 - closed at the end of dev
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ConfigurationError([f"dev runs already in {folder}: stop it, or use --data-dir"]) from None
+    return lock
 
 
 def ports(port: int) -> list[int]:

@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from receiver.contract import secrets
 from receiver.contract.errors import ConfigurationError
 from receiver.schemes import table as schemes
 
-from ..settings import api_url
+from ..settings import api_key, api_url
 from ..zyra import Zyra, ZyraError
 from .local import environment
 from .output import line, table
@@ -20,7 +19,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 def client() -> Zyra:
     env = environment()
-    key = secrets.read(env, "ZYRA_API_KEY")
+    key = api_key(env)
     if key is None:
         raise ConfigurationError(["ZYRA_API_KEY is not set: make one at Zyra under Settings, API Keys"])
     try:
@@ -47,13 +46,13 @@ def register(
     with open(descriptor, "w") as file:
         try:
             made = client().webhooks.endpoints.create(url, event or schemes()["zyra"].types, description)
-            file.write(made["secret"])
-        except (ZyraError, ConfigurationError, KeyError) as error:
+            file.write(str(made["secret"]))
+        except Exception as error:
             secret_file.unlink()
             if isinstance(error, ConfigurationError):
                 raise
             return failed(error)
-    line(f"registered {made['id']}; its secret is in {secret_file}: set ZYRA_WEBHOOK_SECRET_FILE to it")
+    line(f"registered {made.get('id')}; its secret is in {secret_file}: set ZYRA_WEBHOOK_SECRET_FILE to it")
     return 0
 
 
@@ -61,7 +60,9 @@ def register(
 def list_endpoints() -> int:
     """Our endpoints at Zyra."""
     try:
-        rows = [(row["id"], row["url"], len(row.get("events", []))) for row in client().webhooks.endpoints.list()]
+        rows = [
+            (row.get("id"), row.get("url"), len(row.get("events", []))) for row in client().webhooks.endpoints.list()
+        ]
     except ZyraError as error:
         return failed(error)
     table(("ID", "URL", "EVENTS"), rows)
@@ -80,5 +81,5 @@ def delete(endpoint: Annotated[str, typer.Argument(help="The endpoint's id.")]) 
 
 
 def failed(error: Exception) -> int:
-    line(f"Zyra refused: {error}" if isinstance(error, ZyraError) else f"Zyra's answer holds no {error}")
+    line(f"Zyra refused: {error}" if isinstance(error, ZyraError) else f"Zyra's answer holds no secret: {error!r}")
     return 1

@@ -8,6 +8,8 @@ import httpx2
 import typer
 
 from receiver.contract.connection import GONE, connect, text
+from receiver.contract.errors import ConfigurationError
+from receiver.contract.settings import redis_url
 
 from .check import Role
 from .output import line
@@ -34,10 +36,17 @@ def receiver(base: str) -> int:
     return 0 if status == 200 else 1
 
 
+def url() -> str:
+    try:
+        return redis_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
+    except ValueError as error:
+        raise ConfigurationError([f"REDIS_URL {error}"]) from None
+
+
 def worker() -> int:
     """While Redis is away nobody can tell, and a restart would not help: that counts as alive."""
     client, prefix = (
-        connect(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")),
+        connect(url()),
         os.environ.get("RQ_KEY_PREFIX", "rq"),
     )
     try:

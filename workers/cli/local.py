@@ -1,5 +1,6 @@
 """The environment of a command: the process's own, completed by a running `dev` on this machine."""
 
+import fcntl
 import json
 import os
 import sys
@@ -19,10 +20,13 @@ def running(env: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """What a `dev` that runs now has written to dev.json, or nothing."""
     try:
         found: dict[str, Any] = json.loads((folder(env) / "dev.json").read_text())
-        os.kill(found["pid"], 0)
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return found
+        with open(folder(env) / "lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:  # held as long as that dev lives
+        return found
+    except (OSError, ValueError):
+        pass
+    return {}
 
 
 def environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -40,6 +40,8 @@ def send(
     found = sources.load(env, faults).get(source)
     if found is None:
         raise ConfigurationError(faults or [f"there is no source {source!r} in the configuration"])
+    if not (type.isascii() and type.isprintable()):
+        raise ConfigurationError([f"a type is printable ASCII: {type!r} cannot stand in a header"])
     base = url or running(env).get("receiver") or f"http://127.0.0.1:{env.get('PORT', '8080')}"
     target = f"{base.rstrip('/')}/webhooks/{source}"
     deliveries = [delivery(found, type, set or [], body) for _ in range(count)]

@@ -17,6 +17,8 @@ end
 
 -- Closes the event if none of its runs is open. The runs are the truth; nothing is counted twice.
 local settle = function(id)
+  local state = get(event_key(id), 'state')
+  if state ~= 'dispatched' and state ~= 'dead' then return end
   local seen = {}
   for suffix in string.gmatch(get(event_key(id), 'runs') or '', '%x+') do
     local state = get(Z .. 'run:' .. id .. '-' .. suffix, 'state') or 'dead'

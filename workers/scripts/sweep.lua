@@ -10,8 +10,16 @@ local sound = function(unit, found_in) -- the record is ours; else it is set asi
 end
 local state_when_queued = function(unit) return is_run(unit) and 'queued' or 'accepted' end
 local few = function(name, upto)
-  if redis.call('TYPE', Z .. name).ok ~= 'zset' then return {} end
   return redis.call('ZRANGE', Z .. name, '-inf', upto, 'BYSCORE', 'LIMIT', 0, most)
+end
+
+-- An index that holds what we did not write would stop every script: it is moved aside.
+for name, wanted in pairs(TYPES) do
+  local found = redis.call('TYPE', Z .. name).ok
+  if found ~= 'none' and found ~= wanted then redis.call('RENAME', Z .. name, Z .. 'aside:' .. name .. ':' .. now) end
+end
+if redis.call('TYPE', LIST).ok ~= 'none' and redis.call('TYPE', LIST).ok ~= 'list' then
+  redis.call('RENAME', LIST, Z .. 'aside:list:' .. now)
 end
 
 -- A lease that ran out: its worker died, or was paused too long. The run is a suspect, and its owner is fenced off.
@@ -40,7 +48,16 @@ for _, name in ipairs({'waiting', 'parked'}) do
   end
 end
 
--- RQ's list is first in, first out: what was queued before its head, and nobody claimed, is lost. Age proves nothing.
+-- RQ's list is first in, first out: what was queued before its head, and nobody claimed since we first saw that, is
+-- lost. How long ago it was queued proves nothing: it may have been taken a moment ago.
+local lost = function(unit)
+  local key = unit_key(unit)
+  local job, seen = get(key, 'job') or '', get(key, 'missing') or ''
+  local since = string.match(seen, '^(%d+) ')
+  if since and seen == since .. ' ' .. job then return now - tonumber(since) > age end
+  redis.call('HSET', key, 'missing', now .. ' ' .. job)
+  return false
+end
 local head = nil
 for _, job in ipairs(redis.call('LRANGE', LIST, 0, 20)) do
   head = head or tonumber(string.match(job, '^(%d+)%-evt_'))
@@ -50,7 +67,7 @@ if head or length == 0 then
   local before = head and ('(' .. string.format('%.0f', head)) or '+inf'
   for _, name in ipairs({'queued', 'pending'}) do
     for _, unit in ipairs(few(name, before)) do
-      if sound(unit, name) and now - number(unit_key(unit), 'queued_at') > age then
+      if sound(unit, name) and lost(unit) then
         enqueue(unit, state_when_queued(unit))
         done.lost = done.lost + 1
       end

@@ -21,7 +21,9 @@ local claim = function(job)
     return {'stale', job}
   end
   local state = get(key, 'state')
-  if not state or not get(event_key(id), 'state') then
+  local known = get(event_key(id), 'state') and (not is_run(unit)
+    or string.find(get(event_key(id), 'runs') or '', string.sub(unit, 32), 1, true))
+  if not state or not known then  -- not a hash, or a run that its event does not know
     set_aside(unit)
     return {'junk', job}
   end

@@ -52,7 +52,7 @@ def read(call: Call, response: httpx2.Response) -> Any:
 def parse(response: httpx2.Response) -> Any:
     try:
         return json.loads(response.content, parse_float=Decimal) if response.content else None
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, ArithmeticError):
         return None
 
 
@@ -84,7 +84,7 @@ def retry_after(text: str) -> float:
     except ValueError:
         try:
             wait = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             wait = DEFAULT_WAIT
     return min(max(wait, 0.0), LONGEST_WAIT) if wait == wait else DEFAULT_WAIT
 
@@ -112,7 +112,14 @@ def first(call: Call) -> Call:
 
 
 def after(call: Call, found: Page) -> Call | None:
-    """The page after this one, or None: by the total, or where there is none, by a page that is not full."""
+    """The page after this one, or None: by the total, or where there is none, by a page that is empty."""
     offset = call.params["offset"] + len(found.items)
-    more = offset < found.total if found.total is not None else len(found.items) == PAGE
-    return replace(call, params={**call.params, "offset": offset}) if more and found.items else None
+    more = found.items and (found.total is None or offset < found.total)
+    return replace(call, params={**call.params, "offset": offset}) if more else None
+
+
+def unlike(call: Call, found: Page, before: Page | None) -> Page:
+    """The page, if it is not the one before again. Raises Unreachable: a list that never ends is no list."""
+    if before is not None and found.items and found.items == before.items:
+        raise Unreachable(200, "unreadable", "a page repeats the one before it", call=str(call))
+    return found

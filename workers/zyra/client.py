@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 
-from .calls import Call, after, first, page, read
+from .calls import Call, Page, after, first, page, read, unlike
 from .errors import Unreachable
 from .resources import Devices, Invoices, Sender, VirtualServers, Webhooks
 
@@ -45,7 +45,7 @@ class Zyra:
 
     def request(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
         """Any other call: what stands under `data`."""
-        return self._one(Call(method=method, path=path, params=params or {}, body=body))
+        return self._one(Call(method=method, path=own(path), params=params or {}, body=body))
 
     def guarded(self, guard: Guard) -> "Zyra":
         """The same client, which calls guard before each request."""
@@ -59,8 +59,9 @@ class Zyra:
 
     def _many(self, call: Call) -> Iterator[dict[str, Any]]:
         following: Call | None = first(call)
-        while following:
-            found = page(following, self._send(following))
+        found: Page | None = None
+        while following is not None:
+            found = unlike(following, page(following, self._send(following)), found)
             yield from found.items
             following = after(following, found)
 
@@ -69,7 +70,9 @@ class Zyra:
         try:
             return self._http.request(call.method, call.path, **arguments(call, self._key()))
         except httpx2.HTTPError as error:
-            raise Unreachable(0, "unreachable", f"{type(error).__name__}: {error}", call=str(call)) from error
+            raise Unreachable(
+                0, "unreachable", type(error).__name__, call=str(call)
+            ) from None  # its words may hold the key
 
 
 class AsyncZyra:
@@ -88,7 +91,7 @@ class AsyncZyra:
 
     async def request(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
         """Any other call: what stands under `data`."""
-        return await self._one(Call(method=method, path=path, params=params or {}, body=body))
+        return await self._one(Call(method=method, path=own(path), params=params or {}, body=body))
 
     def guarded(self, guard: Guard) -> "AsyncZyra":
         return AsyncZyra(self._base_url, self._key, http=self._http, guard=guard)
@@ -101,8 +104,9 @@ class AsyncZyra:
 
     async def _many(self, call: Call) -> AsyncIterator[dict[str, Any]]:
         following: Call | None = first(call)
-        while following:
-            found = page(following, await self._send(following))
+        found: Page | None = None
+        while following is not None:
+            found = unlike(following, page(following, await self._send(following)), found)
             for item in found.items:
                 yield item
             following = after(following, found)
@@ -112,9 +116,18 @@ class AsyncZyra:
         try:
             return await self._http.request(call.method, call.path, **arguments(call, self._key()))
         except httpx2.HTTPError as error:
-            raise Unreachable(0, "unreachable", f"{type(error).__name__}: {error}", call=str(call)) from error
+            raise Unreachable(
+                0, "unreachable", type(error).__name__, call=str(call)
+            ) from None  # its words may hold the key
+
+
+def own(path: str) -> str:
+    """A path on our own host: the key must not go anywhere else. Raises ValueError."""
+    if not path.startswith("/") or path.startswith("//"):
+        raise ValueError(f"{path!r} must be a path such as /api/v1/ml/jobs")
+    return path
 
 
 def arguments(call: Call, key: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"params": call.params, "headers": {"authorization": f"Bearer {key}"}}
+    found: dict[str, Any] = {"params": call.params or None, "headers": {"authorization": f"Bearer {key}"}}
     return found if call.body is None else {**found, "json": call.body}

@@ -1,6 +1,7 @@
 import base64
 import secrets
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,18 +14,22 @@ LABELS = Labels(id="evt_1", source="zyra", type="a.b", received_at=5, delivery_i
 CONTENT = Content(body=b"\x00body", headers=(("user-agent", "x"),), format=Body.RAW, resource=("a.b",), doubt="no-type")
 
 
+def opened(closed: tuple[str, bytes]) -> tuple[str, Labels, bytes]:
+    return closed[0], LABELS, closed[1]
+
+
 def make(*keys: str) -> Seal:
-    return Seal.from_secret(Secret("SEAL_KEY", ",".join(keys), None))
+    return Seal(Secret("SEAL_KEY", ",".join(keys), None))
 
 
 def test_what_is_sealed_opens_the_same(seal: Seal) -> None:
     event = Event(labels=LABELS, content=CONTENT)
 
-    assert seal.open(seal.newest, LABELS, seal.close(event)) == event
+    assert seal.open(*opened(seal.close(event))) == event
 
 
 def test_a_flipped_bit_anywhere_does_not_open(seal: Seal) -> None:
-    sealed = seal.close(Event(labels=LABELS, content=CONTENT))
+    _, sealed = seal.close(Event(labels=LABELS, content=CONTENT))
 
     for position in range(len(sealed)):
         changed = bytearray(sealed)
@@ -38,7 +43,7 @@ def test_a_flipped_bit_anywhere_does_not_open(seal: Seal) -> None:
     [{"id": "evt_2"}, {"source": "x"}, {"type": "a.c"}, {"received_at": 6}, {"delivery_id": ""}, {"origin": "send"}],
 )
 def test_another_label_does_not_open(seal: Seal, change: dict[str, object]) -> None:
-    sealed = seal.close(Event(labels=LABELS, content=CONTENT))
+    _, sealed = seal.close(Event(labels=LABELS, content=CONTENT))
 
     with pytest.raises(Altered):
         seal.open(seal.newest, replace(LABELS, **change), sealed)
@@ -50,9 +55,22 @@ def test_no_seal_at_all_does_not_open(seal: Seal, sealed: bytes) -> None:
         seal.open(seal.newest, LABELS, sealed)
 
 
+def test_a_changed_key_file_counts_at_once_and_a_broken_one_does_not(tmp_path: Path) -> None:
+    now, path = [0.0], tmp_path / "key"
+    old, new = secrets.token_hex(32), secrets.token_hex(32)
+    path.write_text(old)
+    seal = Seal(Secret("SEAL_KEY", None, path, lambda: now[0]))
+
+    for moment, text, expected in [(2.0, f"{new},{old}\n", new), (4.0, "broken", new)]:
+        path.write_text(text)
+        now[0] = moment
+        assert seal.newest == make(expected).newest
+    assert len(seal.ciphers) == 2
+
+
 def test_keys_rotate_newest_first() -> None:
     old, new = secrets.token_hex(32), base64.b64encode(secrets.token_bytes(32)).decode()
-    sealed = make(old).close(Event(labels=LABELS, content=CONTENT))
+    _, sealed = make(old).close(Event(labels=LABELS, content=CONTENT))
 
     both = make(new, old)
 

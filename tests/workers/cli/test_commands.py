@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 import redis
 
 from receiver.contract.seal import Seal
-from tests.kit import Server, accept, free_port
-from workers.cli import embedded, local, main, output
+from tests.kit import ROOT, Server, accept, free_port
+from workers.cli import dev, embedded, local, main, output
 from workers.ledger import Ledger, Outcome, Verdict
 
 Tool = Callable[..., tuple[int, str, str]]
@@ -229,12 +230,22 @@ def test_a_command_without_redis_is_one_line(tool: Tool, monkeypatch: pytest.Mon
     assert "Redis does not answer" in err
 
 
+@pytest.mark.parametrize("url", ["redis://localhost:abc/0", "redis://h/0?socket_timeout=x", "http://h"])
+def test_a_redis_url_that_is_none_is_named(tool: Tool, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+
+    for command in (["check"], ["health", "--role", "worker"]):
+        code, _, err = tool(*command)
+        assert (code, err.count("REDIS_URL")) == (2, 1)
+
+
 def test_send_says_what_is_wrong(tool: Tool, tmp_path: Path) -> None:
     url = ("--url", f"http://127.0.0.1:{free_port()}")
 
     code, out, _ = tool("send", "a.b", *url)
     assert (code, out.count("is the receiver running?")) == (1, 1)
     assert tool("send", "a.b", "--source", "nobody")[0] == 2
+    assert tool("send", "é", *url)[0] == 2
     assert tool("send", "a.b", "--set", "novalue", *url)[0] == 2
     assert tool("send", "a.b", "--set", "type.x=1", *url)[0] == 2
     assert tool("send", "a.b", "--body", str(tmp_path / "none"), *url)[0] == 2
@@ -268,6 +279,23 @@ def test_health_of_both_roles(tool: Tool, client: redis.Redis, monkeypatch: pyte
     assert tool("health", "--role", "worker")[0] == 0  # nobody can tell, and a restart would not help
 
 
+def test_a_reader_that_has_enough_hears_nothing_more(env: dict[str, str], dead: Dead) -> None:
+    for _ in range(3):
+        dead()
+    command = f"{sys.executable} -m workers.cli events list --json | true"
+
+    found = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert found.stderr == ""
+
+
+def test_a_date_that_is_none_hides_no_other(tool: Tool, dead: Dead, client: redis.Redis, ledger: Ledger) -> None:
+    one, two = dead(), dead()
+    client.hset(ledger.keys.event(one), "received_at", "999999999999999")
+
+    assert {line.split("\t")[1] for line in tool("events", "list")[1].splitlines()} == {one, two}
+
+
 def test_an_interruption_ends_with_130(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -298,7 +326,8 @@ def test_what_is_set_wins_over_dev(tmp_path: Path) -> None:
     files = {"secret_file": "a", "api_key_file": "b", "seal_key_file": "c"}
     (tmp_path / "dev.json").write_text(json.dumps(facts | files))
 
-    found = local.environment({"RECEIVER_DATA_DIR": str(tmp_path), "SEAL_KEY": "mine"})
+    with dev.hold(tmp_path):
+        found = local.environment({"RECEIVER_DATA_DIR": str(tmp_path), "SEAL_KEY": "mine"})
 
     assert (found["REDIS_URL"], found["SEAL_KEY"], found["ZYRA_API_KEY_FILE"]) == ("r", "mine", "b")
     assert "SEAL_KEY_FILE" not in found

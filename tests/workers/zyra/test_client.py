@@ -93,12 +93,35 @@ def test_lists_are_read_to_their_end_wherever_the_total_stands(place: str) -> No
         return [row async for row in asynchronous(answer).virtual_servers.list()]
 
     assert list(sync(answer).devices.list(status="online")) == asyncio.run(awaited()) == ROWS
-    assert asked == [0, 200, 400] * 2
+    assert asked == [0, 200, 400, *([450] if place == "nowhere" else [])] * 2
 
 
 def test_a_list_that_never_grows_ends() -> None:
     assert list(sync(lambda request: envelope([], total=9)).invoices.list()) == []
     assert list(sync(lambda request: envelope([], total=9)).webhooks.endpoints.list()) == []
+
+
+def test_a_list_that_never_ends_is_an_error() -> None:
+    with pytest.raises(errors.Unreachable, match="repeats"):
+        list(sync(lambda request: envelope(ROWS[:200])).devices.list())
+
+
+@pytest.mark.parametrize("path", ["https://evil.test/x", "//evil.test/x", "x"])
+def test_the_key_goes_to_our_host_only(path: str) -> None:
+    with pytest.raises(ValueError, match="must be a path"):
+        sync(lambda request: envelope({})).request("GET", path)
+
+
+def test_a_query_in_a_path_is_kept() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request.url.raw_path.decode())
+        return envelope([])
+
+    sync(answer).request("GET", "/api/v1/devices?status=online")
+
+    assert seen == ["/api/v1/devices?status=online"]
 
 
 def test_a_list_that_is_none_is_an_error() -> None:
@@ -144,7 +167,9 @@ def test_errors_tell_all_that_the_api_said(status: int, kind: type[ZyraError], f
     assert "zyra_sk_1" not in str(error)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"[" * 100_000, b'{"detail": [{"loc": []}]}', b"null"])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>", b"[" * 100_000, b'{"a": 1e99999999999999999999}', b'{"detail": [{"loc": []}]}', b"null"]
+)
 def test_errors_without_an_envelope(content: bytes) -> None:
     with pytest.raises(errors.Invalid) as caught:
         sync(lambda request: httpx2.Response(422, content=content)).invoices.get("i")
