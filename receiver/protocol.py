@@ -50,8 +50,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: bytes, why: bytes) -> None:
         self._have_headers()
-        if not self.transport.is_closing():
-            body = b'{"error": "' + why + b'"}'
-            head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-            self.transport.write(head % (status, len(body)) + body)
-            self.transport.close()
+        body = b'{"error": "' + why + b'"}'
+        head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(head % (status, len(body)) + body)
+        self.transport.close()

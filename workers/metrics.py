@@ -70,6 +70,11 @@ def export(port: int, ledger: Ledger) -> int:
         return 0
     if pid := os.fork():
         return pid
+    serve(port, ledger)  # pragma: no cover - in a child that is ended by a signal
+    return 0  # pragma: no cover
+
+
+def serve(port: int, ledger: Ledger) -> None:  # pragma: no cover - likewise
     from .worker import end_with
 
     end_with(os.getppid())

@@ -107,7 +107,7 @@ class Process:
                         lease.lost = True
                 if message.get("drain"):
                     self.draining.set()
-        os._exit(1)
+        os._exit(1)  # pragma: no cover - nothing of this process outlives it
 
     # --- taking work
 

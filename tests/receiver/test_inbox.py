@@ -93,6 +93,34 @@ def test_who_waits_too_long_is_refused_and_the_event_may_be_there(
     assert receipt.duplicate
 
 
+def test_an_answer_after_the_wait_is_for_nobody(
+    own_server: Server, keys: Keys, seal: Seal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUDGET", 0.2)
+
+    async def act(inbox: Inbox) -> Receipt:
+        await inbox.accept(accepted(1))
+        own_server.pause()
+        waiting = asyncio.gather(inbox.accept(accepted(2)), return_exceptions=True)
+        await asyncio.sleep(0.5)
+        own_server.resume()
+        (refused,) = await waiting
+        assert isinstance(refused, Unavailable)
+        await asyncio.sleep(0.3)
+        return await inbox.accept(accepted(2))
+
+    assert using(own_server.url, keys, seal, act).duplicate
+
+
+def test_a_fault_of_ours_is_a_doubt_too(server: Server, keys: Keys) -> None:
+    nothing: Any = None
+
+    async def act(inbox: Inbox) -> Any:
+        return (await asyncio.gather(inbox.accept(accepted(1)), return_exceptions=True))[0]
+
+    assert isinstance(using(server.url, keys, nothing, act), Unavailable)
+
+
 def test_a_crowd_is_refused_before_it_waits(
     own_server: Server, keys: Keys, seal: Seal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,9 @@ fd, said, what = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 os.write(fd, said.encode())
 if what == "deaf":
     time.sleep(60)
+if what == "dies":
+    time.sleep(1.5)
+    os._exit(3)
 while b"drain" not in os.read(fd, 9999):
     pass
 """
@@ -174,6 +177,19 @@ def test_an_outage_is_lived_through(own_server: Server, keys: Keys, seal: Seal, 
     own_server.start()
 
     wait_for(lambda: run_of(ledger, claim)["state"] == "waiting")
+
+
+def test_a_process_that_dies_during_an_outage(own_server: Server, keys: Keys, seal: Seal, running: Running) -> None:
+    ledger = Ledger(connect(own_server.url), keys)
+    claim = a_run(ledger, seal)
+    parent = running(Fakes(([{"held": [[claim.unit, claim.token]]}], "dies")), ledger)
+    first = wait_for(lambda: [pid for pid, child in list(parent.children.items()) if child.held])[0]
+    own_server.stop()
+
+    wait_for(lambda: first not in parent.children)
+    own_server.start()
+
+    assert parent.sweeper.contact_since == 0 or time.monotonic() - parent.sweeper.contact_since < 5
 
 
 def test_without_redis_it_still_ends(own_server: Server, keys: Keys, seal: Seal, running: Running) -> None:

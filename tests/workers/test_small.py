@@ -98,12 +98,19 @@ def test_queries_survive_junk(ledger: Ledger, seal: Seal, client: redis.Redis) -
     assert found is not None
     assert found["runs"][0]["state"] == "missing"
     assert query.show(ledger, "no id") is None
+    assert query.show(ledger, "evt_" + "0" * 26) is None
 
 
 def test_a_worker_serves_one_queue(client: redis.Redis) -> None:
     with pytest.raises(ConfigurationError, match="exactly one queue"):
         Worker(["a", "b"], connection=client).work()
     assert as_list("a") == ["a"]
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "é", "with space"])
+def test_a_key_that_cannot_stand_in_a_header_is_refused(env: dict[str, str], key: str) -> None:
+    with pytest.raises(ConfigurationError, match="ZYRA_API_KEY must be printable"):
+        read(env | {"ZYRA_API_KEY": key})
 
 
 def test_empty_handler_names_are_refused(env: dict[str, str]) -> None:

@@ -24,9 +24,6 @@ COMMANDS = {
 
 
 class Commands(TyperGroup):
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
-
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
@@ -60,8 +57,6 @@ def main(arguments: list[str] | None = None) -> None:
         quit_with(130, "interrupted")
     except redis.RedisError as error:
         quit_with(1, f"Redis does not answer as it should: {error}. Is REDIS_URL right, and does Redis run?")
-    except OSError as error:
-        quit_with(1, str(error))
     sys.exit(status if isinstance(status, int) else 0)
 
 

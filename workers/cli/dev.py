@@ -154,10 +154,8 @@ def start_redis(folder: Path, children: Children) -> str:
         try:
             client.ping()
             return url
-        except GONE:
+        except GONE:  # not yet there, or still loading
             time.sleep(0.05)
-        except Exception:  # LOADING: a long append-only file
-            time.sleep(0.2)
     raise ConfigurationError([f"the embedded Redis did not start: see {folder / 'redis.log'}"])
 
 

@@ -1,5 +1,7 @@
 import pytest
 
+from receiver import settings as receiving
+from receiver.contract.errors import ConfigurationError
 from receiver.contract.settings import Shared, load, seconds
 
 KEY = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -48,6 +50,14 @@ def test_durations(text: str, value: float) -> None:
 def test_no_durations(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         seconds(text)
+
+
+def test_the_receivers_own_faults_are_named_with_the_others() -> None:
+    env = {"SEAL_KEY": KEY, "ZYRA_WEBHOOK_SECRET": "s", "PORT": "99999", "WEB_CONCURRENCY": "x", "DURABILITY": "maybe"}
+    with pytest.raises(ConfigurationError) as caught:
+        receiving.read(env)
+
+    assert [fault.split()[0] for fault in caught.value.faults] == ["DURABILITY", "PORT", "WEB_CONCURRENCY"]
 
 
 def test_good_settings_are_read() -> None:

@@ -321,6 +321,16 @@ def test_a_dead_dev_is_not_believed(tmp_path: Path) -> None:
     assert local.running({"RECEIVER_DATA_DIR": str(tmp_path)}) == {}
 
 
+def test_the_current_folder_is_put_on_the_path_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+
+    local.current_folder_importable()
+    local.current_folder_importable()
+
+    assert sys.path.count(str(tmp_path)) == 1
+
+
 def test_what_is_set_wins_over_dev(tmp_path: Path) -> None:
     facts = {"pid": os.getpid(), "redis_url": "r", "sandbox": "s", "handlers": "h"}
     files = {"secret_file": "a", "api_key_file": "b", "seal_key_file": "c"}

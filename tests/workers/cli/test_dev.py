@@ -17,6 +17,7 @@ import httpx2
 import pytest
 
 from tests.kit import ROOT, run, wait_for
+from workers.cli.embedded import redis_command
 
 
 def clean(folder: Path, **more: str) -> dict[str, str]:
@@ -184,6 +185,24 @@ def test_errors_that_a_newcomer_meets(tmp_path: Path) -> None:
     nothing = tool(tmp_path / "d", "dev", "--port", "0", REDIS_URL="unix:///nowhere")
     assert nothing.returncode != 0
     assert "ZYRA_WEBHOOK_SECRET is not set" in one_line(tool(tmp_path / "e", "send", "a"))
+
+
+def test_what_does_not_start_is_named(tmp_path: Path) -> None:
+    started = tool(tmp_path / "a", "dev", "--port", "0", DURABILITY="maybe")
+    assert started.returncode == 2
+    assert "the receiver did not start" in started.stderr
+    assert "DURABILITY must be one of" in started.stderr
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "appendonlydir").write_text("no folder")
+    assert "the embedded Redis did not start: see" in one_line(tool(tmp_path / "b", "dev", "--port", "0"))
+
+
+def test_a_server_that_outlived_its_dev_is_replaced(tmp_path: Path) -> None:
+    orphan = subprocess.Popen(redis_command(tmp_path, tmp_path / "redis.sock"))
+    wait_for((tmp_path / "redis.sock").exists)
+    with dev(tmp_path) as (_facts, _):
+        assert orphan.wait(5) == 0
+        assert tool(tmp_path, "send", "device.online").returncode == 0
 
 
 def test_a_long_data_directory_is_no_trouble(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""What a stock RQ worker calls, called in this process."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from receiver.contract.connection import text
+from receiver.contract.seal import Seal
+from tests.kit import accept
+from workers import jobs, query
+from workers.ledger import Ledger
+
+
+@pytest.fixture(autouse=True)
+def fresh(env: dict[str, str]) -> Iterator[None]:
+    jobs.setting.cache_clear()
+    jobs.sync_client.cache_clear()
+    yield
+    jobs.setting()[0].client.close()
+    jobs.setting.cache_clear()
+
+
+def next_job(ledger: Ledger) -> str:
+    return text(ledger.client.lpop(ledger.keys.jobs))
+
+
+def test_a_long_run_keeps_its_lease(
+    ledger: Ledger, seal: Seal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(jobs, "LEASE", 0.3)
+    event = accept(ledger, seal, b'{"seconds": 0.5}', kind="short")
+    jobs.dispatch(next_job(ledger))
+    job = next_job(ledger)
+    before = time.time()
+
+    jobs.run(job)
+
+    found = query.show(ledger, event)
+    assert found is not None
+    assert (found["state"], found["runs"][0]["attempts"]) == ("done", 1)
+    assert time.time() - before >= 0.5
+
+
+def test_a_forged_job_is_counted(ledger: Ledger) -> None:
+    jobs.refused("evil")
+
+    assert ledger.client.hget(ledger.keys.named("counters"), "jobs_refused") == b"1"
+
+
+def test_a_job_that_is_claimed_already_does_nothing(ledger: Ledger, seal: Seal) -> None:
+    accept(ledger, seal, kind="basic.one")
+    job = next_job(ledger)
+
+    jobs.dispatch(job)
+    jobs.dispatch(job)
+    jobs.run(job)
+
+    assert ledger.client.llen(ledger.keys.jobs) == 1
