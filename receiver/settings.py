@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from . import config
 from .contract.errors import ConfigurationError
 from .contract.settings import Durability, Shared, durability, load, number, seconds, setting
 from .sources import Source
-from .sources import load as load_sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Settings(Shared):
 def read(env: Mapping[str, str] = os.environ) -> Settings:
     """The receiver's settings. Raises ConfigurationError with every fault there is."""
     faults: list[str] = []
-    sources = load_sources(env, faults)
+    sources = config.load(env, faults)
     found = load(Settings, env, faults, sources=sources)
     if found is None or faults:
         raise ConfigurationError(faults)

@@ -2,28 +2,20 @@
 
 import hashlib
 import logging
-import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from .contract import keys, secrets
-from .contract.errors import ConfigurationError
+from .contract import keys
 from .contract.records import Content, Event, Labels
 from .contract.secrets import Secret
-from .contract.settings import seconds
-from .schemes import Scheme, table
+from .schemes import Scheme
 from .signatures import Delivery, decode_key, verify
 
 log = logging.getLogger(__name__)
-FIELD = re.compile("[A-Za-z0-9_$-]+(:[A-Za-z0-9_-]+)?")
-PATH = re.compile(r"(?:[A-Za-z0-9_$.-]|\{resource\})+")
-NAME = re.compile("[A-Za-z0-9_-]{1,64}")
 LONGEST = 250  # characters of an id or type that the ledger keeps
 SENDER = b"zyra-receiver-send"  # the user agent of our own `send` command
 
@@ -156,142 +148,3 @@ def header_text(delivery: Delivery, name: str) -> str:
 def storable(text: str) -> str:
     """The text without what UTF-8 cannot hold, such as half a surrogate pair."""
     return text.encode("utf-8", "replace").decode()
-
-
-def load(env: Mapping[str, str], faults: list[str]) -> dict[str, Source]:
-    """The sources by name. Without a configuration file ZYRA_WEBHOOK_SECRET alone defines the source zyra."""
-    path = env.get("RECEIVER_CONFIG")
-    if path is None:
-        rows: dict[str, Any] = {"zyra": {"scheme": "zyra", "secrets": ["env:ZYRA_WEBHOOK_SECRET"]}}
-    else:
-        try:
-            document = tomllib.loads(Path(path).read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            faults.append(f"RECEIVER_CONFIG: cannot read {path}: {error}")
-            return {}
-        faults += [f"{path}: unknown key {key!r}" for key in document if key != "sources"]
-        found = document.get("sources")
-        if not isinstance(found, dict) or found == {}:
-            faults.append(f"{path}: no source: add [sources.zyra] with scheme and secrets")
-            return {}
-        rows = found
-    made = [source(name, row, env, faults) for name, row in rows.items()]
-    return {item.name: item for item in made if item is not None}
-
-
-def source(name: str, row: object, env: Mapping[str, str], faults: list[str]) -> Source | None:
-    """One source from its row, or None with its faults named."""
-    where = f"source {name!r}"
-    mine: list[str] = []
-    if not isinstance(row, dict) or not NAME.fullmatch(name):
-        faults.append(f"{where}: must be a table with a name of letters, digits, - and _")
-        return None
-    mine += [f"{where}: unknown key {key!r}" for key in row if key not in {"scheme", "secrets", *PARSERS}]
-    scheme = table().get(str(row.get("scheme")))
-    if scheme is None:
-        faults += [*mine, f"{where}: scheme must be one of {', '.join(table())}"]
-        return None
-    options: dict[str, Any] = {"id_fields": scheme.id_fields}
-    for key, parse in PARSERS.items():
-        if key in row:
-            try:
-                options[key] = parse(row[key])
-            except (ValueError, TypeError) as error:
-                mine.append(f"{where}: {key} {error}")
-    scheme = replace(scheme, tolerance=options.pop("tolerance", scheme.tolerance))
-    found = resolve(where, row.get("secrets"), scheme, env, mine)
-    faults += mine
-    return Source(name=name, scheme=scheme, secrets=found, **options) if not mine else None
-
-
-def resolve(where: str, items: object, scheme: Scheme, env: Mapping[str, str], faults: list[str]) -> tuple[Secret, ...]:
-    """The secrets that the references name; each must be a key that the scheme can use."""
-    if not isinstance(items, list) or not items:
-        faults.append(f'{where}: secrets must be a list such as ["env:ZYRA_WEBHOOK_SECRET"]')
-        return ()
-    found = []
-    for item in items:
-        try:
-            secret = reference(where, item, env)
-            for value in secret.values:
-                decode_key(scheme, value)
-            found.append(secret)
-        except ConfigurationError as error:
-            faults += [f"{where}: {fault}" for fault in error.faults]
-        except ValueError as error:
-            faults.append(f"{where}: the secret {item} {error}")
-    return tuple(found)
-
-
-def reference(where: str, item: object, env: Mapping[str, str]) -> Secret:
-    kind, _, rest = str(item).partition(":")
-    if kind == "file" and rest:
-        return Secret(rest, None, Path(rest))
-    if kind != "env" or not rest:
-        raise ConfigurationError(["a secret must be env:NAME or file:/path, never the secret itself"])
-    secret = secrets.read(env, rest)
-    if secret is None:
-        raise ConfigurationError([f"{rest} is not set: give it, or {rest}_FILE, the provider's signing secret"])
-    return secret
-
-
-def names(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise ValueError("must be a list of names")
-    return tuple(value)
-
-
-def fields(value: object) -> tuple[str, ...]:
-    found = names(value)
-    if not all(FIELD.fullmatch(name) for name in found):
-        raise ValueError("must name fields of letters, digits, _, - and $, such as event_id or id:evt")
-    return found
-
-
-def paths(value: object) -> tuple[str, ...]:
-    found = names(value)
-    if not all(PATH.fullmatch(path) for path in found):
-        raise ValueError("must be paths such as data.id or data.{resource}_id")
-    return found
-
-
-def headers(value: object) -> tuple[str, ...]:
-    found = tuple(name.lower() for name in names(value))
-    secret = [name for name in found if name in ("authorization", "cookie") or "signature" in name or "token" in name]
-    if secret:
-        raise ValueError(f"must not name {', '.join(secret)}: credentials are not kept")
-    return found
-
-
-def status(value: object) -> int:
-    if type(value) is not int or value not in (200, 201, 202, 204):
-        raise ValueError("must be 200, 201, 202 or 204")
-    return value
-
-
-def flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
-
-
-def tolerance(value: object) -> int:
-    if type(value) is not int or not 0 < value <= 86400:
-        raise ValueError("must be seconds, from 1 to 86400")
-    return value
-
-
-def duration(value: object) -> float:
-    return seconds(str(value))
-
-
-PARSERS = {
-    "keep_headers": headers,
-    "success_status": status,
-    "dedup_window": duration,
-    "digest_window": duration,
-    "id_fields": fields,
-    "resource_id": paths,
-    "check_type": flag,
-    "tolerance": tolerance,
-}

@@ -230,6 +230,34 @@ def test_alone_while_redis_is_away_costs_nothing(
     assert (found["runs"][0]["state"], found["runs"][0]["attempts"], seen) == ("queued", 0, [])
 
 
+FIELDS = ["source", "type", "received_at", "delivery_id", "origin", "key", "state", "job", "queued_at", "token", "body"]
+
+
+@pytest.mark.parametrize("at", ["accepted", "dispatched"])
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_flipped_byte_in_any_value_runs_nothing_altered(
+    ledger: Ledger, seal: Seal, router: Router, start: Start, client: redis.Redis, field: str, at: str
+) -> None:
+    """Whatever is flipped, before dispatch or after it: no handler sees anything else than was sealed, work goes on."""
+    told: list[tuple[str, str, bytes]] = []
+    router.on("*", source="*", name="all")(lambda event: told.append((event.source, event.type, event.body)))
+    event = accept(ledger, seal, b'{"a": 1}', kind="plain", delivery_id="d1")
+    if at == "dispatched":
+        ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["all"])
+    key = ledger.keys.body(event) if field == "body" else ledger.keys.event(event)
+    value = bytearray((client.get(key) if field == "body" else client.hget(key, field)) or b"0")
+    value[len(value) // 2] ^= 1
+    client.set(key, bytes(value)) if field == "body" else client.hset(key, field, bytes(value))
+    start()
+    after = accept(ledger, seal, b'{"b": 2}', kind="other")
+
+    wait_for(lambda: state(ledger, after) == "done")
+    assert set(told) <= {("zyra", "plain", b'{"a": 1}'), ("zyra", "other", b'{"b": 2}')}
+    if field in ("source", "type", "received_at", "delivery_id", "origin", "body"):
+        wait_for(lambda: state(ledger, event) == "dead")
+        assert told == [("zyra", "other", b'{"b": 2}')]
+
+
 def test_a_fault_of_ours_keeps_no_place(
     ledger: Ledger, router: Router, start: Start, client: redis.Redis, seal: Seal
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import httpx2
 import typer
 
-from receiver import sources
+from receiver import config
 from receiver.contract.errors import ConfigurationError
 from receiver.signatures import sign
 from receiver.sources import SENDER, Source
@@ -37,7 +37,7 @@ def send(
     """Signs a new event and posts it. Exits with 0 only if every answer is 2xx."""
     env = environment()
     faults: list[str] = []
-    found = sources.load(env, faults).get(source)
+    found = config.load(env, faults).get(source)
     if found is None:
         raise ConfigurationError(faults or [f"there is no source {source!r} in the configuration"])
     if not (type.isascii() and type.isprintable()):
