@@ -19,6 +19,7 @@ COMMANDS = {
     "events": "The ledger: list, show, replay, discard.",
     "handlers": "Which handlers are loaded, and which of them would run.",
     "endpoints": "Our endpoint at Zyra: register, list, delete.",
+    "status": "What is flowing, what is stuck, what to do.",
     "health": "For containers: exits with 0 if this role is alive.",
 }
 

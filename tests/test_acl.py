@@ -1,0 +1,94 @@
+"""The main path under deploy/users.acl, and what each user cannot do."""
+
+from pathlib import Path
+
+import httpx2
+import pytest
+import redis
+
+from receiver.contract.connection import connect
+from receiver.contract.keys import Keys
+from tests.kit import Server, free_port, payload, run, running, signed, wait_for
+from tests.receiver.test_app import up
+from workers import query
+from workers.ledger import Ledger
+
+ACL = Path(__file__).parent.parent / "deploy/users.acl"
+
+
+@pytest.fixture
+def users(own_server: Server) -> dict[str, str]:
+    """URLs by user; the tests keep the default user for themselves."""
+    client = redis.Redis.from_url(own_server.url)
+    for line in ACL.read_text().splitlines():
+        if line.startswith(("user receiver", "user worker")):
+            client.execute_command("ACL", "SETUSER", *line.split()[1:])
+    client.close()
+    path = own_server.url.removeprefix("unix://")
+    return {name: f"unix://{name}:replace-me-{name}@{path}" for name in ("receiver", "worker")}
+
+
+def test_the_main_path_needs_no_more_rights(users: dict[str, str], env: dict[str, str], own_server: Server) -> None:
+    port = free_port()
+    ledger = Ledger(connect(own_server.url), Keys(env["QUEUE"]))
+    body = payload()
+    with (
+        running("workers.cli", "serve", env={"PORT": str(port), "REDIS_URL": users["receiver"]}),
+        running("workers.cli", "work", env={"REDIS_URL": users["worker"]}),
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http,
+    ):
+        wait_for(lambda: up(http))
+        assert http.get("/healthz").status_code == 200
+        answers = [
+            http.post("/webhooks/zyra", content=body, headers=signed(body, "basic.two")).json() for _ in range(2)
+        ]
+        event = answers[0]["id"]
+        found = wait_for(
+            lambda: (
+                (f := query.show(ledger, event))
+                and [r["state"] for r in f["runs"]] == ["done", "done", "waiting"]
+                and f
+            )
+        )
+        assert found["duplicates"] == 1
+        hopeless = http.post("/webhooks/zyra", content=b"{}", headers=signed(b"{}", "hopeless")).json()["id"]
+        wait_for(lambda: (query.show(ledger, hopeless) or {})["state"] == "dead")
+        commands = (
+            ["events", "list"],
+            ["events", "replay", hopeless],
+            ["status"],
+            ["check", "--role", "worker"],
+            ["health", "--role", "worker"],
+        )
+        for command in commands:
+            said = run("workers.cli", *command, env={"REDIS_URL": users["worker"]})
+            assert said.returncode == 0, (command, said.stderr, said.stdout)
+        assert run("workers.cli", "check", env={"REDIS_URL": users["receiver"]}).returncode == 0
+        wait_for(lambda: (query.show(ledger, hopeless) or {})["state"] == "done")
+    ledger.client.close()
+
+
+@pytest.mark.parametrize(
+    ("user", "command"),
+    [
+        ("receiver", ["GET", "zr:events:body:x"]),
+        ("receiver", ["LRANGE", "rq:queue:events", "0", "-1"]),
+        ("receiver", ["HGETALL", "rq:job:x"]),
+        ("receiver", ["SET", "other", "x"]),
+        ("receiver", ["PUBLISH", "rq:pubsub:x", "x"]),
+        ("receiver", ["FLUSHALL"]),
+        ("receiver", ["KEYS", "*"]),
+        ("worker", ["FLUSHALL"]),
+        ("worker", ["KEYS", "*"]),
+        ("worker", ["CONFIG", "SET", "dir", "/"]),
+        ("worker", ["SET", "other", "x"]),
+        ("worker", ["PUBLISH", "rq:pubsub:x", "x"]),
+        ("worker", ["SHUTDOWN"]),
+    ],
+)
+def test_what_a_user_cannot_do(users: dict[str, str], user: str, command: list[str]) -> None:
+    client = redis.Redis.from_url(users[user])
+
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        client.execute_command(*command)
+    client.close()
