@@ -68,16 +68,17 @@ def export(port: int, ledger: Ledger) -> int:
     """Serves /metrics from a process of its own, since the parent must stay free of threads; its pid, or 0 if off."""
     if not port:
         return 0
+    parent = os.getpid()
     if pid := os.fork():
         return pid
-    serve(port, ledger)  # pragma: no cover - in a child that is ended by a signal
+    serve(port, ledger, parent)  # pragma: no cover - in a child that is ended by a signal
     return 0  # pragma: no cover
 
 
-def serve(port: int, ledger: Ledger) -> None:  # pragma: no cover - likewise
+def serve(port: int, ledger: Ledger, parent: int) -> None:  # pragma: no cover - likewise
     from .worker import end_with
 
-    end_with(os.getppid())
+    end_with(parent)
     registry = CollectorRegistry()
     registry.register(LedgerCollector(ledger))
     try:

@@ -96,6 +96,8 @@ class Parent:
         self._stop_at = now if self.stopping else now + STOP_GRACE
         for child in self.children.values():
             self._drain(child, self._stop_at)
+        self._outcomes += [held.outcome(unit, Verdict.HANDED) for unit, held in self.waiting.items()]
+        self.waiting = {}
 
     @property
     def stopping(self) -> bool:

@@ -143,6 +143,19 @@ def test_a_run_alone_that_is_late_pays_at_once(ledger: Ledger, seal: Seal, runni
     assert fakes.started[1] == (claim.unit, claim.token)
 
 
+def test_what_waits_for_a_process_of_its_own_is_handed_back_at_the_end(
+    ledger: Ledger, seal: Seal, running: Running
+) -> None:
+    claims = [a_run(ledger, seal) for _ in range(6)]
+    messages = [{"isolate": claim.unit, "token": claim.token} for claim in claims]
+    parent = running(Fakes((messages, "obedient")))
+    wait_for(lambda: len(parent.children) == 5 and len(parent.waiting) == 2)
+
+    parent.stop()
+
+    wait_for(lambda: [run_of(ledger, claim)["state"] for claim in claims].count("queued") >= 2)
+
+
 def test_ended_units_are_forgotten(ledger: Ledger, seal: Seal, running: Running) -> None:
     claim = a_run(ledger, seal)
     messages = [{"held": [[claim.unit, claim.token]]}, {"ended": [claim.unit]}]

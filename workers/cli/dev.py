@@ -125,6 +125,7 @@ def start(folder: Path, port: int, children: Children) -> dict[str, Any]:
     answers("receiver", f"{public}/readyz", children)
     working = {"METRICS_PORT": str(worker_metrics)}
     children.start("worker", [*command, "workers.cli", "work", "--keep-going"], env | working)
+    answers("worker", f"http://127.0.0.1:{worker_metrics}/metrics", children)
     return {
         "receiver": public,
         "sandbox": env["ZYRA_API_URL"],

@@ -99,12 +99,7 @@ def test_the_same_by_hand(tmp_path: Path) -> None:
 def test_everything_killed_right_after_the_202(tmp_path: Path) -> None:
     with dev(tmp_path) as (facts, process):
         secret = Path(facts["secret_file"]).read_text()
-        children = [
-            int(line)
-            for line in subprocess.run(
-                ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True
-            ).stdout.split()
-        ]
+        children = wait_for(lambda: len(found := descendants(process.pid)) >= 6 and found)  # the worker has two more
         sent = tool(tmp_path, "send", "virtual_server.error", "--set", f"data.id={facts['demo_server']}")
         process.kill()
         process.wait()
@@ -115,6 +110,12 @@ def test_everything_killed_right_after_the_202(tmp_path: Path) -> None:
         assert Path(again["secret_file"]).read_text() == secret
         wait_for(lambda: state(tmp_path, event)["state"] == "done", 60)
         wait_for(lambda: server_status(again) == "running" or state(tmp_path, event)["runs"][0]["attempts"] == 1)
+
+
+def descendants(pid: int) -> list[int]:
+    said = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout
+    mine = [int(line) for line in said.split()]
+    return mine + [one for child in mine for one in descendants(child)]
 
 
 def alive(pid: int) -> bool:
