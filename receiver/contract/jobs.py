@@ -7,10 +7,12 @@ import hashlib
 import json
 from typing import Any
 
+from redis.exceptions import ResponseError
 from rq import Queue
 from rq.job import JOB_ID_PATTERN, Job, JobStatus
 from rq.serializers import JSONSerializer
 
+from .connection import text
 from .keys import JOB
 
 CALLABLES = {False: "workers.jobs.dispatch", True: "workers.jobs.run"}
@@ -27,9 +29,13 @@ class LedgerJob(Job):
         super().__init__(name, connection=connection, serializer=JSONSerializer)
 
     def refresh(self) -> None:
-        self.restore({})
+        try:
+            origin = self.connection.hget(self.key, "origin")
+        except ResponseError:  # no hash: not ours
+            origin = None
+        self.restore({b"origin": origin})
 
-    def restore(self, raw_data: object) -> None:
+    def restore(self, raw_data: Any) -> None:
         """Sets the job from its id; never raises, so no hash can stop a worker."""
         found = JOB.fullmatch(self.id)
         name = CALLABLES[found[3] is not None] if found else REFUSED
@@ -37,9 +43,11 @@ class LedgerJob(Job):
         self.description = f"{name}({self.id})"
         self.timeout = -1  # the ledger's lease and the handler's own timeout bound it
         self.result_ttl = 0
+        self.origin = text(raw_data.get(b"origin") or "")  # names RQ's registries, and decides nothing
         self._status = JobStatus.QUEUED
 
-    def get_status(self, refresh: bool = True) -> JobStatus:
+    def _fetch_status(self) -> JobStatus:
+        """Without a look at Redis: the claim deletes the job's hash, and RQ would take that for a failure."""
         return self._status
 
 

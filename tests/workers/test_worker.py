@@ -354,6 +354,8 @@ def test_a_stock_rq_worker_drains_a_thousand_events(
     assert {query.show(ledger, event)["state"] for event in events} == {"done"}  # type: ignore[index]
     assert client.hget(ledger.keys.named("counters"), "jobs_refused") == b"1"
     assert len(notes("evt")) == 1000
+    assert "exception" not in found.stderr
+    assert " 0, 0 executing, 0 finished, 0 failed" in rq("info", env["QUEUE"], "--raw", *CLASSES).stdout
 
 
 def test_a_stock_forking_rq_worker_runs_every_kind_of_handler(
@@ -367,6 +369,8 @@ def test_a_stock_forking_rq_worker_runs_every_kind_of_handler(
     assert runs(query.show(ledger, two)) == [("good", "done", 1), ("also-good", "done", 1), ("flaky", "waiting", 1)]  # type: ignore[arg-type]
     assert query.show(ledger, hopeless)["state"] == "dead"  # type: ignore[index]
     assert [run["state"] for run in query.show(ledger, calls)["runs"]] == ["waiting", "dead"]  # type: ignore[index]
+    assert "InvalidJobOperation" not in found.stderr
+    assert " 0, 0 executing, 0 finished, 0 failed" in rq("info", env["QUEUE"], "--raw", *CLASSES).stdout
 
 
 def test_a_client_refuses_calls_once_its_lease_is_lost() -> None:
