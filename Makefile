@@ -20,6 +20,9 @@ endif
 lint: $(VENV)/ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+faults: $(VENV)/ready
+	@$(BIN)/python -m tests.faults
+
 bench: $(VENV)/ready
 	@$(BIN)/python -m tests.bench
 
@@ -33,4 +36,4 @@ $(VENV)/ready: requirements-dev.txt pyproject.toml
 lock:
 	@uv export $(EXPORT) --no-default-groups -o requirements.txt && uv export $(EXPORT) --all-extras --all-groups -o requirements-dev.txt
 
-.PHONY: dev test lint bench lock
+.PHONY: dev test lint bench faults lock
