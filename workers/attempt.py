@@ -1,6 +1,5 @@
 """One attempt of one run: the seal, the handler that must match, and what its end means."""
 
-import logging
 import random
 from dataclasses import dataclass
 
@@ -13,7 +12,6 @@ from .event import Event, event
 from .ledger import Claim, Ledger, Outcome, Verdict
 from .router import Handler, Router
 
-log = logging.getLogger(__name__)
 FIRST, FACTOR, LONGEST = 5.0, 4.0, 6 * 3600.0  # seconds of back-off
 PARKED = 60.0  # seconds until a worker looks again for a handler or a key
 BUSY = 1.0  # seconds until a run asks again for one of its handler's places

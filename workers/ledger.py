@@ -49,7 +49,6 @@ class Claim:
     key: str  # id of the key that sealed the event
     sealed: bytes = field(repr=False)
     labels: Labels
-    duplicates: int = 0
     handler: str = ""
     attempt: int = 0
     failures: int = 0
@@ -205,7 +204,6 @@ def claim(answer: Sequence[Any], now: float) -> Claim:
         key=told.get("key", ""),
         sealed=sealed,
         labels=labels(event_of(text(unit)), told),
-        duplicates=whole(told, "duplicates"),
         handler=mine.get("handler", "?") if is_run(text(unit)) else "",
         attempt=whole(mine, "attempts"),
         failures=whole(mine, "failures"),

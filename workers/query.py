@@ -9,7 +9,7 @@ from typing import Any
 from receiver.contract.connection import text
 from receiver.contract.errors import SealError
 from receiver.contract.keys import EVENT
-from receiver.contract.records import Event, EventState
+from receiver.contract.records import Event, EventState, RunState
 from receiver.contract.seal import Seal
 from receiver.contract.settings import seconds
 
@@ -101,7 +101,7 @@ def runs(ledger: Ledger, event: str, told: dict[str, str]) -> list[dict[str, Any
             "handler": one.get("handler", ""),
             "state": one.get("state", "missing"),
             "attempts": whole(one, "attempts"),
-            "next_attempt_at": stamp(whole(one, "next_at")) if one.get("state") == "waiting" else None,
+            "next_attempt_at": stamp(whole(one, "next_at")) if one.get("state") == RunState.WAITING else None,
             "error": one.get("error", ""),
         }
         for one in found

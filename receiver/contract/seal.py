@@ -41,10 +41,6 @@ class Seal:
                 log.error("the changed SEAL_KEY is not used: %s", error)
         return self._ciphers
 
-    @property
-    def newest(self) -> str:
-        return next(iter(self.ciphers))
-
     def close(self, event: Event) -> tuple[str, bytes]:
         """The id of the key that was used, and the sealed bytes."""
         name, cipher = next(iter(self.ciphers.items()))

@@ -270,7 +270,9 @@ def test_a_fault_of_ours_keeps_no_place(
         event = accept(ledger, seal, kind="plain")
         client.hset(ledger.keys.event(event), "received_at", number)
         labels = Labels(id=event, source="zyra", type="plain", received_at=number)
-        sealed = seal.ciphers[seal.newest].encrypt(nonce, b"\0\0\0\1[", module.bound(seal.newest, labels))
+        sealed = seal.ciphers[next(iter(seal.ciphers))].encrypt(
+            nonce, b"\0\0\0\1[", module.bound(next(iter(seal.ciphers)), labels)
+        )
         client.set(ledger.keys.body(event), nonce + sealed)
         events.append(event)
     ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["plain"])

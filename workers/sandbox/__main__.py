@@ -6,10 +6,9 @@ from pathlib import Path
 import uvicorn
 
 from receiver.contract import logs
-from receiver.schemes import table
 
 from .api import create_app
-from .state import State, write_private
+from .state import CATALOGUE, State, write_private
 
 
 def main(folder: Path, port: int, endpoint: str) -> None:
@@ -17,7 +16,7 @@ def main(folder: Path, port: int, endpoint: str) -> None:
     logs.setup("WARNING")
     state = State(folder, (folder / "api-key").read_text().strip())
     state.load()
-    write_private(folder / "webhook-secret", state.demo_endpoint(endpoint, list(table()["zyra"].types)))
+    write_private(folder / "webhook-secret", state.demo_endpoint(endpoint, list(CATALOGUE)))
     config = uvicorn.Config(create_app(state), host="127.0.0.1", port=port, log_config=None, access_log=False)
     uvicorn.Server(config).run()
 

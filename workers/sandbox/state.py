@@ -9,6 +9,13 @@ from typing import Any
 
 DEMO_SERVER = "vs_0002"  # stands in error at every start
 MOST_ENDPOINTS = 10
+# https://getzyra.io/documentation/user-guides/organization/stage-4/02-webhooks
+CATALOGUE = (
+    *(f"device.{what}" for what in ("online", "offline", "approved", "removed")),
+    *(f"virtual_server.{what}" for what in ("created", "started", "stopped", "terminated", "error")),
+    *(f"job.{what}" for what in ("queued", "started", "completed", "failed")),
+    *("sla.breach.started", "sla.breach.resolved", "invoice.generated", "invoice.paid", "payment.failed"),
+)
 
 Row = dict[str, Any]
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from receiver.schemes import table
 from workers.sandbox.api import create_app
-from workers.sandbox.state import State
+from workers.sandbox.state import CATALOGUE, State
 
 KEY = {"authorization": "Bearer k"}
 
@@ -83,6 +84,11 @@ def test_a_key_is_needed(http: TestClient) -> None:
 
 def test_unknown_paths_are_404(http: TestClient) -> None:
     assert refused(http.get("/api/v1/nothing")) == (404, "not_found")
+
+
+def test_the_catalogue_is_the_one_the_receiver_knows() -> None:
+    """Written down twice, since the sandbox is an independent check."""
+    assert set(CATALOGUE) == set(table()["zyra"].types)
 
 
 def test_limits_are_per_endpoint(state: State) -> None:
