@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from tests.kit import wait_for
+from tests.kit import children_of, wait_for
 from workers import query
 
 from .checker import Report, check
@@ -180,8 +179,7 @@ def worker_paused(here: World) -> Report:
 
 @contextlib.contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    said = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout
-    pids = [pid, *(int(line) for line in said.split())]
+    pids = [pid, *children_of(pid)]
     for one in pids:
         os.kill(one, signal.SIGSTOP)
     yield

@@ -2,7 +2,7 @@
 
 import os
 import signal
-import subprocess
+import socket
 import time
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from receiver.serve import listen
-from tests.kit import free_port, payload, running, wait_for
+from tests.kit import children_of, free_port, payload, running, wait_for
 from tests.receiver.test_app import post, up
 
 
@@ -34,8 +34,6 @@ def test_a_drain_accepts_until_the_listener_closes(env: dict[str, str], processe
 
 
 def test_a_slow_client_cannot_hold_the_end_up(env: dict[str, str]) -> None:
-    import socket
-
     port = free_port()
     with running("workers.cli", "serve", env={"PORT": str(port)}) as process:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http:
@@ -58,10 +56,9 @@ def test_a_process_that_died_is_replaced_by_one_that_drains(env: dict[str, str])
     with running("workers.cli", "serve", env=more) as process:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http:
             wait_for(lambda: up(http))
-            said = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
-            for child in said.stdout.split():
+            for child in children_of(process.pid):
                 if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    os.kill(int(child), signal.SIGKILL)
+                    os.kill(child, signal.SIGKILL)
             time.sleep(2)
             wait_for(lambda: up(http))
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http:
@@ -107,5 +104,9 @@ def test_a_port_in_use_is_one_line(env: dict[str, str]) -> None:
 
 
 def test_ipv6_is_fine() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6: {error}")
     with listen("::1", 0) as found:
         assert found.getsockname()[1] > 0

@@ -284,7 +284,7 @@ def test_a_reader_that_has_enough_hears_nothing_more(env: dict[str, str], dead: 
         dead()
     command = f"{sys.executable} -m workers.cli events list --json | true"
 
-    found = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    found = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert found.stderr == ""
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.kit import ROOT, run, wait_for
+from tests.kit import ROOT, children_of, run, wait_for
 from workers.cli.embedded import redis_command
 
 
@@ -87,9 +88,10 @@ def test_the_same_by_hand(tmp_path: Path) -> None:
         secret = Path(facts["secret_file"]).read_text()
         body = json.dumps({"data": {"id": facts["demo_server"]}})
         signature = hmac.new(secret.encode(), body.encode(), hashlib.sha256).hexdigest()
-        headers = ["-H", "X-Zyra-Event: virtual_server.error", "-H", f"X-Zyra-Signature: {signature}"]
-        command = ["curl", "-sS", f"{facts['receiver']}/webhooks/zyra", *headers, "-d", body]
-        event = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["id"]
+        headers = {"X-Zyra-Event": "virtual_server.error", "X-Zyra-Signature": signature}
+        request = urllib.request.Request(f"{facts['receiver']}/webhooks/zyra", body.encode(), headers)
+        with urllib.request.urlopen(request) as answer:
+            event = json.load(answer)["id"]
 
         wait_for(lambda: state(tmp_path, event)["state"] == "done")
         for name in ("webhook-secret", "api-key", "seal-key", "sandbox.json", "dev.json"):
@@ -113,8 +115,7 @@ def test_everything_killed_right_after_the_202(tmp_path: Path) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    said = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout
-    mine = [int(line) for line in said.split()]
+    mine = children_of(pid)
     return mine + [one for child in mine for one in descendants(child)]
 
 
