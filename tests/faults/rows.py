@@ -220,10 +220,10 @@ def duplicate_storm(here: World) -> Report:
 
 Row = Callable[[World], Report]
 SHORT: list[Row] = [
-    nothing, receiver_killed, worker_killed, poison, redis_killed, reply_swallowed, redis_full, one_of_three_fails, duplicate_storm,
+    nothing, receiver_killed, worker_killed, poison, redis_killed, reply_swallowed, one_of_three_fails, duplicate_storm,
 ]  # fmt: skip
 LONG: list[Row] = [
-    rolling_restart, worker_paused, redis_away, claims_swallowed, connections_reset, slow_redis, two_sweepers,
+    rolling_restart, redis_full, worker_paused, redis_away, claims_swallowed, connections_reset, slow_redis, two_sweepers,
 ]  # fmt: skip
 CONTROLS: list[tuple[str, Row, dict[str, bool]]] = [
     ("without append-only file", redis_killed, {"keep": False}),
