@@ -6,11 +6,12 @@ rq worker events -S json --job-class receiver.contract.jobs.LedgerJob --queue-cl
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from receiver.contract.connection import connect
+from receiver.contract.connection import FAULTS, connect
 from receiver.contract.keys import Keys
 
 from . import plugins, settings
@@ -89,7 +90,12 @@ def renewed(claim: Claim, ledger: Ledger) -> Iterator[Lease]:
 
     def renew() -> None:
         while not done.wait(LEASE / 3):
-            lease.lost = lease.lost or bool(ledger.renew([(claim.unit, claim.token)]))
+            now = time.monotonic()
+            try:
+                lease.lost = lease.lost or bool(ledger.renew([(claim.unit, claim.token)]))
+                lease.claimed_at = now
+            except FAULTS as error:
+                log.warning("lease not renewed", extra={"run": claim.unit, "error": str(error)})
 
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()

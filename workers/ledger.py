@@ -125,7 +125,8 @@ class Ledger:
             pipe.hgetall(self.keys.run(unit))
             body, event, run = pipe.execute()
         found = claim([b"claimed", b"", unit, token, body or b"", event, run], now)
-        return found if pairs(run).get("token") == str(token) else None
+        mine = pairs(run)
+        return found if (mine.get("token"), mine.get("state")) == (str(token), "running") else None
 
     def renew(self, held: Iterable[tuple[str, int]], lease: float = LEASE) -> list[str]:
         """Longer leases; answers the units that are not ours any more."""
@@ -186,7 +187,7 @@ class Ledger:
 
 
 CLOSING = {"dispatch.lua", "finish.lua", "sweep.lua", "replay.lua", "discard.lua"}  # they can end an event
-GROWING = {"take.lua", "replay.lua", "allow.lua", "slot.lua"}  # all others finish, expire or delete
+GROWING = {"replay.lua", "allow.lua"}  # all others help work to its end, which is what frees memory
 
 
 def compose(name: str) -> str:

@@ -175,13 +175,19 @@ class Parent:
             child.held[unit] = Held(token, time.monotonic() + PREPARE)
         for unit in message.get("ended", ()):
             child.held.pop(unit, None)
+        if (unit := message.get("over")) in child.held:
+            child.held[unit].late_at = float("inf")  # it ended; only the record of that is waited for
         if (unit := message.get("started")) in child.held:
             child.held[unit].late_at = time.monotonic() + message["timeout"] + SLACK
             verdict, delay, error = message["late"]
             child.held[unit].late = (verdict, delay, error)
         if unit := message.get("isolate"):
             child.held.pop(unit, None)
-            self.waiting[unit] = Held(message["token"])
+            held = Held(message["token"])
+            if self.stopping:
+                self._outcomes.append(held.outcome(unit, Verdict.HANDED))
+            else:
+                self.waiting[unit] = held
         self.broken = message.get("broken", self.broken)
 
     def _watch(self, now: float) -> None:
@@ -247,14 +253,17 @@ class Parent:
         try:
             lost = self.ledger.renew((unit, one.token) for part in held for unit, one in part.items())
             self._clock.set(now)
-            self._heartbeat(any(held))
-            self.sweeper.shed()
         except FAULTS as error:
             self.sweeper.lose_contact()
             log.warning("leases not renewed", extra={"error": str(error)})
             return
         for child in self.children.values() if lost else ():
             child.pipe.send(lost=lost)
+        try:  # a Redis that is short of memory refuses RQ's heartbeat: that must not stop what helps it
+            self.sweeper.shed()
+            self._heartbeat(any(held))
+        except FAULTS as error:
+            log.warning("no heartbeat", extra={"error": str(error)})
 
     def _record(self) -> None:
         """Writes the outcomes of attempts whose process is gone; kept until Redis answers, or the worker must end."""

@@ -77,7 +77,7 @@ class Process:
             claim = self.ledger.reread(unit, token)
         except FAULTS as error:
             claim = None
-            self._outcomes.put(Outcome(unit=unit, token=token, verdict=Verdict.HANDED, error=str(error)))
+            self._over(Outcome(unit=unit, token=token, verdict=Verdict.HANDED, error=str(error)))
         else:
             if claim is None:
                 self._ended([unit])
@@ -169,9 +169,9 @@ class Process:
             log.exception("attempt not prepared", extra={"run": claim.unit})
             ready = outcome(claim, Verdict.FAILED, told(error), PARKED)
         if isinstance(ready, Outcome):
-            self._outcomes.put(ready)
+            self._over(ready)
         elif self.draining.is_set() and not alone:
-            self._outcomes.put(outcome(claim, Verdict.HANDED))
+            self._over(outcome(claim, Verdict.HANDED))
         elif (ready.handler.isolated or claim.suspect) and not alone:
             self.pipe.send(isolate=claim.unit, token=claim.token)
             self._ended([claim.unit], told=True)
@@ -188,7 +188,7 @@ class Process:
         if ready.handler.is_async:
             self._loop.call_soon_threadsafe(self._spawn, self._run_async(ready, lease), context)
         else:
-            self._outcomes.put(context.run(self._run_sync, ready, lease))
+            self._over(context.run(self._run_sync, ready, lease))
 
     def _run_sync(self, ready: Attempt, lease: Lease) -> Outcome:
         arguments = [self._sync.guarded(lease.check)] if ready.handler.takes_client else []
@@ -212,7 +212,7 @@ class Process:
                 await ready.handler.function(ready.event, *arguments)
         except BaseException as error:
             ended = timed_out(ready.claim, ready.handler) if scope.expired() else self._failed(ready, error)
-        self._outcomes.put(ended)
+        self._over(ended)
 
     def _failed(self, ready: Attempt, error: BaseException) -> Outcome:
         found = failed(ready.claim, ready.handler, error)
@@ -221,6 +221,11 @@ class Process:
         return found
 
     # --- the end of units
+
+    def _over(self, ended: Outcome) -> None:
+        """Tells the parent that the attempt is no longer late whatever happens, and has its end recorded."""
+        self.pipe.send(over=ended.unit)
+        self._outcomes.put(ended)
 
     def _record(self) -> None:
         """Writes outcomes as they come, all that wait at once. What could not be written is kept and tried again."""

@@ -326,6 +326,18 @@ def test_shedding_drops_bodies_of_finished_events_only(ledger: Ledger, seal: Sea
     assert ledger.replay(done) == ("the body is gone", 0)
 
 
+def test_shedding_goes_on_where_it_ended(ledger: Ledger, seal: Seal) -> None:
+    for _ in range(4):
+        accept(ledger, seal)
+        ledger.dispatched(take(ledger), "unhandled")
+        time.sleep(0.002)
+
+    dropped = [ledger.shed(1) for _ in range(12)]
+
+    assert sum(dropped) == 4
+    assert ledger.shed(1) == 0
+
+
 # --- people
 
 
