@@ -15,6 +15,7 @@ from .router import Handler, Router
 FIRST, FACTOR, LONGEST = 5.0, 4.0, 6 * 3600.0  # seconds of back-off
 PARKED = 60.0  # seconds until a worker looks again for a handler or a key
 BUSY = 1.0  # seconds until a run asks again for one of its handler's places
+UNPREPARED = 8  # attempts that may fail before we know the handler's own limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
         return outcome(claim, Verdict.REFUSED, f"{claim.handler} is not for {found.source} {found.type}")
     try:
         wanted = handler.wants(found)
-    except Exception as error:
+    except BaseException as error:  # a `when` that raises SystemExit ends its attempt, not the worker
         return failed(claim, handler, error)
     if not wanted:
         return outcome(claim, Verdict.REFUSED, f"{claim.handler} does not want the event: its `when` says no")
@@ -61,6 +62,13 @@ def failed(claim: Claim, handler: Handler, error: BaseException) -> Outcome:
     if isinstance(error, GiveUp) or claim.failures + 1 >= handler.max_attempts:
         return outcome(claim, Verdict.DEAD, said)
     return outcome(claim, Verdict.FAILED, said, backoff(claim.failures))
+
+
+def unprepared(unit: str, token: int, failures: int, error: str) -> Outcome:
+    """What the end of an attempt means that did not come as far as its handler."""
+    last = failures + 1 >= UNPREPARED
+    verdict, delay = (Verdict.DEAD, 0.0) if last else (Verdict.FAILED, backoff(failures))
+    return Outcome(unit=unit, token=token, verdict=verdict, error=error, delay=delay)
 
 
 def told(error: BaseException) -> str:

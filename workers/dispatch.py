@@ -44,5 +44,5 @@ def decide(claim: Claim, router: Router, seal: Seal) -> tuple[str, str, list[Han
 def wants(handler: Handler, found: Event) -> bool:
     try:
         return handler.wants(found)
-    except Exception:  # its run will raise the same again, and show it as that handler's own failure
+    except BaseException:  # its run will raise the same again, and show it as that handler's own failure
         return True

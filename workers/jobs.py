@@ -7,15 +7,16 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache
 
 from receiver.contract.connection import FAULTS, connect
 from receiver.contract.keys import Keys
 
 from . import plugins, settings
-from .attempt import Attempt, failed, outcome, prepare
+from .attempt import Attempt, failed, outcome, prepare, timed_out
 from .context import CURRENT, Context, Lease
 from .dispatch import dispatch as decide
 from .ledger import LEASE, Claim, Ledger, Outcome, Verdict
@@ -38,6 +39,8 @@ def run(job: str) -> None:
     """One attempt of the run that the job names."""
     ledger, router, found = setting()
     for claim in ledger.take([job]):
+        if claim.suspect:
+            ledger.alone(claim.unit, claim.token)
         ready = prepare(claim, router, found.seal, ledger)
         ledger.finish([ready if isinstance(ready, Outcome) else perform(ready, ledger, found)])
 
@@ -59,10 +62,21 @@ def perform(ready: Attempt, ledger: Ledger, found: Settings) -> Outcome:
     """The handler's end. A `def` handler that does not end in time is left behind in its thread: RQ's child exits."""
     with renewed(ready.claim, ledger) as lease:
         CURRENT.set(Context(ledger, lease))
-        try:
-            call(ready, [client(ready, found).guarded(lease.check)] if ready.handler.takes_client else [])
-        except BaseException as error:
-            return failed(ready.claim, ready.handler, error)
+        arguments = [client(ready, found).guarded(lease.check)] if ready.handler.takes_client else []
+        ended: list[Outcome] = []
+        context = copy_context()
+        thread = threading.Thread(target=lambda: ended.append(context.run(attempt, ready, arguments)), daemon=True)
+        thread.start()
+        thread.join(ready.handler.timeout)
+        lease.lost = lease.lost or not ended  # its client refuses calls from now on
+        return ended[0] if ended else timed_out(ready.claim, ready.handler)
+
+
+def attempt(ready: Attempt, arguments: Sequence[object]) -> Outcome:
+    try:
+        call(ready, arguments)
+    except BaseException as error:
+        return failed(ready.claim, ready.handler, error)
     return outcome(ready.claim, Verdict.DONE)
 
 
@@ -76,7 +90,7 @@ def sync_client() -> Zyra:
     return clients(setting()[2])[0]
 
 
-def call(ready: Attempt, arguments: list[object]) -> None:
+def call(ready: Attempt, arguments: Sequence[object]) -> None:
     if ready.handler.is_async:
         asyncio.run(asyncio.wait_for(ready.handler.function(ready.event, *arguments), ready.handler.timeout))
     else:

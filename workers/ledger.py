@@ -19,7 +19,6 @@ from receiver.contract.scripts import arguments, source
 LEASE = 15.0  # seconds a claim holds without renewal
 LOST_AFTER = 10.0  # seconds an entry may be neither in the queue nor claimed
 MOST = 500  # units one sweep touches of each kind
-DISPATCH_DEATHS = 3  # of a dispatch, until its event is dead
 HANDLER_PATIENCE = 24 * 3600.0  # seconds a run waits for a worker that has its handler
 LATER_PATIENCE = 3 * 86400.0  # seconds a run may put itself off by RetryLater
 ERROR = 500  # characters of an error that are kept
@@ -96,14 +95,15 @@ class Ledger:
     def take(self, jobs: Sequence[str], more: int = 0, lease: float = LEASE) -> list[Claim]:
         """Claims the units behind these jobs, and of up to `more` that wait in the queue."""
         now = time.monotonic()
-        answers = self._call("take.lua", int(lease * 1000), more, *jobs)
+        answers = self._call("take.lua", self.keep, int(lease * 1000), more, *jobs)
         return [claim(answer, now) for answer in answers if answer[0] == b"claimed"]
 
-    def put_back(self, job: str) -> None:
-        """Returns a job that was popped and not claimed to the head of the queue."""
+    def put_back(self, jobs: Sequence[str]) -> None:
+        """Returns jobs that were popped and not claimed to the head of the queue."""
         with self.client.pipeline() as pipe:
-            pipe.lrem(self.keys.intermediate, 0, job)
-            pipe.lpush(self.keys.jobs, job)
+            for job in jobs:
+                pipe.lrem(self.keys.intermediate, 0, job)
+                pipe.lpush(self.keys.jobs, job)
             pipe.execute()
 
     def dispatched(self, one: Claim, verdict: EventState | str, cause: str = "", handlers: Sequence[str] = ()) -> str:
@@ -116,25 +116,23 @@ class Ledger:
         flat = [value for outcome in outcomes for value in outcome.flat()]
         return [text(answer) for answer in self._call("finish.lua", self.keep, *flat)]
 
-    def reread(self, unit: str, token: int) -> Claim | None:
-        """A claim that another process of this worker made, or None if it is not ours any more."""
-        now = time.monotonic()
-        with self.client.pipeline(transaction=False) as pipe:
-            pipe.get(self.keys.body(event_of(unit)))
-            pipe.hgetall(self.keys.event(event_of(unit)))
-            pipe.hgetall(self.keys.run(unit))
-            body, event, run = pipe.execute()
-        found = claim([b"claimed", b"", unit, token, body or b"", event, run], now)
-        mine = pairs(run)
-        return found if (mine.get("token"), mine.get("state")) == (str(token), "running") else None
+    def alone(self, unit: str, token: int) -> Claim | None:
+        """The claim again, in the process that runs it alone, or None if it is not ours any more.
 
-    def renew(self, held: Iterable[tuple[str, int]], lease: float = LEASE) -> list[str]:
-        """Longer leases; answers the units that are not ours any more."""
+        From now on the end of its lease counts towards quarantine, whoever notices it.
+        """
+        now = time.monotonic()
+        answer = self._call("alone.lua", unit, token)
+        return claim(answer, now) if answer else None
+
+    def renew(self, held: Iterable[tuple[str, int]], lease: float = LEASE) -> list[tuple[str, int]]:
+        """Longer leases; answers the units, with their tokens, that are not ours any more."""
         flat = [value for pair in held for value in pair]
-        return [text(unit) for unit in self._call("renew.lua", int(lease * 1000), *flat)] if flat else []
+        lost = self._call("renew.lua", int(lease * 1000), *flat) if flat else []
+        return [(text(lost[i]), int(lost[i + 1])) for i in range(0, len(lost), 2)]
 
     def sweep(self, *, leases: bool = True, lost_after: float = LOST_AFTER) -> Swept:
-        values = [MOST, int(lost_after * 1000), int(leases), DISPATCH_DEATHS]
+        values = [MOST, int(lost_after * 1000), int(leases)]
         return Swept(*self._call("sweep.lua", self.keep, *values))
 
     def idle(self) -> bool:
@@ -186,7 +184,7 @@ class Ledger:
         return self._scripts[name]
 
 
-CLOSING = {"dispatch.lua", "finish.lua", "sweep.lua", "replay.lua", "discard.lua"}  # they can end an event
+CLOSING = {"take.lua", "dispatch.lua", "finish.lua", "sweep.lua", "replay.lua", "discard.lua"}  # they can end an event
 GROWING = {"replay.lua", "allow.lua"}  # all others help work to its end, which is what frees memory
 
 

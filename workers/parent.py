@@ -5,18 +5,16 @@ It has one thread, so that it may fork; whatever a handler does to its process, 
 
 import contextlib
 import logging
-import os
 import selectors
 import signal
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from receiver.contract.connection import FAULTS
-from receiver.contract.keys import is_run
 
+from .child import NEVER, Child, Held, Key
 from .ledger import Ledger, Outcome, Verdict
 from .pipe import Clock, Pipe, pair
 from .sweeper import Sweeper
@@ -25,38 +23,12 @@ log = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between renewals and heartbeats
 SWEEP = 1.0  # seconds between sweeps: what waits is woken so promptly
 TICK = 0.5  # seconds between two looks at what is late
-PREPARE = 60.0  # seconds for a dispatch, or for what precedes a handler: `when` is a user's code too
-SLACK = 1.0  # seconds an attempt may be over its timeout until its process counts as stuck
 GRACE = 10.0  # seconds for the neighbours of a late attempt
 STOP_GRACE = 25.0  # seconds for what runs when the worker is told to stop
 ALONE = 4  # processes at once that run one attempt each
+QUEUE = 8  # runs that may wait for one of those; more wait in the ledger
+BUSY = 2.0  # seconds until a run asks again for a process of its own
 BROKEN = 2  # exit status of a process whose handler modules do not import
-
-
-@dataclass(slots=True)
-class Held:
-    """A unit that one of our processes has claimed."""
-
-    token: int
-    late_at: float = float("inf")
-    late: tuple[str, float, str] = (Verdict.FAILED, 60.0, "not prepared in time: does its `when` end?")
-
-    def outcome(self, unit: str, verdict: str, error: str = "", delay: float = 0.0) -> Outcome:
-        return Outcome(unit=unit, token=self.token, verdict=Verdict(verdict), error=error, delay=delay)
-
-
-@dataclass(slots=True)
-class Child:
-    pid: int
-    pipe: Pipe
-    alone: bool
-    born: float
-    held: dict[str, Held] = field(default_factory=dict)
-    kill_at: float = float("inf")
-    draining: bool = False
-
-    def late(self, now: float) -> list[str]:
-        return [unit for unit, one in self.held.items() if now > one.late_at]
 
 
 class Parent:
@@ -65,7 +37,7 @@ class Parent:
     def __init__(
         self,
         ledger: Ledger,
-        start: Callable[[Pipe, Clock, tuple[str, int] | None, list[Pipe]], int],
+        start: Callable[[Pipe, Clock, Key | None, list[Pipe]], int],
         *,
         processes: int = 1,
         heartbeat: Callable[[bool], None] = lambda busy: None,
@@ -75,14 +47,15 @@ class Parent:
         self.sweeper = Sweeper(ledger)
         self.broken = ""
         self.children: dict[int, Child] = {}
-        self.waiting: dict[str, Held] = {}  # runs that will have a process of their own
+        self.waiting: dict[Key, Held] = {}  # runs that will have a process of their own
         self._clock = Clock()
         self._start = start
         self._processes = processes
         self._heartbeat = heartbeat
         self._burst = burst
         self._asked = 0
-        self._stop_at = float("inf")
+        self._stop_at = NEVER
+        self._looked = time.monotonic()
         self._selector = selectors.DefaultSelector()
         self._outcomes: list[Outcome] = []
 
@@ -95,13 +68,13 @@ class Parent:
         now = time.monotonic()
         self._stop_at = now if self.stopping else now + STOP_GRACE
         for child in self.children.values():
-            self._drain(child, self._stop_at)
-        self._outcomes += [held.outcome(unit, Verdict.HANDED) for unit, held in self.waiting.items()]
+            child.drain(self._stop_at)
+        self._outcomes += [held.outcome(Verdict.HANDED) for held in self.waiting.values()]
         self.waiting = {}
 
     @property
     def stopping(self) -> bool:
-        return self._stop_at != float("inf")
+        return self._stop_at != NEVER
 
     def run(self) -> None:
         wake, woken = socket.socketpair()
@@ -148,84 +121,89 @@ class Parent:
         if len(workers) < self._processes:
             self._spawn(None)
         alone = sum(child.alone for child in self.children.values())
-        for unit in list(self.waiting)[: max(0, ALONE - alone)]:
-            held = self.waiting.pop(unit)
-            held.late_at = now + PREPARE
-            self._spawn((unit, held.token)).held[unit] = held
+        for key in list(self.waiting)[: max(0, ALONE - alone)]:
+            held = self.waiting.pop(key)
+            held.prepare(now)
+            self._spawn(key).held[key] = held
 
-    def _spawn(self, unit: tuple[str, int] | None) -> Child:
+    def _spawn(self, unit: Key | None) -> Child:
         mine, theirs = pair()
         pid = self._start(theirs, self._clock, unit, [mine, *(child.pipe for child in self.children.values())])
         theirs.close()
-        child = Child(pid, mine, unit is not None, time.monotonic())
+        now = time.monotonic()
+        child = Child(pid, mine, unit is not None, born=now, heard=now)
         self.children[pid] = child
         self._selector.register(mine, selectors.EVENT_READ, child)
         return child
 
     def _hear(self, child: Child) -> None:
+        """Takes in what the process said. A process that cannot speak any more is ended."""
         messages = child.pipe.receive()
         if messages is None:
-            self._bury(child)
-            return
-        for message in messages:
+            self._selector.unregister(child.pipe)
+            child.kill()
+        for message in messages or ():
             self._take_in(child, message)
 
     def _take_in(self, child: Child, message: dict[str, Any]) -> None:
-        for unit, token in message.get("held", ()):
-            child.held[unit] = Held(token, time.monotonic() + PREPARE)
-        for unit in message.get("ended", ()):
-            child.held.pop(unit, None)
-        if (unit := message.get("over")) in child.held:
-            child.held[unit].late_at = float("inf")  # it ended; only the record of that is waited for
-        if (unit := message.get("started")) in child.held:
-            child.held[unit].late_at = time.monotonic() + message["timeout"] + SLACK
-            verdict, delay, error = message["late"]
-            child.held[unit].late = (verdict, delay, error)
-        if unit := message.get("isolate"):
-            child.held.pop(unit, None)
-            held = Held(message["token"])
-            if self.stopping:
-                self._outcomes.append(held.outcome(unit, Verdict.HANDED))
-            else:
-                self.waiting[unit] = held
+        child.take_in(message)
+        if held := child.named(message, "isolate"):
+            del child.held[held.key]
+            self._isolate(held)
+        for unit, token, verdict, delay, error in message.get("record", ()):
+            if held := child.held.pop((unit, token), None):
+                self._outcomes.append(held.outcome(Verdict(verdict), error, delay))
+        if reason := message.get("leaves"):
+            log.warning("a process takes nothing new and is replaced: %s", reason, extra={"pid": child.pid})
+            child.drain(NEVER)
         self.broken = message.get("broken", self.broken)
+
+    def _isolate(self, held: Held) -> None:
+        if self.stopping:
+            self._outcomes.append(held.outcome(Verdict.HANDED))
+        elif len(self.waiting) >= QUEUE:
+            self._outcomes.append(held.outcome(Verdict.BUSY, "", BUSY))
+        else:
+            self.waiting[held.key] = held
 
     def _watch(self, now: float) -> None:
         """A process with a late attempt takes nothing new; when its neighbours are done or had their grace, it ends."""
+        blind, self._looked = now - self._looked > GRACE, now
         for child in list(self.children.values()):
-            late = child.late(now)
-            if late and child.alone:
-                child.kill_at = now
-            elif late and not child.draining:
-                log.error("an attempt does not end: its process is replaced", extra={"runs": late, "pid": child.pid})
-                self._drain(child, now + GRACE)
-            if now >= child.kill_at or (late and len(late) == len(child.held)):
-                self._kill(child, now)
+            if (ended := child.ended()) is not None:
+                self._bury(child, ended)
+                continue
+            if blind:  # we were paused ourselves: their signs of life may be unread
+                child.heard = now
+            self._watch_one(child, now)
 
-    def _drain(self, child: Child, kill_at: float) -> None:
-        child.draining = True
-        child.kill_at = min(child.kill_at, kill_at)
-        child.pipe.send(drain=True)
-
-    def _kill(self, child: Child, now: float) -> None:
-        """Ends a process of ours and answers for what it held: late attempts pay, all others are handed back."""
+    def _watch_one(self, child: Child, now: float) -> None:
         late = child.late(now)
-        for unit, held in child.held.items():
-            if unit in late and is_run(unit):
-                verdict, delay, error = held.late
-                self._outcomes.append(held.outcome(unit, verdict, error, delay))
-            elif is_run(unit):
-                self._outcomes.append(held.outcome(unit, Verdict.HANDED))
-        child.held = {unit: held for unit, held in child.held.items() if not is_run(unit)}
-        os.kill(child.pid, signal.SIGKILL)
-        child.kill_at = float("inf")
+        if late and child.kill_at == NEVER:
+            log.error(
+                "an attempt does not end: its process is replaced",
+                extra={"runs": [one.unit for one in late], "pid": child.pid},
+            )
+            child.drain(now if child.alone else now + GRACE)
+        if child.silent(now):
+            log.error("a process shows no sign of life", extra={"pid": child.pid, "held": len(child.held)})
+            child.kill()
+        elif (now >= child.kill_at and self._may_kill(now)) or (late and len(late) == len(child.held)):
+            self._outcomes += child.give_up(now)
 
-    def _bury(self, child: Child) -> None:
-        self._selector.unregister(child.pipe)
+    def _may_kill(self, now: float) -> bool:
+        """Without Redis ends cannot be recorded: a process that waits for it is left alone until it had the chance."""
+        contact = self.sweeper.contact_since
+        return self.stopping or 0 < contact <= now - 3 * SWEEP
+
+    def _bury(self, child: Child, ended: int) -> None:
+        while last_words := child.pipe.receive():
+            for message in last_words:
+                self._take_in(child, message)
+        with contextlib.suppress(KeyError):  # its end of the pipe was gone before
+            self._selector.unregister(child.pipe)
         child.pipe.close()
         del self.children[child.pid]
-        _, status = os.waitpid(child.pid, 0)
-        ended = os.waitstatus_to_exitcode(status)
         if ended == BROKEN and self.broken:
             self.stop()
         if child.held:
@@ -234,13 +212,16 @@ class Parent:
             time.sleep(0.5)  # a process that dies at once is not started in a busy loop
 
     def _answer_for_the_dead(self, child: Child, ended: int) -> None:
+        if ended == BROKEN and self.broken:
+            self._outcomes += [held.outcome(Verdict.HANDED) for held in child.held.values()]
+            return
         log.error("a process died", extra={"pid": child.pid, "status": ended, "held": len(child.held)})
         if child.alone:
             said = f"its process died alone: {f'signal {-ended}' if ended < 0 else f'exit {ended}'}"
-            self._outcomes += [held.outcome(unit, Verdict.DIED, said) for unit, held in child.held.items()]
+            self._outcomes += [held.outcome(Verdict.DIED, said) for held in child.held.values()]
             return
         try:  # the leases end now: the sweep makes suspects of the runs, and counts the death
-            self.ledger.renew([(unit, held.token) for unit, held in child.held.items()], lease=0)
+            self.ledger.renew(list(child.held), lease=0)
             self.sweeper.sweep()
         except FAULTS:
             self.sweeper.lose_contact()  # they end by themselves
@@ -248,22 +229,28 @@ class Parent:
     # --- the ledger
 
     def _upkeep(self) -> None:
-        held = [child.held for child in self.children.values()] + [self.waiting]
+        held = [key for child in self.children.values() for key in child.held] + list(self.waiting)
         now = time.monotonic()
         try:
-            lost = self.ledger.renew((unit, one.token) for part in held for unit, one in part.items())
+            lost = self.ledger.renew(held)
             self._clock.set(now)
         except FAULTS as error:
             self.sweeper.lose_contact()
             log.warning("leases not renewed", extra={"error": str(error)})
             return
-        for child in self.children.values() if lost else ():
-            child.pipe.send(lost=lost)
+        self._tell(lost)
         try:  # a Redis that is short of memory refuses RQ's heartbeat: that must not stop what helps it
             self.sweeper.shed()
-            self._heartbeat(any(held))
+            self._heartbeat(bool(held))
         except FAULTS as error:
             log.warning("no heartbeat", extra={"error": str(error)})
+
+    def _tell(self, lost: list[Key]) -> None:
+        for child in self.children.values():
+            if theirs := [key for key in lost if key in child.held]:
+                child.pipe.send(lost=theirs)
+        for key in lost:
+            self.waiting.pop(key, None)
 
     def _record(self) -> None:
         """Writes the outcomes of attempts whose process is gone; kept until Redis answers, or the worker must end."""

@@ -2,6 +2,7 @@
 
 import json
 import mmap
+import os
 import socket
 import struct
 import time
@@ -14,24 +15,36 @@ class Pipe:
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
+        self._inode = os.fstat(end.fileno()).st_ino
         self._rest = b""
         self._lock = Lock()
 
     def fileno(self) -> int:
         return self._end.fileno()
 
+    @property
+    def whole(self) -> bool:
+        """Whether our descriptor is still ours: a handler may have closed it, and another one may have its number."""
+        try:
+            return os.fstat(self._end.fileno()).st_ino == self._inode
+        except OSError:
+            return False
+
     def send(self, **message: Any) -> None:
         """Never raises: an end that is gone is noticed where we receive."""
         line = json.dumps(message).encode() + b"\n"
         try:
             with self._lock:
-                self._end.sendall(line)
+                if self.whole:
+                    self._end.sendall(line)
         except OSError:
             pass
 
     def receive(self) -> list[dict[str, Any]] | None:
         try:
             data = self._end.recv(1 << 16)
+        except BlockingIOError:
+            return []
         except OSError:
             return None
         if not data:
@@ -44,7 +57,9 @@ class Pipe:
 
 
 def pair() -> tuple[Pipe, Pipe]:
+    """The parent's end, which never waits, and the child's."""
     parent, child = socket.socketpair()
+    parent.setblocking(False)
     return Pipe(parent), Pipe(child)
 
 

@@ -9,20 +9,23 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context as ContextVars
 from contextvars import copy_context
-from typing import Any
+
+from redis.exceptions import OutOfMemoryError
 
 from receiver.contract.connection import FAULTS, text
 from receiver.contract.keys import is_run
 from receiver.contract.seal import Seal
 
-from .attempt import PARKED, Attempt, failed, outcome, prepare, timed_out, told
+from . import limits
+from .attempt import Attempt, failed, outcome, prepare, timed_out, told, unprepared
+from .child import BEAT, Key
 from .context import CURRENT, Context, Lease
 from .dispatch import dispatch
-from .ledger import Claim, Ledger, Outcome, Verdict
+from .ledger import ERROR, Claim, Ledger, Outcome, Verdict
+from .loop import Loop, limit
 from .pipe import Clock, Pipe
 from .router import Router
 from .zyra import AsyncZyra, Zyra
@@ -33,6 +36,8 @@ MOST = 64  # units taken in one round trip
 
 
 class Process:
+    """memory: bytes of data it may hold; well below that it asks to be replaced. 0: it does not look."""
+
     def __init__(
         self,
         ledger: Ledger,
@@ -42,6 +47,7 @@ class Process:
         clock: Clock,
         clients: Callable[[], tuple[Zyra, AsyncZyra]],
         concurrency: int = 16,
+        memory: int = 0,
     ) -> None:
         self.ledger = ledger
         self.router = router
@@ -51,13 +57,15 @@ class Process:
         self.concurrency = concurrency
         self.draining = threading.Event()
         self._clients = clients
+        self._memory = memory
+        self._pid = os.getpid()
+        self._alone = False
         self._free = concurrency
         self._changed = threading.Condition()
-        self._held: dict[str, Lease] = {}
+        self._held: dict[Key, Lease] = {}
         self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(concurrency, "handler")
-        self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = Loop()
 
     # --- the process as a whole
 
@@ -71,25 +79,27 @@ class Process:
 
     def run_alone(self, unit: str, token: int) -> None:
         """One attempt of one run, and nothing else in this process."""
+        self._alone = True
         self._start()
         self._free -= 1
         try:
-            claim = self.ledger.reread(unit, token)
+            claim = self.ledger.alone(unit, token)
         except FAULTS as error:
-            claim = None
             self._over(Outcome(unit=unit, token=token, verdict=Verdict.HANDED, error=str(error)))
         else:
-            if claim is None:
-                self._ended([unit])
-        if claim is not None:
-            self._begin(claim, alone=True)
+            if claim:
+                self._begin(claim)
+            else:
+                self._ended([(unit, token)])
         self._stop()
 
     def _start(self) -> None:
         self._sync, self._async = self._clients()
-        for target in (self._loop.run_forever, self._listen):
-            threading.Thread(target=target, daemon=True).start()
-        self._recorder = threading.Thread(target=self._record, daemon=True)
+        os.register_at_fork(after_in_child=self.pipe.close)  # a handler's child must not speak for us
+        self._loop.start()
+        for target in (self._listen, self._beat):
+            threading.Thread(target=target, name=target.__name__, daemon=True).start()
+        self._recorder = threading.Thread(target=self._record, name="record", daemon=True)
         self._recorder.start()
 
     def _stop(self) -> None:
@@ -102,12 +112,27 @@ class Process:
         """What the parent says. A parent that is gone renews no lease: whatever we do now may be done twice."""
         while (messages := self.pipe.receive()) is not None:
             for message in messages:
-                for unit in message.get("lost", ()):
-                    if lease := self._held.get(unit):
+                for unit, token in message.get("lost", ()):
+                    if lease := self._held.get((unit, token)):
                         lease.lost = True
                 if message.get("drain"):
                     self.draining.set()
         os._exit(1)  # pragma: no cover - nothing of this process outlives it
+
+    def _beat(self) -> None:
+        """Shows the parent that this process lives, and which attempt holds the loop up."""
+        while True:
+            time.sleep(BEAT)
+            if not self.pipe.whole:
+                os._exit(1)  # pragma: no cover - a handler closed what was not its own: nothing here can be trusted
+            self.pipe.send(blocked_by=self._loop.blocked_by())
+            if not self._alone and not self.draining.is_set():
+                self._leave(limits.worn(self._memory))
+
+    def _leave(self, reason: str) -> None:
+        if reason:
+            self.draining.set()
+            self.pipe.send(leaves=reason)
 
     # --- taking work
 
@@ -117,49 +142,64 @@ class Process:
             return self._free
 
     def _take(self, room: int) -> None:
-        keys = self.ledger.keys
         try:
-            popped = self.ledger.client.blmove(keys.jobs, keys.intermediate, int(WAIT), "LEFT", "RIGHT")
+            popped = self._pop()
             if popped is None:
                 return
             if self.draining.is_set():
-                self.ledger.put_back(text(popped))
+                self.ledger.put_back(popped)
                 return
-            claims = self.ledger.take([text(popped)], min(room, MOST) - 1)
+            claims = self.ledger.take(popped, min(room, MOST) - len(popped))
         except FAULTS as error:
             log.warning("Redis does not answer", extra={"error": str(error)})
             self.draining.wait(WAIT)
             return
-        self.pipe.send(held=[(claim.unit, claim.token) for claim in claims])
+        self.pipe.send(held=[(claim.unit, claim.token, claim.failures) for claim in claims])
         with self._changed:
             self._free -= len(claims)
         for claim in claims:
             self._begin(claim)
 
-    def _begin(self, claim: Claim, alone: bool = False) -> None:
+    def _pop(self) -> list[str] | None:
+        """A job, or none in time. A full Redis refuses to move one: then only the claim, which it lets through."""
+        keys = self.ledger.keys
+        try:
+            popped = self.ledger.client.blmove(keys.jobs, keys.intermediate, int(WAIT), "LEFT", "RIGHT")
+        except OutOfMemoryError:
+            self.draining.wait(WAIT)
+            return []
+        return [text(popped)] if popped else None
+
+    def _begin(self, claim: Claim) -> None:
         lease = Lease(claim.claimed_at, self.clock.get)
-        self._held[claim.unit] = lease
+        self._held[claim.unit, claim.token] = lease
         if is_run(claim.unit):
-            self._threads.submit(self._attempt, claim, lease, alone)
+            self._threads.submit(self._attempt, claim, lease)
         else:
             self._threads.submit(self._dispatch, claim)
 
     # --- one unit
 
     def _dispatch(self, claim: Claim) -> None:
-        while True:
-            try:
-                dispatch(claim, self.router, self.seal, self.ledger)
-                break
-            except FAULTS as error:
-                log.warning("dispatch not recorded yet", extra={"event": claim.unit, "error": str(error)})
-                time.sleep(WAIT)
-            except Exception:  # a fault of ours: its lease ends, and the third time the event is a dead letter
-                log.exception("dispatch failed", extra={"event": claim.unit})
-                break
-        self._ended([claim.unit])
+        while not self._dispatched(claim):
+            time.sleep(WAIT)
 
-    def _attempt(self, claim: Claim, lease: Lease, alone: bool) -> None:
+    def _dispatched(self, claim: Claim) -> bool:
+        """Whether the dispatch is over for us; else it is to be tried again."""
+        try:
+            dispatch(claim, self.router, self.seal, self.ledger)
+        except FAULTS as error:
+            log.warning("dispatch not recorded yet", extra={"event": claim.unit, "error": str(error)})
+            if limits.worn(self._memory):
+                self._leave_to_parent([outcome(claim, Verdict.HANDED)])
+                return True
+            return False
+        except Exception:  # a fault of ours: its lease ends, and the third time the event is a dead letter
+            log.exception("dispatch failed", extra={"event": claim.unit})
+        self._ended([(claim.unit, claim.token)])
+        return True
+
+    def _attempt(self, claim: Claim, lease: Lease) -> None:
         """Prepares an attempt and starts it: here if it is a `def` handler, else in the loop."""
         try:
             ready = prepare(claim, self.router, self.seal, self.ledger)
@@ -167,64 +207,83 @@ class Process:
             ready = outcome(claim, Verdict.HANDED, str(error))
         except Exception as error:  # a fault of ours must not keep the run's place for ever
             log.exception("attempt not prepared", extra={"run": claim.unit})
-            ready = outcome(claim, Verdict.FAILED, told(error), PARKED)
+            ready = unprepared(claim.unit, claim.token, claim.failures, told(error))
         if isinstance(ready, Outcome):
             self._over(ready)
-        elif self.draining.is_set() and not alone:
+        elif self.draining.is_set() and not self._alone:
             self._over(outcome(claim, Verdict.HANDED))
-        elif (ready.handler.isolated or claim.suspect) and not alone:
-            self.pipe.send(isolate=claim.unit, token=claim.token)
-            self._ended([claim.unit], told=True)
+        elif (ready.handler.isolated or claim.suspect) and not self._alone:
+            self._isolate(claim)
         else:
             self._perform(ready, lease)
+
+    def _isolate(self, claim: Claim) -> None:
+        """The parent takes the run over, for a process of its own."""
+        self.pipe.send(isolate=(claim.unit, claim.token))
+        self._ended([(claim.unit, claim.token)], told=True)
 
     def _perform(self, ready: Attempt, lease: Lease) -> None:
         late = timed_out(ready.claim, ready.handler)
         self.pipe.send(
-            started=ready.claim.unit, timeout=ready.handler.timeout, late=[late.verdict, late.delay, late.error]
+            started=(ready.claim.unit, ready.claim.token),
+            timeout=ready.handler.timeout,
+            late=(late.verdict, late.delay, late.error),
+            in_loop=ready.handler.is_async,
         )
         context = copy_context()
         context.run(CURRENT.set, Context(self.ledger, lease))
         if ready.handler.is_async:
-            self._loop.call_soon_threadsafe(self._spawn, self._run_async(ready, lease), context)
+            self._loop.spawn((ready.claim.unit, ready.claim.token), self._run_async(ready, lease), context)
         else:
-            self._over(context.run(self._run_sync, ready, lease))
+            context.run(self._run_sync, ready, lease)
 
-    def _run_sync(self, ready: Attempt, lease: Lease) -> Outcome:
+    def _run_sync(self, ready: Attempt, lease: Lease) -> None:
         arguments = [self._sync.guarded(lease.check)] if ready.handler.takes_client else []
         try:
             ready.handler.function(ready.event, *arguments)
         except BaseException as error:  # SystemExit and the like end an attempt, not the worker
-            return self._failed(ready, error)
-        return outcome(ready.claim, Verdict.DONE)
-
-    def _spawn(self, attempt: Coroutine[Any, Any, None], context: ContextVars) -> None:
-        task = self._loop.create_task(attempt, context=context)
-        self._tasks.add(task)  # the loop itself holds tasks only weakly
-        task.add_done_callback(self._tasks.discard)
+            self._conclude(ready, error)
+        else:
+            self._conclude(ready)
 
     async def _run_async(self, ready: Attempt, lease: Lease) -> None:
         arguments = [self._async.guarded(lease.check)] if ready.handler.takes_client else []
-        ended = outcome(ready.claim, Verdict.DONE)
-        scope = asyncio.timeout(ready.handler.timeout)
+        scope = asyncio.timeout(None)
         try:
             async with scope:
-                await ready.handler.function(ready.event, *arguments)
+                with limit(scope, ready.handler.timeout):
+                    await ready.handler.function(ready.event, *arguments)
         except BaseException as error:
-            ended = timed_out(ready.claim, ready.handler) if scope.expired() else self._failed(ready, error)
-        self._over(ended)
+            if scope.expired():
+                self._over(timed_out(ready.claim, ready.handler))
+            else:
+                self._conclude(ready, error)
+        else:
+            self._conclude(ready)
+
+    def _conclude(self, ready: Attempt, error: BaseException | None = None) -> None:
+        """What the end of a handler means. In a process that the handler forked off it means nothing."""
+        if os.getpid() != self._pid:
+            os._exit(0 if error is None else 1)
+        if error is None:
+            self._over(outcome(ready.claim, Verdict.DONE))
+        elif isinstance(error, MemoryError) and not self._alone:  # a neighbour may have taken the memory
+            self._leave("an attempt found no memory")
+            self._isolate(ready.claim)
+        else:
+            self._over(self._failed(ready, error))
 
     def _failed(self, ready: Attempt, error: BaseException) -> Outcome:
         found = failed(ready.claim, ready.handler, error)
-        told = {"run": ready.claim.unit, "handler": ready.handler.name, "outcome": found.verdict}
-        log.warning("attempt ended: %s", found.error[:200], extra=told, exc_info=found.verdict is Verdict.FAILED)
+        extra = {"run": ready.claim.unit, "handler": ready.handler.name, "outcome": found.verdict}
+        log.warning("attempt ended: %s", found.error[:200], extra=extra, exc_info=found.verdict is Verdict.FAILED)
         return found
 
     # --- the end of units
 
     def _over(self, ended: Outcome) -> None:
         """Tells the parent that the attempt is no longer late whatever happens, and has its end recorded."""
-        self.pipe.send(over=ended.unit)
+        self.pipe.send(over=(ended.unit, ended.token))
         self._outcomes.put(ended)
 
     def _record(self) -> None:
@@ -239,10 +298,18 @@ class Process:
                 self.ledger.finish(batch)
             except FAULTS as error:
                 log.warning("outcomes not recorded yet", extra={"waiting": len(batch), "error": str(error)})
-                time.sleep(WAIT)
-                continue
-            self._ended([one.unit for one in batch])
+                if not limits.worn(self._memory):
+                    time.sleep(WAIT)
+                    continue
+                self._leave_to_parent(batch)
+            else:
+                self._ended([(one.unit, one.token) for one in batch])
             batch = []
+
+    def _leave_to_parent(self, batch: list[Outcome]) -> None:
+        """It is this process that cannot reach Redis: it has no memory or no descriptor left."""
+        self.pipe.send(record=[(one.unit, one.token, one.verdict, one.delay, one.error[:ERROR]) for one in batch])
+        self._ended([(one.unit, one.token) for one in batch], told=True)
 
     def _gather(self) -> tuple[list[Outcome], bool]:
         found = [self._outcomes.get()]
@@ -250,7 +317,7 @@ class Process:
             found.append(self._outcomes.get())
         return [one for one in found if one is not None], None in found
 
-    def _ended(self, units: list[str], told: bool = False) -> None:
+    def _ended(self, units: list[Key], told: bool = False) -> None:
         for unit in units:
             self._held.pop(unit, None)
         if units and not told:

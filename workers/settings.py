@@ -31,10 +31,18 @@ def api_key(env: Mapping[str, str]) -> Secret | None:
     return found
 
 
+def mebibytes(text: str) -> int:
+    """Bytes; 0 leaves the choice to us."""
+    if not text.isdecimal() or 0 < int(text) < 128:
+        raise ValueError("must be MiB of memory for one worker process, at least 128, or 0 for most of what there is")
+    return int(text) << 20
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Shared):
     handlers: tuple[str, ...] = setting("WORKER_HANDLERS", modules, ())
     api_url: str = setting("ZYRA_API_URL", api_url, "https://app.getzyra.io")
+    memory: int = setting("WORKER_MEMORY", mebibytes, 0)
     metrics_port: int = setting("METRICS_PORT", number(0, 65535), 9465)
     api_key: Secret | None = field(default=None, repr=False)
 

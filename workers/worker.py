@@ -22,7 +22,8 @@ from receiver.contract.errors import ConfigurationError
 from receiver.contract.jobs import LedgerJob, LedgerQueue
 from receiver.contract.keys import Keys
 
-from . import plugins, settings
+from . import limits, plugins, settings
+from .child import Key
 from .ledger import Ledger
 from .parent import BROKEN, Parent
 from .pipe import Clock, Pipe
@@ -31,7 +32,7 @@ from .settings import Settings
 from .zyra import AsyncZyra, Zyra
 
 log = logging.getLogger(__name__)
-Work = tuple[Pipe, Clock, tuple[str, int] | None]
+Work = tuple[Pipe, Clock, Key | None]
 WORKER_TTL = 60  # seconds after which RQ forgets a worker that shows no sign of life
 PDEATHSIG = 1  # prctl's PR_SET_PDEATHSIG: a process ends when its parent does
 
@@ -107,10 +108,13 @@ class Worker(BaseWorker):
         parent = os.getpid()
         sys.stdout.flush()
         if pid := os.fork():
+            with contextlib.suppress(OSError):  # it may have been quicker, and may be gone
+                os.setpgid(pid, pid)
             return pid
         status = 1  # pragma: no cover - the child's first lines run before its measurement begins
         try:  # pragma: no cover
             end_with(parent)
+            os.setpgid(0, 0)  # what a handler starts and leaves behind ends with its process
             for end in ends:  # else nobody would see the parent's end
                 end.close()
             status = self._child(found, keys, *work)
@@ -119,17 +123,18 @@ class Worker(BaseWorker):
         finally:
             os._exit(status)
 
-    def _child(self, found: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: tuple[str, int] | None) -> int:
-        for number in (signal.SIGTERM, signal.SIGINT):  # the parent decides when its processes end
-            signal.signal(number, signal.SIG_IGN)
+    def _child(self, found: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: Key | None) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):  # the parent decides; what a handler starts decides for itself
+            signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(-1)
+        memory = limits.apply(found.memory)
         try:
             router = plugins.load(found.handlers, keep_going=self.keep_going)
         except ConfigurationError as error:
             pipe.send(broken=str(error))
             return BROKEN
         ledger = Ledger(fresh(self.connection), keys, found.keep_done)
-        process = Process(ledger, router, found.seal, pipe, clock, lambda: clients(found), self.concurrency)
+        process = Process(ledger, router, found.seal, pipe, clock, lambda: clients(found), self.concurrency, memory)
         process.run_alone(*unit) if unit else process.run()
         return 0
 

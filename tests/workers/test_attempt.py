@@ -86,14 +86,14 @@ def test_a_flipped_byte_anywhere_in_the_record_is_refused(
     before = client.hgetall(key)
     for field in (b"source", b"type", b"received_at", b"delivery_id", b"origin"):
         client.hset(key, mapping={field: b"1" + before[field]})
-        found = ledger.reread(one.unit, one.token)
+        found = ledger.alone(one.unit, one.token)
         assert found is not None
         ready = prepare(found, router, seal, ledger)
         assert isinstance(ready, Outcome)
         assert (ready.verdict, "altered" in ready.error) == (Verdict.REFUSED, True)
         client.hset(key, mapping={field: before[field]})
     client.setrange(ledger.keys.body(one.event), 20, "x")
-    found = ledger.reread(one.unit, one.token)
+    found = ledger.alone(one.unit, one.token)
     assert found is not None
     assert isinstance(prepare(found, router, seal, ledger), Outcome)
 

@@ -58,3 +58,29 @@ def test_a_job_that_is_claimed_already_does_nothing(ledger: Ledger, seal: Seal) 
     jobs.run(job)
 
     assert ledger.client.llen(ledger.keys.jobs) == 1
+
+
+def test_a_def_handler_that_does_not_end_is_left_behind(ledger: Ledger, seal: Seal) -> None:
+    event = accept(ledger, seal, kind="slow")
+    jobs.dispatch(next_job(ledger))
+    before = time.monotonic()
+
+    jobs.run(next_job(ledger))
+
+    found = query.show(ledger, event)
+    assert found is not None
+    assert (found["state"], found["runs"][0]["error"]) == ("dead", "TimeoutError: not done after 1 s")
+    assert time.monotonic() - before < 10
+
+
+def test_a_suspect_is_alone_under_a_stock_worker_too(ledger: Ledger, seal: Seal) -> None:
+    accept(ledger, seal, kind="basic.one")
+    jobs.dispatch(next_job(ledger))
+    (claim,) = ledger.take([], 1)
+    ledger.renew([(claim.unit, claim.token)], lease=0)
+    time.sleep(0.01)
+    ledger.sweep()
+
+    jobs.run(next_job(ledger))
+
+    assert ledger.client.hget(ledger.keys.run(claim.unit), "alone") == str(claim.token + 2).encode()

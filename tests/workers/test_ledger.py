@@ -193,7 +193,7 @@ def test_a_lease_that_ends_fences_its_owner_off(ledger: Ledger, event: str) -> N
     (again,) = ledger.take([], 10)
 
     assert (again.token, again.deaths, again.suspect) == (claim.token + 2, 1, True)
-    assert ledger.renew([(claim.unit, claim.token)]) == [claim.unit]
+    assert ledger.renew([(claim.unit, claim.token)]) == [(claim.unit, claim.token)]
     assert end(ledger, claim, Verdict.DONE) == "lost"
     assert end(ledger, again, Verdict.DONE) == "done"
 
@@ -228,6 +228,43 @@ def test_the_third_death_of_a_dispatch_makes_the_event_dead(ledger: Ledger, even
     assert found is not None
     assert (found["state"], found["cause"]) == ("dead", "dispatch-died")
     assert ledger.take([], 10) == []
+
+
+def test_a_run_that_takes_its_worker_along_is_quarantined(ledger: Ledger, event: str) -> None:
+    """Nobody is left to tell: the ends of its leases count, from when it was alone."""
+    (claim,) = dispatched(ledger, "a")
+    for kills in (0, 1, 2, 3):
+        if kills:
+            assert ledger.alone(claim.unit, claim.token) is not None
+        ledger.renew([(claim.unit, claim.token)], lease=0)
+        time.sleep(0.01)
+        assert ledger.sweep().expired == 1
+        if kills < 3:
+            (claim,) = ledger.take([], 1)
+            assert claim.suspect
+
+    assert state(ledger, event) == ("dead", ["dead"])
+    found = query.show(ledger, event)
+    assert found is not None
+    assert found["runs"][0]["error"] == "quarantined: its worker died with it"
+
+
+def test_nobody_is_alone_with_a_token_that_is_not_theirs(ledger: Ledger, event: str) -> None:
+    (claim,) = dispatched(ledger, "a")
+
+    assert ledger.alone(claim.unit, claim.token + 1) is None
+    found = ledger.alone(claim.unit, claim.token)
+    assert found is not None
+    assert (found.handler, found.attempt, found.sealed) == (claim.handler, claim.attempt, claim.sealed)
+
+
+def test_a_dispatch_is_handed_back_at_no_cost(ledger: Ledger, event: str) -> None:
+    claim = take(ledger)
+
+    assert end(ledger, claim, Verdict.HANDED) == "handed"
+    assert end(ledger, claim, Verdict.HANDED) == "lost"
+    again = take(ledger)
+    assert (again.unit, again.deaths) == (event, 0)
 
 
 def test_a_dispatch_that_was_fenced_off_changes_nothing(ledger: Ledger, event: str) -> None:
@@ -473,6 +510,66 @@ def test_a_run_that_its_event_does_not_know_ends_nothing(ledger: Ledger, event: 
     client.hset(ledger.keys.run(forged), "state", "queued")
     assert ledger.take([f"9-{forged}"]) == []
     assert client.zscore(ledger.keys.named("junk"), forged)
+
+
+def test_what_would_stop_rqs_own_worker_is_taken_out_of_its_lists(ledger: Ledger, client: redis.Redis) -> None:
+    client.rpush(ledger.keys.jobs, b"\xff\xfe", b"a:b", b"1-fine_job")
+    client.rpush(ledger.keys.intermediate, b"\xff\xfe", b"")
+
+    ledger.sweep()
+
+    assert client.lrange(ledger.keys.jobs, 0, -1) == [b"1-fine_job"]
+    assert client.lrange(ledger.keys.intermediate, 0, -1) == [b""]
+    assert client.hget(ledger.keys.named("counters"), "jobs_refused") == b"3"
+
+
+@pytest.mark.parametrize("finder", ["take", "sweep"])
+def test_an_event_does_not_wait_for_a_run_that_is_junk(
+    ledger: Ledger, event: str, client: redis.Redis, finder: str
+) -> None:
+    ledger.dispatched(take(ledger), "dispatched", "", ["a", "b"])
+    one, two = ledger.take([], 2)
+    end(ledger, one, Verdict.DONE)
+    if finder == "take":
+        end(ledger, two, Verdict.HANDED)
+    client.delete(ledger.keys.run(two.unit))
+    client.set(ledger.keys.run(two.unit), "junk")
+
+    assert ledger.take([], 2) == []
+    client.zadd(ledger.keys.named("running"), {two.unit: 1}, xx=True)
+    ledger.sweep()
+
+    assert state(ledger, event)[0] == "dead"
+    assert client.zrange(ledger.keys.named("junk"), 0, -1) == [two.unit.encode()]
+
+
+def test_a_run_whose_record_is_gone_is_made_again_by_a_replay(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    one, two = dispatched(ledger, "a", "b")
+    end(ledger, one, Verdict.DONE)
+    client.delete(ledger.keys.run(two.unit))
+    client.zadd(ledger.keys.named("running"), {two.unit: 1})
+    ledger.sweep()
+
+    assert ledger.replay(event, dry_run=True) == ("replayed", 1)
+    assert ledger.replay(event) == ("replayed", 1)
+    check_books(ledger, [event])
+    ledger.dispatched(take(ledger), "dispatched", "", ["a", "b"])
+    (again,) = ledger.take([], 5)
+    assert (again.unit, again.handler, again.attempt) == (two.unit, "b", 1)
+    end(ledger, again, Verdict.DONE)
+    assert state(ledger, event) == ("done", ["done", "done"])
+
+
+def test_a_run_whose_record_is_junk_can_be_discarded(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    (claim,) = dispatched(ledger, "a")
+    client.delete(ledger.keys.run(claim.unit))
+    client.set(ledger.keys.run(claim.unit), "junk")
+    client.zadd(ledger.keys.named("running"), {claim.unit: 1})
+    ledger.sweep()
+
+    assert ledger.discard(event, reason="r", dry_run=True) == ("discarded", 1)
+    assert ledger.discard(event, reason="r") == ("discarded", 1)
+    assert state(ledger, event) == ("discarded", ["discarded"])
 
 
 def test_the_sweeper_sets_junk_aside_once(ledger: Ledger, client: redis.Redis) -> None:

@@ -15,8 +15,10 @@ from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.kit import Server, accept, wait_for
+from workers import child as child_module
 from workers import parent as module
 from workers import query
+from workers.child import Child, Held
 from workers.ledger import Claim, Ledger
 from workers.parent import Parent
 from workers.pipe import Clock, Pipe
@@ -25,11 +27,21 @@ SCRIPT = """
 import os, signal, sys, time
 fd, said, what = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 os.write(fd, said.encode())
-if what == "deaf":
+while what == "deaf":
+    time.sleep(0.2)
+    os.write(fd, b'{"blocked_by": null}\\n')
+if what == "silent":
     time.sleep(60)
-if what == "dies":
+if what == "mute":
+    os.close(fd)
+    time.sleep(60)
+if what == "forks" and os.fork() == 0:
+    time.sleep(20)
+if what in ("dies", "forks"):
     time.sleep(1.5)
     os._exit(3)
+if what == "broken":
+    os._exit(2)
 while b"drain" not in os.read(fd, 9999):
     pass
 """
@@ -54,8 +66,10 @@ class Fakes:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"PREPARE": 1.0, "GRACE": 0.5, "SLACK": 0.1, "EVERY": 0.3, "SWEEP": 0.2, "TICK": 0.1}.items():
+    for name, value in {"GRACE": 0.5, "EVERY": 0.3, "SWEEP": 0.2, "TICK": 0.1}.items():
         monkeypatch.setattr(module, name, value)
+    for name, value in {"PREPARE": 1.0, "SLACK": 0.1, "SILENT": 3.0}.items():
+        monkeypatch.setattr(child_module, name, value)
 
 
 Running = Callable[..., Parent]
@@ -88,6 +102,14 @@ def a_run(ledger: Ledger, seal: Seal) -> Claim:
     return ledger.take([], 1)[0]
 
 
+def held(claim: Claim) -> list[Any]:
+    return [claim.unit, claim.token, claim.failures]
+
+
+def key(claim: Claim) -> list[Any]:
+    return [claim.unit, claim.token]
+
+
 def run_of(ledger: Ledger, claim: Claim) -> dict[str, Any]:
     found = query.show(ledger, claim.event)
     assert found is not None
@@ -99,7 +121,7 @@ def test_leases_are_renewed_and_lost_ones_told(
     ledger: Ledger, seal: Seal, running: Running, client: redis.Redis
 ) -> None:
     claim = a_run(ledger, seal)
-    fakes = Fakes(([{"held": [[claim.unit, claim.token], ["evt_other", 1]]}], "deaf"))
+    fakes = Fakes(([{"held": [held(claim), ["evt_other", 1, 0]]}], "deaf"))
     client.zadd(ledger.keys.named("running"), {claim.unit: 1})
     parent = running(fakes)
 
@@ -109,9 +131,9 @@ def test_leases_are_renewed_and_lost_ones_told(
 
 def test_what_is_never_prepared_fails_and_its_process_is_replaced(ledger: Ledger, seal: Seal, running: Running) -> None:
     claim, neighbour = a_run(ledger, seal), a_run(ledger, seal)
-    held = [{"held": [[claim.unit, claim.token], [neighbour.unit, neighbour.token]]}]
-    started = [{"started": neighbour.unit, "timeout": 60, "late": ["failed", 1, "late"]}]
-    fakes = Fakes((held + started, "deaf"))
+    claimed = [{"held": [held(claim), held(neighbour)]}]
+    started = [{"started": key(neighbour), "in_loop": False, "timeout": 60, "late": ["failed", 1, "late"]}]
+    fakes = Fakes((claimed + started, "deaf"))
     running(fakes)
 
     wait_for(lambda: run_of(ledger, claim)["state"] == "waiting")
@@ -126,7 +148,7 @@ def test_a_dispatch_that_hangs_counts_as_a_death(
 ) -> None:
     event = accept(ledger, seal)
     (claim,) = ledger.take([], 1)
-    parent = running(Fakes(([{"held": [[event, claim.token]]}], "deaf")))
+    parent = running(Fakes(([{"held": [held(claim)]}], "deaf")))
     parent.sweeper.contact_since = time.monotonic() - 60
 
     wait_for(lambda: client.hget(ledger.keys.event(event), "deaths") == b"1")
@@ -134,8 +156,8 @@ def test_a_dispatch_that_hangs_counts_as_a_death(
 
 def test_a_run_alone_that_is_late_pays_at_once(ledger: Ledger, seal: Seal, running: Running) -> None:
     claim = a_run(ledger, seal)
-    first = [{"held": [[claim.unit, claim.token]]}, {"isolate": claim.unit, "token": claim.token}]
-    late = [{"started": claim.unit, "timeout": 0.2, "late": ["dead", 0, "TimeoutError"]}]
+    first = [{"held": [held(claim)]}, {"isolate": key(claim)}]
+    late = [{"started": key(claim), "in_loop": False, "timeout": 0.2, "late": ["dead", 0, "TimeoutError"]}]
     fakes = Fakes((first, "obedient"), (late, "deaf"))
     running(fakes)
 
@@ -147,7 +169,7 @@ def test_what_waits_for_a_process_of_its_own_is_handed_back_at_the_end(
     ledger: Ledger, seal: Seal, running: Running
 ) -> None:
     claims = [a_run(ledger, seal) for _ in range(6)]
-    messages = [{"isolate": claim.unit, "token": claim.token} for claim in claims]
+    messages = [{"held": [held(claim)], "isolate": key(claim)} for claim in claims]
     parent = running(Fakes((messages, "obedient")))
     wait_for(lambda: len(parent.children) == 5 and len(parent.waiting) == 2)
 
@@ -158,7 +180,7 @@ def test_what_waits_for_a_process_of_its_own_is_handed_back_at_the_end(
 
 def test_ended_units_are_forgotten(ledger: Ledger, seal: Seal, running: Running) -> None:
     claim = a_run(ledger, seal)
-    messages = [{"held": [[claim.unit, claim.token]]}, {"ended": [claim.unit]}]
+    messages = [{"held": [held(claim)]}, {"ended": [key(claim)]}]
     parent = running(Fakes((messages, "obedient")))
 
     wait_for(lambda: parent.children and not any(child.held for child in list(parent.children.values())))
@@ -166,7 +188,7 @@ def test_ended_units_are_forgotten(ledger: Ledger, seal: Seal, running: Running)
 
 def test_asked_twice_it_kills(ledger: Ledger, seal: Seal, running: Running) -> None:
     claim = a_run(ledger, seal)
-    parent = running(Fakes(([{"held": [[claim.unit, claim.token]]}], "deaf")))
+    parent = running(Fakes(([{"held": [held(claim)]}], "deaf")))
     wait_for(lambda: any(child.held for child in list(parent.children.values())))
 
     parent.stop()
@@ -180,8 +202,8 @@ def test_an_outage_is_lived_through(own_server: Server, keys: Keys, seal: Seal, 
     ledger = Ledger(connect(own_server.url), keys)
     claim = a_run(ledger, seal)
     messages = [
-        {"held": [[claim.unit, claim.token]]},
-        {"started": claim.unit, "timeout": 1, "late": ["failed", 60, "late"]},
+        {"held": [held(claim)]},
+        {"started": key(claim), "in_loop": False, "timeout": 1, "late": ["failed", 60, "late"]},
     ]
     running(Fakes((messages, "deaf")), ledger)
     time.sleep(0.5)
@@ -195,7 +217,7 @@ def test_an_outage_is_lived_through(own_server: Server, keys: Keys, seal: Seal, 
 def test_a_process_that_dies_during_an_outage(own_server: Server, keys: Keys, seal: Seal, running: Running) -> None:
     ledger = Ledger(connect(own_server.url), keys)
     claim = a_run(ledger, seal)
-    parent = running(Fakes(([{"held": [[claim.unit, claim.token]]}], "dies")), ledger)
+    parent = running(Fakes(([{"held": [held(claim)]}], "dies")), ledger)
     first = wait_for(lambda: [pid for pid, child in list(parent.children.items()) if child.held])[0]
     own_server.stop()
 
@@ -208,9 +230,134 @@ def test_a_process_that_dies_during_an_outage(own_server: Server, keys: Keys, se
 def test_without_redis_it_still_ends(own_server: Server, keys: Keys, seal: Seal, running: Running) -> None:
     ledger = Ledger(connect(own_server.url), keys)
     claim = a_run(ledger, seal)
-    parent = running(Fakes(([{"held": [[claim.unit, claim.token]]}], "deaf")), ledger)
+    parent = running(Fakes(([{"held": [held(claim)]}], "deaf")), ledger)
     wait_for(lambda: any(child.held for child in list(parent.children.values())))
     own_server.stop()
 
     parent.stop()
     parent.stop()
+
+
+def test_a_process_whose_child_outlives_it_is_missed(ledger: Ledger, seal: Seal, running: Running) -> None:
+    """A handler that forks: the pipe stays open, and still the process is seen to be gone."""
+    claim = a_run(ledger, seal)
+    parent = running(Fakes(([{"held": [held(claim)]}], "forks")))
+    parent.sweeper.contact_since = time.monotonic() - 60
+
+    wait_for(lambda: ledger.client.hget(ledger.keys.run(claim.unit), "suspect") == b"1", 10)
+
+
+@pytest.mark.parametrize("what", ["silent", "mute"])
+def test_a_process_that_does_not_speak_is_ended_and_nobody_pays(
+    ledger: Ledger, seal: Seal, running: Running, what: str
+) -> None:
+    claims = [a_run(ledger, seal) for _ in range(2)]
+    said = [{"held": [held(claim) for claim in claims]}]
+    said += [{"started": key(claim), "in_loop": False, "timeout": 1, "late": ["dead", 0, ""]} for claim in claims]
+    parent = running(Fakes((said, what)))
+    parent.sweeper.contact_since = time.monotonic() - 60
+
+    wait_for(lambda: [ledger.client.hget(ledger.keys.run(claim.unit), "suspect") for claim in claims] == [b"1"] * 2, 10)
+    assert [run_of(ledger, claim)["state"] for claim in claims] == ["queued"] * 2
+
+
+def test_a_process_alone_that_never_records_its_end_is_ended(ledger: Ledger, seal: Seal, running: Running) -> None:
+    claim = a_run(ledger, seal)
+    first = [{"held": [held(claim)]}, {"isolate": key(claim)}]
+    over = [{"started": key(claim), "in_loop": False, "timeout": 9, "late": ["dead", 0, ""]}, {"over": key(claim)}]
+    running(Fakes((first, "obedient"), (over, "silent"), ([], "silent")))
+
+    wait_for(lambda: ledger.client.hget(ledger.keys.run(claim.unit), "kills") == b"1", 10)
+
+
+def test_more_than_may_wait_for_a_process_of_their_own_wait_in_the_ledger(
+    ledger: Ledger, seal: Seal, running: Running
+) -> None:
+    claims = [a_run(ledger, seal) for _ in range(15)]
+    messages = [{"held": [held(claim)], "isolate": key(claim)} for claim in claims]
+    parent = running(Fakes((messages, "obedient"), *[([], "silent")] * 4))
+
+    def put_off() -> list[dict[str, Any]]:
+        return [run for run in (run_of(ledger, claim) for claim in claims) if run["state"] == "waiting"]
+
+    wait_for(lambda: sum(run["attempts"] == 0 and not run["error"] for run in put_off()) >= 3)
+    assert len(parent.waiting) <= module.QUEUE
+
+
+def test_a_run_that_is_lost_waits_for_nothing(ledger: Ledger, seal: Seal, running: Running) -> None:
+    claims = [a_run(ledger, seal) for _ in range(6)]
+    messages = [{"held": [held(claim)], "isolate": key(claim)} for claim in claims]
+    parent = running(Fakes((messages, "obedient"), *[([], "silent")] * 4))
+    wait_for(lambda: len(parent.waiting) == 2)
+
+    for unit, _ in list(parent.waiting):
+        ledger.client.hincrby(ledger.keys.run(unit), "token", 1)
+
+    wait_for(lambda: not parent.waiting)
+
+
+def test_what_nobody_holds_is_not_isolated(ledger: Ledger, seal: Seal, running: Running) -> None:
+    claim = a_run(ledger, seal)
+    parent = running(Fakes(([{"isolate": key(claim)}, {"held": [held(claim)]}], "obedient")))
+
+    wait_for(lambda: any(child.held for child in list(parent.children.values())))
+    assert not parent.waiting
+
+
+def test_a_process_that_wants_to_leave_is_replaced(ledger: Ledger, running: Running) -> None:
+    fakes = Fakes(([{"leaves": "it holds 900 MiB"}], "obedient"))
+    running(fakes)
+
+    wait_for(lambda: len(fakes.started) >= 2)
+
+
+def test_modules_that_do_not_import_in_a_process_alone_cost_its_run_nothing(
+    ledger: Ledger, seal: Seal, running: Running
+) -> None:
+    claim = a_run(ledger, seal)
+    messages = [{"held": [held(claim)], "isolate": key(claim)}]
+    parent = running(Fakes((messages, "obedient"), ([{"broken": "no"}], "broken")))
+
+    wait_for(lambda: run_of(ledger, claim)["state"] == "queued")
+    assert run_of(ledger, claim)["attempts"] == 0
+    assert parent.broken == "no"
+
+
+def test_an_innocent_dispatch_pays_nothing(ledger: Ledger, seal: Seal, running: Running, client: redis.Redis) -> None:
+    claim = a_run(ledger, seal)
+    event = accept(ledger, seal)
+    (neighbour,) = ledger.take([], 1)
+    messages = [
+        {"held": [held(claim)]},
+        {"started": key(claim), "in_loop": False, "timeout": 0.1, "late": ["dead", 0, "late"]},
+        {"held": [held(neighbour)]},
+    ]
+    parent = running(Fakes((messages, "deaf")))
+    parent.sweeper.contact_since = time.monotonic() - 60
+
+    wait_for(lambda: client.zscore(ledger.keys.named("pending"), event))
+    assert client.hget(ledger.keys.event(event), "deaths") is None
+
+
+def test_one_that_holds_the_loop_up_takes_no_time_from_its_neighbours() -> None:
+    child = Child(1, None, alone=False, born=0.0, heard=0.0)  # type: ignore[arg-type]
+    child.take_in({"held": [["a", 1, 0], ["b", 1, 0], ["c", 1, 0]]})
+    for unit in "ab":
+        child.take_in({"started": [unit, 1], "in_loop": True, "timeout": 5, "late": ["failed", 0, ""]})
+    child.take_in({"started": ["c", 1], "in_loop": False, "timeout": 5, "late": ["failed", 0, ""]})
+    before = {unit: one.late_at for (unit, _), one in child.held.items()}
+
+    child.take_in({"blocked_by": ["a", 1]})
+    child.take_in({"blocked_by": None})
+
+    after = {unit: one.late_at - before[unit] for (unit, _), one in child.held.items()}
+    assert after == {"a": 0.0, "b": pytest.approx(1.0), "c": 0.0}
+
+
+def test_the_eighth_attempt_that_is_never_prepared_is_the_last() -> None:
+    held = Held("evt_1-x", 1, failures=7)
+
+    held.prepare(0.0)
+
+    assert held.late is not None
+    assert held.late.verdict == "dead"

@@ -163,7 +163,7 @@ def test_a_lost_lease_is_told_to_the_client(ledger: Ledger, seal: Seal, start: S
     assert found is not None
     (unit,) = ledger.client.zrange(ledger.keys.named("running"), 0, -1)
 
-    parent.send(lost=["evt_other", unit.decode()])
+    parent.send(lost=[("evt_other", 1), (unit.decode(), 1)])
 
     wait_for(lambda: seen[:2] == ["waits", "lost"])
 

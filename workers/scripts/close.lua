@@ -1,5 +1,6 @@
 -- Shared by what ends runs: when the last open run of an event ends, the event ends.
 local KEEP = tonumber(ARGV[4])
+local DEATHS = 3  -- of a dispatch, or of a run alone in its process, until that is the end
 
 local finish_event = function(id, state, cause)
   local key = event_key(id)
@@ -28,4 +29,12 @@ local settle = function(id)
   if seen.dead or seen.refused then finish_event(id, 'dead', 'handler')
   elseif seen.discarded then finish_event(id, 'discarded')
   else finish_event(id, 'done') end
+end
+
+-- A run that was alone took its process with it: how often that happened by now.
+local killed_again = function(run, error)
+  local key = unit_key(run)
+  local kills = number(key, 'kills') + 1
+  redis.call('HSET', key, 'kills', kills, 'suspect', 1, 'error', (kills >= DEATHS and 'quarantined: ' or '') .. error)
+  return kills
 end

@@ -7,9 +7,12 @@ local dropped = 0
 for suffix in string.gmatch(get(key, 'runs') or '', '%x+') do
   local run_key = Z .. 'run:' .. id .. '-' .. suffix
   local run_state = get(run_key, 'state')
-  if run_state == 'dead' or run_state == 'refused' then
+  if run_state == 'dead' or run_state == 'refused' or not run_state then
     dropped = dropped + 1
-    if not dry then redis.call('HSET', run_key, 'state', 'discarded', 'error', reason) end
+    if not dry then
+      if not run_state then redis.call('UNLINK', run_key) end  -- its record is gone, or is none of ours
+      redis.call('HSET', run_key, 'state', 'discarded', 'error', reason)
+    end
   end
 end
 if dropped == 0 and state == 'dead' then dropped = 1 end

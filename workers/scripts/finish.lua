@@ -2,8 +2,18 @@
 -- ARGV after keep (ms): 6 values an outcome: run, token, verdict, delay (ms), error, longest wait for a handler (ms).
 -- verdicts: done, failed (costs an attempt, waits), later, missing, busy and handed (cost none), dead, refused,
 -- and died: its process died while it ran alone; the third time it is quarantined.
+-- A dispatch can only be handed back; its other ends are dispatch.lua's.
+local hand_back = function(id, token)
+  if get(event_key(id), 'token') ~= token or not redis.call('ZSCORE', Z .. 'dispatching', id) then
+    count('overlaps')
+    return 'lost'
+  end
+  enqueue(id, 'accepted')
+  return 'handed'
+end
 local outcome = function(run, token, verdict, delay, error, patience)
-  local key, id = Z .. 'run:' .. run, string.sub(run, 1, 30)
+  if not is_run(run) then return hand_back(run, token) end
+  local key, id = unit_key(run), string.sub(run, 1, 30)
   if get(key, 'token') ~= token or get(key, 'state') ~= 'running' then
     count('overlaps')
     return 'lost'
@@ -28,14 +38,7 @@ local outcome = function(run, token, verdict, delay, error, patience)
   elseif verdict == 'done' or verdict == 'dead' then
     redis.call('HDEL', key, 'later_since')
   end
-  if verdict == 'died' then
-    local kills = number(key, 'kills') + 1
-    redis.call('HSET', key, 'kills', kills, 'suspect', 1)
-    if kills >= 3 then
-      verdict = 'dead'
-      redis.call('HSET', key, 'error', 'quarantined: ' .. error)
-    end
-  end
+  if verdict == 'died' and killed_again(run, error) >= DEATHS then verdict = 'dead' end
   count('attempts_' .. verdict)
   if verdict == 'handed' or verdict == 'died' then
     enqueue(run, 'queued')

@@ -1,5 +1,5 @@
 -- renew: a longer lease for units that are still ours. ARGV: lease (ms), then pairs of unit and token.
--- Answers the units that are not ours any more.
+-- Answers the pairs that are not ours any more.
 local lost = {}
 for i = 5, #ARGV, 2 do
   local unit, key = ARGV[i], unit_key(ARGV[i])
@@ -9,6 +9,7 @@ for i = 5, #ARGV, 2 do
     redis.call('ZADD', index(unit, 'running'), now + tonumber(ARGV[4]), unit)
   else
     lost[#lost + 1] = unit
+    lost[#lost + 1] = ARGV[i + 1]
   end
 end
 return lost

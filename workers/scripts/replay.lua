@@ -11,12 +11,14 @@ local reopen = function(unit, to)
   if dry then return end
   redis.call('HSET', unit_key(unit), 'attempts', 0, 'failures', 0, 'deaths', 0, 'error', '', 'next_at', '',
     'replays', number(unit_key(unit), 'replays') + 1)
-  redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'missing_since', 'later_since')
+  redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'alone', 'missing_since', 'later_since')
   enqueue(unit, to)
 end
+local known, unknown = {}, {}
 for suffix in string.gmatch(get(key, 'runs') or '', '%x+') do
   local run = id .. '-' .. suffix
   local run_state = get(Z .. 'run:' .. run, 'state')
+  table.insert(run_state and known or unknown, suffix)
   if run_state == 'dead' or run_state == 'refused' or (again and (run_state == 'done' or run_state == 'discarded')) then
     reopen(run, 'queued')
   elseif run_state == 'waiting' then
@@ -25,7 +27,14 @@ for suffix in string.gmatch(get(key, 'runs') or '', '%x+') do
   end
 end
 local runs = get(key, 'runs') or ''
-if runs == '' and (state == 'dead' or state == 'unhandled' or state == 'unreadable' or (again and state == 'discarded')) then
+if #unknown > 0 then  -- whose record is gone, or is none of ours: dispatch makes what is missing
+  if not dry then
+    for _, suffix in ipairs(unknown) do redis.call('UNLINK', Z .. 'run:' .. id .. '-' .. suffix) end
+    redis.call('HSET', key, 'runs', table.concat(known, ','))
+    redis.call('ZREM', Z .. 'open', id)
+  end
+  reopen(id, 'accepted')
+elseif runs == '' and (state == 'dead' or state == 'unhandled' or state == 'unreadable' or (again and state == 'discarded')) then
   reopen(id, 'accepted')
 elseif queued > 0 and not dry then
   redis.call('HSET', key, 'state', 'dispatched', 'cause', '')

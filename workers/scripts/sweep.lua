@@ -1,11 +1,12 @@
 -- sweep: puts back what was lost on the way, wakes what is due, and lets what is final expire.
--- ARGV after keep (ms): most units a pass, age of a lost entry (ms), 1 if leases may expire now, most deaths.
+-- ARGV after keep (ms): most units a pass, age of a lost entry (ms), 1 if leases may expire now.
 -- Answers counts: expired leases, due, lost, deleted events.
-local most, age, leases, deaths = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8])
+local most, age, leases = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'
 local done = {expired = 0, due = 0, lost = 0, deleted = 0}
 local sound = function(unit, found_in) -- the record is ours; else it is set aside
   if get(unit_key(unit), 'state') and get(event_key(string.sub(unit, 1, 30)), 'state') then return true end
   set_aside(unit, found_in)
+  settle(string.sub(unit, 1, 30))
   return false
 end
 local state_when_queued = function(unit) return is_run(unit) and 'queued' or 'accepted' end
@@ -22,18 +23,38 @@ if redis.call('TYPE', LIST).ok ~= 'none' and redis.call('TYPE', LIST).ok ~= 'lis
   redis.call('RENAME', LIST, Z .. 'aside:list:' .. now)
 end
 
+-- What is no job id of ours, nor anybody's, would stop RQ's own worker each time it looks.
+for _, list in ipairs({LIST, LIST .. ':intermediate'}) do
+  for _, job in ipairs(redis.call('LRANGE', list, 0, 99)) do
+    if string.find(job, '[^%w_%-]') then count('jobs_refused', redis.call('LREM', list, 0, job)) end
+  end
+end
+
+-- The end of a unit that has died too often, or nothing.
+local end_of = function(unit, token, died)
+  if not is_run(unit) then return died >= DEATHS and 'dispatch-died' end
+  local key = unit_key(unit)
+  if get(key, 'alone') ~= token then return false end
+  return killed_again(unit, 'its worker died with it') >= DEATHS and 'quarantined'
+end
+
 -- A lease that ran out: its worker died, or was paused too long. The run is a suspect, and its owner is fenced off.
 for _, name in ipairs(leases and {'running', 'dispatching'} or {}) do
   for _, unit in ipairs(few(name, now)) do
     if sound(unit, name) then
-      local key = unit_key(unit)
+      local key, token = unit_key(unit), get(unit_key(unit), 'token')
       local died = number(key, 'deaths') + 1
       redis.call('HSET', key, 'token', number(key, 'token') + 1, 'deaths', died, 'suspect', 1)
       done.expired = done.expired + 1
-      if died >= deaths and not is_run(unit) then
-        finish_event(unit, 'dead', 'dispatch-died')
-      else
+      local cause = end_of(unit, token, died)
+      if not cause then
         enqueue(unit, state_when_queued(unit))
+      elseif is_run(unit) then
+        forget(unit)
+        redis.call('HSET', key, 'state', 'dead', 'next_at', '')
+        settle(string.sub(unit, 1, 30))
+      else
+        finish_event(unit, 'dead', cause)
       end
     end
   end

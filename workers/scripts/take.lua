@@ -1,8 +1,8 @@
 -- take: claims the units behind popped jobs, and of as many more jobs as there is room for.
--- ARGV: lease (ms), how many more, then job ids that BLMOVE put into the intermediate list.
+-- ARGV after keep (ms): lease (ms), how many more, then job ids that BLMOVE put into the intermediate list.
 -- Answers a list a job: what became of it, and for a claimed unit all that its attempt needs.
-local lease, more = tonumber(ARGV[4]), tonumber(ARGV[5])
-local jobs = {unpack(ARGV, 6)}
+local lease, more = tonumber(ARGV[5]), tonumber(ARGV[6])
+local jobs = {unpack(ARGV, 7)}
 if more > 0 then
   for _, job in ipairs(redis.call('LPOP', LIST, more) or {}) do jobs[#jobs + 1] = job end
 end
@@ -25,6 +25,7 @@ local claim = function(job)
     or string.find(get(event_key(id), 'runs') or '', string.sub(unit, 32), 1, true))
   if not state or not known then  -- not a hash, or a run that its event does not know
     set_aside(unit)
+    settle(id)
     return {'junk', job}
   end
   if get(key, 'job') ~= job or (state ~= 'queued' and state ~= 'accepted') then
