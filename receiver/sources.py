@@ -112,13 +112,13 @@ class Source:
         for item in self.id_fields:
             path, _, beginning = item.partition(":")
             if (value := seen.get(path, "")) and value.startswith(beginning) and len(value) <= LONGEST:
-                return storable(value)
+                return value
         return ""
 
     def type(self, delivery: Delivery, seen: Mapping[str, str]) -> str:
         """The type, or "" where the delivery has none that could be one: dispatch then calls it unreadable."""
         text = header_text(delivery, self.scheme.type_header) or seen.get(self.scheme.type_field, "")
-        return storable(text) if len(text) <= LONGEST else ""
+        return text if len(text) <= LONGEST else ""
 
     def doubt(self, kind: str, seen: Mapping[str, str]) -> str:
         told = [seen[name] for name in self.scheme.type_echo if seen.get(name) in self.scheme.types]
@@ -143,8 +143,3 @@ def header_text(delivery: Delivery, name: str) -> str:
             if key == name.encode():
                 return value.decode() if value.isascii() else ""
     return ""
-
-
-def storable(text: str) -> str:
-    """The text without what UTF-8 cannot hold, such as half a surrogate pair."""
-    return text.encode("utf-8", "replace").decode()

@@ -1,8 +1,10 @@
 """The writer's own rules: batches, doubts, replicas."""
 
 import asyncio
+import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -118,7 +120,9 @@ def test_a_fault_of_ours_is_a_doubt_too(server: Server, keys: Keys) -> None:
     async def act(inbox: Inbox) -> Any:
         return (await asyncio.gather(inbox.accept(accepted(1)), return_exceptions=True))[0]
 
-    assert isinstance(using(server.url, keys, nothing, act), Unavailable)
+    refused = using(server.url, keys, nothing, act)
+    assert isinstance(refused, Unavailable)
+    assert refused.cause == "redis"  # at once, and not when the wait is over
 
 
 def test_a_crowd_is_refused_before_it_waits(
@@ -143,6 +147,11 @@ def test_a_crowd_is_refused_before_it_waits(
     [
         ("OOM command not allowed", "oom"),
         ("READONLY You can't", "readonly"),
+        ("LOADING Redis is loading", "loading"),
+        ("MISCONF Errors writing to the AOF file", "misconf"),
+        ("NOAUTH Authentication required", "noauth"),
+        ("NOPERM this user has no permissions", "noperm"),
+        ("WRONGTYPE key holds", "wrongtype"),
         ("anything", "redis"),
         ("only 0 replicas", "replicas"),
     ],
@@ -180,6 +189,13 @@ def test_replicated_means_that_replicas_confirmed(own_server: Server, keys: Keys
             second = blocking.Redis.from_url(f"unix://{folder}/r.sock")
             wait_for(lambda: answers(second) and second.info("replication")["master_link_status"] == "up")
             assert isinstance(using(own_server.url, keys, seal, one, **options), Receipt)
+            replica.send_signal(signal.SIGSTOP)
+            silent = using(own_server.url, keys, seal, one, **options)
+            threading.Timer(0.15, replica.send_signal, [signal.SIGCONT]).start()
+            late = using(own_server.url, keys, seal, one, **options)
+            assert isinstance(silent, Unavailable)
+            assert silent.cause == "replicas"
+            assert isinstance(late, Receipt)  # it is waited for, half a second
             second.close()
         finally:
             replica.kill()
@@ -193,3 +209,88 @@ def free_tcp(primary: blocking.Redis) -> int:
     port = free_port()
     primary.config_set("port", port)
     return port
+
+
+def test_batches_are_bounded(server: Server, keys: Keys, seal: Seal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 10)
+    monkeypatch.setattr(module, "BATCH_BYTES", 5)
+
+    async def act(inbox: Inbox) -> tuple[list[int], int]:
+        sizes: list[int] = []
+        write = inbox._write
+
+        async def spy(batch: Any) -> Any:
+            sizes.append(len(batch))
+            return await write(batch)
+
+        inbox._write = spy  # type: ignore[method-assign]
+        tasks = [asyncio.ensure_future(inbox.accept(accepted(n))) for n in range(12)]
+        await asyncio.sleep(0)
+        under_way = len(inbox._tasks)
+        await asyncio.gather(*tasks)
+        return sizes, under_way
+
+    sizes, under_way = using(server.url, keys, seal, act)
+
+    assert sizes == [5, 5, 2]  # of one byte each
+    assert under_way <= 2
+
+
+def test_who_gave_up_before_the_batch_is_not_written(
+    server: Server, keys: Keys, seal: Seal, client: blocking.Redis
+) -> None:
+    async def act(inbox: Inbox) -> None:
+        entries = [module.Entry(accepted(n)) for n in range(2)]
+        entries[0].receipt.set_exception(Unavailable("slow"))
+        entries[0].receipt.exception()
+        inbox._waiting = list(entries)
+        await inbox._drain()
+        assert entries[1].receipt.result().id
+
+    using(server.url, keys, seal, act)
+
+    assert client.llen(keys.jobs) == 1
+
+
+def test_an_answer_for_nobody_does_not_take_the_next_ones(server: Server, keys: Keys, seal: Seal) -> None:
+    async def act(inbox: Inbox) -> str:
+        entries = [module.Entry(accepted(n)) for n in range(2)]
+        entries[0].receipt.set_exception(Unavailable("slow"))
+        entries[0].receipt.exception()
+        inbox._settle(entries, [(b"accepted", b"a"), (b"accepted", b"b")])
+        return entries[1].receipt.result().id
+
+    assert using(server.url, keys, seal, act) == "b"
+
+
+def test_too_many_that_are_open_are_refused_with_a_word(server: Server, keys: Keys, seal: Seal) -> None:
+    async def act(inbox: Inbox) -> Any:
+        return await asyncio.gather(*(inbox.accept(accepted(n)) for n in range(2)), return_exceptions=True)
+
+    taken, refused = using(server.url, keys, seal, act, max_pending=1)
+
+    assert isinstance(taken, Receipt)
+    assert isinstance(refused, Unavailable)
+    assert refused.cause == "full"
+
+
+def test_one_script_is_loaded_once_and_nobody_waits_for_replicas(own_server: Server, keys: Keys, seal: Seal) -> None:
+    async def act(inbox: Inbox) -> None:
+        for n in range(3):
+            await inbox.accept(accepted(n))
+
+    using(own_server.url, keys, seal, act)
+
+    with blocking.Redis.from_url(own_server.url) as client:
+        said = client.info("commandstats")
+    assert said["cmdstat_script|load"]["calls"] == 1
+    assert "cmdstat_wait" not in said
+
+
+def test_the_receivers_connections_are_bounded_and_never_retried() -> None:
+    pool = connect("redis://127.0.0.1:1").connection_pool
+    told = pool.connection_kwargs
+
+    assert (told["socket_connect_timeout"], told["socket_timeout"], pool.max_connections) == (0.5, 1.0, 16)
+    assert told["client_name"] == "zyra-receiver"
+    assert told["retry"].get_retries() == 0

@@ -88,6 +88,7 @@ STANDARD = table()["standard-webhooks"]
         ({"webhook-timestamp": "5000"}, "stale"),
         ({"webhook-id": ""}, "missing"),
         ({"webhook-id": "a.b"}, "malformed"),
+        ({"webhook-timestamp": "9" * 12}, "stale"),
         ({"webhook-signature": "v1"}, "malformed"),
         ({"webhook-signature": "v1a,AAAA"}, "malformed"),
         ({"webhook-signature": "v1,AAAA"}, "malformed"),
@@ -138,3 +139,35 @@ def test_every_row_has_its_source() -> None:
     for row in table().values():
         assert isinstance(row, Scheme)
         assert row.source.startswith("https://")
+
+
+def test_the_twentieth_signature_still_counts() -> None:
+    headers = sign(STANDARD, b"k" * 24, b"{}", "", "id", 1000)
+    headers["webhook-signature"] = " ".join(["v2,x"] * 19 + [headers["webhook-signature"]])
+
+    assert verify(STANDARD, delivery(headers), [b"k" * 24], 1000) == 0
+
+
+def test_signatures_are_apart_by_a_space_and_nothing_else() -> None:
+    headers = sign(STANDARD, b"k" * 24, b"{}", "", "id", 1000)
+    headers["webhook-signature"] = "v2,x\t" + headers["webhook-signature"]
+
+    with pytest.raises(BadSignature, match="malformed"):
+        verify(STANDARD, delivery(headers), [b"k" * 24], 1000)
+
+
+@pytest.mark.parametrize("prefix", ["sha512=", "", "SHA256=", "sha256"])
+def test_another_prefix_is_no_signature(prefix: str) -> None:
+    scheme = table()["github"]
+    headers = sign(scheme, b"key", b"{}", "push", "id", 1000)
+    headers[scheme.header] = prefix + headers[scheme.header].removeprefix("sha256=")
+
+    with pytest.raises(BadSignature, match="malformed"):
+        verify(scheme, delivery(headers), [b"key"], 1000)
+
+
+def test_a_time_with_a_fraction_is_signed_as_whole_seconds() -> None:
+    headers = sign(STANDARD, b"k" * 24, b"{}", "", "id", 1000.7)
+
+    assert verify(STANDARD, delivery(headers), [b"k" * 24], 1001) == 0
+    assert "" not in headers

@@ -1,10 +1,14 @@
+import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from receiver.config import load
+from receiver.contract.keys import event_id
+from receiver.contract.records import Body
 from receiver.errors import BadSignature
 from receiver.signatures import Delivery
 from receiver.sources import Accepted, Source
@@ -168,3 +172,115 @@ def test_a_rotated_secret_counts_without_a_restart(tmp_path: Path) -> None:
 
     with pytest.raises(BadSignature, match="wrong"):
         deliver(source, b"{}")
+
+
+@pytest.mark.parametrize("field", ["event_id", "x-github-delivery", "x-zyra-event"])
+def test_the_longest_id_and_type_that_are_kept(tmp_path: Path, field: str) -> None:
+    text = (
+        '[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:S"]\n[sources.hub]\nscheme = "github"\nsecrets = ["env:S"]\n'
+    )
+    found = make(tmp_path, text)
+    for length, kept in ((250, True), (251, False)):
+        value = "x" * length
+        if field == "event_id":
+            told = deliver(found["zyra"], json.dumps({"event_id": value}).encode()).event.labels.delivery_id
+        elif field == "x-zyra-event":
+            told = deliver(found["zyra"], b"{}", value).event.labels.type
+        else:
+            headers = signed(b"{}", "push", "github") | {field: value}
+            told = found["hub"].accept(as_delivery(headers, b"{}"), 1.0).event.labels.delivery_id
+
+        assert (told == value) is kept
+
+
+@pytest.mark.parametrize(
+    ("agent", "origin"),
+    [("zyra-receiver-send/1", "send"), ("curl/8", "delivery"), ("my zyra-receiver-send", "delivery")],
+)
+def test_our_own_sender_is_told_apart(zyra: Source, agent: str, origin: str) -> None:
+    assert deliver(zyra, b"{}", **{"user-agent": agent}).event.labels.origin == origin
+    assert deliver(zyra, b"{}").event.labels.origin == "delivery"
+
+
+def test_the_time_is_kept_in_milliseconds(zyra: Source) -> None:
+    headers = signed(b"{}", "a", "zyra")
+
+    labels = zyra.accept(as_delivery(headers, b"{}"), 1_700_000_000.1239).event.labels
+
+    assert labels.received_at == 1_700_000_000_123
+    assert labels.id[:13] == event_id(1_700_000_000_123)[:13]
+
+
+def test_a_source_may_know_better_where_its_resource_is_named(tmp_path: Path) -> None:
+    text = '[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:S"]\nresource_id = ["data.server"]\n'
+
+    content = deliver(make(tmp_path, text)["zyra"], b"{}").event.content
+
+    assert (content.resource, content.format) == (("data.server",), Body.JSON)
+
+
+def test_the_format_is_the_schemes(zyra: Source) -> None:
+    raw = replace(zyra, scheme=replace(zyra.scheme, body=Body.RAW))
+
+    assert deliver(raw, b"{}").event.content.format is Body.RAW
+
+
+def test_marks_are_the_same_in_every_release(zyra: Source) -> None:
+    """Else an upgrade would take a redelivery for a new event."""
+    assert zyra.mark("e1", "a", b"{}")[0] == "zyra:i:8b5cc4df7eec7d32a7814eca4af047ae"
+    assert zyra.mark("", "a", b"{}")[0] == "zyra:d:f6957cc5833a828f3f9be0c55dae6d14"
+    assert zyra.mark("", "a", b"[]")[0] != zyra.mark("", "a", b"{}")[0]
+
+
+def test_a_field_that_is_no_text_at_all(zyra: Source) -> None:
+    assert deliver(zyra, b'{"event_id":"\xff"}').event.labels.delivery_id == ""
+
+
+def test_a_scheme_without_fields_to_look_at(tmp_path: Path) -> None:
+    hub = make(tmp_path, '[sources.hub]\nscheme = "github"\nsecrets = ["env:S"]\n')["hub"]
+    headers = signed(b"{}", "push", "github")
+    del headers["x-github-event"]
+
+    event = hub.accept(as_delivery(headers, b"{}"), 1.0).event
+
+    assert (event.labels.type, event.content.doubt) == ("", "no-type")
+
+
+def test_a_type_that_is_no_ascii_is_none(zyra: Source) -> None:
+    headers = [(k.encode(), v.encode()) for k, v in signed(b"{}", "a", "zyra").items() if k != "x-zyra-event"]
+
+    event = zyra.accept(Delivery([*headers, (b"x-zyra-event", b"\xff")], b"{}"), 1.0).event
+
+    assert (event.labels.type, event.content.doubt) == ("", "no-type")
+
+
+def test_exactly_these_headers_are_kept(tmp_path: Path) -> None:
+    text = (
+        '[sources.hub]\nscheme = "github"\nsecrets = ["env:S"]\n'
+        '[sources.std]\nscheme = "standard-webhooks"\nsecrets = ["env:W"]\n'
+    )
+    found = make(tmp_path, text, {"W": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
+    hub = signed(b"{}", "push", "github") | {"user-agent": "u", "content-type": "c", "authorization": "Bearer x"}
+    standard = sign_standard(b"{}") | {"user-agent": "u", "cookie": "c"}
+
+    kept = dict(found["hub"].accept(as_delivery(hub, b"{}"), 1.0).event.content.headers)
+    also = dict(found["std"].accept(as_delivery(standard, b"{}"), 1000).event.content.headers)
+
+    assert set(kept) == {"x-github-event", "x-github-delivery", "user-agent", "content-type"}
+    assert set(also) >= {"webhook-id", "webhook-timestamp", "user-agent"}
+    assert not {"webhook-signature", "cookie"} & set(also)
+
+
+def test_of_changed_secrets_the_last_good_one_counts(tmp_path: Path) -> None:
+    """Good, then another good one, then none at all: the second goes on, and the first does not come back."""
+    path = tmp_path / "secret"
+    keys = ["whsec_" + base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2)]
+    path.write_text(keys[0])
+    source = make(tmp_path, f'[sources.s]\nscheme = "standard-webhooks"\nsecrets = ["file:{path}"]\n')["s"]
+    found = [source.keys]
+    for content in (keys[1], "whsec_!"):
+        path.write_text(content)
+        source.secrets[0]._checked -= 5
+        found.append(source.keys)
+
+    assert found == [(bytes([1]) * 32,), (bytes([2]) * 32,), (bytes([2]) * 32,)]

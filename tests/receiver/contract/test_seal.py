@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from receiver.contract.errors import Altered, UnknownKey
+from receiver.contract.errors import Altered, ConfigurationError, UnknownKey
 from receiver.contract.records import Body, Content, Event, Labels
-from receiver.contract.seal import Seal
+from receiver.contract.seal import Seal, key
 from receiver.contract.secrets import Secret
 
 LABELS = Labels(id="evt_1", source="zyra", type="a.b", received_at=5, delivery_id="d", origin="delivery")
@@ -78,3 +78,33 @@ def test_keys_rotate_newest_first() -> None:
     assert next(iter(both.ciphers)) == next(iter(make(new).ciphers))
     with pytest.raises(UnknownKey):
         make(new).open(next(iter(make(old).ciphers)), LABELS, sealed)
+
+
+def test_what_an_older_release_sealed_opens() -> None:
+    """Its format and its keys' names are written down here: a change of either would park every kept event."""
+    seal = make(bytes(range(32)).hex())
+    sealed = bytes.fromhex(
+        "6e6e6e6e6e6e6e6e6e6e6e6ea75b177fce7edfdd510c3107c56bf5e8dd44ce1e482bae9ff2a3a7f6be348641274debf027651bb7655437"
+    )
+
+    assert list(seal.ciphers) == ["971df907"]
+    assert seal.open("971df907", LABELS, sealed).content == Content(body=b"x")
+
+
+def test_a_key_may_be_in_either_base64() -> None:
+    raw = bytes([0xFB, 0xEF, 0xFF]) * 5 + bytes(range(17))
+    standard, safe = base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()
+
+    assert {"+", "/"} & set(standard)
+    assert {"-", "_"} & set(safe)
+    assert key(standard) == key(safe) == raw
+
+
+def test_a_key_is_refused_that_is_none_or_weak() -> None:
+    good = base64.b64encode(bytes(range(32))).decode()
+    with pytest.raises(ConfigurationError, match="32 bytes"):
+        key(good[:10] + "!" + good[10:])
+    with pytest.raises(ConfigurationError, match="weak"):
+        key((bytes(range(7)) * 5)[:32].hex())
+
+    assert key((bytes(range(8)) * 4).hex())
