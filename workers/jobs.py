@@ -65,15 +65,18 @@ def perform(ready: Attempt, ledger: Ledger, found: Settings) -> Outcome:
         arguments = [client(ready, found).guarded(lease.check)] if ready.handler.takes_client else []
         ended: list[Outcome] = []
         context = copy_context()
-        thread = threading.Thread(target=lambda: ended.append(context.run(attempt, ready, arguments)), daemon=True)
+        thread = threading.Thread(
+            target=lambda: ended.append(context.run(attempt, ready, lease, arguments)), daemon=True
+        )
         thread.start()
         thread.join(ready.handler.timeout)
         lease.lost = lease.lost or not ended  # its client refuses calls from now on
         return ended[0] if ended else timed_out(ready.claim, ready.handler)
 
 
-def attempt(ready: Attempt, arguments: Sequence[object]) -> Outcome:
+def attempt(ready: Attempt, lease: Lease, arguments: Sequence[object]) -> Outcome:
     try:
+        lease.check()
         call(ready, arguments)
     except BaseException as error:
         return failed(ready.claim, ready.handler, error)

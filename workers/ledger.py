@@ -81,6 +81,8 @@ class Swept:
     due: int = 0
     lost: int = 0
     deleted: int = 0
+    now: int = 0  # Redis' time, in ms
+    jumped: int = 0  # whether that is not what was expected
 
 
 class Ledger:
@@ -131,8 +133,9 @@ class Ledger:
         lost = self._call("renew.lua", int(lease * 1000), *flat) if flat else []
         return [(text(lost[i]), int(lost[i + 1])) for i in range(0, len(lost), 2)]
 
-    def sweep(self, *, leases: bool = True, lost_after: float = LOST_AFTER) -> Swept:
-        values = [MOST, int(lost_after * 1000), int(leases)]
+    def sweep(self, *, leases: bool = True, lost_after: float = LOST_AFTER, expected: int = 0) -> Swept:
+        """leases: whether they may end now. expected: what Redis' clock should say, in ms; if not, none ends either."""
+        values = [MOST, int(lost_after * 1000), int(LEASE * 1000), int(leases), expected]
         return Swept(*self._call("sweep.lua", self.keep, *values))
 
     def idle(self) -> bool:

@@ -240,6 +240,7 @@ class Process:
     def _run_sync(self, ready: Attempt, lease: Lease) -> None:
         arguments = [self._sync.guarded(lease.check)] if ready.handler.takes_client else []
         try:
+            lease.check()  # we may have been paused since the claim
             ready.handler.function(ready.event, *arguments)
         except BaseException as error:  # SystemExit and the like end an attempt, not the worker
             self._conclude(ready, error)
@@ -252,6 +253,7 @@ class Process:
         try:
             async with scope:
                 with limit(scope, ready.handler.timeout):
+                    lease.check()
                     await ready.handler.function(ready.event, *arguments)
         except BaseException as error:
             if scope.expired():

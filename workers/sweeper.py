@@ -14,20 +14,29 @@ SHED_ABOVE = 0.8  # share of Redis' memory above which bodies of finished events
 
 @dataclass(slots=True)
 class Sweeper:
-    """Leases expire only after a whole lease's time of unbroken contact: after an outage everybody may renew first."""
+    """Leases end only after a whole lease's time of unbroken contact: after an outage everybody may renew first.
+
+    A jump of Redis' clock counts as an outage: it would end all leases at once.
+    """
 
     ledger: Ledger
     contact_since: float = 0.0  # monotonic; 0 while there is none
+    clock: float = 0.0  # how far Redis' clock is ahead of our monotonic one, in seconds; 0 while we do not know
 
     def sweep(self) -> Swept | None:
         """What was put back, or None where Redis does not answer."""
         now = time.monotonic()
         try:
-            found = self.ledger.sweep(leases=0 < self.contact_since <= now - LEASE)
+            expected = int((now + self.clock) * 1000) if self.clock else 0
+            found = self.ledger.sweep(leases=0 < self.contact_since <= now - LEASE, expected=expected)
         except FAULTS as error:
             self.lose_contact()
             log.warning("sweep failed", extra={"error": str(error)})
             return None
+        self.clock = found.now / 1000 - now
+        if found.jumped:
+            self.lose_contact()
+            log.warning("Redis' clock jumped: leases end only after a while")
         self.contact_since = self.contact_since or now
         if found.expired or found.lost:
             log.warning("recovered", extra={"expired_leases": found.expired, "lost": found.lost})

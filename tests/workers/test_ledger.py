@@ -1,5 +1,6 @@
 """Every transition of the ledger, its guard, and what junk does to it."""
 
+import json
 import random
 import time
 from typing import Any
@@ -8,9 +9,10 @@ import pytest
 import redis
 
 from receiver.contract import keys as names
+from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
-from tests.kit import accept, wait_for
+from tests.kit import Server, accept, wait_for
 from workers import query
 from workers.ledger import Claim, Ledger, Outcome, Verdict
 
@@ -447,6 +449,97 @@ def test_discard_of_an_event_without_runs(ledger: Ledger, event: str) -> None:
     assert state(ledger, event) == ("discarded", [])
     assert ledger.replay(event) == ("nothing to replay: it is discarded", 0)
     assert ledger.replay(event, again=True) == ("replayed", 1)
+
+
+def test_what_people_did_is_written_down(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    ledger.dispatched(take(ledger), "dead", "altered")
+
+    ledger.discard(event, reason="test data")
+
+    line = json.loads(client.lindex(ledger.keys.named("audit"), 0))
+    assert abs(line.pop("at") - time.time()) < 5
+    assert line == {"action": "discard", "event": event, "reason": "test data"}
+
+
+# --- times
+
+
+@pytest.mark.parametrize(
+    ("verdict", "field", "hours", "state_then"),
+    [
+        (Verdict.MISSING, "missing_since", 23, "waiting"),
+        (Verdict.MISSING, "missing_since", 25, "dead"),
+        (Verdict.LATER, "later_since", 71, "waiting"),
+        (Verdict.LATER, "later_since", 73, "dead"),
+    ],
+)
+def test_patience_has_an_end(
+    ledger: Ledger, event: str, client: redis.Redis, verdict: Verdict, field: str, hours: int, state_then: str
+) -> None:
+    (claim,) = dispatched(ledger, "a")
+    client.hset(ledger.keys.run(claim.unit), field, int((time.time() - hours * 3600) * 1000))
+
+    end(ledger, claim, verdict, delay=60)
+
+    assert state(ledger, event)[1] == [state_then]
+
+
+def test_delays_are_seconds(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    one, two = dispatched(ledger, "a", "b")
+    ledger.finish([Outcome(unit=one.unit, token=one.token, verdict=Verdict.FAILED)])
+    end(ledger, two, Verdict.FAILED, delay=3600)
+
+    found = client.zrange(ledger.keys.named("waiting"), 0, -1, withscores=True)
+    waiting = {unit.decode(): at / 1000 - time.time() for unit, at in found}
+    assert waiting[two.unit] == pytest.approx(3600, abs=2)
+    assert waiting[one.unit] <= 0
+
+
+def test_what_is_done_is_kept_for_a_day(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    ledger.dispatched(take(ledger), "unhandled")
+
+    assert client.zscore(ledger.keys.named("final"), event) / 1000 - time.time() == pytest.approx(86400, abs=5)  # type: ignore[operator]
+    found = query.show(ledger, event)
+    assert found is not None
+    assert found["cause"] == ""
+
+
+def test_a_claim_holds_what_its_attempt_needs(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    accept(ledger, seal, delivery_id="d1")
+    claim = take(ledger)
+    assert (claim.handler, claim.labels.delivery_id) == ("", "d1")
+    seal.open(claim.key, claim.labels, claim.sealed)
+    ledger.dispatched(claim, "dispatched", "", ["a"])
+    (run,) = ledger.take([], 1)
+    client.delete(ledger.keys.body(run.event))
+
+    found = ledger.alone(run.unit, run.token)
+
+    assert found is not None
+    assert (found.handler, found.sealed) == ("a", b"")
+
+
+def test_scripts_that_redis_forgot_are_loaded_again(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    event = accept(ledger, seal)
+    ledger.take([], 0)
+    client.script_flush()
+
+    assert take(ledger).unit == event
+
+
+def test_a_full_redis_lets_work_end_and_nothing_grow(own_server: Server, keys: Keys, seal: Seal) -> None:
+    ledger = Ledger(connect(own_server.url), keys)
+    event = accept(ledger, seal)
+    ledger.client.config_set("maxmemory", 1)
+    claim = take(ledger)
+    ledger.dispatched(claim, "dispatched", "", ["a"])
+    (run,) = ledger.take([], 1)
+
+    assert end(ledger, run, Verdict.DEAD) == "dead"
+    for grows in (lambda: ledger.allow("k", 1, 1), lambda: ledger.replay(event)):
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            grows()
+    ledger.client.close()
 
 
 # --- places and counters

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -166,6 +167,23 @@ def test_a_lost_lease_is_told_to_the_client(ledger: Ledger, seal: Seal, start: S
     parent.send(lost=[("evt_other", 1), (unit.decode(), 1)])
 
     wait_for(lambda: seen[:2] == ["waits", "lost"])
+
+
+def test_what_was_paused_before_it_began_does_not_begin(
+    ledger: Ledger, seal: Seal, start: Start, seen: list[str]
+) -> None:
+    accept(ledger, seal, kind="plain")
+    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["plain"])
+    (claim,) = ledger.take([], 1)
+    process, _ = start(run=False)
+    process.clock.set(time.monotonic() - 60)
+    process._start()
+    process._free -= 1
+
+    process._begin(replace(claim, claimed_at=time.monotonic() - 60))
+    process._stop()
+
+    assert seen == []
 
 
 def test_the_parents_word_ends_it(ledger: Ledger, start: Start) -> None:

@@ -67,3 +67,34 @@ def test_a_full_redis_lets_work_end(own_server: Server, keys: Keys, seal: Seal) 
     assert ledger.finish([Outcome(unit=run.unit, token=1, verdict=Verdict.DONE)]) == ["done"]
     assert ledger.sweep().deleted == 0
     client.close()
+
+
+def test_a_jump_of_the_clock_ends_no_lease(ledger: Ledger, seal: Seal) -> None:
+    accept(ledger, seal)
+    (claim,) = ledger.take([], 1)
+    sweeper = Sweeper(ledger)
+    sweeper.sweep()
+    sweeper.contact_since = time.monotonic() - LEASE - 1
+    ledger.renew([(claim.unit, claim.token)], lease=-1800)
+
+    sweeper.clock -= 3600  # as if Redis were an hour further since
+    found = sweeper.sweep()
+
+    assert found is not None
+    assert (found.expired, found.jumped) == (0, 1)
+    assert time.monotonic() - sweeper.contact_since < 1
+    again = sweeper.sweep()
+    assert again is not None
+    assert (again.expired, again.jumped) == (0, 0)
+
+
+def test_a_clock_that_went_back_leaves_no_endless_lease(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    accept(ledger, seal)
+    (claim,) = ledger.take([], 1)
+    ledger.renew([(claim.unit, claim.token)], lease=3600)
+
+    ledger.sweep()
+
+    end = client.zscore(ledger.keys.named("dispatching"), claim.unit)
+    assert end is not None
+    assert end / 1000 - time.time() < LEASE + 1

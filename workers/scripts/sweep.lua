@@ -1,7 +1,10 @@
 -- sweep: puts back what was lost on the way, wakes what is due, and lets what is final expire.
--- ARGV after keep (ms): most units a pass, age of a lost entry (ms), 1 if leases may expire now.
--- Answers counts: expired leases, due, lost, deleted events.
-local most, age, leases = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'
+-- ARGV after keep (ms): most units a pass, age of a lost entry (ms), a lease (ms), 1 if leases may expire now, and what
+-- Redis' clock should say by the sweeper's own (ms; 0 where it cannot know).
+-- Answers counts: expired leases, due, lost, deleted events; then the time, and 1 if the clock jumped.
+local most, age, lease, leases = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1'
+local expected = tonumber(ARGV[9])
+local jumped = expected > 0 and math.abs(now - expected) > lease / 3
 local done = {expired = 0, due = 0, lost = 0, deleted = 0}
 local sound = function(unit, found_in) -- the record is ours; else it is set aside
   if get(unit_key(unit), 'state') and get(event_key(string.sub(unit, 1, 30)), 'state') then return true end
@@ -23,6 +26,14 @@ if redis.call('TYPE', LIST).ok ~= 'none' and redis.call('TYPE', LIST).ok ~= 'lis
   redis.call('RENAME', LIST, Z .. 'aside:list:' .. now)
 end
 
+-- A lease that is longer than any we give: the clock went back since.
+for _, name in ipairs({'running', 'dispatching'}) do
+  local beyond = '(' .. string.format('%.0f', now + 2 * lease)
+  for _, unit in ipairs(redis.call('ZRANGE', Z .. name, beyond, '+inf', 'BYSCORE', 'LIMIT', 0, most)) do
+    redis.call('ZADD', Z .. name, now + lease, unit)
+  end
+end
+
 -- What is no job id of ours, nor anybody's, would stop RQ's own worker each time it looks.
 for _, list in ipairs({LIST, LIST .. ':intermediate'}) do
   for _, job in ipairs(redis.call('LRANGE', list, 0, 99)) do
@@ -39,7 +50,7 @@ local end_of = function(unit, token, died)
 end
 
 -- A lease that ran out: its worker died, or was paused too long. The run is a suspect, and its owner is fenced off.
-for _, name in ipairs(leases and {'running', 'dispatching'} or {}) do
+for _, name in ipairs(leases and not jumped and {'running', 'dispatching'} or {}) do
   for _, unit in ipairs(few(name, now)) do
     if sound(unit, name) then
       local key, token = unit_key(unit), get(unit_key(unit), 'token')
@@ -106,4 +117,4 @@ for _, id in ipairs(few('final', now)) do
 end
 if done.expired > 0 then count('recovered_lease', done.expired) end
 if done.lost > 0 then count('recovered_lost', done.lost) end
-return {done.expired, done.due, done.lost, done.deleted}
+return {done.expired, done.due, done.lost, done.deleted, now, jumped and 1 or 0}
