@@ -1,4 +1,4 @@
-"""A TCP proxy before Redis that swallows one reply, delays, or resets, when told to."""
+"""A TCP proxy before Redis that delays, cuts, swallows, throttles or resets, when told to."""
 
 import asyncio
 import threading
@@ -9,8 +9,12 @@ class Proxy:
 
     def __init__(self, target: str) -> None:
         self.target = target
-        self.swallow = 0  # replies to drop, the connection with them
         self.delay = 0.0  # seconds before each reply
+        self.swallow = 0  # replies to drop, the connection with them
+        self.cut_before = 0  # requests to drop, the connection with them
+        self.cut_after = 0  # replies after which the connection is cut
+        self.withhold = False  # requests never arrive
+        self.throttle = 0  # bytes a second of replies; 0 is no limit
         self.port = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._ready = threading.Event()
@@ -41,8 +45,12 @@ class Proxy:
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
+                if self.cut_before > 0:
+                    self.cut_before -= 1
+                    break
+                if not self.withhold:
+                    writer.write(data)
+                    await writer.drain()
         except OSError:
             pass
         writer.close()
@@ -52,13 +60,15 @@ class Proxy:
     ) -> None:
         try:
             while data := await reader.read(65536):
-                if self.delay:
-                    await asyncio.sleep(self.delay)
+                await asyncio.sleep(self.delay + (len(data) / self.throttle if self.throttle else 0))
                 if self.swallow > 0:
                     self.swallow -= 1
                     break
                 writer.write(data)
                 await writer.drain()
+                if self.cut_after > 0:
+                    self.cut_after -= 1
+                    break
         except OSError:
             pass
         writer.close()

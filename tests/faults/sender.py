@@ -4,14 +4,16 @@ import asyncio
 import hashlib
 import hmac
 import json
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import httpx2
 
 SECRET = b"test-secret"
 TRY_FOR = 60.0  # seconds until a provider gives an event up
+AGAIN = 0.3  # seconds between its tries
 
 
 @dataclass(slots=True)
@@ -24,51 +26,80 @@ class Sent:
     refused: int = 0
     unknown: int = 0
     slowest: float = 0.0
+    times: list[float] = field(default_factory=list)  # seconds of each answer that was a success
 
 
-async def send(
-    bases: Sequence[str], sent: Sent, *, count: int, kind: str, copies: int = 1, at_once: int = 32, **payload: float
-) -> None:
-    gate = asyncio.Semaphore(at_once)
-    limits = httpx2.Limits(max_connections=None)
-    async with httpx2.AsyncClient(timeout=5, limits=limits, trust_env=False) as http:
-
-        async def one(number: int) -> None:
-            name = f"e{time.time_ns()}-{number}"
-            sent.ids.add(name)
-            body = json.dumps({"event_id": name, **payload}).encode()
-            signature = hmac.new(SECRET, body, hashlib.sha256).hexdigest()
-            headers = {"x-zyra-event": kind, "x-zyra-signature": signature, "content-type": "application/json"}
-            async with gate:
-                await asyncio.gather(
-                    *(deliver(http, bases, sent, name, body, headers, number + n) for n in range(copies))
-                )
-
-        await asyncio.gather(*(one(number) for number in range(count)))
+def signature(body: bytes) -> str:
+    return hmac.new(SECRET, body, hashlib.sha256).hexdigest()
 
 
-async def deliver(
-    http: httpx2.AsyncClient,
-    bases: Sequence[str],
-    sent: Sent,
-    name: str,
-    body: bytes,
-    headers: dict[str, str],
-    turn: int,
-) -> None:
-    deadline = time.monotonic() + TRY_FOR
-    while time.monotonic() < deadline:
-        turn += 1
-        started = time.monotonic()
-        try:
-            answer = await http.post(f"{bases[turn % len(bases)]}/webhooks/zyra", content=body, headers=headers)
-        except httpx2.HTTPError:
-            sent.unknown += 1
-        else:
-            sent.slowest = max(sent.slowest, time.monotonic() - started)
-            if answer.is_success:
-                sent.acked.setdefault(name, time.time())
-                sent.answers.add(answer.json()["id"])
-                return
-            sent.refused += 1
-        await asyncio.sleep(0.3)
+class Provider:
+    """bases: the receivers' URLs, tried in turn."""
+
+    def __init__(self, bases: Sequence[str], sent: Sent, kind: str, try_for: float = TRY_FOR) -> None:
+        self.bases = bases
+        self.sent = sent
+        self.kind = kind
+        self.try_for = try_for
+        self._turn = 0
+        self._number = 0
+
+    async def send(self, count: int, *, copies: int = 1, at_once: int = 32, **payload: float) -> None:
+        """So many events, as fast as they are taken."""
+        gate = asyncio.Semaphore(at_once)
+        async with client() as http:
+
+            async def one() -> None:
+                async with gate:
+                    await self._event(http, copies, payload)
+
+            await asyncio.gather(*(one() for _ in range(count)))
+
+    async def stream(self, rate: float, stop: threading.Event, **payload: float) -> None:
+        """So many events a second, whatever becomes of the ones before, until told to stop."""
+        started, tasks = time.monotonic(), set()
+        async with client() as http:
+            while not stop.is_set():
+                await asyncio.sleep(0.02)
+                while self._number < (time.monotonic() - started) * rate:
+                    task = asyncio.create_task(self._event(http, 1, payload))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
+            await asyncio.gather(*tasks)
+
+    async def _event(self, http: httpx2.AsyncClient, copies: int, payload: Mapping[str, float]) -> None:
+        self._number += 1
+        name = f"e{time.time_ns()}-{self._number}"
+        self.sent.ids.add(name)
+        body = json.dumps({"event_id": name, **payload}).encode()
+        headers = {
+            "x-zyra-event": self.kind,
+            "x-zyra-signature": signature(body),
+            "content-type": "application/json",
+        }
+        await asyncio.gather(*(self._deliver(http, name, body, headers) for _ in range(copies)))
+
+    async def _deliver(self, http: httpx2.AsyncClient, name: str, body: bytes, headers: dict[str, str]) -> None:
+        deadline = time.monotonic() + self.try_for
+        while time.monotonic() < deadline:
+            self._turn += 1
+            started = time.monotonic()
+            try:
+                url = f"{self.bases[self._turn % len(self.bases)]}/webhooks/zyra"
+                answer = await http.post(url, content=body, headers=headers)
+            except httpx2.HTTPError:
+                self.sent.unknown += 1
+            else:
+                took = time.monotonic() - started
+                self.sent.slowest = max(self.sent.slowest, took)
+                if answer.is_success:
+                    self.sent.times.append(took)
+                    self.sent.acked.setdefault(name, time.time())
+                    self.sent.answers.add(answer.json()["id"])
+                    return
+                self.sent.refused += 1
+            await asyncio.sleep(AGAIN)
+
+
+def client() -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(timeout=5, limits=httpx2.Limits(max_connections=None), trust_env=False)

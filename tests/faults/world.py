@@ -2,42 +2,104 @@
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
+import redis
 
 from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
-from tests.kit import ROOT, answers, free_port, wait_for
+from tests.kit import ROOT, answers, children_of, free_port, wait_for
 from workers.cli.embedded import redis_command
 from workers.ledger import Ledger
 
 from .proxy import Proxy
 
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"  # Debian's libfaketime
+SEAL = "00112233445566778899aabbccddeeff" * 2
+AT_REST = 5.0  # seconds without work after which none comes: what waits for a place looks again after two
+KEEP = 86400.0  # seconds that finished events are kept; their scores in the ledger tell when they ended
+
+
+class Redis:
+    """One server of ours, on a unix socket and a TCP port of 127.0.0.1."""
+
+    def __init__(self, folder: Path, **options: str) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.socket = str(folder / "redis.sock")
+        self.port = free_port()
+        self.options = {"port": str(self.port), "bind": "127.0.0.1"} | {
+            k.replace("_", "-"): v for k, v in options.items()
+        }
+        self.env: dict[str, str] = {}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.client = connect(f"unix://{self.socket}")
+
+    def start(self) -> None:
+        command = redis_command(self.folder, Path(self.socket))
+        for name, value in self.options.items():
+            command += [f"--{name}", *value.split(" ")]
+        self.process = subprocess.Popen(command, preexec_fn=self._limited, env=os.environ | self.env)
+        wait_for(lambda: answers(self.client))
+
+    def _limited(self) -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond its limit fails, as on a disk that is full
+
+    def fill_disk(self, room: int) -> None:
+        """From now on no file of it may grow beyond what its log has now, and this much."""
+        assert self.process
+        largest = max(file.stat().st_size for file in self.folder.rglob("*.aof"))
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (largest + room, resource.RLIM_INFINITY))
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        assert self.process
+        self.process.send_signal(signal.SIGSTOP)
+        yield
+        self.process.send_signal(signal.SIGCONT)
+
 
 class World:
-    def __init__(self, folder: Path, *, keep: bool = True, dedup: bool = True) -> None:
+    """without: guards that are off, for the rows that must fail."""
+
+    def __init__(
+        self, folder: Path, *, without: str = "", durability: str = "always", clock: str = "", **options: str
+    ) -> None:
         self.folder = folder
+        self.without = without
         self.log = folder / "log"
         self.log.touch()
-        self.keep = keep
-        self.kills = 0
-        self.redis: subprocess.Popen[bytes] | None = None
-        self.start_redis()
-        self.proxy = Proxy(str(folder / "redis.sock"))
+        self.errors = folder / "errors"
+        appendonly = {"appendonly": "no"} if without == "append-only file" else {}
+        fsync = durability if durability in ("always", "everysec") else "always"
+        self.redis = Redis(folder / "redis", **{"appendfsync": fsync} | appendonly | options)
+        self.moment = folder / "moment"
+        if clock:
+            self.redis.env = moving(self.moment)
+            self.clock("+0")
+        self.redis.start()
+        self.proxy = Proxy(self.redis.socket)
         config = folder / "sources.toml"
-        window = "" if dedup else 'dedup_window = "0"\n'
+        window = 'dedup_window = "0"\n' if without == "dedup" else ""
         config.write_text(f'[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:ZYRA_WEBHOOK_SECRET"]\n{window}')
         self.env = os.environ | {
-            "REDIS_URL": f"unix://{folder}/redis.sock",
-            "DURABILITY": "always" if keep else "none",
-            "SEAL_KEY": "00112233445566778899aabbccddeeff" * 2,
+            "REDIS_URL": f"unix://{self.redis.socket}",
+            "DURABILITY": "none" if appendonly else durability,
+            "SEAL_KEY": SEAL,
             "ZYRA_WEBHOOK_SECRET": "test-secret",
             "RECEIVER_CONFIG": str(config),
             "WORKER_HANDLERS": "tests.faults.handlers",
@@ -47,26 +109,17 @@ class World:
             "LOG_LEVEL": "error",
             "PYTHONPATH": str(ROOT),
         }
-        self.ledger = Ledger(connect(f"unix://{folder}/redis.sock"), Keys("events"))
+        self.ledger = Ledger(self.redis.client, Keys("events"))
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.threads: list[threading.Thread] = []
+
+    def clock(self, moment: str) -> None:
+        """Sets Redis' clock, as seen from ours: +1h, -1h, +0."""
+        self.moment.write_text(moment)
 
     @property
     def through_proxy(self) -> dict[str, str]:
         return {"REDIS_URL": f"redis://127.0.0.1:{self.proxy.port}/0"}
-
-    def start_redis(self) -> None:
-        command = redis_command(self.folder, self.folder / "redis.sock")
-        if not self.keep:
-            command[command.index("--appendonly") + 1] = "no"
-        self.redis = subprocess.Popen(command)
-        client = connect(f"unix://{self.folder}/redis.sock")
-        wait_for(lambda: answers(client))
-        client.close()
-
-    def kill_redis(self) -> None:
-        assert self.redis
-        self.redis.kill()
-        self.redis.wait()
 
     def receiver(self, **env: str) -> tuple[str, subprocess.Popen[bytes]]:
         """Its base URL, and the process, once it is ready."""
@@ -74,28 +127,55 @@ class World:
         return f"http://127.0.0.1:{port}", self.receiver_on(port, **env)
 
     def receiver_on(self, port: int, **env: str) -> subprocess.Popen[bytes]:
-        process = self._start("serve", PORT=str(port), **env)
+        process = self.start("workers.cli", "serve", PORT=str(port), **env)
         wait_for(lambda: ready(f"http://127.0.0.1:{port}"))
         return process
 
     def worker(self, *options: str, **env: str) -> subprocess.Popen[bytes]:
-        return self._start("work", *options, **env)
+        if self.without in ("sweeper", "fencing", "seal"):
+            return self.start("tests.faults.without", self.without, "work", *options, **env)
+        return self.start("workers.cli", "work", *options, **env)
 
-    def _start(self, *command: str, **env: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen([sys.executable, "-m", "workers.cli", *command], env=self.env | env, cwd=ROOT)
+    def start(self, *command: str, **env: str) -> subprocess.Popen[bytes]:
+        with self.errors.open("ab") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command], env=self.env | env, cwd=ROOT, stdout=errors, stderr=errors
+            )
         self.processes.append(process)
         return process
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        self.kills += 1
         process.kill()
         process.wait()
 
-    def settled(self, seconds: float = 60) -> float:
-        """Seconds until nothing is queued or running any more."""
+    def settled(self, seconds: float = 90, complete: Callable[[], bool] = lambda: False) -> float:
+        """Seconds until nothing is queued or running any more; for good, if what is complete is not known."""
         started = time.monotonic()
-        wait_for(self.ledger.idle, seconds)
-        return time.monotonic() - started
+        idle_since = 0.0
+        while time.monotonic() < started + seconds:
+            if not answers(self.ledger.client) or not self.ledger.idle():
+                idle_since = 0.0
+            elif complete():
+                return time.monotonic() - started
+            elif not idle_since:
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since > AT_REST:
+                return idle_since - started
+            time.sleep(0.05)
+        raise AssertionError(f"not settled within {seconds} s")
+
+    def done(self) -> dict[str, float]:
+        """When the ledger recorded the end of each event that is final, by its delivery id."""
+        found: dict[str, float] = {}
+        if self.redis.env:  # by a clock that jumps it says nothing
+            return found
+        for event, expires in self.ledger.client.zrange(self.ledger.keys.named("final"), 0, -1, withscores=True):
+            name = self.ledger.client.hget(self.ledger.keys.event(event.decode()), "delivery_id")
+            found[(name or b"").decode()] = expires / 1000 - KEEP
+        return found
+
+    def tracebacks(self) -> int:
+        return self.errors.read_bytes().count(b"Traceback")
 
     def end(self) -> None:
         for process in self.processes:
@@ -105,24 +185,60 @@ class World:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
             if process.poll() is None:
-                process.kill()
-                process.wait()
+                self.kill(process)
         self.ledger.client.close()
-        self.kill_redis()
-
-
-def ready(base: str) -> bool:
-    try:
-        return httpx2.get(f"{base}/readyz", trust_env=False).status_code == 200
-    except httpx2.HTTPError:
-        return False
+        self.redis.kill()
 
 
 @contextlib.contextmanager
-def world(*, keep: bool = True, dedup: bool = True) -> Iterator[World]:
+def stopped(pid: int) -> Iterator[None]:
+    """SIGSTOP to a process and its children, the parent first; at the end they go on."""
+    pids = [pid, *children_of(pid)]
+    for one in pids:
+        os.kill(one, signal.SIGSTOP)
+    yield
+    for one in reversed(pids):
+        os.kill(one, signal.SIGCONT)
+
+
+def faked(moment: str) -> dict[str, str]:
+    """The environment of a process whose clock is off by so much."""
+    return {"LD_PRELOAD": FAKETIME, "FAKETIME": moment, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+def moving(moment: Path) -> dict[str, str]:
+    """The environment of a process whose clock is off by what the file says."""
+    return faked("") | {"FAKETIME_TIMESTAMP_FILE": str(moment), "FAKETIME_NO_CACHE": "1"}
+
+
+def ready(base: str) -> bool:
+    return status(base) == 200
+
+
+def status(base: str) -> int:
+    """What /readyz answers, or 0 where nobody does."""
+    try:
+        return httpx2.get(f"{base}/readyz", trust_env=False).status_code
+    except httpx2.HTTPError:
+        return 0
+
+
+@contextlib.contextmanager
+def world(**options: str) -> Iterator[World]:
     with tempfile.TemporaryDirectory(prefix="zr-") as folder:
-        found = World(Path(folder), keep=keep, dedup=dedup)
+        found = World(Path(folder), **options)
         try:
             yield found
         finally:
             found.end()
+
+
+def commands(client: redis.Redis) -> dict[str, int]:
+    """How often Redis executed each command, but those by which it is only looked at."""
+    looking = ("info", "config|get", "ping", "hello", "client|setinfo", "client|setname", "script|load", "select")
+    found = client.info("commandstats")
+    return {
+        name.removeprefix("cmdstat_"): told["calls"]
+        for name, told in found.items()
+        if name.removeprefix("cmdstat_") not in looking
+    }

@@ -1,0 +1,50 @@
+"""A worker with one guard off: python -m tests.faults.without sweeper work. For rows that must fail."""
+
+import sys
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from receiver.contract import seal
+from workers import ledger
+from workers.cli import main
+from workers.sweeper import Sweeper
+
+composed = ledger.compose
+
+
+def sweeper() -> None:
+    """What was lost on the way stays lost."""
+    Sweeper.sweep = lambda self: ledger.Swept()  # type: ignore[method-assign]
+
+
+def fencing() -> None:
+    """Whoever says last how an attempt ended is believed."""
+    guard = "if get(key, 'token') ~= token or get(key, 'state') ~= 'running' then"
+
+    def unfenced(name: str) -> str:
+        script = composed(name)
+        assert name != "finish.lua" or guard in script
+        return script.replace(guard, "if false then") if name == "finish.lua" else script
+
+    ledger.compose = unfenced
+
+
+class Unsealed:
+    """AES-GCM that decrypts and does not check."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+
+    def decrypt(self, nonce: bytes, sealed: bytes, bound: Any) -> bytes:
+        return Cipher(algorithms.AES(self.key), modes.CTR(nonce + b"\0\0\0\2")).decryptor().update(sealed[:-16])
+
+
+def unsealed() -> None:
+    """Who can write to Redis can invent events."""
+    seal.AESGCM = Unsealed  # type: ignore[assignment,misc]
+
+
+if __name__ == "__main__":
+    {"sweeper": sweeper, "fencing": fencing, "seal": unsealed}[sys.argv.pop(1)]()
+    main()

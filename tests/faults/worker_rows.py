@@ -1,0 +1,201 @@
+"""Faults of workers, and of handlers."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.kit import children_of, wait_for
+from workers import query
+
+from .row import COUNT, Scene
+from .world import stopped
+
+BAD = [
+    "hangs", "swallows", "leaks", "descriptors", "forks", "leaves-a-child", "exits", "base", "when", "task", "closes",
+    "stops", "keeps-the-lock",
+]  # fmt: skip
+LEASE = 16.0  # a worker that is younger than a lease lets none end
+
+
+def killed_in_midst(scene: Scene) -> None:
+    """A worker whole, in the midst of runs: they are repeated by another one, within 30 s."""
+    here = scene.here
+    base, _ = here.receiver()
+    first = here.worker()
+    scene.sending(base, seconds=0.3, count=200)
+    wait_for(lambda: here.log.stat().st_size > 3000)
+    here.worker()
+    scene.kills = 1
+    whole = [first.pid, *children_of(first.pid)]
+    for pid in whole:
+        os.kill(pid, signal.SIGKILL)
+    first.wait()
+
+
+def parent_killed(scene: Scene) -> None:
+    """Only the parent: its processes must not outlive it, since nobody renews their leases."""
+    here = scene.here
+    base, _ = here.receiver()
+    first = here.worker()
+    scene.sending(base, seconds=0.3, count=200)
+    wait_for(lambda: here.log.stat().st_size > 3000)
+    here.worker()
+    scene.kills = 1
+    children = children_of(first.pid)
+    here.kill(first)
+    time.sleep(1)
+    scene.insist(bool(children) and not any(alive(pid) for pid in children), "a process outlived its parent")
+
+
+def alive(pid: int) -> bool:
+    """Whether it still runs; a zombie, whom nobody has buried, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def killed_between_pop_and_start(scene: Scene) -> None:
+    """SIGKILL while the reply with the popped jobs is on the way."""
+    ended_between_pop_and_start(scene, signal.SIGKILL)
+
+
+def terminated_between_pop_and_start(scene: Scene) -> None:
+    """SIGTERM in the same window."""
+    ended_between_pop_and_start(scene, signal.SIGTERM)
+
+
+def ended_between_pop_and_start(scene: Scene, number: int) -> None:
+    here = scene.here
+    base, _ = here.receiver()
+    scene.sending(base, count=300)
+    for _ in range(3):
+        process = here.worker(**here.through_proxy)
+        time.sleep(1.2)
+        here.proxy.delay = 0.4
+        time.sleep(0.6)
+        process.send_signal(number)
+        process.wait(40)
+        here.proxy.delay = 0.0
+    scene.kills = 3 if number == signal.SIGKILL else 0
+    here.worker()
+
+
+def paused(scene: Scene) -> None:
+    """SIGSTOP for 20 s, then on: another worker took over, and what the first one then says does not count."""
+    here = scene.here
+    base, _ = here.receiver()
+    first = here.worker()
+    time.sleep(LEASE)
+    scene.sending(base, kind="fault.stale", count=12)
+    scene.sending(base, seconds=0.3, count=100)
+    wait_for(lambda: here.log.stat().st_size > 3000)
+    here.worker()
+    scene.kills = 1
+    with stopped(first.pid):
+        time.sleep(20)
+    time.sleep(9)  # the first attempts of `stale` end now, and say that they failed
+
+
+def fleet_away(scene: Scene) -> None:
+    """No worker for five minutes: the backlog drains without one extra entry in the queue."""
+    here = scene.here
+    base, _ = here.receiver()
+    scene.sending(base)
+    scene.wait()
+    time.sleep(300)
+    for _ in range(3):
+        here.worker()
+    here.settled()
+    queued = int(here.ledger.client.get(here.ledger.keys.named("ordinal")) or 0)
+    scene.insist(queued == 2 * COUNT, f"{queued} entries for {COUNT} dispatches and {COUNT} runs")
+    scene.sent.acked.update(dict.fromkeys(scene.sent.acked, time.time()))  # their delay is the fault itself
+
+
+def poison(scene: Scene) -> None:
+    """One event whose handler kills its process, among 49 innocents in flight: they end, it is quarantined."""
+    here = scene.here
+    base, _ = here.receiver()
+    here.worker("--concurrency", "64")
+    time.sleep(LEASE)
+    scene.sending(base, seconds=2.0, count=49, at_once=49)
+    wait_for(lambda: scene.running() == 49)
+    scene.sending(base, kind="fault.poison", count=1)
+    scene.kills = 2  # 64 places
+    scene.wait()
+    here.settled()
+    (event,) = query.search(here.ledger, query.Filter(type="fault.poison"))
+    states = {run["handler"]: (run["state"], run["error"]) for run in event["runs"]}
+    evidence = ("dead", "quarantined: its process died alone: signal 11")
+    scene.insist(states == {"one": ("done", ""), "poison": evidence}, str(states))
+
+
+def misbehaving(scene: Scene) -> None:
+    """Every kind of bad handler at once, among innocents: they end."""
+    here = scene.here
+    base, _ = here.receiver()
+    modules = {"WORKER_HANDLERS": "tests.faults.handlers,tests.plugins.bad", "WORKER_MEMORY": "700"}
+    here.worker("--processes", "2", **modules)
+    here.worker(**modules)
+    time.sleep(LEASE)
+    scene.sending(base, seconds=0.5, count=300, at_once=8)
+    for kind in BAD:
+        scene.sending(base, kind=f"bad.{kind}", count=1)
+    scene.kills = 12
+    scene.wait()
+    here.settled(120)
+    found = {event["type"]: event["state"] for event in query.search(here.ledger, query.Filter(type="bad.*"))}
+    scene.insist(len(found) == len(BAD) and set(found.values()) <= {"dead", "done"}, str(found))
+    forget(scene, "bad.")
+
+
+def forget(scene: Scene, kind: str) -> None:
+    """These events are for handlers that note nothing."""
+    for event in query.search(scene.here.ledger, query.Filter(type=f"{kind}*")):
+        scene.sent.ids.discard(event["delivery_id"])
+        scene.sent.acked.pop(event["delivery_id"], None)
+        scene.sent.answers.discard(event["id"])
+
+
+def blocked_loop(scene: Scene) -> None:
+    """time.sleep(60) in one `async def` handler: no other run is repeated."""
+    here = scene.here
+    base, _ = here.receiver()
+    here.worker()
+    here.worker()
+    scene.sending(base, kind="fault.sleepy", count=1, blocks=60.0)
+    wait_for(lambda: here.log.stat().st_size > 0)
+    scene.sending(base, kind="fault.three", count=60)
+    scene.settle = 120
+    scene.wait()
+    here.settled(120)
+
+
+def one_of_three_fails(scene: Scene) -> None:
+    """Its neighbours run once."""
+    base, _ = scene.here.receiver()
+    scene.here.worker()
+    scene.sending(base, kind="fault.three", count=200)
+
+
+def handler_renamed(scene: Scene) -> None:
+    """A deploy takes a handler away while 1,000 runs of it wait; they wait for it, until the next deploy."""
+    here = scene.here
+    base, _ = here.receiver()
+    scene.sending(base, count=1000)
+    old = here.worker("--concurrency", "1")
+    wait_for(lambda: here.ledger.client.zcard(here.ledger.keys.named("queued")) > 500)
+    terminate(old)
+    new = here.worker(WORKER_HANDLERS="tests.faults.renamed")
+    wait_for(lambda: here.ledger.client.zcard(here.ledger.keys.named("waiting")) > 500)
+    terminate(new)
+    for run in here.ledger.client.zrange(here.ledger.keys.named("waiting"), 0, -1):
+        here.ledger.client.zadd(here.ledger.keys.named("waiting"), {run: 1}, xx=True)  # else for up to a minute
+    here.worker()
+
+
+def terminate(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(40)
