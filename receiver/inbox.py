@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import redis.asyncio as redis
-from redis.backoff import NoBackoff
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import NoScriptError, RedisError
-from redis.retry import Retry
 
+from .contract.connection import client
 from .contract.keys import Keys
 from .contract.scripts import arguments, source
 from .contract.seal import Seal
@@ -42,14 +43,8 @@ class Entry:
 
 def connect(url: str) -> redis.Redis:
     """The receiver's own connections: bounded, never retried silently, since a doubt is a 503."""
-    return redis.Redis.from_url(
-        url,
-        socket_connect_timeout=0.5,
-        socket_timeout=1.0,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=16,
-        client_name="zyra-receiver",
-    )
+    options = {"socket_connect_timeout": 0.5, "socket_timeout": 1.0, "client_name": "zyra-receiver"}
+    return client(url, redis.Redis, Sentinel, Retry, max_connections=16, **options)
 
 
 class Inbox:

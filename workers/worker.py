@@ -18,6 +18,7 @@ import redis
 from rq import Queue
 from rq.worker import BaseWorker, WorkerStatus
 
+from receiver.contract.connection import another
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.jobs import LedgerJob, LedgerQueue
 from receiver.contract.keys import Keys
@@ -34,6 +35,7 @@ from .zyra import AsyncZyra, Zyra
 log = logging.getLogger(__name__)
 Work = tuple[Pipe, Clock, Key | None]
 WORKER_TTL = 60  # seconds after which RQ forgets a worker that shows no sign of life
+BOUNDS = {"socket_timeout": 3.0, "socket_connect_timeout": 1.0}  # seconds: a parent that hangs renews no lease
 PDEATHSIG = 1  # prctl's PR_SET_PDEATHSIG: a process ends when its parent does
 
 
@@ -75,7 +77,7 @@ class Worker(BaseWorker):
         found = self.settings or settings.read()
         keys = Keys(self.queues[0].name, found.rq_prefix)
         parent = Parent(
-            Ledger(fresh(self.connection), keys, found.keep_done),
+            Ledger(another(self.connection, **BOUNDS), keys, found.keep_done),
             lambda pipe, clock, unit, ends: self._fork(found, keys, (pipe, clock, unit), ends),
             processes=self.processes,
             heartbeat=self._beat,
@@ -133,7 +135,7 @@ class Worker(BaseWorker):
         except ConfigurationError as error:
             pipe.send(broken=str(error))
             return BROKEN
-        ledger = Ledger(fresh(self.connection), keys, found.keep_done)
+        ledger = Ledger(another(self.connection, **BOUNDS), keys, found.keep_done)
         process = Process(ledger, router, found.seal, pipe, clock, lambda: clients(found), self.concurrency, memory)
         process.run_alone(*unit) if unit else process.run()
         return 0
@@ -144,13 +146,6 @@ def clients(found: Settings) -> tuple[Zyra, AsyncZyra]:
         return found.api_key.values[0] if found.api_key else ""
 
     return Zyra(found.api_url, key), AsyncZyra(found.api_url, key)
-
-
-def fresh(client: redis.Redis) -> redis.Redis:
-    """A client of its own to the same server: connections must not be shared with a forked process."""
-    pool = client.connection_pool
-    options = {**pool.connection_kwargs, "socket_timeout": 3.0, "socket_connect_timeout": 1.0}
-    return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=pool.connection_class, **options))
 
 
 def end_with(parent: int) -> None:

@@ -1,18 +1,77 @@
-"""Redis, with bounded time and no silent retries: whoever calls decides what a doubt means."""
+"""Redis, with bounded time and no silent retries: whoever calls decides what a doubt means.
+
+sentinel://user:password@host:26379,host:26379/service?db=0 asks Sentinels who the primary is, at every new connection.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 GONE = (redis.ConnectionError, redis.TimeoutError, OSError)  # no answer: the outcome is unknown
 FAULTS = (redis.RedisError, OSError)  # no answer, or one that says no
+ASK = 0.5  # seconds for a Sentinel's answer
+C = TypeVar("C")
 
 
 def connect(url: str, *, read: float = 2.0, name: str = "zyra-receiver") -> redis.Redis:
     """A blocking client whose calls end after `read` seconds; it connects at the first call."""
-    return redis.Redis.from_url(
-        url, socket_connect_timeout=1.0, socket_timeout=read, retry=Retry(NoBackoff(), 0), client_name=name
-    )
+    options = {"socket_connect_timeout": 1.0, "socket_timeout": read, "client_name": name}
+    return client(url, redis.Redis, Sentinel, Retry, **options)
+
+
+def client(url: str, kind: Callable[..., C], sentinel: Any, retry: Any, **options: Any) -> C:
+    """A client of this kind, blocking or not, whose calls are never repeated by themselves."""
+    once = {"retry": retry(NoBackoff(), 0)}
+    if not url.startswith("sentinel:"):
+        return kind.from_url(url, **options, **once)  # type: ignore[attr-defined,no-any-return]
+    hosts, service, login = sentinels(url)
+    asking = {"socket_timeout": ASK, "socket_connect_timeout": ASK, **once}
+    return sentinel(hosts, sentinel_kwargs=asking).master_for(service, kind, **login, **options, **once)  # type: ignore[no-any-return]
+
+
+def sentinels(url: str) -> tuple[list[tuple[str, int]], str, dict[str, str | int]]:
+    """The Sentinels, the name of the service they watch, and how to log in there. Raises ValueError."""
+    parts = urlsplit(url)
+    login, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    service = parts.path.strip("/")
+    found = []
+    for host in hosts.split(","):
+        name, _, port = host.rpartition(":") if ":" in host.rpartition("]")[2] else (host, "", "26379")
+        if not name or not port.isdecimal():
+            raise ValueError(f"has no Sentinel at {host!r}: sentinel://host:26379,host:26379/service")
+        found.append((name.strip("[]"), int(port)))
+    query = dict(parse_qsl(parts.query))
+    database = query.pop("db", "0")
+    if query or not service or "/" in service or not database.isdecimal():
+        raise ValueError("must be sentinel://host:26379,host:26379/service, with ?db=N if it is not 0")
+    given: dict[str, str | int] = {"username": unquote(user), "password": unquote(password), "db": int(database)}
+    return found, unquote(service), {name: value for name, value in given.items() if value}
+
+
+def check(url: str) -> None:
+    """Raises ValueError where the URL cannot be read."""
+    if url.startswith("sentinel:"):
+        sentinels(url)
+    else:
+        parse_url(url)  # type: ignore[no-untyped-call]
+
+
+def another(of: redis.Redis, **options: Any) -> redis.Redis:
+    """A client of its own to the same server: connections must not be shared with a forked process."""
+    pool = of.connection_pool
+    told = {**pool.connection_kwargs, **options}
+    if isinstance(pool, SentinelConnectionPool):
+        told.pop("connection_pool")
+        mine = SentinelConnectionPool(pool.service_name, pool.sentinel_manager, **told)  # type: ignore[no-untyped-call]
+        return redis.Redis.from_pool(mine)
+    return redis.Redis.from_pool(redis.ConnectionPool(connection_class=pool.connection_class, **told))
 
 
 def text(value: object) -> str:

@@ -6,9 +6,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from redis.connection import parse_url
-
-from . import secrets
+from . import connection, secrets
 from .errors import ConfigurationError
 from .seal import Seal
 
@@ -50,10 +48,10 @@ def seconds(text: str) -> float:
 
 
 def redis_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("must start with redis://, rediss:// or unix://")
+    if urlsplit(text).scheme not in ("redis", "rediss", "unix", "sentinel"):
+        raise ValueError("must start with redis://, rediss://, unix:// or sentinel://")
     try:
-        parse_url(text)  # type: ignore[no-untyped-call]
+        connection.check(text)
     except ValueError as error:
         raise ValueError(f"cannot be read: {error}") from None
     return text

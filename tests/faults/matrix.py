@@ -29,6 +29,7 @@ ROWS = [
     Row("26 disk full", redis_rows.disk_full),
     Row("26 disk full, everysec", redis_rows.disk_full_everysec, {"durability": "everysec"}),
     Row("28 failover to a lagging replica", redis_rows.failover, {"durability": "replicated"}),
+    Row("28 Sentinels fail over", redis_rows.sentinels_fail_over, {"durability": "replicated"}),
     Row("31 RQ's jobs spoilt", redis_rows.spoilt_jobs),
     Row("33 list deleted, four sweepers", redis_rows.deleted_list),
     Row("35 clock jumps by an hour", redis_rows.clock_jumps, {"clock": "yes"}),

@@ -2,13 +2,12 @@
 
 import random
 import time
-from pathlib import Path
 
 from receiver.contract.connection import connect
 from tests.kit import free_port, wait_for
 
 from .row import Scene
-from .world import Redis, faked, status
+from .world import Redis, Sentinel, faked, status
 
 
 def killed(scene: Scene) -> None:
@@ -178,8 +177,8 @@ def slow(scene: Scene) -> None:
 def failover(scene: Scene) -> None:
     """The primary dies while its replica lags; the replica is promoted. What was answered 202 is there, if WAIT is on."""
     here = scene.here
-    replica = Redis(Path(here.folder) / "replica", replicaof=f"127.0.0.1 {here.redis.port}", appendfsync="always")
-    replica.start()
+    options = {"replicaof": f"127.0.0.1 {here.redis.port}", "appendfsync": "always"}
+    replica = here.add(Redis(here.folder / "replica", **options))
     wait_for(lambda: replica.client.info("replication")["master_link_status"] == "up")
     base, _ = here.receiver(**here.through_proxy)
     scene.sending(base, at_once=8)
@@ -188,8 +187,27 @@ def failover(scene: Scene) -> None:
         time.sleep(1)
         here.redis.kill()
     replica.client.replicaof("NO", "ONE")
-    here.redis, here.proxy.target, here.ledger.client = replica, replica.socket, connect(f"unix://{replica.socket}")
+    here.add(Redis(here.folder / "next", replicaof=f"127.0.0.1 {replica.port}"))
+    here.proxy.target, here.ledger.client = replica.socket, replica.client
     here.worker(**here.through_proxy)
+
+
+def sentinels_fail_over(scene: Scene) -> None:
+    """Three Sentinels, a primary and two replicas: the primary dies, and everybody finds the next one by themselves."""
+    here = scene.here
+    follows = {"replicaof": f"127.0.0.1 {here.redis.port}", "appendfsync": "always"}
+    for number in range(2):
+        here.add(Redis(here.folder / f"replica{number}", **follows))
+    watching = [here.add(Sentinel(here.folder / f"sentinel{number}", here.redis.port)) for number in range(3)]
+    wait_for(lambda: all(one.ready() for one in watching))
+    url = f"sentinel://{','.join(f'127.0.0.1:{one.port}' for one in watching)}/main"
+    here.ledger.client = connect(url)
+    base, _ = here.receiver(REDIS_URL=url)
+    here.worker(REDIS_URL=url)
+    scene.sending(base, at_once=8)
+    time.sleep(0.7)
+    scene.kills = 1  # nobody waits for replicas when a run ends: what ended just now may run again
+    here.redis.kill()
 
 
 def deleted_list(scene: Scene) -> None:
@@ -234,8 +252,10 @@ def clock_jumps(scene: Scene) -> None:
     worker = here.worker()
     time.sleep(16)  # as long as a lease: from now on leases may end
     thread = scene.sending(base, seconds=0.5, count=400)
-    for moment in ("+1h", "-1h", "+0"):
+    for moment, hours in (("+1h", 1), ("-1h", -1), ("+0", 0)):
         time.sleep(3)
         here.clock(moment)
+        off = int(here.redis.client.time()[0]) - time.time()
+        scene.insist(abs(off - hours * 3600) < 5, "the clock did not jump: apt-get install libfaketime")
     thread.join()
     scene.insist(worker.poll() is None, "the worker ended")

@@ -36,11 +36,14 @@ def signature(body: bytes) -> str:
 class Provider:
     """bases: the receivers' URLs, tried in turn."""
 
-    def __init__(self, bases: Sequence[str], sent: Sent, kind: str, try_for: float = TRY_FOR) -> None:
+    def __init__(
+        self, bases: Sequence[str], sent: Sent, kind: str, try_for: float = TRY_FOR, give_up: float = float("inf")
+    ) -> None:
         self.bases = bases
         self.sent = sent
         self.kind = kind
         self.try_for = try_for
+        self.give_up = give_up  # the moment from which nothing is tried again
         self._turn = 0
         self._number = 0
 
@@ -80,7 +83,7 @@ class Provider:
         await asyncio.gather(*(self._deliver(http, name, body, headers) for _ in range(copies)))
 
     async def _deliver(self, http: httpx2.AsyncClient, name: str, body: bytes, headers: dict[str, str]) -> None:
-        deadline = time.monotonic() + self.try_for
+        deadline = min(time.monotonic() + self.try_for, self.give_up)
         while time.monotonic() < deadline:
             self._turn += 1
             started = time.monotonic()

@@ -143,7 +143,7 @@ def misbehaving(scene: Scene) -> None:
     scene.sending(base, seconds=0.5, count=300, at_once=8)
     for kind in BAD:
         scene.sending(base, kind=f"bad.{kind}", count=1)
-    scene.kills = 12
+    scene.kills, scene.loud = 12, True
     scene.wait()
     here.settled(120)
     found = {event["type"]: event["state"] for event in query.search(here.ledger, query.Filter(type="bad.*"))}

@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
 import redis
@@ -24,6 +24,7 @@ from workers.ledger import Ledger
 from .proxy import Proxy
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"  # Debian's libfaketime
+LOADED = {"LD_PRELOAD": FAKETIME, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 SEAL = "00112233445566778899aabbccddeeff" * 2
 AT_REST = 5.0  # seconds without work after which none comes: what waits for a place looks again after two
 KEEP = 86400.0  # seconds that finished events are kept; their scores in the ledger tell when they ended
@@ -44,11 +45,14 @@ class Redis:
         self.process: subprocess.Popen[bytes] | None = None
         self.client = connect(f"unix://{self.socket}")
 
-    def start(self) -> None:
+    def command(self) -> list[str]:
         command = redis_command(self.folder, Path(self.socket))
         for name, value in self.options.items():
             command += [f"--{name}", *value.split(" ")]
-        self.process = subprocess.Popen(command, preexec_fn=self._limited, env=os.environ | self.env)
+        return command
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command(), preexec_fn=self._limited, env=os.environ | self.env)
         wait_for(lambda: answers(self.client))
 
     def _limited(self) -> None:
@@ -71,6 +75,32 @@ class Redis:
         self.process.send_signal(signal.SIGSTOP)
         yield
         self.process.send_signal(signal.SIGCONT)
+
+
+class Sentinel(Redis):
+    """One Sentinel that watches the server on this port, and finds it dead after a second."""
+
+    def __init__(self, folder: Path, watched: int) -> None:
+        super().__init__(folder)
+        self.watched = watched
+
+    def command(self) -> list[str]:
+        lines = [
+            f"port {self.port}", "bind 127.0.0.1", f"unixsocket {self.socket}", f"dir {self.folder}",
+            f"sentinel monitor main 127.0.0.1 {self.watched} 2", "sentinel down-after-milliseconds main 1000",
+            "sentinel failover-timeout main 5000", f"logfile {self.folder}/log",
+        ]  # fmt: skip
+        file = self.folder / "sentinel.conf"
+        file.write_text("\n".join(lines) + "\n")
+        return [redis_command(self.folder, Path(self.socket))[0], str(file), "--sentinel"]
+
+    def ready(self) -> bool:
+        """Whether it knows both replicas and both other Sentinels."""
+        main = self.client.sentinel_master("main")
+        return bool(main["num-slaves"] == 2 and main["num-other-sentinels"] == 2)
+
+
+S = TypeVar("S", bound=Redis)
 
 
 class World:
@@ -111,7 +141,7 @@ class World:
         }
         self.ledger = Ledger(self.redis.client, Keys("events"))
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.threads: list[threading.Thread] = []
+        self.servers: list[Redis] = [self.redis]
 
     def clock(self, moment: str) -> None:
         """Sets Redis' clock, as seen from ours: +1h, -1h, +0."""
@@ -120,6 +150,12 @@ class World:
     @property
     def through_proxy(self) -> dict[str, str]:
         return {"REDIS_URL": f"redis://127.0.0.1:{self.proxy.port}/0"}
+
+    def add(self, server: S) -> S:
+        """Starts one more server, which ends with the world."""
+        server.start()
+        self.servers.append(server)
+        return server
 
     def receiver(self, **env: str) -> tuple[str, subprocess.Popen[bytes]]:
         """Its base URL, and the process, once it is ready."""
@@ -187,7 +223,8 @@ class World:
             if process.poll() is None:
                 self.kill(process)
         self.ledger.client.close()
-        self.redis.kill()
+        for server in self.servers:
+            server.kill()
 
 
 @contextlib.contextmanager
@@ -203,12 +240,12 @@ def stopped(pid: int) -> Iterator[None]:
 
 def faked(moment: str) -> dict[str, str]:
     """The environment of a process whose clock is off by so much."""
-    return {"LD_PRELOAD": FAKETIME, "FAKETIME": moment, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return LOADED | {"FAKETIME": moment}
 
 
 def moving(moment: Path) -> dict[str, str]:
     """The environment of a process whose clock is off by what the file says."""
-    return faked("") | {"FAKETIME_TIMESTAMP_FILE": str(moment), "FAKETIME_NO_CACHE": "1"}
+    return LOADED | {"FAKETIME_TIMESTAMP_FILE": str(moment), "FAKETIME_NO_CACHE": "1"}
 
 
 def ready(base: str) -> bool:
