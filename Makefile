@@ -20,8 +20,13 @@ endif
 lint: $(VENV)/ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+# CONTROL=1 switches one guard off at a time: each row must fail. ROW=28 runs the rows of one number.
 faults: $(VENV)/ready
 	@$(BIN)/python -m tests.faults
+
+# MINUTES=20 SEED=1: faults at random under 110 events a second
+soak: $(VENV)/ready
+	@MINUTES=$(MINUTES) SEED=$(SEED) $(BIN)/python -m tests.faults.nemesis
 
 bench: $(VENV)/ready
 	@$(BIN)/python -m tests.bench
@@ -36,4 +41,4 @@ $(VENV)/ready: requirements-dev.txt pyproject.toml
 lock:
 	@uv export $(EXPORT) --no-default-groups -o requirements.txt && uv export $(EXPORT) --all-extras --all-groups -o requirements-dev.txt
 
-.PHONY: dev test lint bench faults lock
+.PHONY: dev test lint bench faults soak lock

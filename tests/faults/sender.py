@@ -60,11 +60,12 @@ class Provider:
 
     async def stream(self, rate: float, stop: threading.Event, **payload: float) -> None:
         """So many events a second, whatever becomes of the ones before, until told to stop."""
-        started, tasks = time.monotonic(), set()
+        started, tasks, number = time.monotonic(), set(), 0
         async with client() as http:
             while not stop.is_set():
                 await asyncio.sleep(0.02)
-                while self._number < (time.monotonic() - started) * rate:
+                while number < (time.monotonic() - started) * rate:
+                    number += 1
                     task = asyncio.create_task(self._event(http, 1, payload))
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
