@@ -13,8 +13,10 @@ FIRST_TO_GO = "800"  # of 1000: whom the kernel ends when memory runs out, rathe
 def apply(memory: int = 0) -> int:
     """Sets the limits of this process and answers how many bytes of data it may hold; 0 takes our share."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold payloads and keys
-    most = memory or int(available() * SHARE)
-    with contextlib.suppress(ValueError, OSError):  # a tighter limit stands already
+    most, (_, ceiling) = memory or int(available() * SHARE), resource.getrlimit(resource.RLIMIT_DATA)
+    if ceiling != resource.RLIM_INFINITY:  # a limit that stands already
+        most = min(most, ceiling)
+    with contextlib.suppress(ValueError, OSError):  # not every system has this one
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)

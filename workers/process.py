@@ -6,7 +6,6 @@ The parent renews the leases, so whatever a handler does to this process, nobody
 import asyncio
 import logging
 import os
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -24,9 +23,10 @@ from .attempt import Attempt, failed, outcome, prepare, timed_out, told, unprepa
 from .child import BEAT, Key
 from .context import CURRENT, Context, Lease
 from .dispatch import dispatch
-from .ledger import ERROR, Claim, Ledger, Outcome, Verdict
+from .ledger import Claim, Ledger, Outcome, Verdict
 from .loop import Loop, limit
 from .pipe import Clock, Pipe
+from .recorder import Recorder
 from .router import Router
 from .zyra import AsyncZyra, Zyra
 
@@ -63,7 +63,7 @@ class Process:
         self._free = concurrency
         self._changed = threading.Condition()
         self._held: dict[Key, Lease] = {}
-        self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+        self._recorder = Recorder(ledger, pipe, memory, self._ended)
         self._threads = ThreadPoolExecutor(concurrency, "handler")
         self._loop = Loop()
 
@@ -99,14 +99,12 @@ class Process:
         self._loop.start()
         for target in (self._listen, self._beat):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
-        self._recorder = threading.Thread(target=self._record, name="record", daemon=True)
         self._recorder.start()
 
     def _stop(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._free == self.concurrency)
-        self._outcomes.put(None)
-        self._recorder.join()
+        self._recorder.stop()
 
     def _listen(self) -> None:
         """What the parent says. A parent that is gone renews no lease: whatever we do now may be done twice."""
@@ -191,7 +189,7 @@ class Process:
         except FAULTS as error:
             log.warning("dispatch not recorded yet", extra={"event": claim.unit, "error": str(error)})
             if limits.worn(self._memory):
-                self._leave_to_parent([outcome(claim, Verdict.HANDED)])
+                self._recorder.hand_over([outcome(claim, Verdict.HANDED)])
                 return True
             return False
         except Exception:  # a fault of ours: its lease ends, and the third time the event is a dead letter
@@ -286,38 +284,7 @@ class Process:
     def _over(self, ended: Outcome) -> None:
         """Tells the parent that the attempt is no longer late whatever happens, and has its end recorded."""
         self.pipe.send(over=(ended.unit, ended.token))
-        self._outcomes.put(ended)
-
-    def _record(self) -> None:
-        """Writes outcomes as they come, all that wait at once. What could not be written is kept and tried again."""
-        batch: list[Outcome] = []
-        last = False
-        while batch or not last:
-            if not batch:
-                batch, last = self._gather()
-                continue
-            try:
-                self.ledger.finish(batch)
-            except FAULTS as error:
-                log.warning("outcomes not recorded yet", extra={"waiting": len(batch), "error": str(error)})
-                if not limits.worn(self._memory):
-                    time.sleep(WAIT)
-                    continue
-                self._leave_to_parent(batch)
-            else:
-                self._ended([(one.unit, one.token) for one in batch])
-            batch = []
-
-    def _leave_to_parent(self, batch: list[Outcome]) -> None:
-        """It is this process that cannot reach Redis: it has no memory or no descriptor left."""
-        self.pipe.send(record=[(one.unit, one.token, one.verdict, one.delay, one.error[:ERROR]) for one in batch])
-        self._ended([(one.unit, one.token) for one in batch], told=True)
-
-    def _gather(self) -> tuple[list[Outcome], bool]:
-        found = [self._outcomes.get()]
-        while not self._outcomes.empty() and len(found) < MOST:
-            found.append(self._outcomes.get())
-        return [one for one in found if one is not None], None in found
+        self._recorder.put(ended)
 
     def _ended(self, units: list[Key], told: bool = False) -> None:
         for unit in units:

@@ -23,7 +23,10 @@ class Row:
     def run(self, without: str = "") -> Report:
         with world(**self.options, without=without) as here:
             scene = Scene(here)
-            self.fault(scene)
+            try:
+                self.fault(scene)
+            except AssertionError as error:
+                scene.insist(False, str(error))
             return scene.report(self.name + (f", without {without}" if without else ""))
 
 

@@ -13,7 +13,7 @@ from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.kit import Server, accept, wait_for
-from workers import Event, Router, Zyra, query
+from workers import Event, Router, Zyra, limits, query
 from workers.errors import LeaseLost
 from workers.ledger import Ledger
 from workers.pipe import Clock, Pipe, pair
@@ -133,12 +133,34 @@ def test_an_outcome_that_cannot_be_recorded_is_kept(
     process, _ = start(ledger)
     wait_for(lambda: seen)
     own_server.stop()
-    wait_for(lambda: process._outcomes.empty() and not process._threads._work_queue.qsize())
+    wait_for(lambda: process._recorder._outcomes.empty() and not process._threads._work_queue.qsize())
     time.sleep(6)
     own_server.start()
 
     wait_for(lambda: state(ledger, event) == "done")
     assert seen == ["waits"]
+
+
+@pytest.mark.parametrize("at", ["dispatch", "run"])
+def test_a_process_that_is_worn_leaves_the_record_to_its_parent(
+    ledger: Ledger, seal: Seal, start: Start, client: redis.Redis, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    accept(ledger, seal, kind="plain")
+    if at == "run":
+        ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["plain"])
+    (claim,) = ledger.take([], 1)
+    process, parent = start(run=False)
+    process._start()
+    process._free -= 1
+    client.set(ledger.keys.named("audit"), "junk")  # every script refuses from now on
+    monkeypatch.setattr(limits, "worn", lambda most: "it has no file descriptor left")
+
+    process._begin(claim)
+    process._stop()
+
+    told = [message for message in parent.receive() or [] if "record" in message]
+    verdict = "done" if at == "run" else "handed"
+    assert told == [{"record": [[claim.unit, claim.token, verdict, 0.0, ""]]}]
 
 
 def test_a_place_that_cannot_be_asked_for_hands_back(
