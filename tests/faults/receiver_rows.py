@@ -17,22 +17,22 @@ def nothing(scene: Scene) -> None:
 
 def killed_before_the_answer(scene: Scene) -> None:
     """SIGKILL while Redis has written and its reply is on the way: what was not answered is sent again, and known."""
-    killed(scene, lambda proxy: setattr(proxy, "delay", 0.2))
+    killed(scene, delay=0.2)
 
 
 def killed_before_the_write(scene: Scene) -> None:
     """SIGKILL while the write is on the way to Redis, and never arrives."""
-    killed(scene, lambda proxy: setattr(proxy, "withhold", True))
+    killed(scene, withhold=True)
 
 
-def killed(scene: Scene, hold: object) -> None:
+def killed(scene: Scene, *, delay: float = 0.0, withhold: bool = False) -> None:
     here = scene.here
     base, process = here.receiver(**here.through_proxy)
     here.worker()
     scene.sending(base, at_once=16)
     for _ in range(3):
         time.sleep(0.3)
-        hold(here.proxy)  # type: ignore[operator]
+        here.proxy.delay, here.proxy.withhold = delay, withhold
         time.sleep(0.3)
         here.kill(process)
         here.proxy.delay, here.proxy.withhold = 0.0, False

@@ -688,6 +688,16 @@ def test_an_index_of_the_wrong_type_is_moved_aside(ledger: Ledger, client: redis
     assert client.keys(ledger.keys.named(f"aside:{index}:*"))
 
 
+@pytest.mark.parametrize("name", ["jobs", "intermediate"])
+def test_a_list_of_the_wrong_type_is_moved_aside(ledger: Ledger, seal: Seal, client: redis.Redis, name: str) -> None:
+    client.set(getattr(ledger.keys, name), "junk")
+
+    ledger.sweep()
+
+    event = accept(ledger, seal)
+    assert [claim.unit for claim in ledger.take([], 1)] == [event]
+
+
 def test_random_walks_keep_the_books(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
     """Whatever happens in whatever order, every event stays in exactly the indexes of its state, and ends."""
     chance = random.Random(7)

@@ -22,8 +22,9 @@ for name, wanted in pairs(TYPES) do
   local found = redis.call('TYPE', Z .. name).ok
   if found ~= 'none' and found ~= wanted then redis.call('RENAME', Z .. name, Z .. 'aside:' .. name .. ':' .. now) end
 end
-if redis.call('TYPE', LIST).ok ~= 'none' and redis.call('TYPE', LIST).ok ~= 'list' then
-  redis.call('RENAME', LIST, Z .. 'aside:list:' .. now)
+for name, list in pairs({list = LIST, intermediate = LIST .. ':intermediate'}) do
+  local found = redis.call('TYPE', list).ok
+  if found ~= 'none' and found ~= 'list' then redis.call('RENAME', list, Z .. 'aside:' .. name .. ':' .. now) end
 end
 
 -- A lease that is longer than any we give: the clock went back since.
