@@ -25,8 +25,8 @@ SWEEP = 1.0  # seconds between sweeps: what waits is woken so promptly
 TICK = 0.5  # seconds between two looks at what is late
 GRACE = 10.0  # seconds for the neighbours of a late attempt
 STOP_GRACE = 25.0  # seconds for what runs when the worker is told to stop
-ALONE = 4  # processes at once that run one attempt each
-QUEUE = 8  # runs that may wait for one of those; more wait in the ledger
+ALONE = 8  # processes at once that run one attempt each
+QUEUE = 16  # runs that may wait for one of those; more wait in the ledger
 BUSY = 2.0  # seconds until a run asks again for a process of its own
 BROKEN = 2  # exit status of a process whose handler modules do not import
 
@@ -99,8 +99,7 @@ class Parent:
                 self._fill()
             self._watch(now)
             if now >= due:
-                due = now + EVERY
-                self._upkeep()
+                due = now + (EVERY if self._upkeep() else SWEEP)
             if now >= sweep:
                 sweep = now + SWEEP
                 self._record()
@@ -228,7 +227,8 @@ class Parent:
 
     # --- the ledger
 
-    def _upkeep(self) -> None:
+    def _upkeep(self) -> bool:
+        """Whether the leases are renewed."""
         held = [key for child in self.children.values() for key in child.held] + list(self.waiting)
         now = time.monotonic()
         try:
@@ -237,13 +237,14 @@ class Parent:
         except FAULTS as error:
             self.sweeper.lose_contact()
             log.warning("leases not renewed", extra={"error": str(error)})
-            return
+            return False
         self._tell(lost)
         try:  # a Redis that is short of memory refuses RQ's heartbeat: that must not stop what helps it
             self.sweeper.shed()
             self._heartbeat(bool(held))
         except FAULTS as error:
             log.warning("no heartbeat", extra={"error": str(error)})
+        return True
 
     def _tell(self, lost: list[Key]) -> None:
         for child in self.children.values():

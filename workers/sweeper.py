@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 from receiver.contract.connection import FAULTS
 
-from .ledger import LEASE, Ledger, Swept
+from .ledger import Ledger, Swept
 
 log = logging.getLogger(__name__)
+CONTACT = 8.0  # seconds: by then every living parent has renewed its leases, which it tries each second after a fault
 SHED_ABOVE = 0.8  # share of Redis' memory above which bodies of finished events are dropped
 
 
 @dataclass(slots=True)
 class Sweeper:
-    """Leases end only after a whole lease's time of unbroken contact: after an outage everybody may renew first.
+    """Leases end only after some time of unbroken contact: after an outage everybody may renew first.
 
     A jump of Redis' clock counts as an outage: it would end all leases at once.
     """
@@ -28,7 +29,7 @@ class Sweeper:
         now = time.monotonic()
         try:
             expected = int((now + self.clock) * 1000) if self.clock else 0
-            found = self.ledger.sweep(leases=0 < self.contact_since <= now - LEASE, expected=expected)
+            found = self.ledger.sweep(leases=0 < self.contact_since <= now - CONTACT, expected=expected)
         except FAULTS as error:
             self.lose_contact()
             log.warning("sweep failed", extra={"error": str(error)})

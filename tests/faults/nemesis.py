@@ -154,7 +154,7 @@ class Nemesis:
             in_flight, began = self.running(), time.time()
             fault()
             self.faults.append({"kind": fault.__name__, "began": began, "ended": time.time(), "in_flight": in_flight})
-            time.sleep(self.chance.uniform(2, 6))
+            time.sleep(self.chance.uniform(6, 10))
 
     def running(self) -> int:
         return int(self.here.ledger.client.zcard(self.here.ledger.keys.named("running")))

@@ -16,7 +16,7 @@ BAD = [
     "hangs", "swallows", "leaks", "descriptors", "forks", "leaves-a-child", "exits", "base", "when", "task", "closes",
     "stops", "keeps-the-lock",
 ]  # fmt: skip
-LEASE = 16.0  # a worker that is younger than a lease lets none end
+CONTACT = 9.0  # seconds: a worker that is younger lets no lease end
 
 
 def killed_in_midst(scene: Scene) -> None:
@@ -88,7 +88,7 @@ def paused(scene: Scene) -> None:
     here = scene.here
     base, _ = here.receiver()
     first = here.worker()
-    time.sleep(LEASE)
+    time.sleep(CONTACT)
     scene.sending(base, kind="fault.stale", count=12)
     scene.sending(base, seconds=0.3, count=100)
     wait_for(lambda: here.log.stat().st_size > 3000)
@@ -119,7 +119,7 @@ def poison(scene: Scene) -> None:
     here = scene.here
     base, _ = here.receiver()
     here.worker("--concurrency", "64")
-    time.sleep(LEASE)
+    time.sleep(CONTACT)
     scene.sending(base, seconds=2.0, count=49, at_once=49)
     wait_for(lambda: scene.running() == 49)
     scene.sending(base, kind="fault.poison", count=1)
@@ -139,7 +139,7 @@ def misbehaving(scene: Scene) -> None:
     modules = {"WORKER_HANDLERS": "tests.faults.handlers,tests.plugins.bad", "WORKER_MEMORY": "700"}
     here.worker("--processes", "2", **modules)
     here.worker(**modules)
-    time.sleep(LEASE)
+    time.sleep(CONTACT)
     scene.sending(base, seconds=0.5, count=300, at_once=8)
     for kind in BAD:
         scene.sending(base, kind=f"bad.{kind}", count=1)

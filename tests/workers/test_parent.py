@@ -168,10 +168,10 @@ def test_a_run_alone_that_is_late_pays_at_once(ledger: Ledger, seal: Seal, runni
 def test_what_waits_for_a_process_of_its_own_is_handed_back_at_the_end(
     ledger: Ledger, seal: Seal, running: Running
 ) -> None:
-    claims = [a_run(ledger, seal) for _ in range(6)]
+    claims = [a_run(ledger, seal) for _ in range(module.ALONE + 2)]
     messages = [{"held": [held(claim)], "isolate": key(claim)} for claim in claims]
     parent = running(Fakes((messages, "obedient")))
-    wait_for(lambda: len(parent.children) == 5 and len(parent.waiting) == 2)
+    wait_for(lambda: len(parent.children) == module.ALONE + 1 and len(parent.waiting) == 2)
 
     parent.stop()
 
@@ -273,9 +273,9 @@ def test_a_process_alone_that_never_records_its_end_is_ended(ledger: Ledger, sea
 def test_more_than_may_wait_for_a_process_of_their_own_wait_in_the_ledger(
     ledger: Ledger, seal: Seal, running: Running
 ) -> None:
-    claims = [a_run(ledger, seal) for _ in range(15)]
+    claims = [a_run(ledger, seal) for _ in range(module.ALONE + module.QUEUE + 3)]
     messages = [{"held": [held(claim)], "isolate": key(claim)} for claim in claims]
-    parent = running(Fakes((messages, "obedient"), *[([], "silent")] * 4))
+    parent = running(Fakes((messages, "obedient"), *[([], "silent")] * module.ALONE))
 
     def put_off() -> list[dict[str, Any]]:
         return [run for run in (run_of(ledger, claim) for claim in claims) if run["state"] == "waiting"]
@@ -285,9 +285,9 @@ def test_more_than_may_wait_for_a_process_of_their_own_wait_in_the_ledger(
 
 
 def test_a_run_that_is_lost_waits_for_nothing(ledger: Ledger, seal: Seal, running: Running) -> None:
-    claims = [a_run(ledger, seal) for _ in range(6)]
+    claims = [a_run(ledger, seal) for _ in range(module.ALONE + 2)]
     messages = [{"held": [held(claim)], "isolate": key(claim)} for claim in claims]
-    parent = running(Fakes((messages, "obedient"), *[([], "silent")] * 4))
+    parent = running(Fakes((messages, "obedient"), *[([], "silent")] * module.ALONE))
     wait_for(lambda: len(parent.waiting) == 2)
 
     for unit, _ in list(parent.waiting):

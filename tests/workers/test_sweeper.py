@@ -7,10 +7,10 @@ from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.kit import Server, accept
 from workers.ledger import LEASE, Ledger
-from workers.sweeper import Sweeper
+from workers.sweeper import CONTACT, Sweeper
 
 
-def test_leases_end_only_after_a_whole_leases_contact(ledger: Ledger, seal: Seal) -> None:
+def test_leases_end_only_after_some_contact(ledger: Ledger, seal: Seal) -> None:
     accept(ledger, seal)
     (claim,) = ledger.take([], 1)
     ledger.renew([(claim.unit, claim.token)], lease=0)
@@ -21,7 +21,7 @@ def test_leases_end_only_after_a_whole_leases_contact(ledger: Ledger, seal: Seal
     assert first is not None
     assert second is not None
     assert first.expired == second.expired == 0
-    sweeper.contact_since = time.monotonic() - LEASE - 1
+    sweeper.contact_since = time.monotonic() - CONTACT - 1
     third = sweeper.sweep()
 
     assert third is not None
