@@ -181,9 +181,11 @@ def failover(scene: Scene) -> None:
     replica = here.add(Redis(here.folder / "replica", **options))
     wait_for(lambda: replica.client.info("replication")["master_link_status"] == "up")
     base, _ = here.receiver(**here.through_proxy)
-    scene.sending(base, at_once=8)
-    time.sleep(0.4)
+    scene.sending(base, count=200, at_once=8)
+    scene.wait()
     with replica.paused():
+        here.redis.client.execute_command("CLIENT", "KILL", "TYPE", "replica")  # else its socket holds what it missed
+        scene.sending(base, count=400, at_once=8)
         time.sleep(1)
         here.redis.kill()
     replica.client.replicaof("NO", "ONE")
