@@ -15,6 +15,7 @@ def killed(scene: Scene) -> None:
     here = scene.here
     base, _ = here.receiver()
     here.worker()
+    wait_for(lambda: here.redis.client.scard("rq:workers"))  # a worker that finds no Redis at its start ends
     scene.sending(base)
     time.sleep(0.7)
     here.redis.kill()
@@ -27,6 +28,7 @@ def away(scene: Scene) -> None:
     here = scene.here
     base, _ = here.receiver()
     here.worker()
+    wait_for(lambda: here.redis.client.scard("rq:workers"))  # a worker that finds no Redis at its start ends
     scene.sending(base)
     time.sleep(0.5)
     here.redis.kill()
