@@ -116,3 +116,13 @@ def test_a_key_that_cannot_stand_in_a_header_is_refused(env: dict[str, str], key
 def test_empty_handler_names_are_refused(env: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="WORKER_HANDLERS is empty"):
         read(env | {"WORKER_HANDLERS": "a,,b"})
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "5", "1.5", ""])
+def test_a_process_needs_some_memory(value: str) -> None:
+    env = {"SEAL_KEY": bytes(range(32)).hex(), "WORKER_HANDLERS": "a"}
+
+    with pytest.raises(ConfigurationError, match="WORKER_MEMORY must be MiB"):
+        read(env | {"WORKER_MEMORY": value})
+    assert read(env | {"WORKER_MEMORY": "512"}).memory == 512 << 20
+    assert read(env).memory == 0
