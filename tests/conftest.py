@@ -53,6 +53,14 @@ def ledger(client: redis.Redis, keys: Keys) -> Ledger:
     return Ledger(client, keys)
 
 
+@pytest.fixture
+def own_ledger(own_server: Server, keys: Keys) -> Iterator[Ledger]:
+    """In the server that the test may stop; its client is closed, else its socket would warn in some later test."""
+    found = Ledger(connect(own_server.url), keys)
+    yield found
+    found.client.close()
+
+
 @pytest.fixture(scope="session")
 def seal_key() -> str:
     return secrets.token_hex(32)

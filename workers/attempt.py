@@ -1,5 +1,6 @@
 """One attempt of one run: the seal, the handler that must match, and what its end means."""
 
+import logging
 import random
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from .event import Event, event
 from .ledger import Claim, Ledger, Outcome, Verdict
 from .router import Handler, Router
 
+log = logging.getLogger(__name__)
 FIRST, FACTOR, LONGEST = 5.0, 4.0, 6 * 3600.0  # seconds of back-off
 PARKED = 60.0  # seconds until a worker looks again for a handler or a key
 BUSY = 1.0  # seconds until a run asks again for one of its handler's places
@@ -79,8 +81,22 @@ def told(error: BaseException) -> str:
         return type(error).__name__
 
 
+def late(handler: Handler) -> TimeoutError:
+    return TimeoutError(f"not done after {handler.timeout:g} s")
+
+
 def timed_out(claim: Claim, handler: Handler) -> Outcome:
-    return failed(claim, handler, TimeoutError(f"not done after {handler.timeout:g} s"))
+    return failed(claim, handler, late(handler))
+
+
+def concluded(ready: Attempt, error: BaseException | None) -> Outcome:
+    """What the end of a handler means; what went wrong is logged."""
+    if error is None:
+        return outcome(ready.claim, Verdict.DONE)
+    found = failed(ready.claim, ready.handler, error)
+    extra = {"run": ready.claim.unit, "handler": ready.handler.name, "outcome": found.verdict}
+    log.warning("attempt ended: %s", found.error[:200], extra=extra, exc_info=found.verdict is Verdict.FAILED and error)
+    return found
 
 
 def outcome(claim: Claim, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:

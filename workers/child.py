@@ -10,7 +10,7 @@ from typing import Any
 from receiver.contract.keys import is_run
 
 from .attempt import unprepared
-from .ledger import Outcome, Verdict
+from .ledger import Outcome, Ticket, Verdict
 from .pipe import Pipe
 
 PREPARE = 60.0  # seconds for a dispatch, or for what precedes a handler: `when` is a user's code too
@@ -18,7 +18,6 @@ SLACK = 1.0  # seconds an attempt may be over its timeout until it counts as lat
 BEAT = 1.0  # seconds between two signs of life of a process
 SILENT = 15.0  # seconds without one until it is ended, and all that it held is a suspect
 
-Key = tuple[str, int]  # a unit, and the token of its claim
 NEVER = float("inf")
 
 
@@ -30,16 +29,17 @@ class Held:
     token: int
     failures: int = 0
     late_at: float = NEVER
-    late: Outcome | None = None
+    late: Outcome | None = None  # as its process says, once its handler has begun
     in_loop: bool = False
 
     @property
-    def key(self) -> Key:
+    def ticket(self) -> Ticket:
         return self.unit, self.token
 
-    def prepare(self, now: float) -> None:
-        self.late_at = now + PREPARE
-        self.late = unprepared(self.unit, self.token, self.failures, "not prepared in time: does its `when` end?")
+    def payment(self) -> Outcome:
+        """What it is charged when it is late."""
+        said = "not prepared in time: does its `when` end?"
+        return self.late or unprepared(self.unit, self.token, self.failures, said)
 
     def outcome(self, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:
         return Outcome(unit=self.unit, token=self.token, verdict=verdict, error=error, delay=delay)
@@ -52,16 +52,14 @@ class Child:
     alone: bool
     born: float
     heard: float  # when it last said something
-    held: dict[Key, Held] = field(default_factory=dict)
+    held: dict[Ticket, Held] = field(default_factory=dict)
     kill_at: float = NEVER
     draining: bool = False
 
     def take_in(self, message: dict[str, Any]) -> None:
         now = self.heard = time.monotonic()
         for unit, token, failures in message.get("held", ()):
-            one = Held(unit, token, failures)
-            one.prepare(now)
-            self.held[one.key] = one
+            self.held[unit, token] = Held(unit, token, failures, now + PREPARE)
         for unit, token in message.get("ended", ()):
             self.held.pop((unit, token), None)
         if over := self.named(message, "over"):
@@ -106,9 +104,9 @@ class Child:
         A late dispatch stays held: its death is counted in the ledger.
         """
         late = self.late(now)
-        pay = [one.late for one in late if one.late and is_run(one.unit)]
+        pay = [one.payment() for one in late if is_run(one.unit)]
         back = [one.outcome(Verdict.HANDED) for one in self.held.values() if one not in late]
-        self.held = {one.key: one for one in late if not is_run(one.unit)}
+        self.held = {one.ticket: one for one in late if not is_run(one.unit)}
         self.kill()
         return pay + back
 

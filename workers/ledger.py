@@ -24,6 +24,9 @@ LATER_PATIENCE = 3 * 86400.0  # seconds a run may put itself off by RetryLater
 ERROR = 500  # characters of an error that are kept
 
 
+Ticket = tuple[str, int]  # a unit, and the token under which it was claimed
+
+
 class Verdict(StrEnum):
     """How an attempt ended."""
 
@@ -60,6 +63,10 @@ class Claim:
     def event(self) -> str:
         return event_of(self.unit)
 
+    @property
+    def ticket(self) -> Ticket:
+        return self.unit, self.token
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -68,6 +75,10 @@ class Outcome:
     verdict: Verdict
     delay: float = 0.0  # seconds until the next attempt
     error: str = ""
+
+    @property
+    def ticket(self) -> Ticket:
+        return self.unit, self.token
 
     def flat(self) -> list[str | bytes | int]:
         patience = HANDLER_PATIENCE if self.verdict is Verdict.MISSING else LATER_PATIENCE
@@ -127,7 +138,7 @@ class Ledger:
         answer = self._call("alone.lua", unit, token)
         return claim(answer, now) if answer else None
 
-    def renew(self, held: Iterable[tuple[str, int]], lease: float = LEASE) -> list[tuple[str, int]]:
+    def renew(self, held: Iterable[Ticket], lease: float = LEASE) -> list[Ticket]:
         """Longer leases; answers the units, with their tokens, that are not ours any more."""
         flat = [value for pair in held for value in pair]
         lost = self._call("renew.lua", int(lease * 1000), *flat) if flat else []

@@ -8,15 +8,16 @@ from collections.abc import Coroutine, Iterator
 from contextvars import Context
 from typing import Any
 
+from .ledger import Ticket
+
 log = logging.getLogger(__name__)
 LAG = 0.5  # seconds the loop may be late before that is nobody's fault but the one's who held it up
-Key = tuple[str, int]
 
 
 class Loop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._tasks: dict[asyncio.Task[None], Key] = {}
+        self._tasks: dict[asyncio.Task[None], Ticket] = {}
         self._came_round = threading.Event()
         self._came_round.set()
 
@@ -30,16 +31,16 @@ class Loop:
             except BaseException:  # a handler's own task raised SystemExit, which asyncio lets through
                 log.exception("a handler's task tried to end the loop")
 
-    def spawn(self, key: Key, attempt: Coroutine[Any, Any, None], context: Context) -> None:
+    def spawn(self, ticket: Ticket, attempt: Coroutine[Any, Any, None], context: Context) -> None:
         """Runs the attempt in the loop. Called from any thread."""
-        self._loop.call_soon_threadsafe(self._spawn, key, attempt, context)
+        self._loop.call_soon_threadsafe(self._spawn, ticket, attempt, context)
 
-    def _spawn(self, key: Key, attempt: Coroutine[Any, Any, None], context: Context) -> None:
+    def _spawn(self, ticket: Ticket, attempt: Coroutine[Any, Any, None], context: Context) -> None:
         task = self._loop.create_task(attempt, context=context)
-        self._tasks[task] = key  # the loop itself holds tasks only weakly
+        self._tasks[task] = ticket  # the loop itself holds tasks only weakly
         task.add_done_callback(self._tasks.pop)
 
-    def blocked_by(self) -> Key | None:
+    def blocked_by(self) -> Ticket | None:
         """The attempt that has held the loop since we last asked, or None if the loop came round or we cannot know."""
         if not self._came_round.is_set():
             task = asyncio.current_task(self._loop)

@@ -14,8 +14,8 @@ from typing import Any
 
 from receiver.contract.connection import FAULTS
 
-from .child import NEVER, Child, Held, Key
-from .ledger import Ledger, Outcome, Verdict
+from .child import NEVER, PREPARE, Child, Held
+from .ledger import Ledger, Outcome, Ticket, Verdict
 from .pipe import Clock, Pipe, pair
 from .sweeper import Sweeper
 
@@ -37,7 +37,7 @@ class Parent:
     def __init__(
         self,
         ledger: Ledger,
-        start: Callable[[Pipe, Clock, Key | None, list[Pipe]], int],
+        start: Callable[[Pipe, Clock, Ticket | None, list[Pipe]], int],
         *,
         processes: int = 1,
         heartbeat: Callable[[bool], None] = lambda busy: None,
@@ -47,7 +47,7 @@ class Parent:
         self.sweeper = Sweeper(ledger)
         self.broken = ""
         self.children: dict[int, Child] = {}
-        self.waiting: dict[Key, Held] = {}  # runs that will have a process of their own
+        self.waiting: dict[Ticket, Held] = {}  # runs that will have a process of their own
         self._clock = Clock()
         self._start = start
         self._processes = processes
@@ -122,10 +122,10 @@ class Parent:
         alone = sum(child.alone for child in self.children.values())
         for key in list(self.waiting)[: max(0, ALONE - alone)]:
             held = self.waiting.pop(key)
-            held.prepare(now)
+            held.late_at = now + PREPARE
             self._spawn(key).held[key] = held
 
-    def _spawn(self, unit: Key | None) -> Child:
+    def _spawn(self, unit: Ticket | None) -> Child:
         mine, theirs = pair()
         pid = self._start(theirs, self._clock, unit, [mine, *(child.pipe for child in self.children.values())])
         theirs.close()
@@ -147,7 +147,7 @@ class Parent:
     def _take_in(self, child: Child, message: dict[str, Any]) -> None:
         child.take_in(message)
         if held := child.named(message, "isolate"):
-            del child.held[held.key]
+            del child.held[held.ticket]
             self._isolate(held)
         for unit, token, verdict, delay, error in message.get("record", ()):
             if held := child.held.pop((unit, token), None):
@@ -163,7 +163,7 @@ class Parent:
         elif len(self.waiting) >= QUEUE:
             self._outcomes.append(held.outcome(Verdict.BUSY, "", BUSY))
         else:
-            self.waiting[held.key] = held
+            self.waiting[held.ticket] = held
 
     def _watch(self, now: float) -> None:
         """A process with a late attempt takes nothing new; when its neighbours are done or had their grace, it ends."""
@@ -246,7 +246,7 @@ class Parent:
             log.warning("no heartbeat", extra={"error": str(error)})
         return True
 
-    def _tell(self, lost: list[Key]) -> None:
+    def _tell(self, lost: list[Ticket]) -> None:
         for child in self.children.values():
             if theirs := [key for key in lost if key in child.held]:
                 child.pipe.send(lost=theirs)

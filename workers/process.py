@@ -1,16 +1,14 @@
-"""One worker process: takes work, runs `async def` handlers in one loop and `def` handlers in threads, records the end.
+"""One worker process: takes work, has it done, and answers to its parent for what it holds.
 
 The parent renews the leases, so whatever a handler does to this process, nobody else repeats its neighbours' runs.
 """
 
-import asyncio
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 
 from redis.exceptions import OutOfMemoryError
 
@@ -19,12 +17,12 @@ from receiver.contract.keys import is_run
 from receiver.contract.seal import Seal
 
 from . import limits
-from .attempt import Attempt, failed, outcome, prepare, timed_out, told, unprepared
-from .child import BEAT, Key
-from .context import CURRENT, Context, Lease
+from .attempt import Attempt, concluded, outcome, prepare, told, unprepared
+from .child import BEAT
+from .context import Lease
 from .dispatch import dispatch
-from .ledger import Claim, Ledger, Outcome, Verdict
-from .loop import Loop, limit
+from .ledger import Claim, Ledger, Outcome, Ticket, Verdict
+from .performer import Performer
 from .pipe import Clock, Pipe
 from .recorder import Recorder
 from .router import Router
@@ -56,16 +54,14 @@ class Process:
         self.clock = clock
         self.concurrency = concurrency
         self.draining = threading.Event()
-        self._clients = clients
         self._memory = memory
-        self._pid = os.getpid()
         self._alone = False
         self._free = concurrency
         self._changed = threading.Condition()
-        self._held: dict[Key, Lease] = {}
+        self._held: dict[Ticket, Lease] = {}
         self._recorder = Recorder(ledger, pipe, memory, self._ended)
         self._threads = ThreadPoolExecutor(concurrency, "handler")
-        self._loop = Loop()
+        self._performer = Performer(ledger, pipe, clients, self._conclude)
 
     # --- the process as a whole
 
@@ -94,9 +90,8 @@ class Process:
         self._stop()
 
     def _start(self) -> None:
-        self._sync, self._async = self._clients()
         os.register_at_fork(after_in_child=self.pipe.close)  # a handler's child must not speak for us
-        self._loop.start()
+        self._performer.start()
         for target in (self._listen, self._beat):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
         self._recorder.start()
@@ -123,7 +118,7 @@ class Process:
             time.sleep(BEAT)
             if not self.pipe.whole:
                 os._exit(1)  # pragma: no cover - a handler closed what was not its own: nothing here can be trusted
-            self.pipe.send(blocked_by=self._loop.blocked_by())
+            self.pipe.send(blocked_by=self._performer.blocked_by())
             if not self._alone and not self.draining.is_set():
                 self._leave(limits.worn(self._memory))
 
@@ -170,7 +165,7 @@ class Process:
 
     def _begin(self, claim: Claim) -> None:
         lease = Lease(claim.claimed_at, self.clock.get)
-        self._held[claim.unit, claim.token] = lease
+        self._held[claim.ticket] = lease
         if is_run(claim.unit):
             self._threads.submit(self._attempt, claim, lease)
         else:
@@ -194,7 +189,7 @@ class Process:
             return False
         except Exception:  # a fault of ours: its lease ends, and the third time the event is a dead letter
             log.exception("dispatch failed", extra={"event": claim.unit})
-        self._ended([(claim.unit, claim.token)])
+        self._ended([claim.ticket])
         return True
 
     def _attempt(self, claim: Claim, lease: Lease) -> None:
@@ -213,80 +208,28 @@ class Process:
         elif (ready.handler.isolated or claim.suspect) and not self._alone:
             self._isolate(claim)
         else:
-            self._perform(ready, lease)
+            self._performer.perform(ready, lease)
 
     def _isolate(self, claim: Claim) -> None:
         """The parent takes the run over, for a process of its own."""
-        self.pipe.send(isolate=(claim.unit, claim.token))
-        self._ended([(claim.unit, claim.token)], told=True)
+        self.pipe.send(isolate=claim.ticket)
+        self._ended([claim.ticket], told=True)
 
-    def _perform(self, ready: Attempt, lease: Lease) -> None:
-        late = timed_out(ready.claim, ready.handler)
-        self.pipe.send(
-            started=(ready.claim.unit, ready.claim.token),
-            timeout=ready.handler.timeout,
-            late=(late.verdict, late.delay, late.error),
-            in_loop=ready.handler.is_async,
-        )
-        context = copy_context()
-        context.run(CURRENT.set, Context(self.ledger, lease))
-        if ready.handler.is_async:
-            self._loop.spawn((ready.claim.unit, ready.claim.token), self._run_async(ready, lease), context)
-        else:
-            context.run(self._run_sync, ready, lease)
-
-    def _run_sync(self, ready: Attempt, lease: Lease) -> None:
-        arguments = [self._sync.guarded(lease.check)] if ready.handler.takes_client else []
-        try:
-            lease.check()  # we may have been paused since the claim
-            ready.handler.function(ready.event, *arguments)
-        except BaseException as error:  # SystemExit and the like end an attempt, not the worker
-            self._conclude(ready, error)
-        else:
-            self._conclude(ready)
-
-    async def _run_async(self, ready: Attempt, lease: Lease) -> None:
-        arguments = [self._async.guarded(lease.check)] if ready.handler.takes_client else []
-        scope = asyncio.timeout(None)
-        try:
-            async with scope:
-                with limit(scope, ready.handler.timeout):
-                    lease.check()
-                    await ready.handler.function(ready.event, *arguments)
-        except BaseException as error:
-            if scope.expired():
-                self._over(timed_out(ready.claim, ready.handler))
-            else:
-                self._conclude(ready, error)
-        else:
-            self._conclude(ready)
-
-    def _conclude(self, ready: Attempt, error: BaseException | None = None) -> None:
-        """What the end of a handler means. In a process that the handler forked off it means nothing."""
-        if os.getpid() != self._pid:
-            os._exit(0 if error is None else 1)
-        if error is None:
-            self._over(outcome(ready.claim, Verdict.DONE))
-        elif isinstance(error, MemoryError) and not self._alone:  # a neighbour may have taken the memory
+    def _conclude(self, ready: Attempt, error: BaseException | None) -> None:
+        if isinstance(error, MemoryError) and not self._alone:  # a neighbour may have taken the memory
             self._leave("an attempt found no memory")
             self._isolate(ready.claim)
         else:
-            self._over(self._failed(ready, error))
-
-    def _failed(self, ready: Attempt, error: BaseException) -> Outcome:
-        found = failed(ready.claim, ready.handler, error)
-        extra = {"run": ready.claim.unit, "handler": ready.handler.name, "outcome": found.verdict}
-        log.warning("attempt ended: %s", found.error[:200], extra=extra, exc_info=found.verdict is Verdict.FAILED)
-        return found
+            self._over(concluded(ready, error))
 
     # --- the end of units
 
     def _over(self, ended: Outcome) -> None:
         """Tells the parent that the attempt is no longer late whatever happens, and has its end recorded."""
-        self.pipe.send(over=(ended.unit, ended.token))
+        self.pipe.send(over=ended.ticket)
         self._recorder.put(ended)
 
-    def _ended(self, units: list[Key], told: bool = False) -> None:
+    def _ended(self, units: list[Ticket], told: bool = False) -> None:
         for unit in units:
             self._held.pop(unit, None)
         if units and not told:

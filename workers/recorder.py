@@ -9,8 +9,7 @@ from collections.abc import Callable
 from receiver.contract.connection import FAULTS
 
 from . import limits
-from .child import Key
-from .ledger import ERROR, Ledger, Outcome
+from .ledger import ERROR, Ledger, Outcome, Ticket
 from .pipe import Pipe
 
 log = logging.getLogger(__name__)
@@ -21,7 +20,7 @@ MOST = 64  # outcomes in one round trip
 class Recorder:
     """A thread. ended: hears which units are recorded, and whether the parent knows already."""
 
-    def __init__(self, ledger: Ledger, pipe: Pipe, memory: int, ended: Callable[[list[Key], bool], None]) -> None:
+    def __init__(self, ledger: Ledger, pipe: Pipe, memory: int, ended: Callable[[list[Ticket], bool], None]) -> None:
         self._ledger = ledger
         self._pipe = pipe
         self._memory = memory
@@ -43,7 +42,7 @@ class Recorder:
     def hand_over(self, batch: list[Outcome]) -> None:
         """To the parent: it is this process that cannot reach Redis, for it has no memory or no descriptor left."""
         self._pipe.send(record=[(one.unit, one.token, one.verdict, one.delay, one.error[:ERROR]) for one in batch])
-        self._ended([(one.unit, one.token) for one in batch], True)
+        self._ended([one.ticket for one in batch], True)
 
     def _record(self) -> None:
         batch: list[Outcome] = []
@@ -64,7 +63,7 @@ class Recorder:
                 return True
             time.sleep(WAIT)
             return False
-        self._ended([(one.unit, one.token) for one in batch], False)
+        self._ended([one.ticket for one in batch], False)
         return True
 
     def _gather(self) -> tuple[list[Outcome], bool]:

@@ -24,8 +24,7 @@ from receiver.contract.jobs import LedgerJob, LedgerQueue
 from receiver.contract.keys import Keys
 
 from . import limits, plugins, settings
-from .child import Key
-from .ledger import Ledger
+from .ledger import Ledger, Ticket
 from .parent import BROKEN, Parent
 from .pipe import Clock, Pipe
 from .process import Process
@@ -33,7 +32,7 @@ from .settings import Settings
 from .zyra import AsyncZyra, Zyra
 
 log = logging.getLogger(__name__)
-Work = tuple[Pipe, Clock, Key | None]
+Work = tuple[Pipe, Clock, Ticket | None]
 WORKER_TTL = 60  # seconds after which RQ forgets a worker that shows no sign of life
 BOUNDS = {"socket_timeout": 3.0, "socket_connect_timeout": 1.0}  # seconds: a parent that hangs renews no lease
 PDEATHSIG = 1  # prctl's PR_SET_PDEATHSIG: a process ends when its parent does
@@ -125,7 +124,7 @@ class Worker(BaseWorker):
         finally:
             os._exit(status)
 
-    def _child(self, found: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: Key | None) -> int:
+    def _child(self, found: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: Ticket | None) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):  # the parent decides; what a handler starts decides for itself
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(-1)

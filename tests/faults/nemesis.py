@@ -20,9 +20,9 @@ from pathlib import Path
 
 from tests.kit import children_of, wait_for
 
-from .__main__ import head, show
 from .checker import IN_FLIGHT, check
 from .sender import Provider, Sent
+from .table import head, show
 from .world import World, status, stopped
 
 RATE = 110.0  # events a second

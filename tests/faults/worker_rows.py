@@ -21,21 +21,23 @@ CONTACT = 9.0  # seconds: a worker that is younger lets no lease end
 
 def killed_in_midst(scene: Scene) -> None:
     """A worker whole, in the midst of runs: they are repeated by another one, within 30 s."""
-    here = scene.here
-    base, _ = here.receiver()
-    first = here.worker()
-    scene.sending(base, seconds=0.3, count=200)
-    wait_for(lambda: here.log.stat().st_size > 3000)
-    here.worker()
-    scene.kills = 1
-    whole = [first.pid, *children_of(first.pid)]
-    for pid in whole:
+    first = in_midst(scene)
+    for pid in [first.pid, *children_of(first.pid)]:
         os.kill(pid, signal.SIGKILL)
     first.wait()
 
 
 def parent_killed(scene: Scene) -> None:
     """Only the parent: its processes must not outlive it, since nobody renews their leases."""
+    first = in_midst(scene)
+    children = children_of(first.pid)
+    scene.here.kill(first)
+    time.sleep(1)
+    scene.insist(bool(children) and not any(alive(pid) for pid in children), "a process outlived its parent")
+
+
+def in_midst(scene: Scene) -> subprocess.Popen[bytes]:
+    """A worker in the midst of runs, which may cost what it has begun; another one is there to take over."""
     here = scene.here
     base, _ = here.receiver()
     first = here.worker()
@@ -43,10 +45,7 @@ def parent_killed(scene: Scene) -> None:
     wait_for(lambda: here.log.stat().st_size > 3000)
     here.worker()
     scene.kills = 1
-    children = children_of(first.pid)
-    here.kill(first)
-    time.sleep(1)
-    scene.insist(bool(children) and not any(alive(pid) for pid in children), "a process outlived its parent")
+    return first
 
 
 def alive(pid: int) -> bool:

@@ -9,10 +9,9 @@ import pytest
 import redis
 
 from receiver.contract import keys as names
-from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
-from tests.kit import Server, accept, wait_for
+from tests.kit import accept, wait_for
 from workers import query
 from workers.ledger import Claim, Ledger, Outcome, Verdict
 
@@ -527,19 +526,17 @@ def test_scripts_that_redis_forgot_are_loaded_again(ledger: Ledger, seal: Seal, 
     assert take(ledger).unit == event
 
 
-def test_a_full_redis_lets_work_end_and_nothing_grow(own_server: Server, keys: Keys, seal: Seal) -> None:
-    ledger = Ledger(connect(own_server.url), keys)
-    event = accept(ledger, seal)
-    ledger.client.config_set("maxmemory", 1)
-    claim = take(ledger)
-    ledger.dispatched(claim, "dispatched", "", ["a"])
-    (run,) = ledger.take([], 1)
+def test_a_full_redis_lets_work_end_and_nothing_grow(own_ledger: Ledger, seal: Seal) -> None:
+    event = accept(own_ledger, seal)
+    own_ledger.client.config_set("maxmemory", 1)
+    claim = take(own_ledger)
+    own_ledger.dispatched(claim, "dispatched", "", ["a"])
+    (run,) = own_ledger.take([], 1)
 
-    assert end(ledger, run, Verdict.DEAD) == "dead"
-    for grows in (lambda: ledger.allow("k", 1, 1), lambda: ledger.replay(event)):
+    assert end(own_ledger, run, Verdict.DEAD) == "dead"
+    for grows in (lambda: own_ledger.allow("k", 1, 1), lambda: own_ledger.replay(event)):
         with pytest.raises(redis.exceptions.OutOfMemoryError):
             grows()
-    ledger.client.close()
 
 
 # --- places and counters

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.contract.connection import connect
-from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.kit import Server, accept, wait_for
 from workers import child as child_module
@@ -198,26 +196,26 @@ def test_asked_twice_it_kills(ledger: Ledger, seal: Seal, running: Running) -> N
     wait_for(lambda: run_of(ledger, claim)["state"] == "queued")
 
 
-def test_an_outage_is_lived_through(own_server: Server, keys: Keys, seal: Seal, running: Running) -> None:
-    ledger = Ledger(connect(own_server.url), keys)
-    claim = a_run(ledger, seal)
+def test_an_outage_is_lived_through(own_server: Server, own_ledger: Ledger, seal: Seal, running: Running) -> None:
+    claim = a_run(own_ledger, seal)
     messages = [
         {"held": [held(claim)]},
         {"started": key(claim), "in_loop": False, "timeout": 1, "late": ["failed", 60, "late"]},
     ]
-    running(Fakes((messages, "deaf")), ledger)
+    running(Fakes((messages, "deaf")), own_ledger)
     time.sleep(0.5)
     own_server.stop()
     time.sleep(2)
     own_server.start()
 
-    wait_for(lambda: run_of(ledger, claim)["state"] == "waiting")
+    wait_for(lambda: run_of(own_ledger, claim)["state"] == "waiting")
 
 
-def test_a_process_that_dies_during_an_outage(own_server: Server, keys: Keys, seal: Seal, running: Running) -> None:
-    ledger = Ledger(connect(own_server.url), keys)
-    claim = a_run(ledger, seal)
-    parent = running(Fakes(([{"held": [held(claim)]}], "dies")), ledger)
+def test_a_process_that_dies_during_an_outage(
+    own_server: Server, own_ledger: Ledger, seal: Seal, running: Running
+) -> None:
+    claim = a_run(own_ledger, seal)
+    parent = running(Fakes(([{"held": [held(claim)]}], "dies")), own_ledger)
     first = wait_for(lambda: [pid for pid, child in list(parent.children.items()) if child.held])[0]
     own_server.stop()
 
@@ -227,10 +225,9 @@ def test_a_process_that_dies_during_an_outage(own_server: Server, keys: Keys, se
     assert parent.sweeper.contact_since == 0 or time.monotonic() - parent.sweeper.contact_since < 5
 
 
-def test_without_redis_it_still_ends(own_server: Server, keys: Keys, seal: Seal, running: Running) -> None:
-    ledger = Ledger(connect(own_server.url), keys)
-    claim = a_run(ledger, seal)
-    parent = running(Fakes(([{"held": [held(claim)]}], "deaf")), ledger)
+def test_without_redis_it_still_ends(own_server: Server, own_ledger: Ledger, seal: Seal, running: Running) -> None:
+    claim = a_run(own_ledger, seal)
+    parent = running(Fakes(([{"held": [held(claim)]}], "deaf")), own_ledger)
     wait_for(lambda: any(child.held for child in list(parent.children.values())))
     own_server.stop()
 
@@ -357,7 +354,6 @@ def test_one_that_holds_the_loop_up_takes_no_time_from_its_neighbours() -> None:
 def test_the_eighth_attempt_that_is_never_prepared_is_the_last() -> None:
     held = Held("evt_1-x", 1, failures=7)
 
-    held.prepare(0.0)
+    payment = held.payment()
 
-    assert held.late is not None
-    assert held.late.verdict == "dead"
+    assert payment.verdict == "dead"

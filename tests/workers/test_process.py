@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 import redis
 
-from receiver.contract.connection import connect
-from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.kit import Server, accept, wait_for
 from workers import Event, Router, Zyra, limits, query
@@ -126,18 +124,17 @@ def test_a_ledger_that_is_spoilt_is_waited_for(
 
 
 def test_an_outcome_that_cannot_be_recorded_is_kept(
-    own_server: Server, keys: Keys, seal: Seal, start: Start, seen: list[str]
+    own_server: Server, own_ledger: Ledger, seal: Seal, start: Start, seen: list[str]
 ) -> None:
-    ledger = Ledger(connect(own_server.url), keys)
-    event = accept(ledger, seal, kind="waits")
-    process, _ = start(ledger)
+    event = accept(own_ledger, seal, kind="waits")
+    process, _ = start(own_ledger)
     wait_for(lambda: seen)
     own_server.stop()
     wait_for(lambda: process._recorder._outcomes.empty() and not process._threads._work_queue.qsize())
     time.sleep(6)
     own_server.start()
 
-    wait_for(lambda: state(ledger, event) == "done")
+    wait_for(lambda: state(own_ledger, event) == "done")
     assert seen == ["waits"]
 
 
@@ -250,14 +247,13 @@ def test_alone_with_a_token_that_is_not_ours(ledger: Ledger, seal: Seal, start: 
 
 
 def test_alone_while_redis_is_away_costs_nothing(
-    own_server: Server, keys: Keys, seal: Seal, start: Start, seen: list[str]
+    own_server: Server, own_ledger: Ledger, seal: Seal, start: Start, seen: list[str]
 ) -> None:
-    ledger = Ledger(connect(own_server.url), keys)
-    event = accept(ledger, seal, kind="plain")
-    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["plain"])
-    (claim,) = ledger.take([], 1)
-    ledger.finish([])
-    process, _ = start(ledger, run=False)
+    event = accept(own_ledger, seal, kind="plain")
+    own_ledger.dispatched(own_ledger.take([], 1)[0], "dispatched", "", ["plain"])
+    (claim,) = own_ledger.take([], 1)
+    own_ledger.finish([])
+    process, _ = start(own_ledger, run=False)
     own_server.stop()
     thread = threading.Thread(target=process.run_alone, args=(claim.unit, claim.token))
     thread.start()
@@ -265,7 +261,7 @@ def test_alone_while_redis_is_away_costs_nothing(
     own_server.start()
     thread.join(20)
 
-    found: dict[str, Any] | None = query.show(ledger, event)
+    found: dict[str, Any] | None = query.show(own_ledger, event)
     assert found is not None
     assert (found["runs"][0]["state"], found["runs"][0]["attempts"], seen) == ("queued", 0, [])
 

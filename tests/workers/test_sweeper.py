@@ -2,7 +2,6 @@ import time
 
 import redis
 
-from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.kit import Server, accept
@@ -28,8 +27,8 @@ def test_leases_end_only_after_some_contact(ledger: Ledger, seal: Seal) -> None:
     assert third.expired == 1
 
 
-def test_an_outage_ends_the_contact(own_server: Server, keys: Keys) -> None:
-    sweeper = Sweeper(Ledger(connect(own_server.url), keys))
+def test_an_outage_ends_the_contact(own_server: Server, own_ledger: Ledger) -> None:
+    sweeper = Sweeper(own_ledger)
     assert sweeper.sweep() is not None
     own_server.stop()
 
@@ -37,12 +36,13 @@ def test_an_outage_ends_the_contact(own_server: Server, keys: Keys) -> None:
     assert sweeper.contact_since == 0
 
 
-def test_a_redis_short_of_memory_loses_bodies_of_finished_events(own_server: Server, keys: Keys, seal: Seal) -> None:
+def test_a_redis_short_of_memory_loses_bodies_of_finished_events(
+    own_server: Server, own_ledger: Ledger, keys: Keys, seal: Seal
+) -> None:
     client = redis.Redis.from_url(own_server.url)
-    ledger = Ledger(connect(own_server.url), keys)
-    event = accept(ledger, seal)
-    ledger.dispatched(ledger.take([], 1)[0], "unhandled")
-    sweeper = Sweeper(ledger)
+    event = accept(own_ledger, seal)
+    own_ledger.dispatched(own_ledger.take([], 1)[0], "unhandled")
+    sweeper = Sweeper(own_ledger)
     sweeper.shed()
     assert client.exists(keys.body(event))
 
@@ -53,19 +53,18 @@ def test_a_redis_short_of_memory_loses_bodies_of_finished_events(own_server: Ser
     client.close()
 
 
-def test_a_full_redis_lets_work_end(own_server: Server, keys: Keys, seal: Seal) -> None:
+def test_a_full_redis_lets_work_end(own_server: Server, own_ledger: Ledger, seal: Seal) -> None:
     from workers.ledger import Outcome, Verdict
 
     client = redis.Redis.from_url(own_server.url)
-    ledger = Ledger(connect(own_server.url), keys)
-    accept(ledger, seal)
-    (claim,) = ledger.take([], 1)
-    ledger.dispatched(claim, "dispatched", "", ["a"])
-    (run,) = ledger.take([], 1)
+    accept(own_ledger, seal)
+    (claim,) = own_ledger.take([], 1)
+    own_ledger.dispatched(claim, "dispatched", "", ["a"])
+    (run,) = own_ledger.take([], 1)
     client.config_set("maxmemory", 1)
 
-    assert ledger.finish([Outcome(unit=run.unit, token=1, verdict=Verdict.DONE)]) == ["done"]
-    assert ledger.sweep().deleted == 0
+    assert own_ledger.finish([Outcome(unit=run.unit, token=1, verdict=Verdict.DONE)]) == ["done"]
+    assert own_ledger.sweep().deleted == 0
     client.close()
 
 
