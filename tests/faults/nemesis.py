@@ -150,11 +150,17 @@ class Nemesis:
         while time.monotonic() < ends:
             deck = deck or self.chance.sample(self.kinds(), len(self.kinds()))
             fault = deck.pop()
-            wait_for(lambda: self.running() >= LEAST, 60)
-            in_flight, began = self.running(), time.time()
+            in_flight = self._under_load()
+            began = time.time()
             fault()
             self.faults.append({"kind": fault.__name__, "began": began, "ended": time.time(), "in_flight": in_flight})
             time.sleep(self.chance.uniform(6, 10))
+
+    def _under_load(self) -> int:
+        """How many runs are in flight, once these are enough."""
+        seen = [0]
+        wait_for(lambda: seen.append(self.running()) or seen[-1] >= LEAST, 60)
+        return seen[-1]
 
     def running(self) -> int:
         return int(self.here.ledger.client.zcard(self.here.ledger.keys.named("running")))
