@@ -9,6 +9,7 @@ inbox       ledger and queue in one step
 durability  what this Redis can promise
 watch       looks at Redis once a second, for readiness and back-pressure
 metrics     counters
+patience    a deadline that costs nothing where there is nothing to wait for
 settings    the environment of the receiver
 serve       uvicorn, with a drain before the end
 contract    what the workers share

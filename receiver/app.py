@@ -6,7 +6,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.applications import Starlette
@@ -14,13 +14,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from . import settings as environment
+from .contract import memory
 from .contract.keys import Keys
 from .errors import NotFound, Rejected, TooLarge, TooSlow, Unavailable, WrongEncoding, WrongMethod, WrongUpgrade
-from .inbox import Inbox, connect
+from .inbox import Inbox, Receipt, connect
 from .metrics import Metrics
+from .patience import within
 from .settings import Settings
 from .signatures import Delivery
 from .sources import Source
@@ -28,6 +30,8 @@ from .watch import Watch
 
 log = logging.getLogger(__name__)
 DEADLINE = 10.0  # seconds until a request must be complete
+PREFIX = "/webhooks/"
+GUARDED = frozenset((b"content-encoding", b"content-length", b"upgrade"))
 RETRY_AFTER = (5, 15)  # seconds, drawn anew for every 503 so that senders do not come back together
 
 
@@ -47,38 +51,46 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            source, delivery = await self._receive(scope, receive)
+            source = self._source(scope)
+            headers = scope["headers"]
+            self._guard(headers)
+            try:
+                body = await within(DEADLINE, self._body(receive))
+            except TimeoutError:
+                raise TooSlow("deadline") from None
             started = time.perf_counter()
-            status, body = await self._accept(source, delivery)
-            self._metrics.ack.observe(time.perf_counter() - started)
-            await answer(send, status, body)
+            accepted = source.accept(Delivery(headers, body), time.time())
+            if self._watch.full:
+                raise Unavailable("memory")
+            receipt = await self._inbox.accept(accepted)
+            self._metrics.accept(source.name, receipt.duplicate, time.perf_counter() - started)
+            await answer(send, source.success_status, told(receipt))
         except Rejected as rejected:
-            self._count(rejected)
+            self._metrics.reject(rejected)
             await refuse(send, rejected)
         except Disconnected:
             self._metrics.disconnects.inc()
         except asyncio.CancelledError:  # the server ends, and this request took too long for that
             await refuse(send, Unavailable("shutdown"))
 
-    async def _receive(self, scope: Scope, receive: Receive) -> tuple[Source, Delivery]:
-        source = self._sources.get(scope["path_params"]["source"])
+    def _source(self, scope: Scope) -> Source:
+        source = self._sources.get(scope["path"][len(PREFIX) :])
         if source is None:
             raise NotFound("source")
         if scope["method"] != "POST":
             raise WrongMethod("method")
-        headers = scope["headers"]
+        return source
+
+    def _guard(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         for name, value in headers:
+            if name not in GUARDED:
+                continue
             if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
                 raise WrongEncoding("encoding")
             if name == b"content-length" and (len(value) > 15 or not value.isdigit() or int(value) > self._limit):
                 raise TooLarge("size")
             if name == b"upgrade":  # the parser then gives no body, and a good signature would seem wrong
                 raise WrongUpgrade("upgrade")
-        try:
-            async with asyncio.timeout(DEADLINE):
-                return source, Delivery(headers, await self._body(receive))
-        except TimeoutError:
-            raise TooSlow("deadline") from None
 
     async def _body(self, receive: Receive) -> bytes:
         chunks, size = [], 0
@@ -94,22 +106,21 @@ class Endpoint:
             if not message.get("more_body"):
                 return b"".join(chunks)
 
-    async def _accept(self, source: Source, delivery: Delivery) -> tuple[int, dict[str, str]]:
-        accepted = source.accept(delivery, time.time())
-        if self._watch.full:
-            raise Unavailable("memory")
-        receipt = await self._inbox.accept(accepted)
-        if receipt.duplicate:
-            self._metrics.duplicates.labels(source.name).inc()
-            return source.success_status, {"id": receipt.id, "status": "duplicate"}
-        self._metrics.accepted.labels(source.name).inc()
-        return source.success_status, {"id": receipt.id, "status": "accepted"}
 
-    def _count(self, rejected: Rejected) -> None:
-        if isinstance(rejected, Unavailable):
-            self._metrics.unavailable.labels(rejected.cause).inc()
+class Receiver(Starlette):
+    """Starlette, which a delivery goes past: its routing and its middleware cost as much as a signature."""
+
+    endpoint: Endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self.endpoint(scope, receive, send)
         else:
-            self._metrics.refused.labels(str(rejected.status), rejected.cause).inc()
+            await super().__call__(scope, receive, send)
+
+
+def told(receipt: Receipt) -> bytes:
+    return b'{"id": "%b", "status": "%b"}' % (receipt.id.encode(), b"duplicate" if receipt.duplicate else b"accepted")
 
 
 async def refuse(send: Send, rejected: Rejected) -> None:
@@ -120,18 +131,17 @@ async def refuse(send: Send, rejected: Rejected) -> None:
         headers.append((b"allow", b"POST"))
     if isinstance(rejected, Unavailable):
         headers.append((b"retry-after", str(random.randint(*RETRY_AFTER)).encode()))  # noqa: S311 - no secret
-    await answer(send, rejected.status, {"error": rejected.error}, headers)
+    await answer(send, rejected.status, json.dumps({"error": rejected.error}).encode(), headers)
 
 
-async def answer(send: Send, status: int, body: dict[str, str], more: list[tuple[bytes, bytes]] | None = None) -> None:
-    text = b"" if status == 204 else json.dumps(body).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(text)).encode()), *(more or [])]
-    start: Message = {"type": "http.response.start", "status": status, "headers": headers}
-    await send(start)
+async def answer(send: Send, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    text = b"" if status == 204 else body
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text)), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": text})
 
 
-def create_app(settings: Settings | None = None, registry: CollectorRegistry = REGISTRY) -> Starlette:
+def create_app(settings: Settings | None = None, registry: CollectorRegistry = REGISTRY) -> Receiver:
     """The receiver as an ASGI application. Without settings the environment is read; raises ConfigurationError."""
     found = settings or environment.read()
     client = connect(found.redis_url)
@@ -146,18 +156,19 @@ def create_app(settings: Settings | None = None, registry: CollectorRegistry = R
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await watch.look()
         watching = asyncio.create_task(watch_forever(watch, metrics))
+        memory.settle()
         yield
         watching.cancel()
         await client.aclose()
         await watch.client.aclose()
 
     routes = [
-        Route("/webhooks/{source}", Endpoint(found, inbox, watch, metrics)),
         Route("/livez", live),
         Route("/readyz", ready),
         Route("/healthz", healthy),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: as_json})
+    app = Receiver(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: as_json})
+    app.endpoint = Endpoint(found, inbox, watch, metrics)
     app.router.redirect_slashes = False  # providers count a redirect as a failure
     app.state.watch = watch
     app.state.drain_seconds = found.drain_seconds

@@ -7,6 +7,8 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from .errors import Rejected, Unavailable
+
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
@@ -25,6 +27,24 @@ class Metrics:
         )
         self.redis_up = gauge("zr_redis_up", "1 while Redis answers", registry)
         self.redis_hides = gauge("zr_redis_hides", "Durability settings that Redis would not tell", registry)
+        self._children: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
+
+    def accept(self, source: str, duplicate: bool, seconds: float) -> None:
+        self._child(self.duplicates if duplicate else self.accepted, source).inc()
+        self.ack.observe(seconds)
+
+    def reject(self, rejected: Rejected) -> None:
+        if isinstance(rejected, Unavailable):
+            self._child(self.unavailable, rejected.cause).inc()
+        else:
+            self._child(self.refused, str(rejected.status), rejected.cause).inc()
+
+    def _child(self, counter: Counter, *labels: str) -> Counter:
+        """prometheus_client looks a labelled counter up under a lock: once for each is enough."""
+        found = self._children.get((counter, labels))
+        if found is None:
+            found = self._children[counter, labels] = counter.labels(*labels)
+        return found
 
 
 def gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:

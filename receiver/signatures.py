@@ -3,8 +3,9 @@
 import base64
 import hashlib
 import hmac
+from binascii import hexlify
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 from .errors import BadSignature
@@ -13,91 +14,120 @@ from .schemes import Scheme
 CANDIDATES = 20  # signatures looked at in one header: a long list must not become work
 
 
-@dataclass(frozen=True, slots=True)
 class Delivery:
     """One HTTP request to an endpoint, not trusted. Header names are in lower case, as ASGI gives them."""
 
-    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
-    body: bytes = field(repr=False)
+    __slots__ = ("_first", "body", "headers")
 
-    def header(self, name: str) -> bytes:
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        self.headers = headers
+        self.body = body
+        self._first = dict(headers[::-1])
+
+    def header(self, name: bytes) -> bytes:
         """The value, or b"". Raises BadSignature where it stands twice (readers might differ) or is not ASCII."""
-        wanted = name.encode()
-        values = [value for key, value in self.headers if key == wanted]
-        if len(values) > 1:
+        if len(self._first) != len(self.headers) and sum(key == name for key, _ in self.headers) > 1:
             raise BadSignature("repeated")
-        value = values[0] if values else b""
+        value = self._first.get(name, b"")
         if not value.isascii():
             raise BadSignature("malformed")
         return value
 
+    def text(self, name: bytes) -> str:
+        """An unsigned header's text, or ""; the first one's, if it is ASCII."""
+        value = self._first.get(name, b"")
+        return value.decode() if value.isascii() else ""
+
+
+Part = Callable[[Delivery, bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """A scheme as its verification wants it: bytes, and functions of a delivery and its timestamp."""
+
+    header: bytes
+    timestamp: bytes
+    prefix: bytes
+    version: bytes
+    length: int  # of an encoded digest
+    encode: Callable[[bytes], bytes]
+    parts: tuple[Part, ...]
+
+
+@cache
+def compiled(scheme: Scheme) -> Compiled:
+    return Compiled(
+        header=scheme.header.encode(),
+        timestamp=scheme.timestamp.encode(),
+        prefix=scheme.prefix.encode(),
+        version=scheme.version.encode(),
+        length=len(encoder(scheme)(bytes(hashlib.new(scheme.digest).digest_size))),
+        encode=encoder(scheme),
+        parts=tuple(compile_part(part) for part in scheme.parts),
+    )
+
 
 def verify(scheme: Scheme, delivery: Delivery, keys: Sequence[bytes], now: float) -> int:
     """The position of the key that fits. Raises BadSignature: missing, repeated, malformed, stale or wrong."""
-    value = delivery.header(scheme.header)
+    how = compiled(scheme)
+    value = delivery.header(how.header)
     if not value:
         raise BadSignature("missing")
-    candidates = split(scheme, value)
-    stamp = timestamp(scheme, delivery, now)
-    text = signed(scheme, delivery, stamp)
+    candidates = split(how, value)
+    stamp = timestamp(how, delivery, now, scheme.tolerance)
+    text = signed(how, delivery, stamp)
     for position, key in enumerate(keys):
-        expected = encode(scheme, hmac.digest(key, text, scheme.digest))
-        if any(hmac.compare_digest(expected, candidate) for candidate in candidates):
-            return position
+        expected = how.encode(hmac.digest(key, text, scheme.digest))
+        for candidate in candidates:
+            if hmac.compare_digest(expected, candidate):
+                return position
     raise BadSignature("wrong")
 
 
-def split(scheme: Scheme, value: bytes) -> list[bytes]:
+def split(how: Compiled, value: bytes) -> list[bytes]:
     """The digests in a signature header, of the version the scheme names."""
-    if scheme.version:
+    if how.version:
         pairs = [item.partition(b",") for item in value.split(b" ")[:CANDIDATES]]
-        found = [digest for version, _, digest in pairs if version == scheme.version.encode()]
+        found = [digest for version, _, digest in pairs if version == how.version]
     else:
-        prefix = scheme.prefix.encode()
-        found = [value[len(prefix) :]] if value.startswith(prefix) else []
-    length = len(encode(scheme, bytes(hashlib.new(scheme.digest).digest_size)))
-    if not found or any(len(digest) != length for digest in found):
+        found = [value[len(how.prefix) :]] if value.startswith(how.prefix) else []
+    if not found or [digest for digest in found if len(digest) != how.length]:
         raise BadSignature("malformed")
     return found
 
 
-def timestamp(scheme: Scheme, delivery: Delivery, now: float) -> bytes:
+def timestamp(how: Compiled, delivery: Delivery, now: float, tolerance: int) -> bytes:
     """The timestamp's text as it was signed, or b"" where the scheme has none."""
-    if not scheme.timestamp:
+    if not how.timestamp:
         return b""
-    text = delivery.header(scheme.timestamp)
+    text = delivery.header(how.timestamp)
     if not text:
         raise BadSignature("missing")
     if not text.isdigit() or len(text) > 12:
         raise BadSignature("malformed")
-    if abs(now - int(text)) > scheme.tolerance:
+    if abs(now - int(text)) > tolerance:
         raise BadSignature("stale")
     return text
 
 
-def signed(scheme: Scheme, delivery: Delivery, stamp: bytes) -> bytes:
-    return b"".join([part(delivery, stamp) for part in compiled(scheme)])
+def signed(how: Compiled, delivery: Delivery, stamp: bytes) -> bytes:
+    return b"".join([part(delivery, stamp) for part in how.parts])
 
 
-@cache
-def compiled(scheme: Scheme) -> tuple[Callable[[Delivery, bytes], bytes], ...]:
-    """The scheme's parts as functions of a delivery and its timestamp."""
-    return tuple(compile_part(part) for part in scheme.parts)
-
-
-def compile_part(part: str) -> Callable[[Delivery, bytes], bytes]:
+def compile_part(part: str) -> Part:
     if part == "{body}":
         return lambda delivery, _: delivery.body
     if part == "{timestamp}":
         return lambda _, stamp: stamp
     if part.startswith("{header."):
-        name = part[len("{header.") : -1]
+        name = part[len("{header.") : -1].encode()
         return lambda delivery, _: identifier(delivery, name)
     literal = part.encode()
     return lambda *_: literal
 
 
-def identifier(delivery: Delivery, name: str) -> bytes:
+def identifier(delivery: Delivery, name: bytes) -> bytes:
     """A signed header. A dot would let the border between id and timestamp move, so the specification forbids it."""
     value = delivery.header(name)
     if not value:
@@ -107,8 +137,8 @@ def identifier(delivery: Delivery, name: str) -> bytes:
     return value
 
 
-def encode(scheme: Scheme, digest: bytes) -> bytes:
-    return base64.b64encode(digest) if scheme.encoding == "base64" else digest.hex().encode()
+def encoder(scheme: Scheme) -> Callable[[bytes], bytes]:
+    return base64.b64encode if scheme.encoding == "base64" else hexlify
 
 
 def decode_key(scheme: Scheme, secret: str) -> bytes:
@@ -134,7 +164,8 @@ def sign(scheme: Scheme, key: bytes, body: bytes, event_type: str, event: str, n
     if scheme.type_header:
         headers[scheme.type_header] = event_type
     delivery = Delivery([(name.encode(), value.encode()) for name, value in headers.items()], body)
-    text = signed(scheme, delivery, headers.get(scheme.timestamp, "").encode())
-    digest = encode(scheme, hmac.digest(key, text, scheme.digest)).decode()
+    how = compiled(scheme)
+    text = signed(how, delivery, headers.get(scheme.timestamp, "").encode())
+    digest = how.encode(hmac.digest(key, text, scheme.digest)).decode()
     headers[scheme.header] = f"{scheme.version},{digest}" if scheme.version else scheme.prefix + digest
     return headers

@@ -8,6 +8,7 @@ keys        names in Redis: ids, jobs, keys
 records     an event as it is kept, and the words for its states
 seal        the authenticated encryption of an event
 connection  Redis, with bounded time
+memory      the collector of cycles, made rare
 scripts     the Lua that every transition starts with
 jobs        RQ's Job and Queue, tamed
 """

@@ -1,7 +1,8 @@
 """An event as it is kept, and the words for the states of events and runs."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 
 class EventState(StrEnum):
@@ -32,8 +33,7 @@ class Body(StrEnum):
     RAW = "raw"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
+class Labels(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the ledger tells about an event in the clear; the seal binds every one of them to the body."""
 
     id: str
@@ -44,8 +44,7 @@ class Labels:
     origin: str = "delivery"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the seal hides: the body, the kept headers, and how the source says they are to be read."""
 
     body: bytes
@@ -54,10 +53,12 @@ class Content:
     resource: tuple[str, ...] = ()  # paths to the resource's id, when the source names its own
     doubt: str = ""  # why the event must not be dispatched, found while it was accepted
 
+    def __repr__(self) -> str:  # no payload in a log or a traceback
+        return f"Content({len(self.body)} bytes)"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a verified delivery tells. Only `receiver.sources` and the opened seal make one."""
 
     labels: Labels
-    content: Content = field(repr=False)
+    content: Content

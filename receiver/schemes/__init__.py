@@ -10,9 +10,9 @@ import msgspec
 from ..contract.records import Body
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scheme:
-    """One row. Header names are in lower case."""
+    """One row. Header names are in lower case. A scheme is equal to itself alone, which makes it a cheap key."""
 
     title: str
     header: str  # where the signature stands

@@ -171,3 +171,29 @@ def test_a_time_with_a_fraction_is_signed_as_whole_seconds() -> None:
 
     assert verify(STANDARD, delivery(headers), [b"k" * 24], 1001) == 0
     assert "" not in headers
+
+
+def test_other_headers_may_stand_twice() -> None:
+    """Proxies add what they like: only a header that counts must be there once."""
+    scheme, body = table()["github"], b"{}"
+    good = sign(scheme, b"key", body, "push", "d1", 0)
+    twice = [(b"x-forwarded-for", b"a"), (b"x-forwarded-for", b"b")]
+    headers = [*twice, *((name.encode(), value.encode()) for name, value in good.items())]
+
+    assert verify(scheme, Delivery(headers, body), [b"key"], 0) == 0
+
+
+def test_a_signature_that_stands_twice_has_a_cause_of_its_own() -> None:
+    scheme = table()["github"]
+    value = sign(scheme, b"key", b"{}", "push", "d1", 0)[scheme.header].encode()
+
+    with pytest.raises(BadSignature) as caught:
+        verify(scheme, Delivery([(scheme.header.encode(), value)] * 2, b"{}"), [b"key"], 0)
+
+    assert caught.value.cause == "repeated"
+
+
+def test_the_first_of_unsigned_headers_counts() -> None:
+    found = Delivery([(b"a", b"1"), (b"a", b"2"), (b"b", b"\xff")], b"")
+
+    assert (found.text(b"a"), found.text(b"b"), found.text(b"c"), found.header(b"c")) == ("1", "", "", b"")

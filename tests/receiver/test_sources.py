@@ -10,7 +10,7 @@ from receiver.config import load
 from receiver.contract.keys import event_id
 from receiver.contract.records import Body
 from receiver.errors import BadSignature
-from receiver.signatures import Delivery
+from receiver.signatures import Delivery, sign
 from receiver.sources import Accepted, Source
 from tests.kit import signed
 
@@ -284,3 +284,32 @@ def test_of_changed_secrets_the_last_good_one_counts(tmp_path: Path) -> None:
         found.append(source.keys)
 
     assert found == [(bytes([1]) * 32,), (bytes([2]) * 32,), (bytes([2]) * 32,)]
+
+
+def test_what_a_source_does_unless_told_otherwise(zyra: Source) -> None:
+    plain = Source(name="x", scheme=zyra.scheme, secrets=zyra.secrets)
+
+    assert (plain.success_status, plain.dedup_window, plain.digest_window, plain.check_type) == (
+        202,
+        604_800,
+        300,
+        True,
+    )
+    assert (plain.keep_headers, plain.id_fields, plain.resource_id) == ((), (), ())
+    assert "test-secret" not in repr(plain)
+
+
+def test_an_id_of_one_letter_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "one.toml"
+    path.write_text('[sources.github]\nscheme = "github"\nsecrets = ["env:SECRET"]\n')
+    source = load({"RECEIVER_CONFIG": str(path), "SECRET": "test-secret"}, [])["github"]
+    headers = sign(source.scheme, b"test-secret", b"{}", "push", "d", 0)
+
+    accepted = source.accept(Delivery([(k.encode(), v.encode()) for k, v in headers.items()], b"{}"), 0)
+
+    assert accepted.event.labels.delivery_id == "d"
+    assert accepted.window == 604_800
+    with pytest.raises(AttributeError):
+        accepted.mark = "other"  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        source.name = "other"  # type: ignore[misc]

@@ -59,7 +59,7 @@ def delivery(source: Source, kind: str, settings: list[str], body: Path | None) 
     except OSError as error:
         raise ConfigurationError([f"--body {body}: {error.strerror}"]) from None
     headers = sign(source.scheme, source.keys[0], raw, kind, event, time.time())
-    return raw, {**headers, "user-agent": SENDER.decode()}
+    return raw, {**headers, "user-agent": SENDER}
 
 
 def payload(event: str, kind: str, settings: list[str]) -> dict[str, Any]:

@@ -28,4 +28,4 @@ def test_every_key_is_below_our_prefix() -> None:
     assert {found.event("e"), found.body("e"), found.run("r"), found.named("events")} == {
         "zr:q:event:e", "zr:q:body:e", "zr:q:run:r", "zr:q:events",
     }  # fmt: skip
-    assert (found.jobs, found.intermediate, found.job("j")) == ("rq:queue:q", "rq:queue:q:intermediate", "rq:job:j")
+    assert (found.jobs, found.intermediate) == ("rq:queue:q", "rq:queue:q:intermediate")

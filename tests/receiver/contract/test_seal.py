@@ -1,9 +1,9 @@
 import base64
 import secrets
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from receiver.contract.errors import Altered, ConfigurationError, UnknownKey
 from receiver.contract.records import Body, Content, Event, Labels
