@@ -3,13 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
+import msgspec
 import redis.asyncio as redis
+from hiredis import pack_command
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from .contract.connection import client
 from .contract.keys import Keys
@@ -20,15 +22,14 @@ from .errors import Unavailable
 from .sources import Accepted
 
 log = logging.getLogger(__name__)
-BATCH = 256  # events in one script call
+BATCH = 64  # events in one script call: larger ones make everybody wait for everybody
 BATCH_BYTES = 4 * 1024 * 1024  # of bodies, likewise
-UNDER_WAY = 2  # batches at once: one is packed while Redis works on the other
+UNDER_WAY = 3  # batches at once: one is packed while Redis works on the others
 WAITING = 4096  # requests that may wait for their batch
 BUDGET = 1.5  # seconds until a request is answered 503; 2 s are promised, and the loop may be late
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What Redis confirmed: the event's id, and whether it was there already."""
 
     id: str
@@ -37,8 +38,11 @@ class Receipt:
 
 @dataclass(slots=True)
 class Entry:
+    """A request that waits. since: the loop's time."""
+
     accepted: Accepted
-    receipt: asyncio.Future[Receipt] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    receipt: asyncio.Future[Receipt]
+    since: float
 
 
 def connect(url: str) -> redis.Redis:
@@ -70,65 +74,69 @@ class Inbox:
         self._waiting: list[Entry] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def accept(self, accepted: Accepted) -> Receipt:
-        """The receipt, once Redis confirmed it. Raises Unavailable on refusal and on every doubt."""
+    def accept(self, accepted: Accepted) -> asyncio.Future[Receipt]:
+        """The receipt, once Redis confirmed it; Unavailable on refusal and on every doubt, within BUDGET."""
+        loop = asyncio.get_running_loop()
+        receipt: asyncio.Future[Receipt] = loop.create_future()
         if len(self._waiting) >= WAITING:
-            raise Unavailable("busy")
-        entry = Entry(accepted)
-        self._waiting.append(entry)
-        self._start()
-        try:
-            async with asyncio.timeout(BUDGET):
-                return await entry.receipt
-        except TimeoutError:
-            raise Unavailable("slow") from None
-
-    def _start(self) -> None:
+            receipt.set_exception(Unavailable("busy"))
+            return receipt
+        self._waiting.append(Entry(accepted, receipt, loop.time()))
         if len(self._tasks) < UNDER_WAY:
-            task = asyncio.create_task(self._drain())
+            task = loop.create_task(self._drain())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        return receipt
 
     async def _drain(self) -> None:
+        """A batch ends, one way or the other, when the first of its requests has waited for BUDGET."""
         while self._waiting:
-            batch = [entry for entry in self._cut() if not entry.receipt.done()]  # who gave up was answered 503
+            batch = self._cut()
+            if not batch:
+                continue
             try:
-                answers = await self._write([entry.accepted for entry in batch])
+                async with asyncio.timeout_at(batch[0].since + BUDGET):
+                    answers = await self._write([entry.accepted for entry in batch])
                 self._settle(batch, answers)
+            except TimeoutError:
+                self._refuse(batch, "slow")
             except (RedisError, OSError) as error:
-                self._refuse(batch, error)
-            except Exception as error:  # a fault of ours is a doubt too
+                self._refuse(batch, cause(error))
+            except Exception:  # a fault of ours is a doubt too
                 log.exception("a batch failed")
-                self._refuse(batch, error)
+                self._refuse(batch, "fault")
 
     def _cut(self) -> list[Entry]:
-        """The next batch: bounded in number and in bytes."""
-        size = number = 0
-        while number < min(BATCH, len(self._waiting)) and size < BATCH_BYTES:
-            size += len(self._waiting[number].accepted.event.content.body)
-            number += 1
-        cut, self._waiting = self._waiting[:number], self._waiting[number:]
-        return cut
+        """The next batch, bounded in number and in bytes, without those that have waited for too long."""
+        now = asyncio.get_running_loop().time()
+        size = late = 0
+        cut = []
+        for entry in self._waiting[:BATCH]:
+            cut.append(entry)
+            late += entry.since + BUDGET <= now
+            size += len(entry.accepted.event.content.body)
+            if size >= BATCH_BYTES:
+                break
+        del self._waiting[: len(cut)]
+        self._refuse(cut[:late], "slow")  # they came first
+        return [entry for entry in cut[late:] if not entry.receipt.done()]  # the server may end, and have answered 503
 
-    def _refuse(self, batch: list[Entry], error: Exception) -> None:
+    def _refuse(self, batch: list[Entry], cause: str) -> None:
         """One failed batch answers 503 to exactly its requests."""
         for entry in batch:
             if not entry.receipt.done():
-                entry.receipt.set_exception(Unavailable(cause(error)))
+                entry.receipt.set_exception(Unavailable(cause))
 
-    def _settle(self, batch: list[Entry], answers: Sequence[tuple[bytes, bytes]]) -> None:
-        for entry, answer in zip(batch, answers, strict=True):
-            verdict, name = (part.decode("utf-8", "replace") for part in answer)
-            if entry.receipt.done():
+    def _settle(self, batch: list[Entry], answers: Sequence[bytes]) -> None:
+        for entry, verdict, name in zip(batch, answers[::2], answers[1::2], strict=True):
+            if entry.receipt.done():  # the server ends, and the request was answered 503
                 continue
-            if verdict in ("accepted", "duplicate"):
-                entry.receipt.set_result(Receipt(name, verdict == "duplicate"))
+            if verdict in (b"accepted", b"duplicate"):
+                entry.receipt.set_result(Receipt(name.decode("utf-8", "replace"), verdict == b"duplicate"))
             else:
-                entry.receipt.set_exception(Unavailable(verdict))
+                entry.receipt.set_exception(Unavailable(verdict.decode("utf-8", "replace")))
 
-    async def _write(self, batch: Sequence[Accepted]) -> Sequence[tuple[bytes, bytes]]:
-        if not batch:
-            return []
+    async def _write(self, batch: Sequence[Accepted]) -> Sequence[bytes]:
         flat = [value for accepted in batch for value in self._flat(accepted)]
         values = arguments(self._keys, self._max_pending, *flat)
         try:
@@ -137,18 +145,35 @@ class Inbox:
             self._sha = ""
             return await self._call(values)
 
-    async def _call(self, values: Sequence[str | bytes | int | float]) -> Sequence[tuple[bytes, bytes]]:
+    async def _call(self, values: Sequence[str | bytes | int | float]) -> Sequence[bytes]:
         if not self._sha:
             self._sha = await self._client.script_load(self._script)
+        script = ("EVALSHA", self._sha, 0, *values)
         if not self._replicas:
-            return cast("Sequence[tuple[bytes, bytes]]", await self._client.evalsha(self._sha, 0, *values))
-        async with self._client.pipeline(transaction=False) as pipe:  # WAIT speaks of its own connection's writes
-            pipe.evalsha(self._sha, 0, *values)
-            pipe.execute_command("WAIT", self._replicas, 500)
-            answers, reached = await pipe.execute()
+            return cast("Sequence[bytes]", (await self._exchange(script))[0])
+        wait = ("WAIT", self._replicas, 500)  # it speaks of its own connection's writes
+        answers, reached = await self._exchange(script, wait)
         if reached < self._replicas:
             raise RedisError(f"only {reached} replicas confirmed")
-        return cast("Sequence[tuple[bytes, bytes]]", answers)
+        return cast("Sequence[bytes]", answers)
+
+    async def _exchange(self, *commands: tuple[str | bytes | int | float, ...]) -> list[Any]:
+        """The answers to these commands, sent by one write on one connection; one that is left in doubt is closed.
+
+        redis-py packs a command argument by argument in Python, which costs more than all else that a batch does.
+        """
+        pool = self._client.connection_pool
+        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            packed = b"".join(map(pack_command, commands))  # type: ignore[arg-type]  # its stub knows tuples of one
+            await connection.send_packed_command(packed, check_health=False)
+            return [await connection.read_response() for _ in commands]
+        except BaseException as error:
+            if len(commands) > 1 or not isinstance(error, ResponseError):
+                await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
 
     def _flat(self, accepted: Accepted) -> list[str | bytes | int]:
         labels = accepted.event.labels

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from receiver.contract.seal import Seal
 from receiver.schemes import table
 from receiver.signatures import sign
 from workers.cli.embedded import redis_command
-from workers.ledger import Ledger
+from workers.ledger import Claim, Decision, Ledger
 
 ROOT = Path(__file__).parent.parent
 
@@ -92,9 +92,15 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
     flat = [labels.id, mark, 1000, labels.source, labels.type, labels.received_at, labels.delivery_id, labels.origin]
     script = source("receiver", "accept.lua")
     values = arguments(ledger.keys, 100_000, *flat, *seal.close(event))
-    verdict, name = ledger.client.eval(script, 0, *values)[0]
+    verdict, name = ledger.client.eval(script, 0, *values)
     assert verdict == b"accepted"
     return str(name.decode())
+
+
+def dispatch(ledger: Ledger, claim: Claim, verdict: str, cause: str = "", handlers: Sequence[str] = ()) -> str:
+    """Ends a dispatch as a worker does that begins with no run at once; what became of the event."""
+    decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, handlers=tuple(handlers))
+    return ledger.dispatched([decision])[0][0]
 
 
 def signed(

@@ -2,7 +2,8 @@
 
 import logging
 import random
-from dataclasses import dataclass
+
+import msgspec
 
 from receiver.contract.errors import Altered, UnknownKey
 from receiver.contract.keys import run_id
@@ -20,8 +21,7 @@ BUSY = 1.0  # seconds until a run asks again for one of its handler's places
 UNPREPARED = 8  # attempts that may fail before we know the handler's own limit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """Ready to run."""
 
     claim: Claim

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from receiver.contract.records import Event as Sealed
 
@@ -14,8 +16,7 @@ from .reading import read
 PATHS = ("data.id", "data.{resource}_id", "{resource}_id", "resource_id", "id")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What a verified delivery tells.
 
     `key` is the same for an event and a handler over all attempts and replays: use it as an idempotency key.
@@ -24,10 +25,10 @@ class Event:
     id: str
     source: str
     type: str
-    payload: Any = field(repr=False)
+    payload: Any
     resource_id: str
-    body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    body: bytes
+    headers: Mapping[str, str]
     received_at: datetime
     delivery_id: str = ""
     origin: str = "delivery"
@@ -35,11 +36,19 @@ class Event:
     is_replay: bool = False
     key: str = ""
 
+    def __repr__(self) -> str:  # no payload in a log or a traceback
+        return f"Event(id={self.id!r}, source={self.source!r}, type={self.type!r}, attempt={self.attempt})"
+
 
 def event(sealed: Sealed, *, attempt: int = 1, is_replay: bool = False, handler: str = "") -> Event:
     """The event behind an opened seal. Raises Unreadable where its body is not what the source's format promises."""
+    payload = read(sealed.content.body, sealed.content.format)
+    return told(sealed, payload, attempt=attempt, is_replay=is_replay, handler=handler)
+
+
+def told(sealed: Sealed, payload: Any, *, attempt: int = 1, is_replay: bool = False, handler: str = "") -> Event:
+    """The event, where its body is read already."""
     labels, content = sealed.labels, sealed.content
-    payload = read(content.body, content.format)
     return Event(
         id=labels.id,
         source=labels.source,
@@ -59,12 +68,16 @@ def event(sealed: Sealed, *, attempt: int = 1, is_replay: bool = False, handler:
 
 def resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
     """The id of what the event is about, at the first path that holds one; "" where none does."""
-    resource = kind.partition(".")[0]
-    for path in paths:
+    for steps in resolved(kind.partition(".")[0], paths):
         value = payload
-        for step in path.format(resource=resource).split("."):
+        for step in steps:
             value = value.get(step) if isinstance(value, dict) else None
-        is_event = path == "id" and isinstance(value, str) and value.startswith("evt")
+        is_event = steps == ("id",) and isinstance(value, str) and value.startswith("evt")
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "" and not is_event:
             return str(value)
     return ""
+
+
+@lru_cache(maxsize=1024)
+def resolved(resource: str, paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(path.format(resource=resource).split(".")) for path in paths)

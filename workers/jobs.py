@@ -18,7 +18,7 @@ from receiver.contract.keys import Keys
 from . import plugins, settings
 from .attempt import Attempt, failed, outcome, prepare, timed_out
 from .context import CURRENT, Context, Lease
-from .dispatch import dispatch as decide
+from .dispatch import decide, record
 from .ledger import LEASE, Claim, Ledger, Outcome, Verdict
 from .router import Router
 from .settings import Settings
@@ -32,7 +32,7 @@ def dispatch(job: str) -> None:
     """Makes the runs of the event that the job names."""
     ledger, router, found = setting()
     for claim in ledger.take([job]):
-        decide(claim, router, found.seal, ledger)
+        record([decide(claim, router, found.seal)], ledger, claim.claimed_at)
 
 
 def run(job: str) -> None:

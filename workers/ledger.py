@@ -4,16 +4,17 @@ import json
 import secrets
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 import redis
 from redis.exceptions import NoScriptError
 
 from receiver.contract.connection import text
-from receiver.contract.keys import Keys, event_of, is_run, run_id
-from receiver.contract.records import EventState, Labels
+from receiver.contract.keys import Keys, event_of, suffix
+from receiver.contract.records import Labels
 from receiver.contract.scripts import arguments, source
 
 LEASE = 15.0  # seconds a claim holds without renewal
@@ -21,6 +22,7 @@ LOST_AFTER = 10.0  # seconds an entry may be neither in the queue nor claimed
 MOST = 500  # units one sweep touches of each kind
 HANDLER_PATIENCE = 24 * 3600.0  # seconds a run waits for a worker that has its handler
 LATER_PATIENCE = 3 * 86400.0  # seconds a run may put itself off by RetryLater
+PARKED = 60_000  # milliseconds until an event whose key is unknown is looked at again
 ERROR = 500  # characters of an error that are kept
 
 
@@ -41,15 +43,13 @@ class Verdict(StrEnum):
     DIED = "died"  # its process died while it ran alone
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A unit of work that is ours until its lease ends: a dispatch where handler is "", else an attempt of a run."""
 
     unit: str
     token: int
-    job: str
     key: str  # id of the key that sealed the event
-    sealed: bytes = field(repr=False)
+    sealed: bytes
     labels: Labels
     handler: str = ""
     attempt: int = 0
@@ -68,8 +68,7 @@ class Claim:
         return self.unit, self.token
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     token: int
     verdict: Verdict
@@ -86,6 +85,23 @@ class Outcome:
         return [self.unit, self.token, self.verdict, int(self.delay * 1000), error, int(patience * 1000)]
 
 
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """How a dispatch ends: by runs for these handlers, the first of which may begin here at once, or without any."""
+
+    unit: str
+    token: int
+    verdict: str
+    cause: str = ""
+    handlers: tuple[str, ...] = ()
+    begins: str = ""
+
+    def flat(self) -> list[str | int]:
+        values: list[str | int] = [self.unit, self.token, self.verdict, self.cause, len(self.handlers)]
+        for name in self.handlers:
+            values += (suffix(name), name, int(name == self.begins))
+        return values
+
+
 @dataclass(frozen=True, slots=True)
 class Swept:
     expired: int = 0
@@ -94,6 +110,11 @@ class Swept:
     deleted: int = 0
     now: int = 0  # Redis' time, in ms
     jumped: int = 0  # whether that is not what was expected
+
+    @property
+    def full(self) -> bool:
+        """Whether there may be more of a kind than one sweep touches."""
+        return max(self.expired, self.due, self.lost, self.deleted) >= MOST
 
 
 class Ledger:
@@ -109,7 +130,12 @@ class Ledger:
         """Claims the units behind these jobs, and of up to `more` that wait in the queue."""
         now = time.monotonic()
         answers = self._call("take.lua", self.keep, int(lease * 1000), more, *jobs)
-        return [claim(answer, now) for answer in answers if answer[0] == b"claimed"]
+        return [claim(answer, now) for answer in answers]
+
+    def pop(self, seconds: int) -> str | None:
+        """The next job, moved to the intermediate list, or None if none comes in time."""
+        popped = self.client.blmove(self.keys.jobs, self.keys.intermediate, seconds, "LEFT", "RIGHT")
+        return text(popped) if popped else None
 
     def put_back(self, jobs: Sequence[str]) -> None:
         """Returns jobs that were popped and not claimed to the head of the queue."""
@@ -119,10 +145,14 @@ class Ledger:
                 pipe.lpush(self.keys.jobs, job)
             pipe.execute()
 
-    def dispatched(self, one: Claim, verdict: EventState | str, cause: str = "", handlers: Sequence[str] = ()) -> str:
-        """Ends a dispatch: one run for each handler, or the reason why there is none. Answers "lost" if fenced off."""
-        pairs = [part for name in handlers for part in (run_id(one.unit, name)[31:], name)]
-        return text(self._call("dispatch.lua", self.keep, one.unit, one.token, verdict, cause, 60_000, *pairs))
+    def dispatched(self, decisions: Sequence[Decision], lease: float = LEASE) -> list[list[str]]:
+        """Ends dispatches: for each what became of it, "lost" if fenced off, and the run that is claimed already.
+
+        Such a run has the token 1, and its first attempt is ours.
+        """
+        flat = [value for decision in decisions for value in decision.flat()]
+        answers = self._call("dispatch.lua", self.keep, int(lease * 1000), PARKED, *flat)
+        return [[text(value) for value in answer] for answer in answers]
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Records how attempts ended; "lost" where another owner's outcome counts."""
@@ -199,30 +229,38 @@ class Ledger:
 
 
 CLOSING = {"take.lua", "dispatch.lua", "finish.lua", "sweep.lua", "replay.lua", "discard.lua"}  # they can end an event
+CLAIMING = {"take.lua", "alone.lua"}  # they tell what an attempt needs
 GROWING = {"replay.lua", "allow.lua"}  # all others help work to its end, which is what frees memory
 
 
 def compose(name: str) -> str:
-    parts = ["close.lua", name] if name in CLOSING else [name]
+    parts = ["close.lua"] * (name in CLOSING) + ["claim.lua"] * (name in CLAIMING) + [name]
     return source("workers.scripts", *parts, allow_oom=name not in GROWING, heals=name == "sweep.lua")
 
 
 def claim(answer: Sequence[Any], now: float) -> Claim:
-    _, job, unit, token, sealed, event, run = answer
-    told, mine = pairs(event), pairs(run)
+    """claim.lua's answer; the positions are its."""
+    name, token, sealed, event, run = answer
+    unit, own = text(name), run or event
     return Claim(
-        unit=text(unit),
+        unit=unit,
         token=token,
-        job=text(job),
-        key=told.get("key", ""),
+        key=text(event[10] or b""),
         sealed=sealed,
-        labels=labels(event_of(text(unit)), told),
-        handler=mine.get("handler", "?") if is_run(text(unit)) else "",
-        attempt=whole(mine, "attempts"),
-        failures=whole(mine, "failures"),
-        deaths=whole(mine if mine else told, "deaths"),
-        suspect=(mine if mine else told).get("suspect") == "1",
-        is_replay=whole(mine if mine else told, "replays") > 0,
+        labels=Labels(
+            id=event_of(unit),
+            source=text(event[5] or b""),
+            type=text(event[6] or b""),
+            received_at=whole(event[7]),
+            delivery_id=text(event[8] or b""),
+            origin=text(event[9] or b"delivery"),
+        ),
+        handler=text(run[5] or b"?") if run else "",
+        attempt=whole(run[6]) if run else 0,
+        failures=whole(run[7]) if run else 0,
+        deaths=whole(own[3]),
+        suspect=own[4] == b"1",
+        is_replay=whole(event[12]) > 0 or (whole(run[8]) > 0 if run else False),
         claimed_at=now,
     )
 
@@ -239,12 +277,15 @@ def labels(event: str, told: dict[str, str]) -> Labels:
         id=event,
         source=told.get("source", ""),
         type=told.get("type", ""),
-        received_at=whole(told, "received_at"),
+        received_at=whole(told.get("received_at")),
         delivery_id=told.get("delivery_id", ""),
-        origin=told.get("origin", ""),
+        origin=told.get("origin", "delivery"),
     )
 
 
-def whole(told: dict[str, str], name: str) -> int:
-    value = told.get(name, "")
-    return int(value) if value.isdecimal() and len(value) < 16 else 0
+def whole(value: object) -> int:
+    """A number of the ledger; 0 where none stands there."""
+    if isinstance(value, int):
+        return value
+    digits = value if isinstance(value, bytes) else str(value).encode()
+    return int(digits) if digits.isdigit() and len(digits) < 16 else 0

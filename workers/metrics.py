@@ -49,9 +49,9 @@ class LedgerCollector(Collector):
         for name in sorted(counters):
             kind, _, rest = name.partition("_")
             if kind in ("attempts", "events"):
-                (attempts if kind == "attempts" else events).add_metric([rest], whole(counters, name))
+                (attempts if kind == "attempts" else events).add_metric([rest], whole(counters[name]))
             else:
-                other.add_metric([name], whole(counters, name))
+                other.add_metric([name], whole(counters[name]))
         yield from (attempts, events, other)
 
     def _oldest(self) -> float:
@@ -59,20 +59,10 @@ class LedgerCollector(Collector):
         oldest = client.zrange(keys.named("pending"), 0, 0)
         if not oldest:
             return 0.0
-        queued = whole({"at": text(client.hget(keys.event(text(oldest[0])), "queued_at") or "")}, "at")
+        again, received = client.hmget(keys.event(text(oldest[0])), "queued_at", "received_at")
+        queued = whole(again or received)
         seconds, micro = client.time()
         return max(0.0, seconds + micro / 1e6 - queued / 1000)
-
-
-def export(port: int, ledger: Ledger) -> int:
-    """Serves /metrics from a process of its own, since the parent must stay free of threads; its pid, or 0 if off."""
-    if not port:
-        return 0
-    parent = os.getpid()
-    if pid := os.fork():
-        return pid
-    serve(port, ledger, parent)  # pragma: no cover - in a child that is ended by a signal
-    return 0  # pragma: no cover
 
 
 def serve(port: int, ledger: Ledger, parent: int) -> None:  # pragma: no cover - likewise

@@ -100,8 +100,8 @@ def runs(ledger: Ledger, event: str, told: dict[str, str]) -> list[dict[str, Any
         {
             "handler": one.get("handler", ""),
             "state": one.get("state", "missing"),
-            "attempts": whole(one, "attempts"),
-            "next_attempt_at": stamp(whole(one, "next_at")) if one.get("state") == RunState.WAITING else None,
+            "attempts": whole(one.get("attempts")),
+            "next_attempt_at": stamp(whole(one.get("next_at"))) if one.get("state") == RunState.WAITING else None,
             "error": one.get("error", ""),
         }
         for one in found
@@ -119,7 +119,7 @@ def as_json(event: str, told: dict[str, str], its_runs: list[dict[str, Any]]) ->
         "received_at": stamp(found.received_at),
         "delivery_id": found.delivery_id,
         "origin": found.origin,
-        "duplicates": whole(told, "duplicates"),
+        "duplicates": whole(told.get("duplicates")),
         "runs": its_runs,
     }
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from .event import Event
 
 F = TypeVar("F", bound=Callable[..., Any])
+KINDS = 1000  # sources and types whose handlers are remembered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +25,7 @@ class Handler:
     concurrency: int | None = None
     isolated: bool = False
     takes_client: bool = False
-
-    @property
-    def is_async(self) -> bool:
-        return inspect.iscoroutinefunction(self.function)
+    is_async: bool = False
 
     def matches(self, source: str, kind: str) -> bool:
         if self.source not in ("*", source):
@@ -51,6 +49,7 @@ class Router:
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
+        self._matching: dict[tuple[str, str], tuple[Handler, ...]] = {}
 
     def on(
         self,
@@ -81,6 +80,7 @@ class Router:
                     concurrency=concurrency,
                     isolated=isolated,
                     takes_client=takes_client(function),
+                    is_async=inspect.iscoroutinefunction(function),
                 )
             )
             return function
@@ -96,9 +96,19 @@ class Router:
         if handler.name in self._handlers:
             raise ValueError(f"two handlers are called {handler.name!r}: give one of them another name=")
         self._handlers[handler.name] = handler
+        self._matching.clear()
 
     def get(self, name: str) -> Handler | None:
         return self._handlers.get(name)
+
+    def matching(self, source: str, kind: str) -> tuple[Handler, ...]:
+        """The handlers for such events, whatever their `when` would say."""
+        found = self._matching.get((source, kind))
+        if found is None:
+            if len(self._matching) >= KINDS:  # a provider may invent types without end
+                self._matching.clear()
+            found = self._matching[source, kind] = tuple(one for one in self if one.matches(source, kind))
+        return found
 
     def __iter__(self) -> Iterator[Handler]:
         return iter(self._handlers.values())

@@ -68,8 +68,8 @@ def oldest(ledger: Ledger, now: float) -> float:
     first = ledger.client.zrange(ledger.keys.named("pending"), 0, 0)
     if not first:
         return 0.0
-    queued = ledger.client.hget(ledger.keys.event(text(first[0])), "queued_at")
-    return max(0.0, now - whole({"at": text(queued or "")}, "at") / 1000)
+    again, received = ledger.client.hmget(ledger.keys.event(text(first[0])), "queued_at", "received_at")
+    return max(0.0, now - whole(again or received) / 1000)
 
 
 def living(ledger: Ledger, now: float) -> int:
@@ -118,5 +118,5 @@ def since(ledger: Ledger, index: str) -> str:
         return ""
     name, score = first[0]
     if index in ("pending", "parked"):
-        score = whole({"at": text(ledger.client.hget(ledger.keys.event(text(name)), "received_at") or "")}, "at")
+        score = whole(ledger.client.hget(ledger.keys.event(text(name)), "received_at"))
     return stamp(int(score))

@@ -7,12 +7,10 @@ import hashlib
 import json
 from typing import Any
 
-from redis.exceptions import ResponseError
 from rq import Queue
 from rq.job import JOB_ID_PATTERN, Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from .connection import text
 from .keys import JOB
 
 CALLABLES = {False: "workers.jobs.dispatch", True: "workers.jobs.run"}
@@ -29,25 +27,20 @@ class LedgerJob(Job):
         super().__init__(name, connection=connection, serializer=JSONSerializer)
 
     def refresh(self) -> None:
-        try:
-            origin = self.connection.hget(self.key, "origin")
-        except ResponseError:  # no hash: not ours
-            origin = None
-        self.restore({b"origin": origin})
+        self.restore({})
 
     def restore(self, raw_data: Any) -> None:
-        """Sets the job from its id; never raises, so no hash can stop a worker."""
+        """Sets the job from its id, without a look at Redis: it has no hash, and one that is there is not ours."""
         found = JOB.fullmatch(self.id)
         name = CALLABLES[found[3] is not None] if found else REFUSED
         self.data = json.dumps([name, None, [self.id], {}]).encode()
         self.description = f"{name}({self.id})"
         self.timeout = -1  # the ledger's lease and the handler's own timeout bound it
         self.result_ttl = 0
-        self.origin = text(raw_data.get(b"origin") or "")  # names RQ's registries, and decides nothing
         self._status = JobStatus.QUEUED
 
     def _fetch_status(self) -> JobStatus:
-        """Without a look at Redis: the claim deletes the job's hash, and RQ would take that for a failure."""
+        """Likewise: RQ would take a job without a hash for a failure."""
         return self._status
 
 
@@ -60,3 +53,12 @@ class LedgerQueue(Queue):
         super().__init__(
             name, connection=connection, **{**options, "job_class": LedgerJob, "serializer": JSONSerializer}
         )
+
+    @classmethod
+    def dequeue_any(cls, *arguments: Any, **options: Any) -> tuple[Job, Queue] | None:
+        """The next job and its queue, whose name the job takes over: RQ's registries are called after it."""
+        found = super().dequeue_any(*arguments, **options)
+        if found:
+            job, queue = found
+            job.origin = queue.name
+        return found

@@ -3,7 +3,8 @@
 -- event:<id>   hash    labels, state, cause, duplicates, runs (suffixes, comma list), open, dead, discarded, and a unit's fields
 -- body:<id>    string  the sealed body and headers
 -- run:<id>     hash    handler, state, attempts, failures, error, next_at, replays, and a unit's fields
--- a unit's fields:     job (the id it is queued under), queued_at, token, deaths, suspect
+-- a unit's fields:     job (the ordinal of the job it is queued under, '' once claimed), queued_at (when it was queued
+--                      again), token, deaths, suspect
 -- events       zset    every event by the time it was received
 -- pending, dispatching, parked   zset   events by ordinal, by end of lease, by the time they are due
 -- queued, running, waiting       zset   runs, likewise
@@ -18,14 +19,12 @@ local TYPES = {pending = 'zset', dispatching = 'zset', parked = 'zset', queued =
   ordinal = 'string', audit = 'list'}
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local whole = function(number) return string.format('%.0f', number) end  -- as Redis is to store it
 local is_run = function(unit) return #unit > 30 end
 local event_key = function(id) return Z .. 'event:' .. id end
 local unit_key = function(unit) return Z .. (is_run(unit) and 'run:' or 'event:') .. unit end
-local index = function(unit, state)
-  if is_run(unit) then return Z .. state end
-  return Z .. ({queued = 'pending', running = 'dispatching', waiting = 'parked'})[state]
-end
-local count = function(name, by) redis.call('HINCRBY', Z .. 'counters', name, by or 1) end
+local of_events = {queued = 'pending', running = 'dispatching', waiting = 'parked'}
+local index = function(unit, state) return is_run(unit) and state or of_events[state] end
 local get = function(key, field)
   local value = redis.pcall('HGET', key, field)
   if type(value) == 'table' then return nil end  -- an error reply: not a hash, so not ours
@@ -33,34 +32,59 @@ local get = function(key, field)
 end
 local number = function(key, field) return tonumber(get(key, field) or 0) or 0 end
 
+-- What a script does to indexes, counters and RQ's list is gathered, and done by flush() at its end: one command for
+-- many units. Records are written at once, so a script reads its own changes there, and only there.
+local added, dropped, counted, pushed, ordinal = {}, {}, {}, {}, nil
+local add = function(name, score, unit)
+  local list = added[name] or {}
+  added[name] = list
+  list[#list + 1] = score
+  list[#list + 1] = unit
+end
+local drop = function(name, unit)
+  local list = dropped[name] or {}
+  dropped[name] = list
+  list[#list + 1] = unit
+end
+local count = function(name, by) counted[name] = (counted[name] or 0) + (by or 1) end
+local in_parts = function(command, key, list)
+  for i = 1, #list, 1000 do redis.call(command, key, unpack(list, i, math.min(i + 999, #list))) end
+end
+local flush = function()
+  for name, units in pairs(dropped) do in_parts('ZREM', Z .. name, units) end
+  for name, units in pairs(added) do in_parts('ZADD', Z .. name, units) end
+  for name, by in pairs(counted) do redis.call('HINCRBY', Z .. 'counters', name, by) end
+  if ordinal then redis.call('SET', Z .. 'ordinal', whole(ordinal)) end
+  in_parts('RPUSH', LIST, pushed)
+end
+
 -- Takes a unit out of the indexes of what is open.
 local forget = function(unit)
-  for _, state in ipairs({'queued', 'running', 'waiting'}) do redis.call('ZREM', index(unit, state), unit) end
+  for _, state in ipairs({'queued', 'running', 'waiting'}) do drop(index(unit, state), unit) end
 end
 
 -- A key that holds what we did not write: counted and set aside, so that nobody trips over it twice.
 local set_aside = function(unit, found_in)
   forget(unit)
-  if found_in then redis.call('ZREM', Z .. found_in, unit) end
-  redis.call('ZADD', Z .. 'junk', now, unit)
+  if found_in then drop(found_in, unit) end
+  add('junk', now, unit)
   count('junk')
 end
 
--- Queues a unit under a new job id; a worker claims it only under that id.
-local enqueue = function(unit, state)
-  local key = unit_key(unit)
-  local old = get(key, 'job')
-  if old then
-    redis.call('UNLINK', R .. ':job:' .. old)
-    redis.call('LREM', LIST .. ':intermediate', 0, old)
-  end
-  local ordinal = redis.call('INCR', Z .. 'ordinal')
-  local job = ordinal .. '-' .. unit
-  local name = is_run(unit) and 'workers.jobs.run' or 'workers.jobs.dispatch'
-  redis.call('HSET', R .. ':job:' .. job, 'data', '["' .. name .. '", null, ["' .. job .. '"], {}]',
-    'origin', Q, 'status', 'queued', 'result_ttl', '0')
-  redis.call('RPUSH', LIST, job)
+-- Queues a new unit under a job id of its own, and writes the fields given; a worker claims it only under that id.
+-- RQ's job has no hash: its id says all, and our Job class reads nothing else.
+local enqueue = function(unit, state, ...)
+  ordinal = (ordinal or tonumber(redis.call('GET', Z .. 'ordinal') or 0) or 0) + 1
+  local job = whole(ordinal)
+  redis.call('HSET', unit_key(unit), 'state', state, 'job', job, ...)
+  pushed[#pushed + 1] = job .. '-' .. unit
+  add(index(unit, 'queued'), job, unit)
+end
+
+-- The same for a unit that was queued or claimed before; its old job claims nothing any more.
+local requeue = function(unit, state)
+  local old = get(unit_key(unit), 'job')
+  if old and old ~= '' then redis.call('LREM', LIST .. ':intermediate', 0, old .. '-' .. unit) end
   forget(unit)
-  redis.call('HSET', key, 'state', state, 'job', job, 'queued_at', now)
-  redis.call('ZADD', index(unit, 'queued'), ordinal, unit)
+  enqueue(unit, state, 'queued_at', whole(now))
 end

@@ -1,13 +1,13 @@
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from receiver.contract.seal import Seal
 from receiver.contract.secrets import Secret
-from tests.kit import accept
+from tests.kit import accept, dispatch
 from workers import GiveUp, RetryLater, Router
 from workers.attempt import Attempt, backoff, failed, prepare, timed_out
 from workers.errors import LeaseLost
@@ -33,8 +33,8 @@ def router() -> Router:
 def claim(ledger: Ledger, seal: Seal) -> Callable[[str], Claim]:
     def make(handler: str) -> Claim:
         accept(ledger, seal, b'{"data": {"id": "vs_1"}}')
-        (dispatch,) = ledger.take([], 1)
-        ledger.dispatched(dispatch, "dispatched", "", [handler])
+        (one,) = ledger.take([], 1)
+        dispatch(ledger, one, "dispatched", "", [handler])
         return ledger.take([], 1)[0]
 
     return make
@@ -85,13 +85,13 @@ def test_a_flipped_byte_anywhere_in_the_record_is_refused(
     key = ledger.keys.event(one.event)
     before = client.hgetall(key)
     for field in (b"source", b"type", b"received_at", b"delivery_id", b"origin"):
-        client.hset(key, mapping={field: b"1" + before[field]})
+        client.hset(key, mapping={field: b"1" + before.get(field, b"delivery")})
         found = ledger.alone(one.unit, one.token)
         assert found is not None
         ready = prepare(found, router, seal, ledger)
         assert isinstance(ready, Outcome)
         assert (ready.verdict, "altered" in ready.error) == (Verdict.REFUSED, True)
-        client.hset(key, mapping={field: before[field]})
+        client.hset(key, mapping={field: before.get(field, b"delivery")})
     client.setrange(ledger.keys.body(one.event), 20, "x")
     found = ledger.alone(one.unit, one.token)
     assert found is not None

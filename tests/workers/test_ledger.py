@@ -10,10 +10,11 @@ import redis
 
 from receiver.contract import keys as names
 from receiver.contract.keys import Keys
+from receiver.contract.records import Labels
 from receiver.contract.seal import Seal
-from tests.kit import accept, wait_for
+from tests.kit import accept, dispatch, wait_for
 from workers import query
-from workers.ledger import Claim, Ledger, Outcome, Verdict
+from workers.ledger import Claim, Decision, Ledger, Outcome, Swept, Verdict, compose, labels, pairs, whole
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def take(ledger: Ledger) -> Claim:
 
 def dispatched(ledger: Ledger, *handlers: str) -> list[Claim]:
     """The event's runs, claimed."""
-    ledger.dispatched(take(ledger), "dispatched", "", handlers)
+    dispatch(ledger, take(ledger), "dispatched", "", handlers)
     return ledger.take([], 10)
 
 
@@ -47,7 +48,7 @@ def test_accept_queues_a_job_that_says_what_it_is(ledger: Ledger, event: str, cl
     (job,) = client.lrange(keys.jobs, 0, -1)
 
     assert job.decode() == f"1-{event}"
-    assert client.hget(keys.job(job.decode()), "status") == b"queued"
+    assert not client.exists(f"rq:job:{job.decode()}")
     assert client.zrange(keys.named("pending"), 0, -1) == [event.encode()]
     assert state(ledger, event) == ("accepted", [])
 
@@ -56,15 +57,17 @@ def test_a_claim_has_all_that_its_unit_needs(ledger: Ledger, event: str, seal: S
     claim = take(ledger)
 
     assert (claim.unit, claim.token, claim.labels.type) == (event, 1, "virtual_server.error")
+    assert (claim.handler, claim.attempt, claim.failures, claim.deaths, claim.suspect) == ("", 0, 0, 0, False)
+    assert (claim.labels.id, claim.labels.source, claim.labels.origin) == (event, "zyra", "delivery")
     assert seal.open(claim.key, claim.labels, claim.sealed).content.body == b"{}"
     assert client.zscore(ledger.keys.named("dispatching"), event) > time.time() * 1000
-    assert not client.exists(ledger.keys.job(claim.job), ledger.keys.named("pending"), ledger.keys.jobs)
+    assert not client.exists(ledger.keys.named("pending"), ledger.keys.jobs)
 
 
 def test_a_job_is_claimed_once(ledger: Ledger, event: str) -> None:
-    claim = take(ledger)
+    take(ledger)
 
-    assert ledger.take([claim.job]) == []
+    assert ledger.take([f"1-{event}"]) == []
     assert ledger.take([f"99-{event}"]) == []
 
 
@@ -76,17 +79,59 @@ def test_dispatch_makes_one_run_for_each_handler(ledger: Ledger, event: str) -> 
     assert state(ledger, event) == ("dispatched", ["running", "running"])
 
 
+def decision(claim: Claim, *handlers: str, begins: str = "") -> Decision:
+    return Decision(unit=claim.unit, token=claim.token, verdict="dispatched", handlers=handlers, begins=begins)
+
+
+def test_a_run_may_be_claimed_as_it_is_made(ledger: Ledger, event: str, seal: Seal, client: redis.Redis) -> None:
+    other = accept(ledger, seal)
+    claims = ledger.take([], 2)
+
+    said = ledger.dispatched(
+        [decision(claims[0], "a", "b", begins="a"), decision(claims[1], "c"), decision(claims[1], "c")]
+    )
+
+    begun = f"{event}-{names.suffix('a')}"
+    assert said == [["dispatched", begun], ["dispatched"], ["lost"]]
+    assert state(ledger, event) == ("dispatched", ["running", "queued"])
+    assert state(ledger, other) == ("dispatched", ["queued"])
+    assert client.zscore(ledger.keys.named("running"), begun) > time.time() * 1000 + 10_000
+    found = query.show(ledger, event)
+    assert found is not None
+    assert found["runs"][0]["attempts"] == 1
+    assert ledger.renew([(begun, 1)]) == []
+    assert ledger.finish([Outcome(unit=begun, token=1, verdict=Verdict.DONE)]) == ["done"]
+
+
+def test_a_run_that_was_claimed_as_it_was_made_comes_back_like_any_other(ledger: Ledger, event: str) -> None:
+    ((_, begun),) = ledger.dispatched([decision(take(ledger), "a", begins="a")], lease=-1)
+
+    assert ledger.sweep().expired == 1
+
+    (claim,) = ledger.take([], 10)
+    assert (claim.unit, claim.token, claim.attempt, claim.suspect, claim.deaths) == (begun, 3, 2, True, 1)
+
+
+def test_what_stands_where_a_new_run_goes_is_none_of_ours(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    client.set(ledger.keys.run(f"{event}-{names.suffix('a')}"), "junk")
+    client.set(ledger.keys.run(f"{event}-{names.suffix('b')}"), "junk")
+
+    ledger.dispatched([decision(take(ledger), "a", "b", begins="a")])
+
+    assert state(ledger, event) == ("dispatched", ["running", "queued"])
+
+
 def test_a_dispatch_that_is_repeated_makes_only_missing_runs(ledger: Ledger, event: str, client: redis.Redis) -> None:
     first = take(ledger)
-    ledger.dispatched(first, "dispatched", "", ["a"])
+    dispatch(ledger, first, "dispatched", "", ["a"])
 
-    assert ledger.dispatched(first, "dispatched", "", ["a", "b"]) == "lost"
+    assert dispatch(ledger, first, "dispatched", "", ["a", "b"]) == "lost"
     assert client.llen(ledger.keys.jobs) == 1
 
 
 @pytest.mark.parametrize("verdict", ["unhandled", "unreadable", "dead"])
 def test_an_event_may_end_at_dispatch(ledger: Ledger, event: str, verdict: str) -> None:
-    assert ledger.dispatched(take(ledger), verdict, "why") == verdict
+    assert dispatch(ledger, take(ledger), verdict, "why") == verdict
     found = query.show(ledger, event)
 
     assert found is not None
@@ -274,12 +319,12 @@ def test_a_dispatch_that_was_fenced_off_changes_nothing(ledger: Ledger, event: s
     time.sleep(0.01)
     ledger.sweep()
 
-    assert ledger.dispatched(claim, "dispatched", "", ["a"]) == "lost"
+    assert dispatch(ledger, claim, "dispatched", "", ["a"]) == "lost"
     assert state(ledger, event) == ("accepted", [])
 
 
 def test_a_parked_event_comes_back(ledger: Ledger, event: str, client: redis.Redis) -> None:
-    assert ledger.dispatched(take(ledger), "parked", "unknown-seal-key") == "parked"
+    assert dispatch(ledger, take(ledger), "parked", "unknown-seal-key") == "parked"
     assert state(ledger, event) == ("accepted", [])
     client.zadd(ledger.keys.named("parked"), {event: 1})
 
@@ -343,6 +388,21 @@ def test_what_is_final_goes_as_a_whole(client: redis.Redis, keys: Keys, seal: Se
     assert left == {"ordinal", "counters", "seen"}
 
 
+@pytest.mark.parametrize(
+    ("swept", "full"),
+    [
+        ({}, False),
+        ({"deleted": 499}, False),
+        ({"deleted": 500}, True),
+        ({"expired": 501}, True),
+        ({"due": 500}, True),
+        ({"lost": 500}, True),
+    ],
+)
+def test_a_sweep_that_touched_as_many_as_it_may_is_full(swept: dict[str, int], full: bool) -> None:
+    assert Swept(**swept).full is full
+
+
 def test_dead_letters_do_not_expire(client: redis.Redis, keys: Keys, seal: Seal) -> None:
     ledger = Ledger(client, keys, keep_done=0)
     event = accept(ledger, seal)
@@ -356,7 +416,7 @@ def test_dead_letters_do_not_expire(client: redis.Redis, keys: Keys, seal: Seal)
 
 def test_shedding_drops_bodies_of_finished_events_only(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
     done = accept(ledger, seal)
-    ledger.dispatched(take(ledger), "unhandled")
+    dispatch(ledger, take(ledger), "unhandled")
     kept = accept(ledger, seal)
 
     assert ledger.shed() == 1
@@ -367,7 +427,7 @@ def test_shedding_drops_bodies_of_finished_events_only(ledger: Ledger, seal: Sea
 def test_shedding_goes_on_where_it_ended(ledger: Ledger, seal: Seal) -> None:
     for _ in range(4):
         accept(ledger, seal)
-        ledger.dispatched(take(ledger), "unhandled")
+        dispatch(ledger, take(ledger), "unhandled")
         time.sleep(0.002)
 
     dropped = [ledger.shed(1) for _ in range(12)]
@@ -417,7 +477,7 @@ def test_replay_of_what_is_done_needs_again(ledger: Ledger, event: str) -> None:
 
 @pytest.mark.parametrize("verdict", ["unhandled", "unreadable", "dead"])
 def test_replay_dispatches_what_was_not(ledger: Ledger, event: str, verdict: str, client: redis.Redis) -> None:
-    ledger.dispatched(take(ledger), verdict)
+    dispatch(ledger, take(ledger), verdict)
 
     assert ledger.replay(event) == ("replayed", 1)
     assert take(ledger).is_replay
@@ -442,7 +502,7 @@ def test_discard_lets_dead_runs_go(ledger: Ledger, event: str, client: redis.Red
 
 
 def test_discard_of_an_event_without_runs(ledger: Ledger, event: str) -> None:
-    ledger.dispatched(take(ledger), "dead", "altered")
+    dispatch(ledger, take(ledger), "dead", "altered")
 
     assert ledger.discard(event, reason="r") == ("discarded", 1)
     assert state(ledger, event) == ("discarded", [])
@@ -451,7 +511,7 @@ def test_discard_of_an_event_without_runs(ledger: Ledger, event: str) -> None:
 
 
 def test_what_people_did_is_written_down(ledger: Ledger, event: str, client: redis.Redis) -> None:
-    ledger.dispatched(take(ledger), "dead", "altered")
+    dispatch(ledger, take(ledger), "dead", "altered")
 
     ledger.discard(event, reason="test data")
 
@@ -495,7 +555,7 @@ def test_delays_are_seconds(ledger: Ledger, event: str, client: redis.Redis) -> 
 
 
 def test_what_is_done_is_kept_for_a_day(ledger: Ledger, event: str, client: redis.Redis) -> None:
-    ledger.dispatched(take(ledger), "unhandled")
+    dispatch(ledger, take(ledger), "unhandled")
 
     assert client.zscore(ledger.keys.named("final"), event) / 1000 - time.time() == pytest.approx(86400, abs=5)  # type: ignore[operator]
     found = query.show(ledger, event)
@@ -508,7 +568,7 @@ def test_a_claim_holds_what_its_attempt_needs(ledger: Ledger, seal: Seal, client
     claim = take(ledger)
     assert (claim.handler, claim.labels.delivery_id) == ("", "d1")
     seal.open(claim.key, claim.labels, claim.sealed)
-    ledger.dispatched(claim, "dispatched", "", ["a"])
+    dispatch(ledger, claim, "dispatched", "", ["a"])
     (run,) = ledger.take([], 1)
     client.delete(ledger.keys.body(run.event))
 
@@ -530,7 +590,7 @@ def test_a_full_redis_lets_work_end_and_nothing_grow(own_ledger: Ledger, seal: S
     event = accept(own_ledger, seal)
     own_ledger.client.config_set("maxmemory", 1)
     claim = take(own_ledger)
-    own_ledger.dispatched(claim, "dispatched", "", ["a"])
+    dispatch(own_ledger, claim, "dispatched", "", ["a"])
     (run,) = own_ledger.take([], 1)
 
     assert end(own_ledger, run, Verdict.DEAD) == "dead"
@@ -593,7 +653,7 @@ def test_a_record_of_the_wrong_type_is_set_aside(ledger: Ledger, event: str, sea
 
 def test_a_run_that_its_event_does_not_know_ends_nothing(ledger: Ledger, event: str, client: redis.Redis) -> None:
     forged = f"{event}-" + "0" * 12
-    client.hset(ledger.keys.run(forged), mapping={"handler": "a", "state": "running", "token": 1, "job": f"9-{forged}"})
+    client.hset(ledger.keys.run(forged), mapping={"handler": "a", "state": "running", "token": 1, "job": "9"})
 
     assert ledger.finish([Outcome(unit=forged, token=1, verdict=Verdict.REFUSED)]) == ["refused"]
     assert state(ledger, event) == ("accepted", [])
@@ -617,7 +677,7 @@ def test_what_would_stop_rqs_own_worker_is_taken_out_of_its_lists(ledger: Ledger
 def test_an_event_does_not_wait_for_a_run_that_is_junk(
     ledger: Ledger, event: str, client: redis.Redis, finder: str
 ) -> None:
-    ledger.dispatched(take(ledger), "dispatched", "", ["a", "b"])
+    dispatch(ledger, take(ledger), "dispatched", "", ["a", "b"])
     one, two = ledger.take([], 2)
     end(ledger, one, Verdict.DONE)
     if finder == "take":
@@ -643,7 +703,7 @@ def test_a_run_whose_record_is_gone_is_made_again_by_a_replay(ledger: Ledger, ev
     assert ledger.replay(event, dry_run=True) == ("replayed", 1)
     assert ledger.replay(event) == ("replayed", 1)
     check_books(ledger, [event])
-    ledger.dispatched(take(ledger), "dispatched", "", ["a", "b"])
+    dispatch(ledger, take(ledger), "dispatched", "", ["a", "b"])
     (again,) = ledger.take([], 5)
     assert (again.unit, again.handler, again.attempt) == (two.unit, "b", 1)
     end(ledger, again, Verdict.DONE)
@@ -709,7 +769,7 @@ def test_random_walks_keep_the_books(ledger: Ledger, seal: Seal, client: redis.R
             if claim.handler:
                 end(ledger, claim, chance.choice([*Verdict, Verdict.DONE]), delay=0.0)
             else:
-                ledger.dispatched(claim, "dispatched", "", chance.choice([["a"], ["a", "b"]]))
+                dispatch(ledger, claim, "dispatched", "", chance.choice([["a"], ["a", "b"]]))
         elif what == 4 and held:
             claim = held[chance.randrange(len(held))]
             ledger.renew([(claim.unit, claim.token)], lease=chance.choice([0, 15]))
@@ -725,7 +785,7 @@ def test_random_walks_keep_the_books(ledger: Ledger, seal: Seal, client: redis.R
             if claim.handler:
                 end(ledger, claim, Verdict.DONE)
             else:
-                ledger.dispatched(claim, "dispatched", "", ["a"])
+                dispatch(ledger, claim, "dispatched", "", ["a"])
         held = []
         ledger.sweep(lost_after=-1)
         for claim in ledger.take([], 0):
@@ -752,3 +812,161 @@ def check_books(ledger: Ledger, events: list[str]) -> None:
         for suffix, run in zip([s for s in record.get("runs", "").split(",") if s], runs, strict=True):
             places = {name for name in ("queued", "running", "waiting") if f"{event}-{suffix}" in where[name]}
             assert places == ({run} if run in ("queued", "running", "waiting") else set()), (run, places)
+
+
+# --- what is asked of the ledger as a whole
+
+
+def test_what_was_popped_and_not_claimed_goes_back_to_the_head(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    events = [accept(ledger, seal) for _ in range(2)]
+    popped = client.blmove(ledger.keys.jobs, ledger.keys.intermediate, 1, "LEFT", "RIGHT")
+    assert popped == f"1-{events[0]}".encode()
+
+    ledger.put_back([f"1-{events[0]}"])
+
+    assert client.lrange(ledger.keys.jobs, 0, -1) == [f"{n}-{event}".encode() for n, event in enumerate(events, 1)]
+    assert not client.exists(ledger.keys.intermediate)
+
+
+def test_a_ledger_is_idle_when_nothing_is_queued_or_claimed(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    assert ledger.idle()
+    client.rpush(ledger.keys.jobs, "anybodys")
+    assert not ledger.idle()
+    client.delete(ledger.keys.jobs)
+    accept(ledger, seal)
+    client.delete(ledger.keys.jobs)
+    assert not ledger.idle()
+    client.lpush(ledger.keys.jobs, f"1-{client.zrange(ledger.keys.named('pending'), 0, 0)[0].decode()}")
+    (claim,) = ledger.take([], 1)
+    assert not ledger.idle()
+    dispatch(ledger, claim, "dispatched", "", ["a"])
+    jobs = [job.decode() for job in client.lpop(ledger.keys.jobs, 9)]
+    assert not ledger.idle()
+    ledger.take(jobs)
+    assert not ledger.idle()
+
+
+def test_only_what_lets_work_grow_waits_for_memory() -> None:
+    scripts = ["alone", "discard", "dispatch", "finish", "renew", "shed", "slot", "sweep", "take", "allow", "replay"]
+
+    refused = [name for name in scripts if "allow-oom" not in compose(f"{name}.lua").partition("\n")[0]]
+
+    assert refused == ["allow", "replay"]
+
+
+def test_finished_events_are_kept_for_a_day_unless_told(ledger: Ledger) -> None:
+    assert ledger.keep == 86_400_000
+    assert Ledger(ledger.client, ledger.keys, 0.5).keep == 500
+
+
+def test_a_claim_lasts_as_long_as_its_lease(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    ledger.take([], 1, lease=100)
+
+    left = client.zscore(ledger.keys.named("dispatching"), event) / 1000 - time.time()
+    assert 98 < left <= 100
+
+
+def test_a_script_that_redis_forgot_is_loaded_again(own_ledger: Ledger, seal: Seal) -> None:
+    accept(own_ledger, seal)
+    own_ledger.take([], 0)
+    own_ledger.client.script_flush()
+
+    assert len(own_ledger.take([], 1)) == 1
+
+
+def test_what_a_record_says_and_what_goes_without_saying() -> None:
+    told = {"source": "s", "type": "t", "received_at": "5", "delivery_id": "d", "origin": "send"}
+
+    assert labels("evt_1", told) == Labels(
+        id="evt_1", source="s", type="t", received_at=5, delivery_id="d", origin="send"
+    )
+    assert labels("evt_1", {}) == Labels(
+        id="evt_1", source="", type="", received_at=0, delivery_id="", origin="delivery"
+    )
+
+
+def test_a_hash_is_read_in_both_of_redis_protocols() -> None:
+    told = {"a": "1", "b": "2"}
+
+    assert pairs([b"a", b"1", b"b", b"2"]) == pairs({b"a": b"1", b"b": b"2"}) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (5, 5), (b"7", 7), ("8", 8), (b"", 0), (None, 0), (b"-1", 0), (b"1e3", 0), ("\u0663", 0),
+        (b"9" * 15, 10**15 - 1), (b"9" * 16, 0),
+    ],
+)  # fmt: skip
+def test_numbers_of_the_ledger(value: object, number: int) -> None:
+    assert whole(value) == number
+
+
+def test_a_renewal_lasts_and_names_all_that_is_lost(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    claim = take(ledger)
+    strangers = [("evt_" + "0" * 26, 7), ("evt_" + "1" * 26, 8)]
+
+    assert ledger.renew([strangers[0], claim.ticket, strangers[1]], lease=100) == strangers
+
+    left = client.zscore(ledger.keys.named("dispatching"), event) / 1000 - time.time()
+    assert 98 < left <= 100
+    assert ledger.renew([]) == []
+
+
+def test_a_claim_says_what_it_knows(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    (run,) = dispatched(ledger, "a")
+    end(ledger, run, Verdict.HANDED)
+    client.hdel(ledger.keys.event(event), "source", "type", "received_at", "delivery_id", "key")
+    client.hdel(ledger.keys.run(run.unit), "handler")
+
+    (claim,) = ledger.take([], 1)
+
+    assert claim.labels == Labels(id=event, source="", type="", received_at=0, delivery_id="", origin="delivery")
+    assert (claim.key, claim.handler, claim.is_replay, claim.suspect) == ("", "?", False, False)
+
+
+@pytest.mark.parametrize("of", ["event", "run"])
+def test_a_replay_is_known_to_its_attempts(ledger: Ledger, event: str, of: str) -> None:
+    if of == "event":
+        dispatch(ledger, take(ledger), "unhandled")
+        ledger.replay(event, reason="a handler came")
+        assert take(ledger).is_replay
+        ledger.sweep(leases=False)
+        return
+    (run,) = dispatched(ledger, "a")
+    end(ledger, run, Verdict.DEAD)
+    ledger.replay(event)
+
+    (claim,) = ledger.take([], 1)
+
+    assert (claim.is_replay, claim.attempt) == (True, 1)
+
+
+def test_replays_and_discards_stand_in_one_list(ledger: Ledger, event: str, client: redis.Redis) -> None:
+    dispatch(ledger, take(ledger), "dead", "altered")
+    ledger.replay(event)
+    dispatch(ledger, take(ledger), "dead", "altered")
+    ledger.discard(event, reason="test data")
+
+    lines = [json.loads(line) for line in client.lrange(ledger.keys.named("audit"), 0, -1)]
+
+    assert [(line["action"], line["event"], line["reason"]) for line in lines] == [
+        ("discard", event, "test data"),
+        ("replay", event, ""),
+    ]
+    assert abs(lines[0]["at"] - time.time()) < 5
+
+
+def test_a_counter_that_is_shared_forgets_after_its_window(ledger: Ledger, client: redis.Redis) -> None:
+    assert [ledger.allow("key", 2, 50) for _ in range(3)] == [True, True, False]
+
+    assert 48_000 < client.pttl(ledger.keys.named("allow:key")) <= 50_000
+
+
+def test_the_oldest_job_is_popped_first(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    events = [accept(ledger, seal) for _ in range(2)]
+
+    assert [ledger.pop(1), ledger.pop(1), ledger.pop(1)] == [f"1-{events[0]}", f"2-{events[1]}", None]
+    assert client.lrange(ledger.keys.intermediate, 0, -1) == [
+        f"{n}-{event}".encode() for n, event in enumerate(events, 1)
+    ]

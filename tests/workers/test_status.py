@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from receiver.contract.seal import Seal
-from tests.kit import accept
+from tests.kit import accept, dispatch
 from workers.cli import main
 from workers.ledger import Ledger, Outcome, Verdict
 from workers.status import survey
@@ -14,7 +14,7 @@ from workers.status import survey
 
 def dead(ledger: Ledger, seal: Seal) -> None:
     accept(ledger, seal)
-    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["a"])
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["a"])
     (run,) = ledger.take([], 1)
     ledger.finish([Outcome(unit=run.unit, token=1, verdict=Verdict.DEAD)])
 
@@ -33,7 +33,7 @@ def test_an_idle_ledger_has_no_trouble(ledger: Ledger) -> None:
 def test_every_trouble_is_told_with_its_remedy(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
     dead(ledger, seal)
     parked = accept(ledger, seal)
-    ledger.dispatched(ledger.take([], 1)[0], "parked", "unknown-seal-key")
+    dispatch(ledger, ledger.take([], 1)[0], "parked", "unknown-seal-key")
     client.zadd(ledger.keys.named("junk"), {"x": 1000})
     accept(ledger, seal)
 

@@ -4,7 +4,7 @@ import redis
 
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
-from tests.kit import Server, accept
+from tests.kit import Server, accept, dispatch
 from workers.ledger import LEASE, Ledger
 from workers.sweeper import CONTACT, Sweeper
 
@@ -41,7 +41,7 @@ def test_a_redis_short_of_memory_loses_bodies_of_finished_events(
 ) -> None:
     client = redis.Redis.from_url(own_server.url)
     event = accept(own_ledger, seal)
-    own_ledger.dispatched(own_ledger.take([], 1)[0], "unhandled")
+    dispatch(own_ledger, own_ledger.take([], 1)[0], "unhandled")
     sweeper = Sweeper(own_ledger)
     sweeper.shed()
     assert client.exists(keys.body(event))
@@ -59,7 +59,7 @@ def test_a_full_redis_lets_work_end(own_server: Server, own_ledger: Ledger, seal
     client = redis.Redis.from_url(own_server.url)
     accept(own_ledger, seal)
     (claim,) = own_ledger.take([], 1)
-    own_ledger.dispatched(claim, "dispatched", "", ["a"])
+    dispatch(own_ledger, claim, "dispatched", "", ["a"])
     (run,) = own_ledger.take([], 1)
     client.config_set("maxmemory", 1)
 

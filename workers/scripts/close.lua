@@ -1,34 +1,30 @@
 -- Shared by what ends runs: when the last open run of an event ends, the event ends.
-local KEEP = tonumber(ARGV[4])
+local EXPIRES = whole(now + tonumber(ARGV[4]))
 local DEATHS = 3  -- of a dispatch, or of a run alone in its process, until that is the end
 
-local finish_event = function(id, state, cause)
-  local key = event_key(id)
-  redis.call('HSET', key, 'state', state, 'cause', cause or '')
-  forget(id)
-  redis.call('ZREM', Z .. 'open', id)
-  if state == 'dead' then
-    redis.call('ZADD', Z .. 'dead', now, id)
-  else
-    redis.call('ZREM', Z .. 'dead', id)
-    redis.call('ZADD', Z .. 'final', now + KEEP, id)
-  end
+local ended_in = {accepted = {'pending', 'dispatching', 'parked'}, dispatched = {'open'}, dead = {'dead'}}
+local finish_event = function(id, before, state, cause)
+  for _, name in ipairs(ended_in[before] or {}) do drop(name, id) end
+  if cause then redis.call('HSET', event_key(id), 'state', state, 'cause', cause)
+  else redis.call('HSET', event_key(id), 'state', state) end
+  if state == 'dead' then add('dead', whole(now), id) else add('final', EXPIRES, id) end
   count('events_' .. state)
 end
 
 -- Closes the event if none of its runs is open. The runs are the truth; nothing is counted twice.
-local settle = function(id)
-  local state = get(event_key(id), 'state')
-  if state ~= 'dispatched' and state ~= 'dead' then return end
-  local seen = {}
-  for suffix in string.gmatch(get(event_key(id), 'runs') or '', '%x+') do
-    local state = get(Z .. 'run:' .. id .. '-' .. suffix, 'state') or 'dead'
-    seen[state] = true
+-- just, its: the run that has just ended, and how, where one has.
+local settle = function(id, just, its)
+  local found = redis.pcall('HMGET', event_key(id), 'state', 'runs', 'cause')
+  local before, none, seen = found[1], found[3] and '', {}
+  if before ~= 'dispatched' and before ~= 'dead' then return end
+  for suffix in string.gmatch(found[2] or '', '%x+') do
+    local run = id .. '-' .. suffix
+    seen[run == just and its or get(Z .. 'run:' .. run, 'state') or 'dead'] = true
   end
   if seen.queued or seen.running or seen.waiting then return end
-  if seen.dead or seen.refused then finish_event(id, 'dead', 'handler')
-  elseif seen.discarded then finish_event(id, 'discarded')
-  else finish_event(id, 'done') end
+  if seen.dead or seen.refused then finish_event(id, before, 'dead', 'handler')
+  elseif seen.discarded then finish_event(id, before, 'discarded', none)
+  else finish_event(id, before, 'done', none) end
 end
 
 -- A run that was alone took its process with it: how often that happened by now.

@@ -18,7 +18,8 @@ end
 if dropped == 0 and state == 'dead' then dropped = 1 end
 if dropped == 0 then return {'nothing to discard: it is ' .. state, 0} end
 if not dry then
-  if (get(key, 'runs') or '') == '' then finish_event(id, 'discarded', reason) else settle(id) end
+  if (get(key, 'runs') or '') == '' then finish_event(id, state, 'discarded', reason) else settle(id) end
+  flush()
   redis.call('LPUSH', Z .. 'audit', audit)
   redis.call('LTRIM', Z .. 'audit', 0, 9999)
 end

@@ -8,50 +8,56 @@ local hand_back = function(id, token)
     count('overlaps')
     return 'lost'
   end
-  enqueue(id, 'accepted')
+  requeue(id, 'accepted')
   return 'handed'
+end
+local costs_nothing = {missing = true, handed = true, busy = true}
+local since = function(key, field, before)  -- when that began: now, unless it goes on
+  if not before then redis.call('HSET', key, field, now) end
+  return tonumber(before or now) or now
 end
 local outcome = function(run, token, verdict, delay, error, patience)
   if not is_run(run) then return hand_back(run, token) end
   local key, id = unit_key(run), string.sub(run, 1, 30)
-  if get(key, 'token') ~= token or get(key, 'state') ~= 'running' then
+  local own = redis.pcall('HMGET', key, 'token', 'state', 'attempts', 'failures', 'error', 'missing_since',
+    'later_since', 'suspect', 'next_at')
+  if own[1] ~= token or own[2] ~= 'running' then
     count('overlaps')
     return 'lost'
   end
-  local before = number(key, 'attempts')
-  redis.call('HSET', key, 'error', error)
+  local missing, later, change = own[6], own[7], {}
+  if verdict ~= 'died' and (error ~= '' or own[5]) then change = {'error', error} end
   if verdict == 'failed' then
-    redis.call('HSET', key, 'failures', number(key, 'failures') + 1)
-  elseif verdict == 'missing' or verdict == 'handed' or verdict == 'busy' then
-    redis.call('HSET', key, 'attempts', before - 1)
+    change[#change + 1] = 'failures'
+    change[#change + 1] = (tonumber(own[4] or 0) or 0) + 1
+  elseif costs_nothing[verdict] then
+    change[#change + 1] = 'attempts'
+    change[#change + 1] = (tonumber(own[3] or 0) or 0) - 1
   end
   if verdict == 'missing' then
-    local since = number(key, 'missing_since')
-    if since == 0 then redis.call('HSET', key, 'missing_since', now)
-    elseif now - since > patience then verdict = 'dead' end
-  elseif verdict ~= 'handed' then
+    if now - since(key, 'missing_since', missing) > patience then verdict = 'dead' end
+  elseif missing and verdict ~= 'handed' then
     redis.call('HDEL', key, 'missing_since')
   end
   if verdict == 'later' then
-    if number(key, 'later_since') == 0 then redis.call('HSET', key, 'later_since', now) end
-    if now - number(key, 'later_since') > patience then verdict = 'dead' end
-  elseif verdict == 'done' or verdict == 'dead' then
-    redis.call('HDEL', key, 'later_since')
+    if now - since(key, 'later_since', later) > patience then verdict = 'dead' end
   end
+  if later and (verdict == 'done' or verdict == 'dead') then redis.call('HDEL', key, 'later_since') end
   if verdict == 'died' and killed_again(run, error) >= DEATHS then verdict = 'dead' end
   count('attempts_' .. verdict)
   if verdict == 'handed' or verdict == 'died' then
-    enqueue(run, 'queued')
+    if #change > 0 then redis.call('HSET', key, unpack(change)) end
+    requeue(run, 'queued')
     return verdict
   end
-  forget(run)
+  drop('running', run)
   if verdict == 'done' or verdict == 'dead' or verdict == 'refused' then
-    redis.call('HSET', key, 'state', verdict, 'next_at', '')
-    redis.call('HDEL', key, 'suspect')
-    settle(id)
+    if own[8] or own[9] then redis.call('HDEL', key, 'suspect', 'next_at') end
+    redis.call('HSET', key, 'state', verdict, unpack(change))
+    settle(id, run, verdict)
   else
-    redis.call('HSET', key, 'state', 'waiting', 'next_at', now + delay)
-    redis.call('ZADD', Z .. 'waiting', now + delay, run)
+    redis.call('HSET', key, 'state', 'waiting', 'next_at', whole(now + delay), unpack(change))
+    add('waiting', whole(now + delay), run)
   end
   return verdict
 end
@@ -60,4 +66,5 @@ for i = 5, #ARGV, 6 do
   answers[#answers + 1] = outcome(ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4],
     tonumber(ARGV[i + 5]))
 end
+flush()
 return answers

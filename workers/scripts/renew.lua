@@ -5,11 +5,12 @@ for i = 5, #ARGV, 2 do
   local unit, key = ARGV[i], unit_key(ARGV[i])
   local state = get(key, 'state')
   if get(key, 'token') == ARGV[i + 1] and (state == 'running' or (not is_run(unit) and state == 'accepted'))
-      and redis.call('ZSCORE', index(unit, 'running'), unit) then
-    redis.call('ZADD', index(unit, 'running'), now + tonumber(ARGV[4]), unit)
+      and redis.call('ZSCORE', Z .. index(unit, 'running'), unit) then
+    add(index(unit, 'running'), now + tonumber(ARGV[4]), unit)
   else
     lost[#lost + 1] = unit
     lost[#lost + 1] = ARGV[i + 1]
   end
 end
+flush()
 return lost

@@ -12,7 +12,7 @@ local reopen = function(unit, to)
   redis.call('HSET', unit_key(unit), 'attempts', 0, 'failures', 0, 'deaths', 0, 'error', '', 'next_at', '',
     'replays', number(unit_key(unit), 'replays') + 1)
   redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'alone', 'missing_since', 'later_since')
-  enqueue(unit, to)
+  requeue(unit, to)
 end
 local known, unknown = {}, {}
 for suffix in string.gmatch(get(key, 'runs') or '', '%x+') do
@@ -23,7 +23,7 @@ for suffix in string.gmatch(get(key, 'runs') or '', '%x+') do
     reopen(run, 'queued')
   elseif run_state == 'waiting' then
     queued = queued + 1
-    if not dry then enqueue(run, 'queued') end
+    if not dry then requeue(run, 'queued') end
   end
 end
 local runs = get(key, 'runs') or ''
@@ -31,19 +31,20 @@ if #unknown > 0 then  -- whose record is gone, or is none of ours: dispatch make
   if not dry then
     for _, suffix in ipairs(unknown) do redis.call('UNLINK', Z .. 'run:' .. id .. '-' .. suffix) end
     redis.call('HSET', key, 'runs', table.concat(known, ','))
-    redis.call('ZREM', Z .. 'open', id)
+    drop('open', id)
   end
   reopen(id, 'accepted')
 elseif runs == '' and (state == 'dead' or state == 'unhandled' or state == 'unreadable' or (again and state == 'discarded')) then
   reopen(id, 'accepted')
 elseif queued > 0 and not dry then
   redis.call('HSET', key, 'state', 'dispatched', 'cause', '')
-  redis.call('ZADD', Z .. 'open', now, id)
+  add('open', now, id)
 end
 if queued == 0 then return {'nothing to replay: it is ' .. state, 0} end
 if not dry then
-  redis.call('ZREM', Z .. 'dead', id)
-  redis.call('ZREM', Z .. 'final', id)
+  drop('dead', id)
+  drop('final', id)
+  flush()
   redis.call('LPUSH', Z .. 'audit', audit)
   redis.call('LTRIM', Z .. 'audit', 0, 9999)
 end

@@ -11,4 +11,5 @@ else
   redis.call('SET', cursor, (dropped == 0 and '(' or '') .. found[#found])
 end
 if dropped > 0 then count('bodies_shed', dropped) end
+flush()
 return dropped

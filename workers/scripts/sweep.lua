@@ -31,7 +31,7 @@ end
 for _, name in ipairs({'running', 'dispatching'}) do
   local beyond = '(' .. string.format('%.0f', now + 2 * lease)
   for _, unit in ipairs(redis.call('ZRANGE', Z .. name, beyond, '+inf', 'BYSCORE', 'LIMIT', 0, most)) do
-    redis.call('ZADD', Z .. name, now + lease, unit)
+    add(name, now + lease, unit)
   end
 end
 
@@ -60,13 +60,13 @@ for _, name in ipairs(leases and not jumped and {'running', 'dispatching'} or {}
       done.expired = done.expired + 1
       local cause = end_of(unit, token, died)
       if not cause then
-        enqueue(unit, state_when_queued(unit))
+        requeue(unit, state_when_queued(unit))
       elseif is_run(unit) then
         forget(unit)
         redis.call('HSET', key, 'state', 'dead', 'next_at', '')
         settle(string.sub(unit, 1, 30))
       else
-        finish_event(unit, 'dead', cause)
+        finish_event(unit, 'accepted', 'dead', cause)
       end
     end
   end
@@ -75,7 +75,7 @@ end
 for _, name in ipairs({'waiting', 'parked'}) do
   for _, unit in ipairs(few(name, now)) do
     if sound(unit, name) then
-      enqueue(unit, state_when_queued(unit))
+      requeue(unit, state_when_queued(unit))
       done.due = done.due + 1
     end
   end
@@ -101,7 +101,7 @@ if head or length == 0 then
   for _, name in ipairs({'queued', 'pending'}) do
     for _, unit in ipairs(few(name, before)) do
       if sound(unit, name) and lost(unit) then
-        enqueue(unit, state_when_queued(unit))
+        requeue(unit, state_when_queued(unit))
         done.lost = done.lost + 1
       end
     end
@@ -113,9 +113,10 @@ for _, id in ipairs(few('final', now)) do
     redis.call('UNLINK', Z .. 'run:' .. id .. '-' .. suffix)
   end
   redis.call('UNLINK', event_key(id), Z .. 'body:' .. id)
-  for _, name in ipairs({'final', 'events', 'open', 'dead'}) do redis.call('ZREM', Z .. name, id) end
+  for _, name in ipairs({'final', 'events', 'open', 'dead'}) do drop(name, id) end
   done.deleted = done.deleted + 1
 end
 if done.expired > 0 then count('recovered_lease', done.expired) end
 if done.lost > 0 then count('recovered_lost', done.lost) end
+flush()
 return {done.expired, done.due, done.lost, done.deleted, now, jumped and 1 or 0}

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from receiver.contract.seal import Seal
-from tests.kit import ROOT, Server, accept, free_port
+from tests.kit import ROOT, Server, accept, dispatch, free_port
 from workers.cli import dev, embedded, local, main, output
 from workers.ledger import Ledger, Outcome, Verdict
 
@@ -36,8 +36,8 @@ def tool(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Tool:
 def dead(ledger: Ledger, seal: Seal) -> Callable[[], str]:
     def make() -> str:
         event = accept(ledger, seal, b'{"a": "\xff"}', kind="basic.two")
-        (dispatch,) = ledger.take([], 1)
-        ledger.dispatched(dispatch, "dispatched", "", ["good", "flaky"])
+        (one,) = ledger.take([], 1)
+        dispatch(ledger, one, "dispatched", "", ["good", "flaky"])
         one, two = ledger.take([], 5)
         done = Outcome(unit=one.unit, token=1, verdict=Verdict.DONE)
         ledger.finish([done, Outcome(unit=two.unit, token=1, verdict=Verdict.DEAD, error="no\x1b[31m")])
@@ -101,7 +101,7 @@ def test_show_hides_the_body_until_asked_and_escapes_codes(
 
 def test_show_tells_when_a_run_is_tried_again(tool: Tool, ledger: Ledger, seal: Seal) -> None:
     event = accept(ledger, seal)
-    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["good"])
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["good"])
     (run,) = ledger.take([], 1)
     ledger.finish([Outcome(unit=run.unit, token=1, verdict=Verdict.FAILED, delay=60)])
 

@@ -1,0 +1,17 @@
+-- What an attempt or a dispatch needs of its records; ledger.py reads it by these positions.
+local fields = function(key, ...)
+  local found = redis.pcall('HMGET', key, ...)
+  return found.err and {} or found  -- not a hash, so not ours
+end
+local event_fields = function(id)
+  return fields(event_key(id), 'state', 'job', 'token', 'deaths', 'suspect', 'source', 'type', 'received_at',
+    'delivery_id', 'origin', 'key', 'runs', 'replays')
+end
+local run_fields = function(run)
+  return fields(unit_key(run), 'state', 'job', 'token', 'deaths', 'suspect', 'handler', 'attempts', 'failures', 'replays')
+end
+local claimed = function(unit, token, event, own)
+  local body = redis.pcall('GET', Z .. 'body:' .. string.sub(unit, 1, 30))
+  if type(body) ~= 'string' then body = '' end
+  return {unit, token, body, event, is_run(unit) and own or {}}
+end
