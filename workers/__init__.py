@@ -2,8 +2,8 @@
 
     from workers import Event, GiveUp, RetryLater, Router, Zyra, allow
 
-Along the flow: ledger, dispatch, router, attempt, loop, performer, recorder, process (what runs
-handlers); child, parent, worker (what watches it); sweeper; jobs is for a stock RQ worker.
+Along the flow: ledger, dispatch, dispatcher, router, attempt, threads, loop, performer, recorder,
+holding, process (what runs handlers); child, parent, worker (what watches it); sweeper; jobs is for a stock RQ worker.
 """
 
 from importlib import import_module

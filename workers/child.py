@@ -15,7 +15,7 @@ from .pipe import Pipe
 
 PREPARE = 60.0  # seconds for a dispatch, or for what precedes a handler: `when` is a user's code too
 SLACK = 1.0  # seconds an attempt may be over its timeout until it counts as late
-BEAT = 1.0  # seconds between two signs of life of a process
+BEAT = 0.25  # seconds between two signs of life of a process; well below SLACK, for they tell what began and ended
 SILENT = 15.0  # seconds without one until it is ended, and all that it held is a suspect
 
 NEVER = float("inf")
@@ -62,13 +62,14 @@ class Child:
             self.held[unit, token] = Held(unit, token, failures, now + PREPARE)
         for unit, token in message.get("ended", ()):
             self.held.pop((unit, token), None)
-        if over := self.named(message, "over"):
-            over.late_at = NEVER  # it ended; only the record of that is waited for
-        if started := self.named(message, "started"):
-            started.late_at = now + message["timeout"] + SLACK
-            verdict, delay, error = message["late"]
-            started.late = started.outcome(Verdict(verdict), error, delay)
-            started.in_loop = message["in_loop"]
+        for unit, token, left, verdict, delay, error, in_loop in message.get("started", ()):
+            if started := self.held.get((unit, token)):
+                started.late_at = now + left + SLACK
+                started.late = started.outcome(Verdict(verdict), error, delay)
+                started.in_loop = in_loop
+        for unit, token in message.get("over", ()):
+            if over := self.held.get((unit, token)):
+                over.late_at = NEVER  # it ended; only the record of that is waited for
         if blocker := self.named(message, "blocked_by"):
             self._excuse_neighbours(blocker)
 

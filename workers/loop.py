@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextvars import Context
 from typing import Any
 
 from .ledger import Ticket
 
 log = logging.getLogger(__name__)
+Spawned = tuple[Ticket, Coroutine[Any, Any, None], Context]
 LAG = 0.5  # seconds the loop may be late before that is nobody's fault but the one's who held it up
 
 
@@ -31,14 +32,15 @@ class Loop:
             except BaseException:  # a handler's own task raised SystemExit, which asyncio lets through
                 log.exception("a handler's task tried to end the loop")
 
-    def spawn(self, ticket: Ticket, attempt: Coroutine[Any, Any, None], context: Context) -> None:
-        """Runs the attempt in the loop. Called from any thread."""
-        self._loop.call_soon_threadsafe(self._spawn, ticket, attempt, context)
+    def spawn(self, attempts: Sequence[Spawned]) -> None:
+        """Runs the attempts in the loop. Called from any thread."""
+        self._loop.call_soon_threadsafe(self._spawn, attempts)
 
-    def _spawn(self, ticket: Ticket, attempt: Coroutine[Any, Any, None], context: Context) -> None:
-        task = self._loop.create_task(attempt, context=context)
-        self._tasks[task] = ticket  # the loop itself holds tasks only weakly
-        task.add_done_callback(self._tasks.pop)
+    def _spawn(self, attempts: Sequence[Spawned]) -> None:
+        for ticket, attempt, context in attempts:
+            task = self._loop.create_task(attempt, context=context)
+            self._tasks[task] = ticket  # the loop itself holds tasks only weakly
+            task.add_done_callback(self._tasks.pop)
 
     def blocked_by(self) -> Ticket | None:
         """The attempt that has held the loop since we last asked, or None if the loop came round or we cannot know."""

@@ -22,6 +22,7 @@ from .sweeper import Sweeper
 log = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between renewals and heartbeats
 SWEEP = 1.0  # seconds between sweeps: what waits is woken so promptly
+SOON = 0.05  # seconds, where one sweep could not do all: large numbers are worked off in parts
 TICK = 0.5  # seconds between two looks at what is late
 GRACE = 10.0  # seconds for the neighbours of a late attempt
 STOP_GRACE = 25.0  # seconds for what runs when the worker is told to stop
@@ -101,12 +102,11 @@ class Parent:
             if now >= due:
                 due = now + (EVERY if self._upkeep() else SWEEP)
             if now >= sweep:
-                sweep = now + SWEEP
                 self._record()
-                self._sweep()
+                sweep = now + (SOON if self._sweep() else SWEEP)
             if self.stopping and not self.children and not self.waiting and not self._outcomes:
                 return
-            for key, _ in self._selector.select(TICK):
+            for key, _ in self._selector.select(min(TICK, max(0.0, sweep - time.monotonic()))):
                 if key.fileobj is wake:
                     wake.recv(4096)
                 else:
@@ -264,11 +264,13 @@ class Parent:
             if time.monotonic() > self._stop_at + GRACE:
                 self._outcomes = []  # their leases end, and other workers find them
 
-    def _sweep(self) -> None:
-        if self.stopping:
-            return
-        if self.sweeper.sweep() is None or not self._burst or self.waiting or self._outcomes:
-            return
-        with contextlib.suppress(*FAULTS):
-            if not any(child.held for child in self.children.values()) and self.ledger.idle():
-                self.stop()
+    def _sweep(self) -> bool:
+        """Whether there is more to do than one sweep does."""
+        swept = None if self.stopping else self.sweeper.sweep()
+        if swept is None:
+            return False
+        if self._burst and not self.waiting and not self._outcomes:
+            with contextlib.suppress(*FAULTS):
+                if not any(child.held for child in self.children.values()) and self.ledger.idle():
+                    self.stop()
+        return swept.full

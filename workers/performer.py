@@ -2,59 +2,76 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
 
 from .attempt import Attempt, late, timed_out
 from .context import CURRENT, Context, Lease
 from .ledger import Ledger, Ticket
-from .loop import Loop, limit
-from .pipe import Pipe
-from .zyra import AsyncZyra, Zyra
+from .loop import Loop, Spawned, limit
+
+if TYPE_CHECKING:
+    from .zyra import AsyncZyra, Zyra
 
 
 class Performer:
-    """ended: hears how each handler ended, by an exception or by none. In a process that it forked off, nobody does."""
+    """clients: makes the API clients, if any handler takes one.
+
+    ended: hears how each handler ended, by an exception or by none. In a process that it forked off, nobody does.
+    """
 
     def __init__(
         self,
         ledger: Ledger,
-        pipe: Pipe,
-        clients: Callable[[], tuple[Zyra, AsyncZyra]],
+        clients: "Callable[[], tuple[Zyra, AsyncZyra]] | None",
         ended: Callable[[Attempt, BaseException | None], None],
     ) -> None:
         self._ledger = ledger
-        self._pipe = pipe
         self._clients = clients
         self._tell = ended
         self._pid = os.getpid()
         self._loop = Loop()
+        self._running: dict[Ticket, tuple[Attempt, float]] = {}  # and since when
+        self._announced: set[Ticket] = set()
 
     def start(self) -> None:
-        self._sync, self._async = self._clients()
+        if self._clients:
+            self._sync, self._async = self._clients()
         self._loop.start()
 
     def blocked_by(self) -> Ticket | None:
         """The attempt that holds the loop up."""
         return self._loop.blocked_by()
 
+    def news(self) -> list[tuple[Any, ...]]:
+        """What began since we were last asked and still runs: unit, token, seconds left, what it is charged if it is
+        late (verdict, delay, error), whether it runs in the loop.
+        """
+        running = self._running.copy()
+        fresh = [(ready, since) for ticket, (ready, since) in running.items() if ticket not in self._announced]
+        self._announced = set(running)
+        return [announcement(ready, since) for ready, since in fresh]
+
     def perform(self, ready: Attempt, lease: Lease) -> None:
-        """Tells the parent that it begins, and what it is charged if it is late; then runs it, here or in the loop."""
-        charge = timed_out(ready.claim, ready.handler)
-        self._pipe.send(
-            started=ready.claim.ticket,
-            timeout=ready.handler.timeout,
-            late=(charge.verdict, charge.delay, charge.error),
-            in_loop=ready.handler.is_async,
-        )
-        context = copy_context()
-        context.run(CURRENT.set, Context(self._ledger, lease))
+        """Runs the attempt, here or in the loop."""
         if ready.handler.is_async:
-            self._loop.spawn(ready.claim.ticket, self._run_async(ready, lease), context)
-        else:
-            context.run(self._run_sync, ready, lease)
+            self.spawn([(ready, lease)])
+            return
+        self._running[ready.claim.ticket] = ready, time.monotonic()
+        copy_context().run(self._run_sync, ready, lease)
+
+    def spawn(self, attempts: Sequence[tuple[Attempt, Lease]]) -> None:
+        """Runs attempts of `async def` handlers in the loop."""
+        now, spawned = time.monotonic(), list[Spawned]()
+        for ready, lease in attempts:
+            self._running[ready.claim.ticket] = ready, now
+            spawned.append((ready.claim.ticket, self._run_async(ready, lease), copy_context()))
+        self._loop.spawn(spawned)
 
     def _run_sync(self, ready: Attempt, lease: Lease) -> None:
+        CURRENT.set(Context(self._ledger, lease))
         arguments = [self._sync.guarded(lease.check)] if ready.handler.takes_client else []
         try:
             lease.check()  # we may have been paused since the claim
@@ -65,6 +82,7 @@ class Performer:
             self._ended(ready, None)
 
     async def _run_async(self, ready: Attempt, lease: Lease) -> None:
+        CURRENT.set(Context(self._ledger, lease))
         arguments = [self._async.guarded(lease.check)] if ready.handler.takes_client else []
         scope = asyncio.timeout(None)
         try:
@@ -81,3 +99,10 @@ class Performer:
         if os.getpid() != self._pid:
             os._exit(0 if error is None else 1)
         self._tell(ready, error)
+        self._running.pop(ready.claim.ticket, None)
+
+
+def announcement(ready: Attempt, since: float) -> tuple[Any, ...]:
+    charge, handler = timed_out(ready.claim, ready.handler), ready.handler
+    left = handler.timeout - (time.monotonic() - since)
+    return (charge.unit, charge.token, left, charge.verdict, charge.delay, charge.error, handler.is_async)

@@ -7,12 +7,13 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from redis.exceptions import OutOfMemoryError
 
-from receiver.contract.connection import FAULTS, text
+from receiver.contract import memory
+from receiver.contract.connection import FAULTS
 from receiver.contract.keys import is_run
 from receiver.contract.seal import Seal
 
@@ -20,17 +21,22 @@ from . import limits
 from .attempt import Attempt, concluded, outcome, prepare, told, unprepared
 from .child import BEAT
 from .context import Lease
-from .dispatch import dispatch
+from .dispatcher import Dispatcher
+from .holding import Holding
 from .ledger import Claim, Ledger, Outcome, Ticket, Verdict
-from .performer import Performer
+from .performer import Performer, announcement
 from .pipe import Clock, Pipe
 from .recorder import Recorder
 from .router import Router
-from .zyra import AsyncZyra, Zyra
+from .threads import Call, Threads
+
+if TYPE_CHECKING:
+    from .zyra import AsyncZyra, Zyra
 
 log = logging.getLogger(__name__)
 WAIT = 1.0  # seconds a process waits for work before it looks around
-MOST = 64  # units taken in one round trip
+MOMENT = 0.005  # seconds
+MOST = 128  # units taken in one round trip
 
 
 class Process:
@@ -43,7 +49,7 @@ class Process:
         seal: Seal,
         pipe: Pipe,
         clock: Clock,
-        clients: Callable[[], tuple[Zyra, AsyncZyra]],
+        clients: "Callable[[], tuple[Zyra, AsyncZyra]]",
         concurrency: int = 16,
         memory: int = 0,
     ) -> None:
@@ -56,12 +62,20 @@ class Process:
         self.draining = threading.Event()
         self._memory = memory
         self._alone = False
-        self._free = concurrency
-        self._changed = threading.Condition()
-        self._held: dict[Ticket, Lease] = {}
-        self._recorder = Recorder(ledger, pipe, memory, self._ended)
-        self._threads = ThreadPoolExecutor(concurrency, "handler")
-        self._performer = Performer(ledger, pipe, clients, self._conclude)
+        self._more = False  # whether the queue had as much as we asked for
+        self._holding = Holding(pipe, clock, concurrency)
+        self._recorder = Recorder(ledger, pipe, memory, self._holding.end)
+        self._dispatcher = Dispatcher(
+            ledger,
+            router,
+            seal,
+            worn=lambda: limits.worn(memory),
+            hand_over=self._recorder.hand_over,
+            ended=self._begin_first,
+        )
+        self._threads = Threads(concurrency)
+        taken = any(handler.takes_client for handler in router)
+        self._performer = Performer(ledger, clients if taken else None, self._conclude)
 
     # --- the process as a whole
 
@@ -77,28 +91,28 @@ class Process:
         """One attempt of one run, and nothing else in this process."""
         self._alone = True
         self._start()
-        self._free -= 1
         try:
             claim = self.ledger.alone(unit, token)
         except FAULTS as error:
             self._over(Outcome(unit=unit, token=token, verdict=Verdict.HANDED, error=str(error)))
         else:
             if claim:
-                self._begin(claim)
+                self._begin([claim])
             else:
-                self._ended([(unit, token)])
+                self._holding.end([(unit, token)])
         self._stop()
 
     def _start(self) -> None:
         os.register_at_fork(after_in_child=self.pipe.close)  # a handler's child must not speak for us
         self._performer.start()
+        self._threads.start()
         for target in (self._listen, self._beat):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
         self._recorder.start()
+        memory.settle()
 
     def _stop(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._free == self.concurrency)
+        self._holding.wait_until_empty()
         self._recorder.stop()
 
     def _listen(self) -> None:
@@ -106,21 +120,25 @@ class Process:
         while (messages := self.pipe.receive()) is not None:
             for message in messages:
                 for unit, token in message.get("lost", ()):
-                    if lease := self._held.get((unit, token)):
-                        lease.lost = True
+                    self._holding.lose((unit, token))
                 if message.get("drain"):
                     self.draining.set()
         os._exit(1)  # pragma: no cover - nothing of this process outlives it
 
     def _beat(self) -> None:
-        """Shows the parent that this process lives, and which attempt holds the loop up."""
+        """Shows the parent that this process lives, what began and ended, and which attempt holds the loop up."""
         while True:
             time.sleep(BEAT)
             if not self.pipe.whole:
                 os._exit(1)  # pragma: no cover - a handler closed what was not its own: nothing here can be trusted
-            self.pipe.send(blocked_by=self._performer.blocked_by())
+            self._report()
             if not self._alone and not self.draining.is_set():
                 self._leave(limits.worn(self._memory))
+
+    def _report(self) -> None:
+        """An attempt that ends between two reports is never told of: the parent need not know."""
+        started, over = self._performer.news(), self._holding.unrecorded()
+        self.pipe.send(blocked_by=self._performer.blocked_by(), started=started, over=over)
 
     def _leave(self, reason: str) -> None:
         if reason:
@@ -130,67 +148,64 @@ class Process:
     # --- taking work
 
     def _room(self) -> int:
-        with self._changed:
-            self._changed.wait_for(lambda: self._free > 0, WAIT)
-            return self._free
+        """Places that are free. Of a long queue we take in larger parts: that is worth a moment's wait."""
+        if self._more:
+            self._holding.room(self.concurrency // 2 + 1, MOMENT)
+        return self._holding.room(1, WAIT)
 
     def _take(self, room: int) -> None:
+        asked = min(room, MOST)
         try:
-            popped = self._pop()
+            popped = [] if self._more else self._pop()
             if popped is None:
                 return
             if self.draining.is_set():
                 self.ledger.put_back(popped)
                 return
-            claims = self.ledger.take(popped, min(room, MOST) - len(popped))
+            claims = self.ledger.take(popped, asked - len(popped))
         except FAULTS as error:
             log.warning("Redis does not answer", extra={"error": str(error)})
             self.draining.wait(WAIT)
             return
-        self.pipe.send(held=[(claim.unit, claim.token, claim.failures) for claim in claims])
-        with self._changed:
-            self._free -= len(claims)
-        for claim in claims:
-            self._begin(claim)
+        self._more = len(claims) == asked
+        self._begin(claims)
 
     def _pop(self) -> list[str] | None:
         """A job, or none in time. A full Redis refuses to move one: then only the claim, which it lets through."""
-        keys = self.ledger.keys
         try:
-            popped = self.ledger.client.blmove(keys.jobs, keys.intermediate, int(WAIT), "LEFT", "RIGHT")
+            popped = self.ledger.pop(int(WAIT))
         except OutOfMemoryError:
             self.draining.wait(WAIT)
             return []
-        return [text(popped)] if popped else None
+        return [popped] if popped else None
 
-    def _begin(self, claim: Claim) -> None:
-        lease = Lease(claim.claimed_at, self.clock.get)
-        self._held[claim.ticket] = lease
-        if is_run(claim.unit):
-            self._threads.submit(self._attempt, claim, lease)
-        else:
-            self._threads.submit(self._dispatch, claim)
+    def _begin(self, claims: Sequence[Claim]) -> None:
+        """A user's code, `when` or handler, runs in a thread or in the loop; all else is done here, in one go."""
+        ours, theirs, begins = [], list[Call](), not self.draining.is_set()
+        for claim, lease in zip(claims, self._holding.change(claims), strict=True):
+            if is_run(claim.unit):
+                theirs.append((self._attempt, claim, lease))
+            elif self._dispatcher.alone(claim):
+                theirs.append((self._dispatcher.dispatch, [claim], begins))
+            else:
+                ours.append(claim)
+        self._threads.put(theirs)
+        self._dispatcher.dispatch(ours, begins)
 
-    # --- one unit
+    def _begin_first(self, begun: Sequence[Attempt], dispatched: Sequence[Ticket]) -> None:
+        """Each first attempt has the place that its event's dispatch had."""
+        leases = self._holding.change([ready.claim for ready in begun], dispatched)
+        in_loop, in_threads = [], list[Call]()
+        for ready, lease in zip(begun, leases, strict=True):
+            if ready.handler.is_async and not self.draining.is_set():
+                in_loop.append((ready, lease))
+            else:
+                in_threads.append((self._perform, ready, lease))
+        self._threads.put(in_threads)
+        if in_loop:
+            self._performer.spawn(in_loop)
 
-    def _dispatch(self, claim: Claim) -> None:
-        while not self._dispatched(claim):
-            time.sleep(WAIT)
-
-    def _dispatched(self, claim: Claim) -> bool:
-        """Whether the dispatch is over for us; else it is to be tried again."""
-        try:
-            dispatch(claim, self.router, self.seal, self.ledger)
-        except FAULTS as error:
-            log.warning("dispatch not recorded yet", extra={"event": claim.unit, "error": str(error)})
-            if limits.worn(self._memory):
-                self._recorder.hand_over([outcome(claim, Verdict.HANDED)])
-                return True
-            return False
-        except Exception:  # a fault of ours: its lease ends, and the third time the event is a dead letter
-            log.exception("dispatch failed", extra={"event": claim.unit})
-        self._ended([claim.ticket])
-        return True
+    # --- attempts
 
     def _attempt(self, claim: Claim, lease: Lease) -> None:
         """Prepares an attempt and starts it: here if it is a `def` handler, else in the loop."""
@@ -203,17 +218,23 @@ class Process:
             ready = unprepared(claim.unit, claim.token, claim.failures, told(error))
         if isinstance(ready, Outcome):
             self._over(ready)
-        elif self.draining.is_set() and not self._alone:
-            self._over(outcome(claim, Verdict.HANDED))
-        elif (ready.handler.isolated or claim.suspect) and not self._alone:
+        elif (ready.handler.isolated or claim.suspect) and not self._alone and not self.draining.is_set():
             self._isolate(claim)
         else:
+            self._perform(ready, lease)
+
+    def _perform(self, ready: Attempt, lease: Lease) -> None:
+        if self.draining.is_set() and not self._alone:
+            self._over(outcome(ready.claim, Verdict.HANDED))
+        else:
+            if self._alone:  # a handler that keeps the interpreter to itself lets no report through
+                self.pipe.send(started=[announcement(ready, time.monotonic())])
             self._performer.perform(ready, lease)
 
     def _isolate(self, claim: Claim) -> None:
         """The parent takes the run over, for a process of its own."""
         self.pipe.send(isolate=claim.ticket)
-        self._ended([claim.ticket], told=True)
+        self._holding.end([claim.ticket], told=True)
 
     def _conclude(self, ready: Attempt, error: BaseException | None) -> None:
         if isinstance(error, MemoryError) and not self._alone:  # a neighbour may have taken the memory
@@ -222,18 +243,7 @@ class Process:
         else:
             self._over(concluded(ready, error))
 
-    # --- the end of units
-
     def _over(self, ended: Outcome) -> None:
-        """Tells the parent that the attempt is no longer late whatever happens, and has its end recorded."""
-        self.pipe.send(over=ended.ticket)
+        """Has the end recorded; from the next report on the attempt is no longer late, whatever happens."""
+        self._holding.over(ended.ticket)
         self._recorder.put(ended)
-
-    def _ended(self, units: list[Ticket], told: bool = False) -> None:
-        for unit in units:
-            self._held.pop(unit, None)
-        if units and not told:
-            self.pipe.send(ended=units)
-        with self._changed:
-            self._free += len(units)
-            self._changed.notify_all()

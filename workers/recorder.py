@@ -4,7 +4,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from receiver.contract.connection import FAULTS
 
@@ -13,18 +13,23 @@ from .ledger import ERROR, Ledger, Outcome, Ticket
 from .pipe import Pipe
 
 log = logging.getLogger(__name__)
+MOMENT = 0.002  # seconds that one end waits for others
+OFTEN = 0.05  # seconds since the last record
 WAIT = 1.0  # seconds until it is tried again
-MOST = 64  # outcomes in one round trip
+MOST = 256  # outcomes in one round trip
 
 
 class Recorder:
     """A thread. ended: hears which units are recorded, and whether the parent knows already."""
 
-    def __init__(self, ledger: Ledger, pipe: Pipe, memory: int, ended: Callable[[list[Ticket], bool], None]) -> None:
+    def __init__(
+        self, ledger: Ledger, pipe: Pipe, memory: int, ended: Callable[[Sequence[Ticket], bool], None]
+    ) -> None:
         self._ledger = ledger
         self._pipe = pipe
         self._memory = memory
         self._ended = ended
+        self._written_at = 0.0
         self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._record, name="record", daemon=True)
 
@@ -63,11 +68,15 @@ class Recorder:
                 return True
             time.sleep(WAIT)
             return False
+        self._written_at = time.monotonic()
         self._ended([one.ticket for one in batch], False)
         return True
 
     def _gather(self) -> tuple[list[Outcome], bool]:
+        """What waits; where ends come one by one, and often, they wait a moment for each other."""
         found = [self._outcomes.get()]
+        if self._outcomes.empty() and time.monotonic() - self._written_at < OFTEN:
+            time.sleep(MOMENT)
         while not self._outcomes.empty() and len(found) < MOST:
             found.append(self._outcomes.get())
         return [one for one in found if one is not None], None in found

@@ -12,12 +12,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 from rq import Queue
 from rq.worker import BaseWorker, WorkerStatus
 
+from receiver.contract import memory
 from receiver.contract.connection import another
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.jobs import LedgerJob, LedgerQueue
@@ -29,7 +30,9 @@ from .parent import BROKEN, Parent
 from .pipe import Clock, Pipe
 from .process import Process
 from .settings import Settings
-from .zyra import AsyncZyra, Zyra
+
+if TYPE_CHECKING:
+    from .zyra import AsyncZyra, Zyra
 
 log = logging.getLogger(__name__)
 Work = tuple[Pipe, Clock, Ticket | None]
@@ -75,6 +78,7 @@ class Worker(BaseWorker):
             raise ConfigurationError(["a worker serves exactly one queue: start one for each"])
         found = self.settings or settings.read()
         keys = Keys(self.queues[0].name, found.rq_prefix)
+        memory.settle()  # what is there before the forks is not touched by any collector, and so stays shared
         parent = Parent(
             Ledger(another(self.connection, **BOUNDS), keys, found.keep_done),
             lambda pipe, clock, unit, ends: self._fork(found, keys, (pipe, clock, unit), ends),
@@ -128,19 +132,22 @@ class Worker(BaseWorker):
         for number in (signal.SIGTERM, signal.SIGINT):  # the parent decides; what a handler starts decides for itself
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(-1)
-        memory = limits.apply(found.memory)
+        most = limits.apply(found.memory)
         try:
             router = plugins.load(found.handlers, keep_going=self.keep_going)
         except ConfigurationError as error:
             pipe.send(broken=str(error))
             return BROKEN
         ledger = Ledger(another(self.connection, **BOUNDS), keys, found.keep_done)
-        process = Process(ledger, router, found.seal, pipe, clock, lambda: clients(found), self.concurrency, memory)
+        process = Process(ledger, router, found.seal, pipe, clock, lambda: clients(found), self.concurrency, most)
         process.run_alone(*unit) if unit else process.run()
         return 0
 
 
-def clients(found: Settings) -> tuple[Zyra, AsyncZyra]:
+def clients(found: Settings) -> "tuple[Zyra, AsyncZyra]":
+    """For handlers that call back into the API; who has none of them does without the libraries, too."""
+    from .zyra import AsyncZyra, Zyra
+
     def key() -> str:
         return found.api_key.values[0] if found.api_key else ""
 

@@ -17,7 +17,7 @@ def test_it_names_the_attempt_that_holds_it_up() -> None:
         ended.append(True)
 
     assert loop.blocked_by() is None
-    loop.spawn(("evt_1-x", 7), blocks(), copy_context())
+    loop.spawn([(("evt_1-x", 7), blocks(), copy_context())])
     wait_for(lambda: loop.blocked_by() == ("evt_1-x", 7))
 
     wait_for(lambda: ended)
@@ -43,8 +43,8 @@ def test_a_task_that_ends_the_loop_does_not() -> None:
     async def stays() -> None:
         ended.append(True)
 
-    loop.spawn(("a", 1), leaves(), copy_context())
-    loop.spawn(("b", 1), stays(), copy_context())
+    loop.spawn([(("a", 1), leaves(), copy_context())])
+    loop.spawn([(("b", 1), stays(), copy_context())])
 
     wait_for(lambda: ended)
 

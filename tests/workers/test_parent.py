@@ -12,11 +12,11 @@ import pytest
 import redis
 
 from receiver.contract.seal import Seal
-from tests.kit import Server, accept, wait_for
+from tests.kit import Server, accept, dispatch, wait_for
 from workers import child as child_module
 from workers import parent as module
 from workers import query
-from workers.child import Child, Held
+from workers.child import BEAT, Child, Held
 from workers.ledger import Claim, Ledger
 from workers.parent import Parent
 from workers.pipe import Clock, Pipe
@@ -96,7 +96,7 @@ def running(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
 
 def a_run(ledger: Ledger, seal: Seal) -> Claim:
     accept(ledger, seal)
-    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["a"])
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["a"])
     return ledger.take([], 1)[0]
 
 
@@ -130,7 +130,7 @@ def test_leases_are_renewed_and_lost_ones_told(
 def test_what_is_never_prepared_fails_and_its_process_is_replaced(ledger: Ledger, seal: Seal, running: Running) -> None:
     claim, neighbour = a_run(ledger, seal), a_run(ledger, seal)
     claimed = [{"held": [held(claim), held(neighbour)]}]
-    started = [{"started": key(neighbour), "in_loop": False, "timeout": 60, "late": ["failed", 1, "late"]}]
+    started = [{"started": [[*key(neighbour), 60, "failed", 1, "late", False]]}]
     fakes = Fakes((claimed + started, "deaf"))
     running(fakes)
 
@@ -155,7 +155,7 @@ def test_a_dispatch_that_hangs_counts_as_a_death(
 def test_a_run_alone_that_is_late_pays_at_once(ledger: Ledger, seal: Seal, running: Running) -> None:
     claim = a_run(ledger, seal)
     first = [{"held": [held(claim)]}, {"isolate": key(claim)}]
-    late = [{"started": key(claim), "in_loop": False, "timeout": 0.2, "late": ["dead", 0, "TimeoutError"]}]
+    late = [{"started": [[*key(claim), 0.2, "dead", 0, "TimeoutError", False]]}]
     fakes = Fakes((first, "obedient"), (late, "deaf"))
     running(fakes)
 
@@ -200,7 +200,7 @@ def test_an_outage_is_lived_through(own_server: Server, own_ledger: Ledger, seal
     claim = a_run(own_ledger, seal)
     messages = [
         {"held": [held(claim)]},
-        {"started": key(claim), "in_loop": False, "timeout": 1, "late": ["failed", 60, "late"]},
+        {"started": [[*key(claim), 1, "failed", 60, "late", False]]},
     ]
     running(Fakes((messages, "deaf")), own_ledger)
     time.sleep(0.5)
@@ -250,7 +250,7 @@ def test_a_process_that_does_not_speak_is_ended_and_nobody_pays(
 ) -> None:
     claims = [a_run(ledger, seal) for _ in range(2)]
     said = [{"held": [held(claim) for claim in claims]}]
-    said += [{"started": key(claim), "in_loop": False, "timeout": 1, "late": ["dead", 0, ""]} for claim in claims]
+    said += [{"started": [[*key(claim), 1, "dead", 0, "", False]]} for claim in claims]
     parent = running(Fakes((said, what)))
     parent.sweeper.contact_since = time.monotonic() - 60
 
@@ -261,7 +261,7 @@ def test_a_process_that_does_not_speak_is_ended_and_nobody_pays(
 def test_a_process_alone_that_never_records_its_end_is_ended(ledger: Ledger, seal: Seal, running: Running) -> None:
     claim = a_run(ledger, seal)
     first = [{"held": [held(claim)]}, {"isolate": key(claim)}]
-    over = [{"started": key(claim), "in_loop": False, "timeout": 9, "late": ["dead", 0, ""]}, {"over": key(claim)}]
+    over = [{"started": [[*key(claim), 9, "dead", 0, "", False]]}, {"over": [key(claim)]}]
     running(Fakes((first, "obedient"), (over, "silent"), ([], "silent")))
 
     wait_for(lambda: ledger.client.hget(ledger.keys.run(claim.unit), "kills") == b"1", 10)
@@ -326,7 +326,7 @@ def test_an_innocent_dispatch_pays_nothing(ledger: Ledger, seal: Seal, running: 
     (neighbour,) = ledger.take([], 1)
     messages = [
         {"held": [held(claim)]},
-        {"started": key(claim), "in_loop": False, "timeout": 0.1, "late": ["dead", 0, "late"]},
+        {"started": [[*key(claim), 0.1, "dead", 0, "late", False]]},
         {"held": [held(neighbour)]},
     ]
     parent = running(Fakes((messages, "deaf")))
@@ -340,15 +340,15 @@ def test_one_that_holds_the_loop_up_takes_no_time_from_its_neighbours() -> None:
     child = Child(1, None, alone=False, born=0.0, heard=0.0)  # type: ignore[arg-type]
     child.take_in({"held": [["a", 1, 0], ["b", 1, 0], ["c", 1, 0]]})
     for unit in "ab":
-        child.take_in({"started": [unit, 1], "in_loop": True, "timeout": 5, "late": ["failed", 0, ""]})
-    child.take_in({"started": ["c", 1], "in_loop": False, "timeout": 5, "late": ["failed", 0, ""]})
+        child.take_in({"started": [[unit, 1, 5, "failed", 0, "", True]]})
+    child.take_in({"started": [["c", 1, 5, "failed", 0, "", False]]})
     before = {unit: one.late_at for (unit, _), one in child.held.items()}
 
     child.take_in({"blocked_by": ["a", 1]})
     child.take_in({"blocked_by": None})
 
     after = {unit: one.late_at - before[unit] for (unit, _), one in child.held.items()}
-    assert after == {"a": 0.0, "b": pytest.approx(1.0), "c": 0.0}
+    assert after == {"a": 0.0, "b": pytest.approx(BEAT), "c": 0.0}
 
 
 def test_the_eighth_attempt_that_is_never_prepared_is_the_last() -> None:
@@ -357,3 +357,15 @@ def test_the_eighth_attempt_that_is_never_prepared_is_the_last() -> None:
     payment = held.payment()
 
     assert payment.verdict == "dead"
+
+
+def test_large_numbers_are_worked_off_in_parts_without_waiting_for_the_next_sweep(
+    ledger: Ledger, running: Running, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SWEEP", 30.0)
+    final = ledger.keys.named("final")
+    client.zadd(final, {f"evt_{number:026d}": 1 for number in range(1200)})
+
+    running(Fakes())
+
+    wait_for(lambda: not client.exists(final), 5)

@@ -3,14 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from receiver.contract.seal import Seal
-from tests.kit import Server, accept, wait_for
+from tests.kit import Server, accept, dispatch, wait_for
 from workers import Event, Router, Zyra, limits, query
 from workers.errors import LeaseLost
 from workers.ledger import Ledger
@@ -130,7 +130,7 @@ def test_an_outcome_that_cannot_be_recorded_is_kept(
     process, _ = start(own_ledger)
     wait_for(lambda: seen)
     own_server.stop()
-    wait_for(lambda: process._recorder._outcomes.empty() and not process._threads._work_queue.qsize())
+    wait_for(lambda: process._recorder._outcomes.empty() and process._threads._batches.empty())
     time.sleep(6)
     own_server.start()
 
@@ -144,15 +144,14 @@ def test_a_process_that_is_worn_leaves_the_record_to_its_parent(
 ) -> None:
     accept(ledger, seal, kind="plain")
     if at == "run":
-        ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["plain"])
+        dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["plain"])
     (claim,) = ledger.take([], 1)
     process, parent = start(run=False)
     process._start()
-    process._free -= 1
     client.set(ledger.keys.named("audit"), "junk")  # every script refuses from now on
     monkeypatch.setattr(limits, "worn", lambda most: "it has no file descriptor left")
 
-    process._begin(claim)
+    process._begin([claim])
     process._stop()
 
     told = [message for message in parent.receive() or [] if "record" in message]
@@ -192,14 +191,13 @@ def test_what_was_paused_before_it_began_does_not_begin(
     ledger: Ledger, seal: Seal, start: Start, seen: list[str]
 ) -> None:
     accept(ledger, seal, kind="plain")
-    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["plain"])
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["plain"])
     (claim,) = ledger.take([], 1)
     process, _ = start(run=False)
     process.clock.set(time.monotonic() - 60)
     process._start()
-    process._free -= 1
 
-    process._begin(replace(claim, claimed_at=time.monotonic() - 60))
+    process._begin([replace(claim, claimed_at=time.monotonic() - 60)])
     process._stop()
 
     assert seen == []
@@ -217,14 +215,13 @@ def test_what_was_claimed_and_not_started_is_handed_back(
     ledger: Ledger, seal: Seal, start: Start, seen: list[str]
 ) -> None:
     event = accept(ledger, seal, kind="plain")
-    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["plain"])
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["plain"])
     process, _ = start(run=False)
     process._start()
     process.draining.set()
     (claim,) = ledger.take([], 1)
-    process._free -= 1
 
-    process._begin(claim)
+    process._begin([claim])
     process._stop()
 
     found = query.show(ledger, event)
@@ -234,7 +231,7 @@ def test_what_was_claimed_and_not_started_is_handed_back(
 
 def test_alone_with_a_token_that_is_not_ours(ledger: Ledger, seal: Seal, start: Start, seen: list[str]) -> None:
     accept(ledger, seal, kind="plain")
-    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["plain"])
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["plain"])
     (claim,) = ledger.take([], 1)
     process, _ = start(run=False)
 
@@ -250,7 +247,7 @@ def test_alone_while_redis_is_away_costs_nothing(
     own_server: Server, own_ledger: Ledger, seal: Seal, start: Start, seen: list[str]
 ) -> None:
     event = accept(own_ledger, seal, kind="plain")
-    own_ledger.dispatched(own_ledger.take([], 1)[0], "dispatched", "", ["plain"])
+    dispatch(own_ledger, own_ledger.take([], 1)[0], "dispatched", "", ["plain"])
     (claim,) = own_ledger.take([], 1)
     own_ledger.finish([])
     process, _ = start(own_ledger, run=False)
@@ -279,7 +276,7 @@ def test_a_flipped_byte_in_any_value_runs_nothing_altered(
     router.on("*", source="*", name="all")(lambda event: told.append((event.source, event.type, event.body)))
     event = accept(ledger, seal, b'{"a": 1}', kind="plain", delivery_id="d1")
     if at == "dispatched":
-        ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["all"])
+        dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["all"])
     key = ledger.keys.body(event) if field == "body" else ledger.keys.event(event)
     value = bytearray((client.get(key) if field == "body" else client.hget(key, field)) or b"0")
     value[len(value) // 2] ^= 1
@@ -311,10 +308,10 @@ def test_a_fault_of_ours_keeps_no_place(
         )
         client.set(ledger.keys.body(event), nonce + sealed)
         events.append(event)
-    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["plain"])
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["plain"])
     process, _ = start()
 
-    wait_for(lambda: client.llen(ledger.keys.jobs) == 0 and process._free == 4)
+    wait_for(lambda: client.llen(ledger.keys.jobs) == 0 and process._holding.free == 4)
     found = query.show(ledger, events[0])
     assert found is not None
     wait_for(lambda: query.show(ledger, events[0])["runs"][0]["state"] == "waiting")  # type: ignore[index]

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import time
+from collections.abc import Sequence
 
 import httpx2
 import pytest
@@ -13,11 +15,13 @@ from receiver.contract.connection import connect
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
-from tests.kit import accept, free_port, wait_for
-from workers import metrics, query
-from workers.ledger import Ledger
+from tests.kit import accept, dispatch, free_port, wait_for
+from workers import query
+from workers.cli.work import export
+from workers.ledger import Ledger, Outcome, Ticket, Verdict
 from workers.metrics import LedgerCollector
 from workers.pipe import pair
+from workers.recorder import Recorder
 from workers.settings import read
 from workers.worker import Worker, as_list
 
@@ -69,9 +73,9 @@ def test_metrics_without_redis() -> None:
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # pytest has threads, `work` has none
 def test_metrics_have_a_process_of_their_own(ledger: Ledger) -> None:
-    assert metrics.export(0, ledger) == 0
+    assert export(0, ledger) == 0
     port = free_port()
-    pid = metrics.export(port, ledger)
+    pid = export(port, ledger)
     try:
         assert "zr_ledger_up 1.0" in wait_for(lambda: fetch(port))
     finally:
@@ -88,7 +92,7 @@ def fetch(port: int) -> str:
 
 def test_queries_survive_junk(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
     event = accept(ledger, seal)
-    ledger.dispatched(ledger.take([], 1)[0], "dispatched", "", ["a"])
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["a"])
     run = f"{event}-" + client.hget(ledger.keys.event(event), "runs").decode()
     client.delete(ledger.keys.run(run))
     client.set(ledger.keys.run(run), "junk")
@@ -126,3 +130,26 @@ def test_a_process_needs_some_memory(value: str) -> None:
         read(env | {"WORKER_MEMORY": value})
     assert read(env | {"WORKER_MEMORY": "512"}).memory == 512 << 20
     assert read(env).memory == 0
+
+
+def test_ends_that_come_one_by_one_are_recorded_together(ledger: Ledger) -> None:
+    calls: list[int] = []
+
+    class Counting(Ledger):
+        def finish(self, outcomes: Sequence[Outcome]) -> list[str]:
+            calls.append(len(outcomes))
+            return super().finish(outcomes)
+
+    ended: list[Ticket] = []
+    mine, theirs = pair()
+    recorder = Recorder(Counting(ledger.client, ledger.keys), mine, 0, lambda units, told: ended.extend(units))
+    recorder.start()
+    for number in range(40):
+        recorder.put(Outcome(unit=f"evt_{number:026d}-{0:012x}", token=1, verdict=Verdict.DONE))
+        time.sleep(0.0005)
+    recorder.stop()
+    theirs.close()
+    mine.close()
+
+    assert len(ended) == 40
+    assert len(calls) < 30

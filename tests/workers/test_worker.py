@@ -261,11 +261,11 @@ def test_forged_jobs_run_nothing(ledger: Ledger, seal: Seal, notes: Notes, clien
         "json-evil": json.dumps(["os.system", None, [command], {}]).encode(),
         "pickle-evil": pickle.dumps(("os.system", None, (command,), {})),
     }.items():
-        client.hset(keys.job(name), mapping={"data": data, "status": "queued", "origin": keys.queue})
+        client.hset(f"rq:job:{name}", mapping={"data": data, "status": "queued", "origin": keys.queue})
         client.rpush(keys.jobs, name)
     event = accept(ledger, seal, kind="basic.one")
     forged = f"{event}-" + "0" * 12
-    client.hset(keys.run(forged), mapping={"handler": "hopeless", "state": "queued", "job": f"9-{forged}"})
+    client.hset(keys.run(forged), mapping={"handler": "hopeless", "state": "queued", "job": "9"})
     client.rpush(keys.jobs, f"9-{forged}")
     with working("--burst"):
         assert ended(ledger, event)["state"] == "done"
@@ -346,7 +346,7 @@ def test_a_stock_rq_worker_drains_a_thousand_events(
 ) -> None:
     events = [accept(ledger, seal, kind="basic.one") for _ in range(1000)]
     client.rpush(ledger.keys.jobs, "evil")
-    client.hset(ledger.keys.job("evil"), "data", '["os.system", null, ["false"], {}]')
+    client.hset("rq:job:evil", "data", '["os.system", null, ["false"], {}]')
 
     found = rq("worker", env["QUEUE"], "--burst", "--quiet", "--worker-class", "rq.SimpleWorker", *CLASSES)
 

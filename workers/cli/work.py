@@ -9,7 +9,7 @@ from receiver.contract import logs
 from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
 
-from .. import metrics, settings
+from .. import settings
 from ..ledger import Ledger
 from ..worker import Worker
 from .local import current_folder_importable
@@ -28,7 +28,7 @@ def work(
     current_folder_importable()
     found = settings.read()
     logs.setup(found.log_level)
-    exporter = metrics.export(
+    exporter = export(
         found.metrics_port, Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done)
     )
     worker = Worker(
@@ -44,3 +44,16 @@ def work(
     finally:
         if exporter:
             os.kill(exporter, 9)
+
+
+def export(port: int, ledger: Ledger) -> int:
+    """Serves /metrics from a process of its own, since the parent must stay free of threads; its pid, or 0 if off."""
+    if not port:
+        return 0
+    parent = os.getpid()
+    if pid := os.fork():
+        return pid
+    from ..metrics import serve  # pragma: no cover - in a child that is ended by a signal
+
+    serve(port, ledger, parent)  # pragma: no cover
+    return 0  # pragma: no cover
