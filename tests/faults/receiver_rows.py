@@ -29,12 +29,13 @@ def killed(scene: Scene, *, delay: float = 0.0, withhold: bool = False) -> None:
     here = scene.here
     base, process = here.receiver(**here.through_proxy)
     here.worker()
-    scene.sending(base, at_once=16)
+    sending = scene.sending(base, count=3000, at_once=16, seconds=0.01)
     for _ in range(3):
         time.sleep(0.3)
         here.proxy.delay, here.proxy.withhold = delay, withhold
         time.sleep(0.3)
         here.kill(process)
+        scene.insist(sending.is_alive(), "it was over before the fault was")
         here.proxy.delay, here.proxy.withhold = 0.0, False
         process = here.receiver_on(int(base.rpartition(":")[2]), **here.through_proxy)
 
@@ -44,7 +45,7 @@ def rolling_restart(scene: Scene) -> None:
     here = scene.here
     receivers = [here.receiver() for _ in range(2)]
     workers = [here.worker() for _ in range(2)]
-    sending = scene.sending(*(base for base, _ in receivers), count=2000, at_once=8)
+    sending = scene.sending(*(base for base, _ in receivers), count=6000, at_once=8, seconds=0.02)
     for (base, receiver), worker in zip(receivers, workers, strict=True):
         scene.bases.append(here.receiver()[0])
         receiver.send_signal(signal.SIGTERM)
