@@ -1,143 +1,201 @@
-"""make bench: interleaved rounds; prints medians of ratios within each round."""
+"""make bench: interleaved rounds, medians, and ratios that were taken within each round.
+
+ROUNDS (5), SECONDS (2) of each measurement, EVENTS (1000000) of the large ledger, ONLY (a comma list of parts),
+CONCURRENCY (64) of our workers, PEERS=1 for the peers where they are installed.
+"""
 
 import os
-
-os.environ.setdefault("QUEUE", "bench")
-os.environ.setdefault("REDIS_URL", "redis://127.0.0.1:1/0")
-
-import asyncio
+import shutil
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 
-import redis
-import uvloop
-from rq import Queue
-
-from tests.kit import ROOT, Server, free_port, wait_for
-
-from .load import post
+from . import dispatch, growth, ingest, latency
+from .dispatch import through_the_front_door
+from .systems import BLOCKING, BULLMQ, FASTIFY, NAIVE, SIMPLE, Receiver, Worker, ours, taskiq, with_peers, work
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 SECONDS = float(os.environ.get("SECONDS", "2"))
-CONNECTIONS = 64
-EVENTS = 3000
-
-NAIVE = ["-m", "uvicorn", "tests.bench.naive:app", "--no-access-log", "--log-level", "warning", "--port"]
-
-
-def start(command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, *command], env=os.environ | env, cwd=ROOT)
+EVENTS = int(os.environ.get("EVENTS", "1000000"))
+CONCURRENCY = int(os.environ.get("CONCURRENCY", "64"))
+CONNECTIONS = [1, 16, 64, 256]
+NOOP, CALLS = 60_000, 6_000  # events of one measurement
+Rates = dict[str, list[float]]
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    process.wait(20)
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
-def environment(server: Server, config: Path) -> dict[str, str]:
-    return {
-        "REDIS_URL": server.url, "QUEUE": "bench", "SEAL_KEY": os.urandom(32).hex(), "METRICS_PORT": "0",
-        "RECEIVER_CONFIG": str(config), "BENCH_SECRET": "bench-secret", "DRAIN_SECONDS": "0", "LOG_LEVEL": "warning",
-        "WORKER_HANDLERS": "tests.bench.handlers", "MAX_PENDING": "10000000", "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
+    for row in rows:
+        print("| " + " | ".join(str(value) for value in row) + " |")
+    print(flush=True)
 
 
-def ready(port: int) -> bool:
-    try:
-        return asyncio.run(post(port, 1, 0.05))[0] > 0
-    except (OSError, asyncio.IncompleteReadError):
-        return False
+def ratio(mine: Sequence[float], base: Sequence[float]) -> str:
+    """Median of the ratios round by round: a shared machine drifts more between rounds than within one."""
+    return f"{statistics.median(a / b for a, b in zip(mine, base, strict=True)):.2f}"
 
 
-def ingest(client: redis.Redis, command: list[str], env: dict[str, str], signature: str | None = None) -> float:
-    """Requests a second that were answered, and, unless they were to be refused, are there."""
-    port = free_port()
-    process = start([*command, str(port)] if command == NAIVE else command, env | {"PORT": str(port)})
-    try:
-        wait_for(lambda: ready(port))
-        before = client.llen("rq:queue:bench")
-        rate, codes = uvloop.run(post(port, CONNECTIONS, SECONDS, *([signature] if signature else [])))
-        wanted = b"401" if signature else b"202"
-        if set(codes) != {wanted} or (not signature and client.llen("rq:queue:bench") - before != codes[wanted]):
-            raise SystemExit(f"void: {dict(codes)}, {client.llen('rq:queue:bench') - before} in the queue")
-        return rate
-    finally:
-        end(process)
+def middle(values: Iterable[float]) -> float:
+    return statistics.median(list(values))
 
 
-def dispatch_ours(client: redis.Redis, env: dict[str, str]) -> float:
-    """Events a second from accepted to done, the dispatch included."""
-    port = free_port()
-    process = start(["-m", "workers.cli", "serve"], env | {"PORT": str(port)})
-    try:
-        wait_for(lambda: ready(port))
-        while client.zcard("zr:bench:pending") < EVENTS:
-            asyncio.run(post(port, 16, 0.2))
-    finally:
-        end(process)
-    events = client.zcard("zr:bench:events")
-    worker = start(["-m", "workers.cli", "work"], env)
-    try:
-        wait_for(lambda: client.zcard("zr:bench:final") > 0)
-        first, started = client.zcard("zr:bench:final"), time.perf_counter()
-        wait_for(lambda: client.zcard("zr:bench:final") >= events, 120)
-        return float((events - first) / (time.perf_counter() - started))
-    finally:
-        end(worker)
+def accepting() -> None:
+    """Accepted requests a second, by system, durability and connections."""
+    systems: dict[str, tuple[Receiver, str]] = {
+        "ours, everysec": (ours(), "everysec"),
+        "ours, always": (ours(), "always"),
+        "ours, everysec, 2 processes": (ours(2), "everysec"),
+        "ours, always, 2 processes": (ours(2), "always"),
+        f"{NAIVE.name}, everysec": (NAIVE, "everysec"),
+        f"{BLOCKING.name}, everysec": (BLOCKING, "everysec"),
+    }
+    if with_peers():
+        systems[f"{FASTIFY.name}, everysec"] = (FASTIFY, "everysec")
+    found: dict[str, list[dict[int, ingest.Measured]]] = {name: [] for name in systems}
+    for number in range(ROUNDS):
+        for name, (receiver, fsync) in systems.items():
+            found[name].append(ingest.measure(receiver, CONNECTIONS, SECONDS, fsync))
+            say(f"round {number} {name}: " + " ".join(f"c{n}={m.rate:.0f}/s" for n, m in found[name][-1].items()))
+    for connections in CONNECTIONS:
+        print(f"Accepted, {connections} connections")
+        rates = {name: [one[connections].rate for one in rounds] for name, rounds in found.items()}
+        bases = [name for name in (f"{NAIVE.name}, everysec", f"{FASTIFY.name}, everysec") if name in rates]
+        rows = []
+        for name, rounds in found.items():
+            of = [one[connections] for one in rounds]
+            rows.append(
+                [
+                    name, f"{middle(rates[name]):.0f}", *(ratio(rates[name], rates[base]) for base in bases),
+                    ratio(rates[name], rates["ours, everysec"]), f"{middle(m.load.p99 for m in of) * 1000:.1f}",
+                    f"{middle(m.server_us for m in of):.0f}", f"{middle(m.redis_us for m in of):.0f}",
+                    f"{middle(m.bytes for m in of):.0f}", f"{middle(m.memory for m in of):.0f}",
+                ]
+            )  # fmt: skip
+        head = ["system", "requests/s", *(f"x {base}" for base in bases), "x ours, everysec", "p99 ms", "server us"]
+        table([*head, "Redis us", "Redis bytes", "PSS MiB"], rows)
 
 
-def dispatch_rq(client: redis.Redis, env: dict[str, str]) -> float:
-    queue = Queue("bench", connection=client)
-    for _ in range(EVENTS):
-        queue.enqueue("tests.bench.handlers.noop", {"pad": "x" * 2000})
-    worker = start(["-m", "rq.cli", "worker", "bench", "-q", "-w", "rq.SimpleWorker", "--url", env["REDIS_URL"]], env)
-    try:
-        wait_for(lambda: client.llen("rq:queue:bench") < EVENTS)
-        first, started = client.llen("rq:queue:bench"), time.perf_counter()
-        wait_for(lambda: client.llen("rq:queue:bench") == 0, 120)
-        return float(first / (time.perf_counter() - started))
-    finally:
-        end(worker)
+def zyra() -> None:
+    rates: Rates = {"zyra": [], "github": []}
+    for number in range(ROUNDS):
+        rates["zyra"].append(ingest.zyra(64, SECONDS).rate)
+        rates["github"].append(ingest.measure(ours(), [64], SECONDS, "everysec")[64].rate)
+        say(f"round {number} zyra {rates['zyra'][-1]:.0f}/s, github {rates['github'][-1]:.0f}/s")
+    print(f"Accepted with scheme zyra, id in the payload, 64 connections: {middle(rates['zyra']):.0f}/s, "
+          f"{ratio(rates['zyra'], rates['github'])} x scheme github; each of them one event, no duplicate\n")  # fmt: skip
+
+
+def refusing() -> None:
+    found = []
+    for number in range(ROUNDS):
+        found.append(ingest.refused(64, SECONDS))
+        accepted, unsigned, commands = found[-1]
+        say(f"round {number} accepted {accepted.rate:.0f}/s, refused {unsigned.rate:.0f}/s, {commands} Redis commands")
+    times = ratio([unsigned.rate for _, unsigned, _ in found], [accepted.rate for accepted, _, _ in found])
+    print(f"Refused, unsigned, 64 connections: {middle(u.rate for _, u, _ in found):.0f}/s, {times} x accepted, "
+          f"{middle(u.server_us for _, u, _ in found):.0f} us of processor time each, "
+          f"{max(commands for _, _, commands in found)} Redis commands\n")  # fmt: skip
+
+
+def dispatching() -> None:
+    """No-op handlers: events from accepted to done, and jobs of other libraries."""
+
+    def mine(processes: int, kind: str) -> Worker:
+        return work(processes, CONCURRENCY, through_the_front_door, kind)
+
+    systems: dict[str, tuple[Callable[[], Worker], int]] = {
+        "ours, 1 process": (lambda: mine(1, "noop"), NOOP),
+        "ours, 2 processes": (lambda: mine(2, "noop"), NOOP),
+        "ours, 1 process, async def": (lambda: mine(1, "async"), NOOP),
+        "ours, 2 processes, async def": (lambda: mine(2, "async"), NOOP),
+        SIMPLE.name: (lambda: SIMPLE, 3000),
+    }
+    if with_peers():
+        systems[BULLMQ.name] = (lambda: BULLMQ, NOOP)
+    compare("No-op handlers", systems, [SIMPLE.name, BULLMQ.name], 6.0)
+
+
+def calling() -> None:
+    """Handlers that wait 50 ms for an HTTP answer."""
+
+    def mine(processes: int, kind: str = "call") -> Worker:
+        return work(processes, 128, through_the_front_door, kind)
+
+    systems: dict[str, tuple[Callable[[], Worker], int]] = {
+        "ours, 1 process, httpx2": (lambda: mine(1), CALLS),
+        "ours, 2 processes, httpx2": (lambda: mine(2), CALLS),
+    }
+    if with_peers():
+        systems["ours, 1 process, aiohttp"] = (lambda: mine(1, "aiohttp"), 2 * CALLS)
+        systems["ours, 2 processes, aiohttp"] = (lambda: mine(2, "aiohttp"), 2 * CALLS)
+        systems["taskiq, 2 processes"] = (lambda: taskiq("get"), 2 * CALLS)
+    compare("Handlers with an HTTP call of 50 ms", systems, ["taskiq, 2 processes"], 6.0)
+
+
+def compare(title: str, systems: dict[str, tuple[Callable[[], Worker], int]], bases: list[str], most: float) -> None:
+    found: dict[str, list[dispatch.Measured]] = {name: [] for name in systems}
+    for number in range(ROUNDS):
+        for name, (worker, count) in systems.items():
+            found[name].append(dispatch.measure(worker(), count, most))
+            say(f"round {number} {title}, {name}: {found[name][-1].rate:.0f}/s")
+    rates = {name: [one.rate for one in rounds] for name, rounds in found.items()}
+    bases = [base for base in bases if base in rates]
+    print(title)
+    table(
+        ["system", "a second", *(f"x {base}" for base in bases), "worker us", "Redis us", "PSS MiB"],
+        [
+            [
+                name, f"{middle(rates[name]):.0f}", *(ratio(rates[name], rates[base]) for base in bases),
+                f"{middle(m.worker_us for m in rounds):.0f}", f"{middle(m.redis_us for m in rounds):.0f}",
+                f"{middle(m.memory for m in rounds):.0f}",
+            ]
+            for name, rounds in found.items()
+        ],
+    )  # fmt: skip
+
+
+def waiting() -> None:
+    for fsync in ("everysec", "always"):
+        rounds = [latency.answers(500, 10, fsync) for _ in range(ROUNDS)]
+        p50, p99 = (middle(latency.quantile(one, share) for one in rounds) * 1000 for share in (0.5, 0.99))
+        print(f"Answers at 500 requests/s, {fsync}: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    rounds = [latency.to_handler(100) for _ in range(ROUNDS)]
+    p50, p99 = (middle(latency.quantile(one, share) for one in rounds) * 1000 for share in (0.5, 0.99))
+    print(f"POST to handler start, idle: p50 {p50:.1f} ms, p99 {p99:.1f} ms\n")
+
+
+def growing() -> None:
+    def worker() -> Worker:
+        return work(1, CONCURRENCY, through_the_front_door)
+
+    found = growth.measure(EVENTS, ROUNDS, worker)
+    for name in ("ingest", "dispatch"):
+        small, large = ([getattr(one, name) for one in rounds] for rounds in (found.small, found.large))
+        print(f"{name} with {found.events} events in the ledger: {ratio(large, small)} x with none "
+              f"({middle(large):.0f}/s)")  # fmt: skip
+    print(f"Redis memory for an event with a body of 2048 bytes: {found.waiting_bytes:.0f} bytes while it waits, "
+          f"{found.done_bytes:.0f} once done; one idle worker deletes {found.expired_per_second:.0f} expired a second\n")  # fmt: skip
+
+
+PARTS = {
+    "ingest": accepting, "zyra": zyra, "reject": refusing, "dispatch": dispatching, "calls": calling,
+    "latency": waiting, "growth": growing,
+}  # fmt: skip
 
 
 def main() -> None:
-    rows: dict[str, list[tuple[float, float]]] = {"ingest": [], "reject unsigned": [], "dispatch": []}
-    with tempfile.TemporaryDirectory(prefix="zr-") as folder:
-        config = Path(folder) / "sources.toml"
-        config.write_text('[sources.github]\nscheme = "github"\nsecrets = ["env:BENCH_SECRET"]\n')
-        server = Server(Path(folder))
-        server.start()
-        client = redis.Redis.from_url(server.url)
-        env = environment(server, config)
-        ours = ["-m", "workers.cli", "serve"]
-        try:
-            for number in range(ROUNDS):
-                found = []
-                for measure in (
-                    lambda: ingest(client, NAIVE, env),
-                    lambda: ingest(client, ours, env),
-                    lambda: ingest(client, ours, env, "sha256=" + "0" * 64),
-                    lambda: dispatch_rq(client, env),
-                    lambda: dispatch_ours(client, env),
-                ):
-                    client.flushall()
-                    found.append(measure())
-                naive, accepted, refused, rq, done = found
-                rows["ingest"].append((accepted, naive))
-                rows["reject unsigned"].append((refused, accepted))
-                rows["dispatch"].append((done, rq))
-                print(f"round {number}: " + " ".join(f"{value:.0f}/s" for value in found), file=sys.stderr)
-        finally:
-            client.close()
-            server.stop()
-    bases = {"ingest": "naive Starlette + RQ", "reject unsigned": "our own accept", "dispatch": "RQ SimpleWorker"}
-    for name, pairs in rows.items():
-        ratio = statistics.median(mine / base for mine, base in pairs)
-        print(f"{name:<16} {ratio:5.2f} x {bases[name]:<22} {statistics.median(mine for mine, _ in pairs):8.0f}/s")
+    if not shutil.which("wrk"):
+        sys.exit("make bench drives the receiver with wrk: install it (on Debian: apt-get install wrk)")
+    wanted = os.environ.get("ONLY", ",".join(PARTS)).split(",")
+    if unknown := [name for name in wanted if name not in PARTS]:
+        sys.exit(f"ONLY knows {', '.join(PARTS)}, and not {', '.join(unknown)}")
+    with_peers()
+    for name in wanted:
+        PARTS[name]()
 
 
 if __name__ == "__main__":
