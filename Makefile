@@ -20,7 +20,7 @@ endif
 lint: $(VENV)/ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-# CONTROL=1 switches one guard off at a time: each row must fail. ROW=28 runs the rows of one number.
+# CONTROL=1 switches one guard off at a time: each row must fail. ROW=7,28 runs the rows of these numbers.
 faults: $(VENV)/ready
 	@$(BIN)/python -m tests.faults
 

@@ -55,7 +55,15 @@ def test_the_handler_in_the_readme_loads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["docs/handlers.md", "docs/operating.md", "docs/guarantees.md", "CHANGELOG.md", "LICENSE"]
+    "name",
+    [
+        "docs/handlers.md",
+        "docs/operating.md",
+        "docs/guarantees.md",
+        "docs/performance.md",
+        "CHANGELOG.md",
+        "LICENSE",
+    ],
 )
 def test_what_the_readme_points_to_is_there(name: str) -> None:
     assert (ROOT / name).exists()

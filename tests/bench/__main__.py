@@ -15,7 +15,7 @@ from .dispatch import through_the_front_door
 from .systems import BLOCKING, BULLMQ, FASTIFY, NAIVE, SIMPLE, Receiver, Worker, ours, taskiq, with_peers, work
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
-SECONDS = float(os.environ.get("SECONDS", "2"))
+SECONDS = int(os.environ.get("SECONDS", "2"))
 EVENTS = int(os.environ.get("EVENTS", "1000000"))
 CONCURRENCY = int(os.environ.get("CONCURRENCY", "64"))
 CONNECTIONS = [1, 16, 64, 256]
