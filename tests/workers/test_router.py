@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from workers import Event, Router
+from workers import router as module
 
 
 def event(kind: str, source: str = "zyra") -> Event:
@@ -96,3 +97,23 @@ def test_a_function_that_takes_no_event_is_no_handler(function: Any) -> None:
 def test_options_that_make_no_sense_are_refused(kind: str, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="on\\(\\) needs"):
         Router().on(kind, **options)
+
+
+def test_types_without_end_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KINDS", 3)
+    router = Router()
+    router.on("a.*", name="a")(lambda event: None)
+
+    found = [len(router.matching("zyra", f"a.{number}")) for number in range(10)]
+
+    assert found == [1] * 10
+    assert len(router._matching) <= 3
+
+
+def test_a_handler_that_comes_later_is_found() -> None:
+    router = Router()
+    assert not router.matching("zyra", "a.b")
+
+    router.on("a.b", name="late")(lambda event: None)
+
+    assert [handler.name for handler in router.matching("zyra", "a.b")] == ["late"]
