@@ -14,7 +14,7 @@ from receiver.contract.seal import Seal
 
 from .attempt import Attempt
 from .errors import Unreadable
-from .event import Event, told
+from .event import Event, with_payload
 from .ledger import Claim, Decision, Ledger
 from .reading import read
 from .router import Handler, Router
@@ -52,7 +52,7 @@ def decide(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> 
     handlers = router.matching(claim.labels.source, claim.labels.type)
     asked = asks(handlers)
     if asked:
-        found = told(opened, payload)
+        found = with_payload(opened, payload)
         handlers = tuple(handler for handler in handlers if wants(handler, found))
     if not handlers:
         return ended(claim, EventState.UNHANDLED)
@@ -116,5 +116,5 @@ def first_attempt(one: Decided, now: float) -> Attempt:
         is_replay=one.claim.is_replay,
         claimed_at=now,
     )
-    seen = told(one.opened, one.payload, is_replay=claim.is_replay, handler=name)
+    seen = with_payload(one.opened, one.payload, is_replay=claim.is_replay, handler=name)
     return Attempt(claim=claim, handler=one.begins, event=seen)

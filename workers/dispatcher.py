@@ -39,7 +39,7 @@ class Dispatcher:
         self._hand_over = hand_over
         self._ended = ended
 
-    def alone(self, claim: Claim) -> bool:
+    def apart(self, claim: Claim) -> bool:
         """Whether it must not stand in a batch: a user's `when` has a say in it, or it died before."""
         return claim.suspect or asks(self._router.matching(claim.labels.source, claim.labels.type))
 

@@ -43,10 +43,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 def event(sealed: Sealed, *, attempt: int = 1, is_replay: bool = False, handler: str = "") -> Event:
     """The event behind an opened seal. Raises Unreadable where its body is not what the source's format promises."""
     payload = read(sealed.content.body, sealed.content.format)
-    return told(sealed, payload, attempt=attempt, is_replay=is_replay, handler=handler)
+    return with_payload(sealed, payload, attempt=attempt, is_replay=is_replay, handler=handler)
 
 
-def told(sealed: Sealed, payload: Any, *, attempt: int = 1, is_replay: bool = False, handler: str = "") -> Event:
+def with_payload(
+    sealed: Sealed, payload: Any, *, attempt: int = 1, is_replay: bool = False, handler: str = ""
+) -> Event:
     """The event, where its body is read already."""
     labels, content = sealed.labels, sealed.content
     return Event(

@@ -185,7 +185,7 @@ class Process:
         for claim, lease in zip(claims, self._holding.change(claims), strict=True):
             if is_run(claim.unit):
                 theirs.append((self._attempt, claim, lease))
-            elif self._dispatcher.alone(claim):
+            elif self._dispatcher.apart(claim):
                 theirs.append((self._dispatcher.dispatch, [claim], begins))
             else:
                 ours.append(claim)

@@ -1,7 +1,6 @@
 """How long an answer takes at a fixed rate, and how long it is from a POST to its handler's start."""
 
 import asyncio
-import statistics
 import time
 from pathlib import Path
 
@@ -63,7 +62,3 @@ async def one_by_one(port: int, count: int) -> dict[str, float]:
 def quantile(values: list[float], share: float) -> float:
     """Of sorted values."""
     return values[min(len(values) - 1, int(len(values) * share))]
-
-
-def middle(values: list[float]) -> float:
-    return statistics.median(values)
