@@ -24,7 +24,7 @@ from .sources import Accepted
 log = logging.getLogger(__name__)
 BATCH = 64  # events in one script call: larger ones make everybody wait for everybody
 BATCH_BYTES = 4 * 1024 * 1024  # of bodies, likewise
-UNDER_WAY = 3  # batches at once: one is packed while Redis works on the others
+UNDER_WAY = 3  # batches at once, where Redis is far or slow
 WAITING = 4096  # requests that may wait for their batch
 BUDGET = 1.5  # seconds until a request is answered 503; 2 s are promised, and the loop may be late
 
@@ -52,7 +52,7 @@ def connect(url: str) -> redis.Redis:
 
 
 class Inbox:
-    """One writer a process. What arrives while its batches are under way is the next batch."""
+    """One writer a process. What arrives while a batch is under way is the next one; once full, that is sent too."""
 
     def __init__(
         self,
@@ -82,29 +82,35 @@ class Inbox:
             receipt.set_exception(Unavailable("busy"))
             return receipt
         self._waiting.append(Entry(accepted, receipt, loop.time()))
-        if len(self._tasks) < UNDER_WAY:
-            task = loop.create_task(self._drain())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if self._due(len(self._tasks)):
+            self._tasks.add(loop.create_task(self._drain()))
         return receipt
 
+    def _due(self, under_way: int) -> bool:
+        """Whether to send a batch. Small ones at once would cost more than to wait for each other."""
+        return len(self._waiting) >= (BATCH if under_way else 1) and under_way < UNDER_WAY
+
     async def _drain(self) -> None:
-        """A batch ends, one way or the other, when the first of its requests has waited for BUDGET."""
-        while self._waiting:
-            batch = self._cut()
-            if not batch:
-                continue
-            try:
-                async with asyncio.timeout_at(batch[0].since + BUDGET):
-                    answers = await self._write([entry.accepted for entry in batch])
-                self._settle(batch, answers)
-            except TimeoutError:
-                self._refuse(batch, "slow")
-            except (RedisError, OSError) as error:
-                self._refuse(batch, cause(error))
-            except Exception:  # a fault of ours is a doubt too
-                log.exception("a batch failed")
-                self._refuse(batch, "fault")
+        try:
+            while self._due(len(self._tasks) - 1):
+                if batch := self._cut():
+                    await self._send(batch)
+        finally:  # at once: who comes in the next moment must not rely on a task that is over
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _send(self, batch: list[Entry]) -> None:
+        """It ends, one way or the other, when the first of its requests has waited for BUDGET."""
+        try:
+            async with asyncio.timeout_at(batch[0].since + BUDGET):
+                answers = await self._write([entry.accepted for entry in batch])
+            self._settle(batch, answers)
+        except TimeoutError:
+            self._refuse(batch, "slow")
+        except (RedisError, OSError) as error:
+            self._refuse(batch, cause(error))
+        except Exception:  # a fault of ours is a doubt too
+            log.exception("a batch failed")
+            self._refuse(batch, "fault")
 
     def _cut(self) -> list[Entry]:
         """The next batch, bounded in number and in bytes, without those that have waited for too long."""

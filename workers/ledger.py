@@ -129,8 +129,7 @@ class Ledger:
     def take(self, jobs: Sequence[str], more: int = 0, lease: float = LEASE) -> list[Claim]:
         """Claims the units behind these jobs, and of up to `more` that wait in the queue."""
         now = time.monotonic()
-        answers = self._call("take.lua", self.keep, int(lease * 1000), more, *jobs)
-        return [claim(answer, now) for answer in answers]
+        return self._claims(self._call("take.lua", self.keep, int(lease * 1000), more, *jobs), now)
 
     def pop(self, seconds: int) -> str | None:
         """The next job, moved to the intermediate list, or None if none comes in time."""
@@ -166,7 +165,7 @@ class Ledger:
         """
         now = time.monotonic()
         answer = self._call("alone.lua", unit, token)
-        return claim(answer, now) if answer else None
+        return self._claims([answer], now)[0] if answer else None
 
     def renew(self, held: Iterable[Ticket], lease: float = LEASE) -> list[Ticket]:
         """Longer leases; answers the units, with their tokens, that are not ours any more."""
@@ -209,6 +208,14 @@ class Ledger:
         """Whether this may happen once more: at most `times` in any `seconds`, counted over all workers."""
         return bool(self._call("allow.lua", key, times, int(seconds * 1000), secrets.token_hex(8)))
 
+    def _claims(self, answers: Sequence[Any], now: float) -> list[Claim]:
+        names = [self.keys.body(event_of(text(answer[0]))) for answer in answers]
+        bodies = self.client.mget(names) if names else []
+        return [
+            claim(answer, body if isinstance(body, bytes) else b"", now)
+            for answer, body in zip(answers, bodies, strict=True)
+        ]
+
     def _audit(self, action: str, event: str, reason: str) -> str:
         return json.dumps({"at": int(time.time()), "action": action, "event": event, "reason": reason})
 
@@ -238,9 +245,9 @@ def compose(name: str) -> str:
     return source("workers.scripts", *parts, allow_oom=name not in GROWING, heals=name == "sweep.lua")
 
 
-def claim(answer: Sequence[Any], now: float) -> Claim:
+def claim(answer: Sequence[Any], sealed: bytes, now: float) -> Claim:
     """claim.lua's answer; the positions are its."""
-    name, token, sealed, event, run = answer
+    name, token, event, run = answer
     unit, own = text(name), run or event
     return Claim(
         unit=unit,

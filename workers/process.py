@@ -148,9 +148,9 @@ class Process:
     # --- taking work
 
     def _room(self) -> int:
-        """Places that are free. Of a long queue we take in larger parts: that is worth a moment's wait."""
+        """Places that are free. Of a long queue we take half of them at a time, and wait a moment for that many."""
         if self._more:
-            self._holding.room(self.concurrency // 2 + 1, MOMENT)
+            self._holding.room(min(self.concurrency // 2, MOST), MOMENT)
         return self._holding.room(1, WAIT)
 
     def _take(self, room: int) -> None:

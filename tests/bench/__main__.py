@@ -1,7 +1,7 @@
 """make bench: interleaved rounds, medians, and ratios that were taken within each round.
 
 ROUNDS (5), SECONDS (2) of each measurement, EVENTS (1000000) of the large ledger, ONLY (a comma list of parts),
-CONCURRENCY (64) of our workers, PEERS=1 for the peers where they are installed.
+CONCURRENCY (256) of our workers, PEERS=1 for the peers where they are installed.
 """
 
 import os
@@ -17,7 +17,7 @@ from .systems import BLOCKING, BULLMQ, FASTIFY, NAIVE, SIMPLE, Receiver, Worker,
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 SECONDS = int(os.environ.get("SECONDS", "2"))
 EVENTS = int(os.environ.get("EVENTS", "1000000"))
-CONCURRENCY = int(os.environ.get("CONCURRENCY", "64"))
+CONCURRENCY = int(os.environ.get("CONCURRENCY", "256"))
 CONNECTIONS = [1, 16, 64, 256]
 NOOP, CALLS = 60_000, 6_000  # events of one measurement
 Rates = dict[str, list[float]]

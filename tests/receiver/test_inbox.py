@@ -230,7 +230,7 @@ def test_batches_are_bounded(server: Server, keys: Keys, seal: Seal, monkeypatch
     monkeypatch.setattr(module, "BATCH", 10)
     monkeypatch.setattr(module, "BATCH_BYTES", 5)
 
-    async def act(inbox: Inbox) -> tuple[list[int], int]:
+    async def act(inbox: Inbox) -> list[int]:
         sizes: list[int] = []
         write = inbox._write
 
@@ -239,28 +239,66 @@ def test_batches_are_bounded(server: Server, keys: Keys, seal: Seal, monkeypatch
             return await write(batch)
 
         inbox._write = spy  # type: ignore[method-assign]
-        tasks = [asyncio.ensure_future(inbox.accept(accepted(n))) for n in range(12)]
-        await asyncio.sleep(0)
-        under_way = len(inbox._tasks)
-        await asyncio.gather(*tasks)
-        return sizes, under_way
+        await asyncio.gather(*(inbox.accept(accepted(n)) for n in range(12)))
+        return sizes
 
-    sizes, under_way = using(server.url, keys, seal, act)
+    assert using(server.url, keys, seal, act) == [5, 5, 2]  # of one byte each
 
-    assert sizes == [5, 5, 2]  # of one byte each
-    assert under_way == module.UNDER_WAY
+
+def test_what_comes_meanwhile_waits_until_it_fills_a_batch(
+    server: Server, keys: Keys, seal: Seal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is under way is waited for; more at once only if they are full, and never more than so many."""
+    monkeypatch.setattr(module, "BATCH", 10)
+
+    async def act(inbox: Inbox) -> list[list[int]]:
+        sizes: list[int] = []
+        answered = asyncio.Event()
+        write = inbox._write
+
+        async def far(batch: Any) -> Any:
+            sizes.append(len(batch))
+            await answered.wait()
+            return await write(batch)
+
+        inbox._write = far  # type: ignore[method-assign]
+        receipts, seen = [], []
+        for count in (1, 9, 1, 9, 1, 100):
+            for _ in range(count):
+                receipts.append(inbox.accept(accepted(len(receipts))))
+                await asyncio.sleep(0)
+            seen.append(list(sizes))
+        answered.set()
+        await asyncio.gather(*receipts)
+        return [*seen, sorted(sizes)]
+
+    *seen, sizes = using(server.url, keys, seal, act)
+
+    assert seen == [[1], [1], [1, 10], [1, 10], [1, 10, 10], [1, 10, 10]]
+    assert sizes == [1] + 12 * [10]
+
+
+def test_who_comes_as_a_batch_ends_is_written(server: Server, keys: Keys, seal: Seal) -> None:
+    async def act(inbox: Inbox) -> None:
+        for n in range(200):
+            receipt = inbox.accept(accepted(n))
+            for _ in range(n % 10):
+                await asyncio.sleep(0)
+            other = inbox.accept(accepted(1000 + n))
+            async with asyncio.timeout(1):
+                await asyncio.gather(receipt, other)
+
+    using(server.url, keys, seal, act)
 
 
 def test_who_gave_up_before_the_batch_is_not_written(
     server: Server, keys: Keys, seal: Seal, client: blocking.Redis
 ) -> None:
     async def act(inbox: Inbox) -> None:
-        entries = waiting(2)
-        entries[0].receipt.set_exception(Unavailable("shutdown"))
-        entries[0].receipt.exception()
-        inbox._waiting = list(entries)
-        await inbox._drain()
-        assert entries[1].receipt.result().id
+        gone, other = inbox.accept(accepted(0)), inbox.accept(accepted(1))
+        gone.set_exception(Unavailable("shutdown"))
+        gone.exception()
+        assert (await other).id
 
     using(server.url, keys, seal, act)
 
@@ -320,12 +358,10 @@ def test_who_has_waited_for_too_long_is_not_written(
     server: Server, keys: Keys, seal: Seal, client: blocking.Redis
 ) -> None:
     async def act(inbox: Inbox) -> list[Any]:
-        entries = waiting(3)
-        for entry in entries[:2]:
+        receipts = [inbox.accept(accepted(n)) for n in range(3)]
+        for entry in inbox._waiting[:2]:
             entry.since -= module.BUDGET
-        inbox._waiting = list(entries)
-        await inbox._drain()
-        return await asyncio.gather(*(entry.receipt for entry in entries), return_exceptions=True)
+        return await asyncio.gather(*receipts, return_exceptions=True)
 
     *late, taken = using(server.url, keys, seal, act)
 
@@ -338,12 +374,10 @@ def test_all_of_a_batch_may_be_late(
     server: Server, keys: Keys, seal: Seal, client: blocking.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def act(inbox: Inbox) -> list[Any]:
-        entries = waiting(2)
-        for entry in entries:
+        receipts = [inbox.accept(accepted(n)) for n in range(2)]
+        for entry in inbox._waiting:
             entry.since -= 60
-        inbox._waiting = list(entries)
-        await inbox._drain()
-        return await asyncio.gather(*(entry.receipt for entry in entries), return_exceptions=True)
+        return await asyncio.gather(*receipts, return_exceptions=True)
 
     assert [error.cause for error in using(server.url, keys, seal, act)] == ["slow", "slow"]
     assert not client.exists(keys.jobs)
