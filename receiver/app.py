@@ -19,18 +19,31 @@ from starlette.types import Receive, Scope, Send
 from . import settings as environment
 from .contract import memory
 from .contract.keys import Keys
-from .errors import NotFound, Rejected, TooLarge, TooSlow, Unavailable, WrongEncoding, WrongMethod, WrongUpgrade
+from .delivery import Delivery, inflate
+from .errors import (
+    BadSignature,
+    NotFound,
+    Rejected,
+    TooLarge,
+    TooSlow,
+    Unavailable,
+    WrongEncoding,
+    WrongMethod,
+    WrongUpgrade,
+)
+from .handshakes import Answer
 from .inbox import Inbox, Receipt, connect
 from .metrics import Metrics
 from .patience import within
 from .settings import Settings
-from .signatures import Delivery
 from .sources import Source
 from .watch import Watch
 
 log = logging.getLogger(__name__)
 DEADLINE = 10.0  # seconds until a request must be complete
 PREFIX = "/webhooks/"
+PLAIN = (b"", b"identity")
+GZIP = (*PLAIN, b"gzip")
 GUARDED = frozenset((b"content-encoding", b"content-length", b"upgrade"))
 RETRY_AFTER = (5, 15)  # seconds, drawn anew for every 503 so that senders do not come back together
 
@@ -53,18 +66,28 @@ class Endpoint:
         try:
             source = self._source(scope)
             headers = scope["headers"]
-            self._guard(headers)
+            self._guard(headers, source.scheme.gzip != "")
             try:
                 body = await within(DEADLINE, self._body(receive))
             except TimeoutError:
                 raise TooSlow("deadline") from None
             started = time.perf_counter()
-            accepted = source.accept(Delivery(headers, body), time.time())
+            delivery = self._delivery(source, scope, body)
+            if source.scheme.handshakes and (answered := source.handshake(delivery, time.time())):
+                self._metrics.handshake(source.name)
+                await reply(send, answered)
+                return
+            if delivery.method != "POST":
+                raise WrongMethod("method")
+            accepted = source.accept(delivery, time.time())
             if self._watch.full:
                 raise Unavailable("memory")
             receipt = await self._inbox.accept(accepted)
             self._metrics.accept(source.name, receipt.duplicate, time.perf_counter() - started)
-            await answer(send, source.success_status, told(receipt))
+            await answer(send, source.success_status, source.scheme.success_body.encode() or told(receipt))
+        except BadSignature as rejected:
+            self._metrics.reject(rejected)
+            await refuse(send, rejected, source.scheme.failure_status)
         except Rejected as rejected:
             self._metrics.reject(rejected)
             await refuse(send, rejected)
@@ -77,15 +100,25 @@ class Endpoint:
         source = self._sources.get(scope["path"][len(PREFIX) :])
         if source is None:
             raise NotFound("source")
-        if scope["method"] != "POST":
+        if scope["method"] != "POST" and scope["method"] not in source.methods:
             raise WrongMethod("method")
         return source
 
-    def _guard(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def _delivery(self, source: Source, scope: Scope, body: bytes) -> Delivery:
+        url, query = source.public_url, scope["query_string"]
+        if query:
+            url += "?" + query.decode("latin-1")
+        headers = scope["headers"]
+        if source.scheme.gzip and any(name == b"content-encoding" and value == b"gzip" for name, value in headers):
+            inflated = inflate(body, self._limit)
+            return Delivery(headers, inflated, scope["method"], url, body)
+        return Delivery(headers, body, scope["method"], url)
+
+    def _guard(self, headers: Iterable[tuple[bytes, bytes]], gzip: bool) -> None:
         for name, value in headers:
             if name not in GUARDED:
                 continue
-            if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            if name == b"content-encoding" and value.strip().lower() not in (GZIP if gzip else PLAIN):
                 raise WrongEncoding("encoding")
             if name == b"content-length" and (len(value) > 15 or not value.isdigit() or int(value) > self._limit):
                 raise TooLarge("size")
@@ -123,7 +156,15 @@ def told(receipt: Receipt) -> bytes:
     return b'{"id": "%b", "status": "%b"}' % (receipt.id.encode(), b"duplicate" if receipt.duplicate else b"accepted")
 
 
-async def refuse(send: Send, rejected: Rejected) -> None:
+async def reply(send: Send, answered: Answer) -> None:
+    """The answer to a handshake, which is nothing but what the provider wants to read."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answered.headers]
+    headers.append((b"content-length", b"%d" % len(answered.body)))
+    await send({"type": "http.response.start", "status": answered.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answered.body})
+
+
+async def refuse(send: Send, rejected: Rejected, status: int = 0) -> None:
     headers = []
     if rejected.closes:
         headers.append((b"connection", b"close"))
@@ -131,7 +172,7 @@ async def refuse(send: Send, rejected: Rejected) -> None:
         headers.append((b"allow", b"POST"))
     if isinstance(rejected, Unavailable):
         headers.append((b"retry-after", str(random.randint(*RETRY_AFTER)).encode()))  # noqa: S311 - no secret
-    await answer(send, rejected.status, json.dumps({"error": rejected.error}).encode(), headers)
+    await answer(send, status or rejected.status, json.dumps({"error": rejected.error}).encode(), headers)
 
 
 async def answer(send: Send, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:

@@ -187,6 +187,8 @@ class Inbox:
             labels.id,
             accepted.mark,
             int(accepted.window * 1000),
+            accepted.bytes_mark,
+            int(accepted.once),
             labels.source,
             labels.type,
             labels.received_at,

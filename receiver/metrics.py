@@ -25,6 +25,7 @@ class Metrics:
         self.ack = Histogram(
             "zr_ack_seconds", "From the complete request to the answer", buckets=BUCKETS, registry=registry
         )
+        self.handshakes = Counter("zr_handshakes", "Challenges and pings answered", ["source"], registry=registry)
         self.redis_up = gauge("zr_redis_up", "1 while Redis answers", registry)
         self.redis_hides = gauge("zr_redis_hides", "Durability settings that Redis would not tell", registry)
         self._children: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
@@ -32,6 +33,9 @@ class Metrics:
     def accept(self, source: str, duplicate: bool, seconds: float) -> None:
         self._child(self.duplicates if duplicate else self.accepted, source).inc()
         self.ack.observe(seconds)
+
+    def handshake(self, source: str) -> None:
+        self._child(self.handshakes, source).inc()
 
     def reject(self, rejected: Rejected) -> None:
         if isinstance(rejected, Unavailable):

@@ -1,171 +1,213 @@
-"""Verifies the bytes as they came. Pure: bytes, headers, keys and the time go in; which key fitted comes out."""
+"""Verifies the bytes as they came. Pure: a delivery, keys and the time go in; which key fitted comes out.
+
+The engine for a MAC, a signature or a plain digest over a list of parts is here; tokens, JSON Web Tokens and HTTP
+message signatures have files of their own. Hostile input raises BadSignature and nothing else.
+"""
 
 import base64
 import hashlib
 import hmac
+import re
 from binascii import hexlify
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, Protocol
 
+from . import parts
+from .delivery import Delivery, place
 from .errors import BadSignature
+from .public_keys import CHECKS, Jwks, decode, public_key, text_key
 from .schemes import Scheme
+from .schemes.builders import BUILDERS, Claim
+from .values import Stamp, Values
 
-CANDIDATES = 20  # signatures looked at in one header: a long list must not become work
-
-
-class Delivery:
-    """One HTTP request to an endpoint, not trusted. Header names are in lower case, as ASGI gives them."""
-
-    __slots__ = ("_first", "body", "headers")
-
-    def __init__(self, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-        self.headers = headers
-        self.body = body
-        self._first = dict(headers[::-1])
-
-    def header(self, name: bytes) -> bytes:
-        """The value, or b"". Raises BadSignature where it stands twice (readers might differ) or is not ASCII."""
-        if len(self._first) != len(self.headers) and sum(key == name for key, _ in self.headers) > 1:
-            raise BadSignature("repeated")
-        value = self._first.get(name, b"")
-        if not value.isascii():
-            raise BadSignature("malformed")
-        return value
-
-    def text(self, name: bytes) -> str:
-        """An unsigned header's text, or ""; the first one's, if it is ASCII."""
-        value = self._first.get(name, b"")
-        return value.decode() if value.isascii() else ""
+Key = Any  # bytes of a secret, or a public key
 
 
-Part = Callable[[Delivery, bytes], bytes]
+class Verifier(Protocol):
+    def verify(self, delivery: Delivery, keys: Sequence[Key], now: float) -> int: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compiled:
-    """A scheme as its verification wants it: bytes, and functions of a delivery and its timestamp."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A key that counts only where the delivery names it."""
 
-    header: bytes
-    timestamp: bytes
-    prefix: bytes
-    version: bytes
-    length: int  # of an encoded digest
-    encode: Callable[[bytes], bytes]
-    parts: tuple[Part, ...]
+    id: bytes
+    key: Key
+
+
+def verify(scheme: Scheme, delivery: Delivery, keys: Sequence[Key], now: float) -> int:
+    """The position of the key that fits. Raises BadSignature: missing, repeated, malformed, stale or wrong."""
+    return compiled(scheme).verify(delivery, keys, now)
 
 
 @cache
-def compiled(scheme: Scheme) -> Compiled:
-    return Compiled(
-        header=scheme.header.encode(),
-        timestamp=scheme.timestamp.encode(),
-        prefix=scheme.prefix.encode(),
-        version=scheme.version.encode(),
-        length=len(encoder(scheme)(bytes(hashlib.new(scheme.digest).digest_size))),
-        encode=encoder(scheme),
-        parts=tuple(compile_part(part) for part in scheme.parts),
-    )
+def compiled(scheme: Scheme) -> Verifier:
+    """Raises ValueError where the row makes no sense."""
+    from . import jws, message_signatures, tokens
+
+    if scheme.primitive in ("static-token", "none"):
+        return tokens.Token(scheme)
+    if scheme.primitive == "basic-auth":
+        return tokens.Basic(scheme)
+    if scheme.primitive == "http-signatures":
+        return message_signatures.verifier(scheme)
+    if scheme.algorithms:
+        return jws.Jws(scheme)
+    return Parts(scheme)
 
 
-def verify(scheme: Scheme, delivery: Delivery, keys: Sequence[bytes], now: float) -> int:
-    """The position of the key that fits. Raises BadSignature: missing, repeated, malformed, stale or wrong."""
-    how = compiled(scheme)
-    value = delivery.header(how.header)
-    if not value:
-        raise BadSignature("missing")
-    candidates = split(how, value)
-    stamp = timestamp(how, delivery, now, scheme.tolerance)
-    text = signed(how, delivery, stamp)
-    for position, key in enumerate(keys):
-        expected = how.encode(hmac.digest(key, text, scheme.digest))
-        for candidate in candidates:
-            if hmac.compare_digest(expected, candidate):
+class Parts:
+    """A MAC, a signature or a plain digest over a list of parts."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        self._scheme = scheme
+        self._stamp = Stamp(scheme) if scheme.timestamp else None
+        self._parts = parts.compiled(scheme.signed, scheme.parameter)
+        self._single = self._parts[0] if len(self._parts) == 1 else None
+        self._builder = BUILDERS[scheme.builder] if scheme.builder else None
+        self._keyed = "{key}" in scheme.signed or self._builder is not None
+        self._require = [(name.encode(), value.encode()) for name, value in scheme.require.items()]
+        self._key_url = (place(scheme.key_url), re.compile(scheme.key_pattern.encode())) if scheme.key_url else None
+        self._key_id = place(scheme.key_id) if scheme.key_id else None
+        self.algorithm = algorithm(scheme.algorithm, scheme.encoding)
+        self._values = Values(scheme, self.algorithm.length)
+
+    def verify(self, delivery: Delivery, keys: Sequence[Key], now: float) -> int:
+        if self._require or self._key_url:
+            self._check(delivery)
+        groups = self._values.read(delivery)
+        if len(groups) == 1:
+            return self._fitting(delivery, keys, now, *groups[0])
+        failure = BadSignature("missing")
+        for group in groups:
+            try:
+                return self._fitting(delivery, keys, now, *group)
+            except BadSignature as error:
+                failure = error
+        raise failure
+
+    def _check(self, delivery: Delivery) -> None:
+        for name, value in self._require:
+            if delivery.header(name) != value:
+                raise BadSignature("version")
+        if self._key_url and not self._key_url[1].fullmatch(self._key_url[0](delivery)):
+            raise BadSignature("key-url")
+
+    def _fitting(
+        self, delivery: Delivery, keys: Sequence[Key], now: float, candidates: list[bytes], items: parts.Items
+    ) -> int:
+        stamp = self._stamp.read(delivery, items, now) if self._stamp else b""
+        text = b"" if self._keyed else self.text(delivery, stamp, items, b"")
+        for position, key in enumerate(keys):
+            if self._key_id and isinstance(key, Named):
+                if key.id != self._key_id(delivery):
+                    continue
+                key = key.key
+            if self._builder:
+                claims = self._builder(delivery, self._scheme, key, stamp, candidates)
+                if claims and all(self._holds(key, claim) for claim in claims):
+                    return position
+                continue
+            if self._keyed:
+                text = self.text(delivery, stamp, items, key)
+            if self.algorithm.fits(key, text, candidates):
                 return position
-    raise BadSignature("wrong")
+        raise BadSignature("wrong")
+
+    def text(self, delivery: Delivery, stamp: bytes, items: parts.Items, key: bytes) -> bytes:
+        if self._single:
+            return self._single(delivery, stamp, items, key)
+        return b"".join([part(delivery, stamp, items, key) for part in self._parts])
+
+    def _holds(self, key: Key, claim: Claim) -> bool:
+        how = algorithm(claim.algorithm, self._scheme.encoding) if claim.algorithm else self.algorithm
+        return any(how.fits(key, text, claim.candidates) for text in claim.texts)
 
 
-def split(how: Compiled, value: bytes) -> list[bytes]:
-    """The digests in a signature header, of the version the scheme names."""
-    if how.version:
-        pairs = [item.partition(b",") for item in value.split(b" ")[:CANDIDATES]]
-        found = [digest for version, _, digest in pairs if version == how.version]
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """fits: whether a signature fits. sign: the signature, where a secret key makes it. length: of its text."""
+
+    fits: Callable[[Key, bytes, Sequence[bytes]], bool]
+    sign: Callable[[bytes, bytes], bytes] | None = None
+    length: int = 0
+
+
+@cache
+def algorithm(name: str, encoding: str) -> Algorithm:
+    """Raises ValueError where there is none of this name."""
+    if name in CHECKS:
+        check = CHECKS[name]
+
+        def checked(key: Key, text: bytes, candidates: Sequence[bytes]) -> bool:
+            raws = [raw for one in candidates if (raw := decode(encoding, one)) is not None]
+            singles = key.get("") if isinstance(key, Jwks) else [key]
+            return any(check(single, text, raw) for single in singles for raw in raws)
+
+        return Algorithm(checked)
+    encode = ENCODINGS[encoding]
+    if name.startswith("hmac-"):
+        digest = name.removeprefix("hmac-")
+
+        def sign(key: bytes, text: bytes) -> bytes:
+            return encode(hmac.digest(key, text, digest))
     else:
-        found = [value[len(how.prefix) :]] if value.startswith(how.prefix) else []
-    if not found or [digest for digest in found if len(digest) != how.length]:
-        raise BadSignature("malformed")
-    return found
+        digest = name
+
+        def sign(key: bytes, text: bytes) -> bytes:  # the key is one of the parts
+            return encode(hashlib.new(digest, text).digest())
+
+    def fits(key: Key, text: bytes, candidates: Sequence[bytes]) -> bool:
+        expected = sign(key, text)
+        for candidate in candidates:  # noqa: SIM110 - a generator costs more than the comparison
+            if hmac.compare_digest(expected, candidate):
+                return True
+        return False
+
+    return Algorithm(fits, sign, len(encode(bytes(hashlib.new(digest).digest_size))))
 
 
-def timestamp(how: Compiled, delivery: Delivery, now: float, tolerance: int) -> bytes:
-    """The timestamp's text as it was signed, or b"" where the scheme has none."""
-    if not how.timestamp:
-        return b""
-    text = delivery.header(how.timestamp)
-    if not text:
-        raise BadSignature("missing")
-    if not text.isdigit() or len(text) > 12:
-        raise BadSignature("malformed")
-    if abs(now - int(text)) > tolerance:
-        raise BadSignature("stale")
-    return text
+ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "hex": hexlify,
+    "hex-any": hexlify,
+    "hex-upper": lambda raw: hexlify(raw).upper(),
+    "base64": base64.b64encode,
+    "base64url": lambda raw: base64.urlsafe_b64encode(raw).rstrip(b"="),
+    "base64-hex": lambda raw: base64.b64encode(hexlify(raw)),
+}
+PUBLIC = ("pem", "raw-hex", "raw-base64", "whpk", "jwks", "certificate", "any")
 
 
-def signed(how: Compiled, delivery: Delivery, stamp: bytes) -> bytes:
-    return b"".join([part(delivery, stamp) for part in how.parts])
+def decode_key(scheme: Scheme, secret: str) -> Key:
+    """The key as the provider means it. Raises ValueError, with no part of the secret in it."""
+    if scheme.key_id and ":" in secret:
+        name, _, secret = secret.partition(":")
+        return Named(name.encode(), plain_key(scheme, secret))
+    return plain_key(scheme, secret)
 
 
-def compile_part(part: str) -> Part:
-    if part == "{body}":
-        return lambda delivery, _: delivery.body
-    if part == "{timestamp}":
-        return lambda _, stamp: stamp
-    if part.startswith("{header."):
-        name = part[len("{header.") : -1].encode()
-        return lambda delivery, _: identifier(delivery, name)
-    literal = part.encode()
-    return lambda *_: literal
-
-
-def identifier(delivery: Delivery, name: bytes) -> bytes:
-    """A signed header. A dot would let the border between id and timestamp move, so the specification forbids it."""
-    value = delivery.header(name)
-    if not value:
-        raise BadSignature("missing")
-    if b"." in value:
-        raise BadSignature("malformed")
-    return value
-
-
-def encoder(scheme: Scheme) -> Callable[[bytes], bytes]:
-    return base64.b64encode if scheme.encoding == "base64" else hexlify
-
-
-def decode_key(scheme: Scheme, secret: str) -> bytes:
-    """The key's bytes as the provider means them. Raises ValueError, with no part of the secret in it."""
-    if scheme.key == "text":
-        return secret.encode()
-    try:
-        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except ValueError:
-        raise ValueError("is not base64, with or without whsec_ before it") from None
+def plain_key(scheme: Scheme, secret: str) -> Key:
+    if scheme.key in PUBLIC:
+        return public_key(scheme.key, secret)
+    for beginning in scheme.strip:
+        secret = secret.removeprefix(beginning)
+    key = text_key(scheme.key, secret + scheme.suffix)
     if not key:
         raise ValueError("is empty")
     return key
 
 
-def sign(scheme: Scheme, key: bytes, body: bytes, event_type: str, event: str, now: float) -> dict[str, str]:
+def signs(scheme: Scheme) -> bool:
+    """Whether we can sign as the provider does: we hold the key, and a delivery can be made of the row alone."""
+    from .signing import possible
+
+    return possible(scheme)
+
+
+def sign(scheme: Scheme, key: Key, body: bytes, event_type: str, event: str, now: float) -> dict[str, str]:
     """The headers that make a delivery of this body valid: what `zyra-receiver send` posts."""
-    headers = {"content-type": "application/json"}
-    if scheme.timestamp:
-        headers[scheme.timestamp] = str(int(now))
-    if scheme.id_header:
-        headers[scheme.id_header] = event
-    if scheme.type_header:
-        headers[scheme.type_header] = event_type
-    delivery = Delivery([(name.encode(), value.encode()) for name, value in headers.items()], body)
-    how = compiled(scheme)
-    text = signed(how, delivery, headers.get(scheme.timestamp, "").encode())
-    digest = how.encode(hmac.digest(key, text, scheme.digest)).decode()
-    headers[scheme.header] = f"{scheme.version},{digest}" if scheme.version else scheme.prefix + digest
-    return headers
+    from .signing import headers
+
+    return headers(scheme, key, body, event_type, event, now)

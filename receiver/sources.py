@@ -12,11 +12,15 @@ import msgspec
 from .contract import keys
 from .contract.records import Content, Event, Labels
 from .contract.secrets import Secret
+from .delivery import Delivery, place, steps
+from .errors import BadSignature
+from .handshakes import Answer, answer, methods
 from .schemes import Scheme
-from .signatures import Delivery, decode_key, verify
+from .signatures import Key, decode_key, verify
 
 log = logging.getLogger(__name__)
 LONGEST = 250  # characters of an id or type that the ledger keeps
+UNTYPED = "event"  # the type of events whose provider names none
 SENDER = "zyra-receiver-send"  # the user agent of our own `send` command
 
 
@@ -26,6 +30,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     event: Event
     mark: str
     window: float  # seconds the mark lives; 0: no mark
+    bytes_mark: str = ""  # where the id is not signed: the same bytes under another id are known by this
+    once: bool = False  # whether those are not to run again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +41,18 @@ class Source:
     secrets: tuple[Secret, ...]
     keep_headers: tuple[str, ...] = ()
     success_status: int = 202
+    public_url: str = ""  # as the provider calls it, without a query
     dedup_window: float = 7 * 86400.0
     digest_window: float = 300.0
     id_fields: tuple[str, ...] = ()
     resource_id: tuple[str, ...] = ()
     check_type: bool = True
-    _decoded: dict[tuple[tuple[str, ...], ...], tuple[bytes, ...]] = field(default_factory=dict, repr=False)
+    repeats: str = "accept"  # of signed bytes under a new id: accept, and mark; or duplicate
+    _decoded: dict[tuple[tuple[str, ...], ...], tuple[Key, ...]] = field(default_factory=dict, repr=False)
 
     @property
-    def keys(self) -> tuple[bytes, ...]:
-        """The keys' bytes; a secret that changed in its file is decoded once."""
+    def keys(self) -> tuple[Key, ...]:
+        """The keys; a secret that changed in its file is decoded once."""
         texts = tuple([secret.values for secret in self.secrets])
         if texts not in self._decoded:
             try:
@@ -56,13 +64,17 @@ class Source:
             self._decoded[texts] = found
         return self._decoded[texts]
 
+    def handshake(self, delivery: Delivery, now: float) -> Answer | None:
+        """The answer to a challenge or a ping, if the delivery is one. Raises BadSignature."""
+        return answer(self.scheme, delivery, self.keys, now) if self.scheme.handshakes else None
+
     def accept(self, delivery: Delivery, now: float) -> Accepted:
         """The event that the delivery tells. Raises BadSignature; nothing of the body is read before it holds."""
         verify(self.scheme, delivery, self.keys, now)
         names, moment = self.names, int(now * 1000)
         seen = self.peek(delivery.body)
         kind = self.type(delivery, seen)
-        told = delivery.text(names.id)
+        told = delivery.text(names.id) or (delivery.text(names.other_id) if names.other_id else "")
         name = told if 0 < len(told) <= LONGEST else self.payload_id(seen)
         labels = Labels(
             id=keys.event_id(moment),
@@ -79,8 +91,12 @@ class Source:
             resource=self.resource_id,
             doubt=self.doubt(kind, seen),
         )
+        event = Event(labels=labels, content=content)
         mark, window = self.mark(name, kind, delivery.body)
-        return Accepted(Event(labels=labels, content=content), mark, window)
+        if not told or self.id_signed:
+            return Accepted(event, mark, window)
+        bytes_mark = f"{self.name}:b:{hashlib.sha256(delivery.body).hexdigest()[:32]}"
+        return Accepted(event, mark, window, bytes_mark, self.repeats == "duplicate")
 
     def mark(self, name: str, kind: str, body: bytes) -> tuple[str, float]:
         if name:
@@ -89,17 +105,25 @@ class Source:
         return f"{self.name}:d:{digest.hexdigest()[:32]}", self.digest_window
 
     @cached_property
+    def id_signed(self) -> bool:
+        """Whether nobody who has captured a delivery can give it another id."""
+        return f"{{header:{self.scheme.id_header}}}" in self.scheme.signed or not self.scheme.id_header
+
+    @cached_property
+    def methods(self) -> frozenset[str]:
+        """Methods of requests that are no deliveries."""
+        return methods(self.scheme)
+
+    @cached_property
     def names(self) -> "Names":
         return Names(self)
 
     def peek(self, body: bytes) -> dict[str, str]:
-        """Those of the wanted fields that hold text, where the body is an object at all."""
+        """Those of the wanted fields that hold text, where the body has them at all."""
         if self.names.peeker is None:
             return {}
         try:
-            found = self.names.peeker.decode(body)
-            raws = [(path, getattr(found, attribute)) for attribute, path in self.names.peeked]
-            return {path: msgspec.json.decode(raw) for path, raw in raws if bytes(raw)[:1] == b'"'}
+            return self.names.peek(body)
         except (msgspec.MsgspecError, RecursionError, UnicodeError):
             return {}  # dispatch will say what is wrong with it
 
@@ -112,8 +136,18 @@ class Source:
 
     def type(self, delivery: Delivery, seen: Mapping[str, str]) -> str:
         """The type, or "" where the delivery has none that could be one: dispatch then calls it unreadable."""
-        text = delivery.text(self.names.type) or seen.get(self.scheme.type_field, "")
+        if self.names.type_header:
+            text = delivery.text(self.names.type_header)
+        else:
+            told = [seen.get(path, "") if path else self._told(delivery, name) for name, path in self.names.types]
+            text = ".".join(filter(None, told)) if self.names.types else UNTYPED
         return text if len(text) <= LONGEST else ""
+
+    def _told(self, delivery: Delivery, name: str) -> str:
+        try:
+            return place(name)(delivery).decode("utf-8", "replace")
+        except BadSignature:  # the delivery is the provider's; its type is not readable
+            return ""
 
     def doubt(self, kind: str, seen: Mapping[str, str]) -> str:
         if not kind:
@@ -127,16 +161,49 @@ class Names:
 
     def __init__(self, source: Source) -> None:
         scheme = source.scheme
-        self.id = scheme.id_header.encode()
-        self.type = scheme.type_header.encode()
-        kept = {"content-type", "user-agent", scheme.id_header, scheme.type_header, scheme.timestamp}
-        self.kept = {name.encode(): name for name in (kept | set(source.keep_headers)) - {""}}
+        self.id, _, self.other_id = scheme.id_header.encode().partition(b"|")
+        stamp = scheme.timestamp.removeprefix("header:") if scheme.timestamp.startswith("header:") else ""
+        types = [name.removeprefix("header:") for name in scheme.type if name.startswith("header:")]
+        kept = {
+            "content-type",
+            "user-agent",
+            *scheme.id_header.split("|"),
+            *types,
+            *stamp.split("|"),
+            *source.keep_headers,
+        }
+        self.kept = {name.encode(): name for name in kept - {""}}
+        self.type_header = types[0].encode() if len(types) == len(scheme.type) == 1 else b""
+        self.types = [(name, name[5:] if name.startswith("json:") else "") for name in scheme.type]
         paths = [item.partition(":")[0] for item in source.id_fields]
-        paths += [scheme.type_field] * bool(scheme.type_field) + list(scheme.type_echo)
-        self.peeked = [(f"f{number}", path) for number, path in enumerate(dict.fromkeys(paths))]
+        paths += [path for _, path in self.types if path] + list(scheme.type_echo)
+        self.paths = [(path, *path.split(".")) for path in dict.fromkeys(paths)]
         self.peeker = self._peeker() if paths else None
 
     def _peeker(self) -> msgspec.json.Decoder[Any]:
         """Reads the few top-level fields that are needed before the answer, and builds nothing else."""
-        wanted = [(attribute, msgspec.Raw, msgspec.Raw()) for attribute, _ in self.peeked]
-        return msgspec.json.Decoder(msgspec.defstruct("Peek", wanted, rename=dict(self.peeked)))
+        if any(top.isdigit() for _, top, *_ in self.paths):
+            return msgspec.json.Decoder(list[msgspec.Raw])
+        tops = list(dict.fromkeys(top for _, top, *_ in self.paths))
+        wanted = [(f"f{number}", msgspec.Raw, msgspec.Raw()) for number in range(len(tops))]
+        self.at = {top: f"f{number}" for number, top in enumerate(tops)}
+        return msgspec.json.Decoder(
+            msgspec.defstruct("Peek", wanted, rename={f"f{n}": top for n, top in enumerate(tops)})
+        )
+
+    def peek(self, body: bytes) -> dict[str, str]:
+        """Text by path. Raises what msgspec raises."""
+        assert self.peeker
+        found, seen = self.peeker.decode(body), {}
+        for path, top, *rest in self.paths:
+            if isinstance(found, list):
+                raw = found[0] if top == "0" and found else msgspec.Raw()
+            else:
+                raw = getattr(found, self.at[top])
+            if rest:
+                value = steps([msgspec.json.decode(raw)], rest)[0] if bytes(raw)[:1] in (b"{", b"[") else None
+            else:
+                value = msgspec.json.decode(raw) if bytes(raw)[:1] == b'"' else None
+            if isinstance(value, str):
+                seen[path] = value
+        return seen

@@ -89,7 +89,18 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
     now = int(time.time() * 1000)
     labels = Labels(id=event_id(now), source=more.pop("source", "zyra"), type=kind, received_at=now, **more)
     event = Event(labels=labels, content=content)
-    flat = [labels.id, mark, 1000, labels.source, labels.type, labels.received_at, labels.delivery_id, labels.origin]
+    flat = [
+        labels.id,
+        mark,
+        1000,
+        "",
+        0,
+        labels.source,
+        labels.type,
+        labels.received_at,
+        labels.delivery_id,
+        labels.origin,
+    ]
     script = source("receiver", "accept.lua")
     values = arguments(ledger.keys, 100_000, *flat, *seal.close(event))
     verdict, name = ledger.client.eval(script, 0, *values)

@@ -120,6 +120,7 @@ def as_json(event: str, told: dict[str, str], its_runs: list[dict[str, Any]]) ->
         "delivery_id": found.delivery_id,
         "origin": found.origin,
         "duplicates": whole(told.get("duplicates")),
+        "repeats": told.get("repeats", ""),
         "runs": its_runs,
     }
 

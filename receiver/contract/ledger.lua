@@ -1,6 +1,7 @@
 -- The ledger's keys, and how units of work move between its indexes. Time is Redis' own, in milliseconds.
 --
--- event:<id>   hash    labels, state, cause, duplicates, runs (suffixes, comma list), open, dead, discarded, and a unit's fields
+-- event:<id>   hash    labels, state, cause, duplicates, repeats (the event of the same bytes that came
+--                      before under another, unsigned id), runs (suffixes, comma list), and a unit's fields
 -- body:<id>    string  the sealed body and headers
 -- run:<id>     hash    handler, state, attempts, failures, error, next_at, replays, and a unit's fields
 -- a unit's fields:     job (the ordinal of the job it is queued under, '' once claimed), queued_at (when it was queued

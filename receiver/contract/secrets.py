@@ -54,7 +54,8 @@ class Secret:
 
 def split(name: str, text: str) -> tuple[str, ...]:
     """The items of a comma list; an empty item is an error, since an empty key signs anything."""
-    items = tuple(item.strip() for item in text.split(","))
+    whole = text.lstrip().startswith("{")  # a set of public keys in JSON, which has commas of its own
+    items = (text,) if whole else tuple(item.strip() for item in text.split(","))
     if not all(items):
         raise ConfigurationError([f"{name} is empty or has an empty item"])
     return items

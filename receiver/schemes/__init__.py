@@ -1,42 +1,154 @@
-"""Signature schemes: how a provider signs, dates and labels its deliveries. `schemes.toml` is the table."""
+"""Signature schemes: how a provider signs, dates and labels its deliveries. `schemes.toml` is the table.
+
+A row is data; what data cannot say is a named builder in `builders.py`. `docs/providers.md` shows every row.
+"""
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import msgspec
 
 from ..contract.records import Body
 
+OFFICIAL = ("code", "docs", "code+docs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """What a provider asks before it delivers, and the answer: a text or an object, with {challenge} and {mac}."""
+
+    method: str = "POST"
+    when: Mapping[str, str] = field(default_factory=dict)  # places, and what must stand there; "a|b": one of them
+    without: str = ""  # place where nothing must stand
+    signed: bool = False  # whether it must verify as a delivery does
+    token: str = ""  # place that must hold one of the secrets, or the source's parameter
+    challenge: str = ""  # place
+    pattern: str = ""  # what the challenge must look like, whole
+    mac: str = ""  # how the challenge is signed: hmac-sha256 hex
+    learn: str = ""  # place of a secret that the provider tells once
+    status: int = 200
+    failure: int = 0  # the status if token or pattern do not fit; 0: as for a bad signature
+    text: str = ""
+    json: Mapping[str, str | int] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scheme:
-    """One row. Header names are in lower case. A scheme is equal to itself alone, which makes it a cheap key."""
+    """One row. Header names are in lower case. A scheme is equal to itself alone, which makes it a cheap key.
+
+    A place is where something stands in a delivery: header:x, query:x, form:x, json:a.b, or item:x, which is a part of
+    the signature's own value. A template is literal text with places and other parts in braces; see `parts.py`.
+    """
 
     title: str
-    header: str  # where the signature stands
-    parts: tuple[str, ...]  # what is signed: {body}, {timestamp}, {header.name}, or literal text
-    source: str  # the page that says so
-    digest: str = "sha256"
-    encoding: str = "hex"  # hex or base64
-    prefix: str = ""  # what stands before the digest
-    version: str = ""  # set: the value is a space list of "version,digest", and only this version counts
-    key: str = "text"  # text, or base64 with an optional whsec_
-    timestamp: str = ""  # header with unix seconds
-    tolerance: int = 0  # seconds that the timestamp may lie in the past or in the future
-    id_header: str = ""  # names the event
-    id_fields: tuple[str, ...] = ()  # top-level fields of the body that are sure to; "id:evt" wants that beginning
-    type_header: str = ""
-    type_field: str = ""  # top-level field of the body, where no header names the type
+    primitive: str
+    source: str  # the page or the library that says so
+    confidence: str  # code, docs, code+docs: official; secondary; unconfirmed
+    vector: str = ""  # who made a positive test vector of it, outside of our engine
+
+    # The signature, and how its value is written
+    signature: tuple[str, ...] = ()  # places; any of them may hold one that fits
+    prefix: str = ""  # what stands before it
+    groups: str = ""  # separates groups, each with a time of its own
+    separator: str = ""  # separates several signatures or items
+    pair: str = ""  # separates the name of an item from its value
+    version: str = ""  # the name of the item that is a signature; *: of any name
+    bare: bool = False  # whether an item without a name counts as well
+    encoding: str = "hex"  # hex, hex-any, hex-upper, base64, base64url, base64-hex: base64 of the hex text
+    repeated: bool = False  # whether its header may stand twice
+
+    # What is signed, and with what
+    algorithm: str = "hmac-sha256"
+    signed: str = "{body}"  # a template
+    builder: str = ""  # the builder that says what is signed, where no template can
+    key: str = "text"  # text, nfkd, sha1, hex, base64, whsec, whsec-or-text; the public ones of public_keys.py
+    strip: tuple[str, ...] = ()  # beginnings of the secret that are no part of the key
+    suffix: str = ""  # what is added to it
+    key_id: str = ""  # place that names the key; secrets are then written as name:key
+    parameter: str = ""  # what else the operator tells: set by `parameter` of the source
+    needs: str = ""  # what that is
+    key_url: str = ""  # place that says where the provider's key is
+    key_pattern: str = ""  # what must stand there, whole
+    require: Mapping[str, str] = field(default_factory=dict)  # headers that must hold this
+
+    # JSON Web Tokens
+    algorithms: tuple[str, ...] = ()
+    claims: Mapping[str, str] = field(default_factory=dict)  # claims that must hold this
+    hashes: Mapping[str, str] = field(default_factory=dict)  # claims that must be the hash of body or url
+
+    # HTTP message signatures
+    covered: tuple[str, ...] = ()  # components that must be signed; "a|b": one of them
+
+    # Time
+    timestamp: str = ""  # place
+    unit: str = "s"  # s, ms, s-or-ms, iso, http
+    tolerance: int = 0  # seconds; 0: the time is signed, but any time will do
+    future: str = "within"  # whether the time may lie in the future: within the tolerance, never, any
+
+    # What the event is
+    id_header: str = ""
+    id_fields: tuple[str, ...] = ()  # fields of the body that are sure to name it; "id:evt" wants that beginning
+    type: tuple[str, ...] = ()  # places, joined by dots; those that are missing are left out
     type_echo: tuple[str, ...] = ()  # fields that repeat the type if their value is one of types
     types: tuple[str, ...] = ()  # the provider's catalogue
     body: Body = Body.JSON
-    confidence: str = "docs"
+    gzip: str = ""  # "inflated" or "deflated": what is signed of a compressed body; "": there are none
+
+    # What the provider wants to hear
+    handshakes: tuple[Handshake, ...] = ()
+    success_status: int = 0  # 0: the source's
+    success_body: str = ""
+    failure_status: int = 401
+    notes: str = ""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the row rests on the provider's own code or pages, and on a vector that others made."""
+        return self.confidence in OFFICIAL and self.vector != ""
+
+    @property
+    def wants_url(self) -> bool:
+        """Whether the URL that the provider called is signed."""
+        return (
+            "{url" in self.signed or self.builder in URLS or "url" in self.hashes.values() or self.primitive == MESSAGE
+        )
+
+    @property
+    def covers(self) -> str:
+        """What of the body the signature binds: body, part or nothing."""
+        if self.primitive in ("static-token", "basic-auth", "none"):
+            return "nothing"
+        if self.primitive in ("jwt-hs", "jws-asym"):
+            bound = self.signature == ("body:",) or any(how.startswith("body") for how in self.hashes.values())
+            return "body" if bound or "{body" in self.signed * bool(self.builder) else "nothing"
+        if self.builder:
+            return PARTIAL.get(self.builder, "body")
+        return (
+            "body"
+            if "{body" in self.signed
+            else "part"
+            if "{json" in self.signed or "{form" in self.signed
+            else "nothing"
+        )
+
+
+MESSAGE = "http-signatures"
+URLS = ("twilio", "plivo", "contentful", "hubspot", "mercadopago", "jira-connect")
+PARTIAL = {"adyen": "part", "mercadopago": "nothing"}
 
 
 @cache
 def table() -> dict[str, Scheme]:
     """Every scheme by its name."""
     rows = tomllib.loads(files(__package__).joinpath("schemes.toml").read_text("utf-8"))
-    return {name: msgspec.convert(row, Scheme) for name, row in rows.items()}
+    return {name: scheme(row) for name, row in rows.items()}
+
+
+def scheme(row: Any) -> Scheme:
+    """Raises msgspec.ValidationError where a column is unknown, missing or of another type."""
+    return msgspec.convert(row, Scheme, strict=True)

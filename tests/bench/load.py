@@ -38,7 +38,7 @@ class Load:
 
 def body(**fields: object) -> bytes:
     """A webhook-like document of SIZE bytes."""
-    document = {"action": "push", "ref": "refs/heads/main", **fields, "commits": []}
+    document = {"pusher": "bench", "ref": "refs/heads/main", **fields, "commits": []}
     commits: list[object] = document["commits"]  # type: ignore[assignment]
     while len(json.dumps(document)) < SIZE - 250:
         number = len(commits)

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import gzip
+import hmac
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -11,12 +14,13 @@ from typing import Any
 import httpx2
 import pytest
 import redis
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from starlette.testclient import TestClient
 
-from receiver import settings
+from receiver import settings, signing
 from receiver.app import create_app
 from receiver.contract.keys import Keys
+from receiver.schemes import table
 from tests.kit import Server, free_port, payload, running, signed, wait_for
 
 
@@ -161,6 +165,110 @@ def test_a_source_may_answer_otherwise(env: dict[str, str], tmp_path: Path) -> N
         answer = post(http, b"{}")
 
     assert (answer.status_code, answer.content) == (204, b"")
+
+
+def sources(env: dict[str, str], tmp_path: Path, text: str, registry: CollectorRegistry | None = None) -> TestClient:
+    (tmp_path / "c.toml").write_text(text)
+    found = settings.read(env | {"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "test-secret"})
+    return TestClient(create_app(found, registry or CollectorRegistry()), follow_redirects=False)
+
+
+def test_a_challenge_is_answered_and_nothing_is_written(
+    env: dict[str, str], tmp_path: Path, client: redis.Redis
+) -> None:
+    text = (
+        '[sources.m]\nscheme = "meta"\nsecrets = ["env:S"]\nparameter = "verify"\n'
+        '[sources.t]\nscheme = "trello"\nunconfirmed = true\nsecrets = ["env:S"]\npublic_url = "https://a/webhooks/t"\n'
+    )
+    asked = "/webhooks/m?hub.mode=subscribe&hub.challenge=%3Cb%3E&hub.verify_token="
+    before, registry = client.dbsize(), CollectorRegistry()
+
+    with sources(env, tmp_path, text, registry) as http:
+        good, bad, other, head = (
+            http.get(asked + "verify"), http.get(asked + "x"), http.get("/webhooks/m"), http.head("/webhooks/t"),
+        )  # fmt: skip
+
+        assert (good.status_code, good.text) == (200, "<b>")
+        assert good.headers["content-type"] == "text/plain; charset=utf-8"
+        assert good.headers["x-content-type-options"] == "nosniff"
+        assert (bad.status_code, bad.json()) == (401, {"error": "signature required"})
+        assert (other.status_code, head.status_code) == (405, 200)
+        assert client.dbsize() == before
+        assert 'zr_handshakes_total{source="m"} 1.0' in generate_latest(registry).decode()
+
+
+def test_the_url_that_the_provider_called_is_what_the_operator_says(env: dict[str, str], tmp_path: Path) -> None:
+    text = '[sources.s]\nscheme = "square"\nsecrets = ["env:S"]\npublic_url = "https://hooks.example.com/in/square"\n'
+    body, scheme = b'{"event_id": "e", "type": "a"}', table()["square"]
+    headers = signing.headers(scheme, b"test-secret", body, "a", "e", 0, "https://hooks.example.com/in/square?a=%20b")
+
+    with sources(env, tmp_path, text) as http:
+        good = http.post("/webhooks/s?a=%20b", content=body, headers=headers)
+        bad = http.post("/webhooks/s", content=body, headers=headers)
+
+    assert (good.status_code, bad.status_code) == (202, 401)
+
+
+def test_a_compressed_delivery(env: dict[str, str], tmp_path: Path, client: redis.Redis) -> None:
+    text = (
+        '[sources.g]\nscheme = "getstream"\nsecrets = ["env:S"]\n[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:S"]\n'
+    )
+    body = b'{"type": "message.new"}'
+    headers = signing.headers(table()["getstream"], b"test-secret", body, "", "", 0) | {"content-encoding": "gzip"}
+
+    with sources(env | {"MAX_BODY_BYTES": "1024"}, tmp_path, text) as http:
+        good = http.post("/webhooks/g", content=gzip.compress(body), headers=headers)
+        bomb = http.post("/webhooks/g", content=gzip.compress(b"x" * 2000), headers=headers)
+        bad = http.post("/webhooks/g", content=b"no gzip", headers=headers)
+        other = http.post("/webhooks/zyra", content=gzip.compress(body), headers=headers)
+
+    assert [answer.status_code for answer in (good, bomb, bad, other)] == [202, 413, 401, 415]
+
+
+def test_answers_that_providers_want(env: dict[str, str], tmp_path: Path) -> None:
+    text = '[sources.g]\nscheme = "gocardless"\nsecrets = ["env:S"]\n[sources.d]\nscheme = "dropbox-sign"\nsecrets = ["env:S"]\n'
+    event = json.dumps(
+        {
+            "event": {
+                "event_time": "1",
+                "event_type": "sent",
+                "event_hash": hmac.digest(b"test-secret", b"1sent", "sha256").hex(),
+            }
+        }
+    )
+
+    with sources(env, tmp_path, text) as http:
+        refused = http.post("/webhooks/g", content=b"{}")
+        taken = http.post("/webhooks/d", data={"json": event})
+
+    assert (refused.status_code, taken.status_code, taken.text) == (498, 200, "Hello API Event Received")
+
+
+def test_the_same_bytes_under_another_id(env: dict[str, str], tmp_path: Path, client: redis.Redis, keys: Keys) -> None:
+    """GitHub does not sign the id of a delivery: who has captured one can give it another."""
+    text = (
+        '[sources.a]\nscheme = "github"\nsecrets = ["env:S"]\n'
+        '[sources.b]\nscheme = "github"\nsecrets = ["env:S"]\nrepeats = "duplicate"\n'
+    )
+    body = b'{"action": "opened"}'
+    headers = signing.headers(table()["github"], b"test-secret", body, "pull_request", "d1", 0)
+
+    with sources(env, tmp_path, text) as http:
+        first, again, new = (
+            http.post("/webhooks/a", content=body, headers=headers | {"x-github-delivery": name}).json()
+            for name in ("d1", "d1", "d2")
+        )
+        strict = [
+            http.post("/webhooks/b", content=body, headers=headers | {"x-github-delivery": name}).json()
+            for name in ("d1", "d2")
+        ]
+
+    assert [one["status"] for one in (first, again, new)] == ["accepted", "duplicate", "accepted"]
+    assert client.hget(keys.event(new["id"]), "repeats") == first["id"].encode()
+    assert client.hget(keys.event(first["id"]), "repeats") is None
+    assert client.hget(keys.event(first["id"]), "type") == b"pull_request.opened"
+    assert client.hget(keys.named("counters"), "repeats") == b"1"
+    assert strict == [strict[0], {"id": strict[0]["id"], "status": "duplicate"}]
 
 
 def test_over_max_pending_is_503_but_repetitions_are_known(env: dict[str, str]) -> None:

@@ -38,7 +38,7 @@ def test_every_fault_of_a_configuration_is_named(tmp_path: Path) -> None:
     text = "\n".join(faults)
     assert "literal-secret" not in text
     for expected in (
-        "unknown key 'extra'", "'a': unknown key 'colour'", "scheme must be one of", "never the secret itself",
+        "unknown key 'extra'", "'a': unknown key 'colour'", "there is no scheme", "never the secret itself",
         "keep_headers must not name cookie", "success_status must be", "dedup_window is not a duration", "id_fields must name", "id_fields must be a list",
         "resource_id must be", "check_type must be", "tolerance must be", "'c': secrets must be a list", "is not base64",
         "NOT_SET is not set", "a table with a name of letters",

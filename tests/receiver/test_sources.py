@@ -9,8 +9,9 @@ import pytest
 from receiver.config import load
 from receiver.contract.keys import event_id
 from receiver.contract.records import Body
+from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.signatures import Delivery, sign
+from receiver.signatures import sign
 from receiver.sources import Accepted, Source
 from tests.kit import signed
 

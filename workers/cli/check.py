@@ -93,11 +93,26 @@ def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> li
         key = f"payload fields {', '.join(source.id_fields)}, else a digest for {source.digest_window:g} s"
     else:
         key = f"a digest of the body for {source.digest_window:g} s: the provider gives no id"
-    if scheme.timestamp:
+    if scheme.timestamp and scheme.tolerance:
         replay = f"the signed time may be {scheme.tolerance} s off"
-    else:
+    elif source.id_signed:
         replay = "only the dedup key: the provider signs no time, so a captured delivery stays valid"
+    elif source.repeats == "duplicate":
+        replay = "the same bytes run once, whatever their id, which is not signed"
+    else:
+        replay = (
+            'the id is not signed: the same bytes under a new id are accepted, and marked; repeats = "duplicate" '
+            "refuses to run them again"
+        )
+    covers = {
+        "body": "the body as it came",
+        "part": "some fields of the body: do not trust the others",
+        "nothing": "nothing of the body: a valid delivery says who sent it, not that nobody changed it",
+    }[scheme.covers]
+    sure = "confirmed" if scheme.confirmed else f"not confirmed ({scheme.confidence}: {scheme.source})"
     return [
+        f"scheme: {scheme.title}, {sure}",
+        f"signed: {covers}",
         f"durability: {durable if verdict and not verdict.lacks else 'NOT MET'}",
         f"dedup: {key}",
         f"replay protection: {replay}",

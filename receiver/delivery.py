@@ -1,0 +1,203 @@
+"""One HTTP request to an endpoint, not trusted, and the places in it where a scheme looks."""
+
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from email.parser import BytesParser
+from email.policy import HTTP
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from .errors import BadSignature, TooLarge
+
+FIELDS = 1000  # of a form or a query
+Place = Callable[["Delivery"], bytes]
+
+
+class Delivery:
+    """Header names are in lower case, as ASGI gives them. url: as the provider called it, query included.
+
+    raw: the bytes as they came, where `body` is what they were before compression.
+    """
+
+    __slots__ = ("_first", "_read", "body", "headers", "method", "raw", "url")
+
+    def __init__(
+        self,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        method: str = "POST",
+        url: str = "",
+        raw: bytes | None = None,
+    ) -> None:
+        self.headers = headers
+        self.body = body
+        self.raw = body if raw is None else raw
+        self.method = method
+        self.url = url
+        self._first = dict(headers[::-1])
+        self._read: dict[str, Any] | None = None
+
+    def header(self, name: bytes) -> bytes:
+        """The value, or b"". Raises BadSignature where it stands twice (readers might differ) or is not ASCII."""
+        if len(self._first) != len(self.headers) and sum(key == name for key, _ in self.headers) > 1:
+            raise BadSignature("repeated")
+        value = self._first.get(name, b"")
+        if not value.isascii():
+            raise BadSignature("malformed")
+        return value
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Every value of a header that may be repeated."""
+        found = [value for key, value in self.headers if key == name]
+        if not all(value.isascii() for value in found):
+            raise BadSignature("malformed")
+        return found
+
+    def text(self, name: bytes) -> str:
+        """An unsigned header's text, or ""; the first one's, if it is ASCII."""
+        value = self._first.get(name, b"")
+        return value.decode() if value.isascii() else ""
+
+    @property
+    def json(self) -> Any:
+        """The body's JSON; numbers are kept as the text that stands there, since that is what a provider signs."""
+        return self._once("json", lambda: loads(self.body))
+
+    @property
+    def form(self) -> list[tuple[str, str]]:
+        """The fields of a form, in their order, blank ones included."""
+        found: list[tuple[str, str]] = self._once("form", self._fields)
+        return found
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = self._once("query", lambda: pairs(split(self.url).query.encode()))
+        return found
+
+    def _fields(self) -> list[tuple[str, str]]:
+        kind = self.header(b"content-type")
+        return multipart(kind, self.body) if kind.startswith(b"multipart/") else pairs(self.body)
+
+    def _once(self, name: str, read: Callable[[], Any]) -> Any:
+        if self._read is None:
+            self._read = {}
+        if name not in self._read:
+            self._read[name] = read()
+        return self._read[name]
+
+
+def inflate(body: bytes, most: int) -> bytes:
+    """Raises TooLarge, so that a small body cannot become a large one, and BadSignature where it is no gzip."""
+    stream = zlib.decompressobj(31)
+    try:
+        found = stream.decompress(body, most + 1)
+    except zlib.error:
+        raise BadSignature("malformed") from None
+    if len(found) > most:
+        raise TooLarge("size")
+    if not stream.eof or stream.unused_data:
+        raise BadSignature("malformed")
+    return found
+
+
+def loads(body: bytes | str) -> Any:
+    try:
+        return json.loads(body, parse_float=str, parse_int=str)
+    except (ValueError, RecursionError):
+        raise BadSignature("malformed") from None
+
+
+def pairs(text: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS)
+    except ValueError:
+        raise BadSignature("malformed") from None
+
+
+def multipart(kind: bytes, body: bytes) -> list[tuple[str, str]]:
+    try:
+        message = BytesParser(policy=HTTP).parsebytes(b"content-type: " + kind + b"\r\n\r\n" + body)
+        parts = list(message.iter_parts())[:FIELDS] if message.is_multipart() else []
+        named = [(part.get_param("name", "", "content-disposition"), part.get_payload(decode=True)) for part in parts]
+        return [(name, bytes(value).decode()) for name, value in named if isinstance(name, str)]
+    except Exception:  # the parser promises nothing about hostile input
+        raise BadSignature("malformed") from None
+
+
+def split(url: str) -> Any:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise BadSignature("malformed") from None
+
+
+@cache
+def place(name: str) -> Place:
+    """A function that finds what stands in one place: header:x (header:x|y: the first of them that is there),
+    query:x, form:x, form:x:a.b (JSON in a field), json:a.b, body:.
+
+    It answers b"" where nothing stands there, and raises BadSignature where that cannot be read.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "header":
+        first, *others = (name.encode() for name in rest.split("|"))
+        if others:
+            return lambda delivery: next(filter(None, (delivery.header(name) for name in (first, *others))), b"")
+        return lambda delivery: delivery.header(first)
+    if kind == "query":
+        return lambda delivery: one(delivery.query, rest)
+    if kind == "form":
+        field, _, path = rest.partition(":")
+        if path:  # JSON in a field of the form
+            return lambda delivery: walk(loads(one(delivery.form, field) or b"null"), path)
+        return lambda delivery: one(delivery.form, rest)
+    if kind == "json":
+        return lambda delivery: walk(delivery.json, rest)
+    if kind == "body":
+        return lambda delivery: delivery.body
+    raise ValueError(f"{name!r} is no place: header:, query:, form: or json: with a name")
+
+
+def one(fields: list[tuple[str, str]], name: str) -> bytes:
+    found = [value for key, value in fields if key == name]
+    if len(found) > 1:
+        raise BadSignature("repeated")
+    return found[0].encode() if found else b""
+
+
+def walk(value: Any, path: str) -> bytes:
+    """The text at a path; `*` is every item of a list, which must all hold the same."""
+    found = {as_text(item) for item in steps([value], path.split("."))}
+    if len(found) > 1:
+        raise BadSignature("repeated")
+    return next(iter(found), "").encode("utf-8", "surrogatepass")
+
+
+def steps(values: list[Any], names: list[str]) -> list[Any]:
+    for name in names:
+        following: list[Any] = []
+        for value in values:
+            if isinstance(value, list) and name == "*":
+                following += value[:FIELDS]
+            elif isinstance(value, list) and name.isdigit() and len(name) < 4 and int(name) < len(value):
+                following.append(value[int(name)])
+            elif isinstance(value, dict):
+                following.append(value.get(name))
+            else:
+                following.append(None)
+        values = following
+    return values
+
+
+def as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else ""
+
+
+def path_of(url: str) -> str:
+    """Path and query, as they stand in the URL."""
+    parts = split(url)
+    return f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"

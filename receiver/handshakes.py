@@ -1,0 +1,111 @@
+"""Answers to what providers ask before they deliver: challenges and registration pings, as the rows of the table say.
+
+Pure, as verification is. A keyed answer is given only to a challenge of the row's own alphabet and length, so that
+nobody can have us sign a delivery.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .delivery import Delivery, place
+from .errors import BadSignature
+from .schemes import Handshake, Scheme
+from .schemes.builders import needed
+from .signatures import ENCODINGS, Key, verify
+
+PLAIN = re.compile(r"[^\x00-\x1f\x7f]{1,1024}")  # what a challenge may look like where the row says nothing
+HEADER = re.compile(r"[\x20-\x7e]{1,1024}")
+NAMES = re.compile(r"\{(?:challenge|parameter|mac)\}")
+NOSNIFF = ("x-content-type-options", "nosniff")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """learned: a secret that the provider told, for the operator."""
+
+    status: int
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    learned: str = ""
+
+
+def answer(scheme: Scheme, delivery: Delivery, keys: Sequence[Key], now: float) -> Answer | None:
+    """The answer, where the request is a handshake of the scheme's, or None. Raises BadSignature."""
+    for handshake in scheme.handshakes:
+        if asks(handshake, delivery):
+            return answered(scheme, handshake, delivery, keys, now)
+    return None
+
+
+def methods(scheme: Scheme) -> frozenset[str]:
+    """The methods of its handshakes, other than that of deliveries."""
+    return frozenset(handshake.method for handshake in scheme.handshakes) - {"POST"}
+
+
+def asks(handshake: Handshake, delivery: Delivery) -> bool:
+    if handshake.method != delivery.method:
+        return False
+    try:
+        if handshake.without and place(handshake.without)(delivery):
+            return False
+        for name, wanted in handshake.when.items():
+            told = place(name)(delivery).decode("utf-8", "replace")
+            if not told or (wanted and told not in wanted.split("|")):
+                return False
+    except BadSignature:  # not readable as this; as a delivery it will be refused, if it is none
+        return False
+    return True
+
+
+def answered(scheme: Scheme, handshake: Handshake, delivery: Delivery, keys: Sequence[Key], now: float) -> Answer:
+    position = verify(scheme, delivery, keys, now) if handshake.signed else 0
+    if handshake.token and not any(
+        is_key(key, place(handshake.token)(delivery)) for key in [*keys, scheme.parameter.encode()]
+    ):
+        if handshake.failure:
+            return Answer(handshake.failure)
+        raise BadSignature("wrong")
+    challenge = place(handshake.challenge)(delivery).decode("utf-8", "replace") if handshake.challenge else ""
+    allowed = re.compile(handshake.pattern) if handshake.pattern else PLAIN
+    if handshake.challenge and not allowed.fullmatch(challenge):
+        if handshake.failure:
+            return Answer(handshake.failure)
+        raise BadSignature("malformed")
+    if handshake.headers and not HEADER.fullmatch(challenge):
+        raise BadSignature("malformed")
+    known = {"{challenge}": challenge, "{parameter}": scheme.parameter}
+    if handshake.mac:
+        known["{mac}"] = mac(handshake.mac, keys[position : position + 1], challenge, delivery, scheme.parameter)
+    headers = [(name, filled(text, known)) for name, text in handshake.headers.items()]
+    learned = place(handshake.learn)(delivery).decode("utf-8", "replace") if handshake.learn else ""
+    if handshake.json:
+        body = json.dumps({name: filled(text, known) for name, text in handshake.json.items()}, ensure_ascii=False)
+        return Answer(handshake.status, body.encode(), (*headers, ("content-type", "application/json")), learned)
+    plain = (("content-type", "text/plain; charset=utf-8"), NOSNIFF) if handshake.text else ()
+    return Answer(handshake.status, filled(handshake.text, known).encode(), (*headers, *plain), learned)
+
+
+def is_key(key: Key, told: bytes) -> bool:
+    return isinstance(key, bytes) and key != b"" and hmac.compare_digest(key, told)
+
+
+def filled(text: Any, known: Mapping[str, str]) -> Any:
+    """The text with what is known in place of its names; a value is never searched for names itself."""
+    if not isinstance(text, str):
+        return text
+    return NAMES.sub(lambda found: known.get(found[0], ""), text)
+
+
+def mac(how: str, keys: Sequence[Key], challenge: str, delivery: Delivery, token: str) -> str:
+    if how == "ebay":  # https://developer.ebay.com/marketplace-account-deletion: a digest of code, token and our URL
+        text = challenge + needed(token) + delivery.url.partition("?")[0]
+        return hashlib.sha256(text.encode()).hexdigest()
+    if not keys or not isinstance(keys[0], bytes):
+        raise BadSignature("wrong")
+    name, _, encoding = how.partition(" ")
+    return ENCODINGS[encoding](hmac.digest(keys[0], challenge.encode(), name.removeprefix("hmac-"))).decode()

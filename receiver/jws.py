@@ -1,0 +1,157 @@
+"""JSON Web Tokens (RFC 7519) and detached signatures (RFC 7515, RFC 7797) that vouch for a delivery."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from .delivery import Delivery, place, split
+from .errors import BadSignature
+from .public_keys import CHECKS, Jwks, Public, unpadded
+from .schemes import Scheme
+from .schemes.builders import TOKENS
+
+LONGEST = 16_384  # characters of a token in a header
+SECRET = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
+PUBLIC = {
+    "RS256": "rsa-sha256", "RS384": "rsa-sha384", "RS512": "rsa-sha512",
+    "ES256": "ecdsa-p256-sha256", "ES384": "ecdsa-p384-sha384", "EdDSA": "ed25519",
+}  # fmt: skip
+Claims = Mapping[str, Any]
+
+
+class Jws:
+    def __init__(self, scheme: Scheme) -> None:
+        self._scheme = scheme
+        self._place = place(scheme.signature[0])
+        self._prefix = scheme.prefix.encode()
+        self._in_body = scheme.signature[0].startswith(("body:", "json:"))
+        self._detached = scheme.signed if "{b64_header}" in scheme.signed else ""
+        self._builder = TOKENS[scheme.builder] if scheme.builder else None
+
+    def verify(self, delivery: Delivery, keys: Sequence[Any], now: float) -> int:
+        value = self._place(delivery).strip(b" \r\n" if self._in_body else b" ")
+        if not value:
+            raise BadSignature("missing")
+        if not value.startswith(self._prefix) or (len(value) > LONGEST and not self._in_body):
+            raise BadSignature("malformed")
+        head, payload, signature = self._split(value[len(self._prefix) :], delivery)
+        header = document(head)
+        if header.get("alg") not in self._scheme.algorithms or header.get("crit") not in (None, ["b64"]):
+            raise BadSignature("algorithm")
+        position = self._fitting(header, head + b"." + payload, signature, keys, now)
+        claims = header if self._detached else document(payload)
+        self._check(claims, delivery, now)
+        return position
+
+    def _split(self, token: bytes, delivery: Delivery) -> tuple[bytes, bytes, bytes]:
+        """The three texts of a token; a detached one signs the body instead, as it is or in base64url."""
+        parts = token.split(b".")
+        if len(parts) != 3 or (self._detached and parts[1]):
+            raise BadSignature("malformed")
+        head, payload, signature = parts
+        if self._detached:
+            plain = document(head).get("b64") is False
+            payload = delivery.body if plain else base64.urlsafe_b64encode(delivery.body).rstrip(b"=")
+        try:
+            return head, payload, unpadded(signature)
+        except ValueError:
+            raise BadSignature("malformed") from None
+
+    def _fitting(self, header: Claims, text: bytes, signature: bytes, keys: Sequence[Any], now: float) -> int:
+        name = str(header["alg"])
+        for position, key in enumerate(keys):
+            if self._builder:
+                candidates: Sequence[Any] = self._builder(header, key, now)
+            else:
+                candidates = key.get(str(header.get("kid", ""))) if isinstance(key, Jwks) else [key]
+            if any(holds(name, one, text, signature) for one in candidates):
+                return position
+        raise BadSignature("wrong")
+
+    def _check(self, claims: Claims, delivery: Delivery, now: float) -> None:
+        for name, value in self._scheme.claims.items():
+            if claims.get(name) != (self._scheme.parameter if value == "{parameter}" else value):
+                raise BadSignature("claim")
+        self._check_time(claims, now)
+        for name, how in self._scheme.hashes.items():
+            compare(claims.get(name), how, delivery)
+
+    def _check_time(self, claims: Claims, now: float) -> None:
+        tolerance = self._scheme.tolerance
+        leeway = 0 if self._scheme.timestamp else tolerance
+        exp, nbf = number(claims, "exp"), number(claims, "nbf")
+        if (exp is not None and now > exp + leeway) or (nbf is not None and now < nbf - leeway):
+            raise BadSignature("stale")
+        if self._scheme.timestamp:
+            signed_at = number(claims, self._scheme.timestamp.partition(":")[2])
+            if signed_at is None:
+                raise BadSignature("missing")
+            moment = signed_at / 1000 if self._scheme.unit == "ms" else signed_at
+            if tolerance and abs(now - moment) > tolerance:
+                raise BadSignature("stale")
+
+
+def holds(name: str, key: Any, text: bytes, signature: bytes) -> bool:
+    """The kind of the key must be the algorithm's: a public key is never taken for a secret."""
+    if name in SECRET:
+        return isinstance(key, bytes) and hmac.compare_digest(hmac.digest(key, text, SECRET[name]), signature)
+    return isinstance(key, Public) and CHECKS[PUBLIC[name]](key, text, signature)
+
+
+def document(text: bytes) -> Claims:
+    """An object in base64url. Raises BadSignature."""
+    try:
+        found = json.loads(unpadded(text))
+    except (ValueError, RecursionError):
+        raise BadSignature("malformed") from None
+    if not isinstance(found, dict):
+        raise BadSignature("malformed")
+    return found
+
+
+def number(claims: Claims, name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e15:
+        raise BadSignature("malformed")
+    return float(value)
+
+
+def compare(claim: Any, how: str, delivery: Delivery) -> None:
+    """The claim that binds the delivery. It may be absent only with a body that is empty, where the row says so."""
+    what, _, encoding = how.partition(" ")
+    data = canonical_request(delivery) if what == "qsh" else delivery.url.encode() if what == "url" else delivery.body
+    if what == "body?" and (claim is None) != (not data):
+        raise BadSignature("wrong")
+    if what == "body?" and claim is None:
+        return
+    expected = HASHED[encoding](data)
+    told = claim.rstrip("=") if isinstance(claim, str) and claim.isascii() else ""
+    if not hmac.compare_digest(expected.rstrip("="), told):
+        raise BadSignature("wrong")
+
+
+def canonical_request(delivery: Delivery) -> bytes:
+    """What qsh is the hash of: https://developer.atlassian.com/cloud/jira/platform/understanding-jwt-for-connect-apps/"""
+    names = sorted({name for name, _ in delivery.query if name != "jwt"})
+    found = {name: sorted(value for key, value in delivery.query if key == name) for name in names}
+    query = "&".join(f"{escaped(name)}={','.join(map(escaped, values))}" for name, values in found.items())
+    path = split(delivery.url).path.rstrip("/") or "/"
+    return f"{delivery.method.upper()}&{path}&{query}".encode()
+
+
+def escaped(text: str) -> str:
+    return quote(text, safe="-._~")
+
+
+HASHED: dict[str, Callable[[bytes], str]] = {
+    "sha256-hex": lambda data: hashlib.sha256(data).hexdigest(),
+    "sha256-base64": lambda data: base64.b64encode(hashlib.sha256(data).digest()).decode(),
+    "sha256-base64url": lambda data: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode(),
+    "text": lambda data: data.decode("utf-8", "replace"),
+}

@@ -1,0 +1,170 @@
+"""Keys: the operator's text as the provider means it, and checks of signatures with public ones."""
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+
+PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.+?)-----END \1-----", re.DOTALL)
+Public = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+CURVES: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+
+
+@dataclass(frozen=True, slots=True)
+class Jwks:
+    """A set of public keys by their ids."""
+
+    keys: tuple[tuple[str, Public], ...]
+
+    def get(self, kid: str) -> list[Public]:
+        return [key for name, key in self.keys if not kid or not name or name == kid]
+
+
+def text_key(kind: str, text: str) -> bytes:
+    """The bytes of a secret key. Raises ValueError, with no part of the secret in it."""
+    if kind == "text":
+        return text.encode()
+    if kind == "nfkd":
+        return unicodedata.normalize("NFKD", text).encode()
+    if kind == "sha1":
+        return hashlib.sha1(text.encode()).digest()  # noqa: S324 - Braintree's rule
+    if kind == "hex":
+        try:
+            return bytes.fromhex(text)
+        except ValueError:
+            raise ValueError("is not hex") from None
+    if kind == "whsec-or-text" and not text.startswith("whsec_"):
+        return text.encode()
+    prefixed = kind.startswith("whsec")
+    try:
+        return base64.b64decode(text.removeprefix("whsec_") if prefixed else text, validate=True)
+    except ValueError:
+        raise ValueError(f"is not base64{', with or without whsec_ before it' * prefixed}") from None
+
+
+def public_key(kind: str, text: str) -> "Public | Jwks | x509.Certificate | bytes":
+    """Raises ValueError."""
+    try:
+        if kind == "certificate":
+            return x509.load_pem_x509_certificate(text.encode())
+        if kind == "any" and "-----BEGIN" not in text and not text.lstrip().startswith("{"):
+            return base64.b64decode(text, validate=True)
+        if kind == "raw-hex":
+            return ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
+        if kind in ("raw-base64", "whpk"):
+            raw = base64.b64decode(text.removeprefix("whpk_"), validate=True)
+            return ed25519.Ed25519PublicKey.from_public_bytes(raw)
+        return jwks(text) if text.lstrip().startswith("{") else pem(text)
+    except (ValueError, TypeError, KeyError, UnsupportedAlgorithm):
+        raise ValueError("is no public key of this kind") from None
+
+
+def pem(text: str) -> Public:
+    """A public key or a certificate, in PEM with or without its line breaks, or in base64 alone."""
+    found = PEM.search(text)
+    raw = base64.b64decode("".join((found[2] if found else text).split()), validate=True)
+    if not found and raw.startswith(b"-----BEGIN"):
+        return pem(raw.decode())
+    if found and found[1] == "CERTIFICATE":
+        key: Any = x509.load_der_x509_certificate(raw).public_key()
+    else:
+        key = serialization.load_der_public_key(raw)
+    if not isinstance(key, Public):
+        raise ValueError("of another kind")
+    return key
+
+
+def jwks(text: str) -> Jwks:
+    document = json.loads(text)
+    rows = document.get("keys", [document])
+    return Jwks(tuple((str(row.get("kid", "")), jwk(row)) for row in rows[:100]))
+
+
+def jwk(row: dict[str, Any]) -> Public:
+    def number(name: str) -> int:
+        return int.from_bytes(unpadded(row[name].encode()))
+
+    if row["kty"] == "RSA":
+        return rsa.RSAPublicNumbers(number("e"), number("n")).public_key()
+    if row["kty"] == "EC":
+        return ec.EllipticCurvePublicNumbers(number("x"), number("y"), CURVES[row["crv"]]).public_key()
+    return ed25519.Ed25519PublicKey.from_public_bytes(unpadded(row["x"].encode()))
+
+
+def unpadded(text: bytes) -> bytes:
+    """base64url without padding, strictly. Raises ValueError."""
+    if b"=" in text or b"+" in text or b"/" in text:
+        raise ValueError("is not base64url")
+    raw = base64.b64decode(text.translate(URL_SAFE) + b"=" * (-len(text) % 4), validate=True)
+    if base64.urlsafe_b64encode(raw).rstrip(b"=") != text:
+        raise ValueError("is not canonical")
+    return raw
+
+
+URL_SAFE = bytes.maketrans(b"-_", b"+/")
+Check = Callable[[Any, bytes, bytes], bool]  # of key, text and signature
+
+
+def fits(key: Any, text: bytes, signature: bytes, *how: Any) -> bool:
+    try:
+        key.verify(signature, text, *how)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def rsa_check(digest: hashes.HashAlgorithm, salt: int = 0) -> Check:
+    pad = padding.PSS(padding.MGF1(digest), salt) if salt else padding.PKCS1v15()
+    return lambda key, text, value: isinstance(key, rsa.RSAPublicKey) and fits(key, text, value, pad, digest)
+
+
+def ec_check(digest: hashes.HashAlgorithm, size: int = 0) -> Check:
+    """size: bytes of r and of s, where they are written one after the other; else the signature is in DER."""
+
+    def check(key: Any, text: bytes, value: bytes) -> bool:
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            return False
+        if size:
+            if len(value) != 2 * size or key.key_size != 8 * size:
+                return False
+            value = utils.encode_dss_signature(int.from_bytes(value[:size]), int.from_bytes(value[size:]))
+        return fits(key, text, value, ec.ECDSA(digest))
+
+    return check
+
+
+CHECKS: dict[str, Check] = {
+    "ed25519": lambda key, text, value: isinstance(key, ed25519.Ed25519PublicKey) and fits(key, text, value),
+    "rsa-sha1": rsa_check(hashes.SHA1()),  # noqa: S303 - SNS version 1, Travis CI
+    "rsa-sha256": rsa_check(hashes.SHA256()),
+    "rsa-sha384": rsa_check(hashes.SHA384()),
+    "rsa-sha512": rsa_check(hashes.SHA512()),
+    "rsa-pss-sha512": rsa_check(hashes.SHA512(), 64),
+    "ecdsa-sha1": ec_check(hashes.SHA1()),  # noqa: S303 - eBay
+    "ecdsa-sha256": ec_check(hashes.SHA256()),
+    "ecdsa-p256-sha256": ec_check(hashes.SHA256(), 32),
+    "ecdsa-p384-sha384": ec_check(hashes.SHA384(), 48),
+}
+
+
+def decode(encoding: str, text: bytes) -> bytes | None:
+    """The signature's bytes, if the text is the one way in which they are written."""
+    try:
+        if encoding.startswith("hex"):
+            return binascii.unhexlify(text)
+        if encoding == "base64url":
+            return unpadded(text)
+        raw = base64.b64decode(text, validate=True)
+        return raw if base64.b64encode(raw) == text else None
+    except ValueError:
+        return None

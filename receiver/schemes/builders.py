@@ -1,0 +1,256 @@
+"""What some providers sign and no template can say. Each builder follows the provider's own library or page.
+
+A builder makes claims of a delivery: texts, of which one must fit one of the signatures. All claims must hold.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ..delivery import Delivery, as_text, steps
+from ..errors import BadSignature
+
+if TYPE_CHECKING:
+    from . import Scheme
+
+
+class Claim(NamedTuple):
+    texts: Sequence[bytes]
+    candidates: Sequence[bytes]
+    algorithm: str = ""  # "": the row's
+
+
+Builder = Callable[[Delivery, "Scheme", Any, bytes, Sequence[bytes]], list[Claim]]
+ITEMS = 100  # of a batch
+
+
+def needed(value: str) -> str:
+    if not value:
+        raise BadSignature("missing")
+    return value
+
+
+def twilio(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+    """https://www.twilio.com/docs/usage/webhooks/webhooks-security: the URL, then the form's names and values in order.
+
+    A body that is no form is bound by its digest in the query. The port may have been lost, or added, on the way.
+    """
+    told = dict(delivery.query).get("bodySHA256", "")
+    fields = ""
+    if told:
+        if not hmac.compare_digest(hashlib.sha256(delivery.body).hexdigest().encode(), told.encode()):
+            raise BadSignature("digest")
+    elif delivery.body:
+        by_name: dict[str, set[str]] = {}
+        for name, value in delivery.form:
+            by_name.setdefault(name, set()).add(value)
+        fields = "".join(name + value for name in sorted(by_name) for value in sorted(by_name[name]))
+    return [Claim([(url + fields).encode() for url in with_and_without_port(delivery.url)], candidates)]
+
+
+def with_and_without_port(url: str) -> list[str]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise BadSignature("malformed") from None
+    host = parts.netloc.rpartition("@")[2].rpartition(":")[0] if port else parts.netloc
+    added = f"{host}:{port or (443 if parts.scheme == 'https' else 80)}"
+    return [urlunsplit(parts._replace(netloc=netloc)) for netloc in (host, added)]
+
+
+def plivo(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+    """The package plivo, utils/signature_v3.py: URL, sorted query and form, then the nonce."""
+    nonce = needed(delivery.header(b"x-plivo-signature-v3-nonce").decode())
+    query = "&".join(f"{name}={value}" for name, value in sorted(delivery.query))
+    fields = "".join(name + value for name, value in sorted(delivery.form)) if delivery.method == "POST" else ""
+    text = delivery.url.partition("?")[0] + f"?{query}" * bool(query or fields) + "." * bool(query and fields) + fields
+    return [Claim([f"{text}.{nonce}".encode()], candidates)]
+
+
+def contentful(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+    """The package @contentful/node-apps-toolkit: method, path, the listed headers, body."""
+    names = delivery.header(b"x-contentful-signed-headers").decode().lower().split(",")
+    if "x-contentful-timestamp" not in names or len(names) > ITEMS:
+        raise BadSignature("uncovered")
+    headers = ";".join(f"{name}:{delivery.header(name.encode()).decode().strip()}" for name in sorted(names))
+    parts = urlsplit(delivery.url)
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~") + f"?{parts.query}" * bool(parts.query)
+    head = f"{delivery.method}\n{path}\n{headers}\n".encode()
+    return [Claim([head + delivery.body], candidates)]
+
+
+def mercadopago(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> list[Claim]:
+    """The package mercadopago: what is absent is left out."""
+    name = dict(delivery.query).get("data.id", "").lower()
+    request = delivery.header(b"x-request-id").decode()
+    text = f"id:{name};" * bool(name) + f"request-id:{request};" * bool(request) + f"ts:{stamp.decode()};"
+    return [Claim([text.encode()], candidates)]
+
+
+def hubspot_old(delivery: Delivery, _s: object, key: bytes, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+    """https://developers.hubspot.com/docs/api/webhooks/validating-requests: versions 1 and 2 are plain digests."""
+    version = delivery.header(b"x-hubspot-signature-version")
+    middle = {b"v1": b"", b"v2": f"{delivery.method}{delivery.url}".encode()}.get(version)
+    if middle is None:
+        raise BadSignature("version")
+    return [Claim([key + middle + delivery.body], candidates)]
+
+
+ADYEN = (
+    "pspReference", "originalReference", "merchantAccountCode", "merchantReference",
+    "amount.value", "amount.currency", "eventCode", "success",
+)  # fmt: skip
+
+
+def adyen(delivery: Delivery, _s: object, _k: object, _t: object, _c: object) -> list[Claim]:
+    """https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures: every item of a batch."""
+    items = steps([delivery.json], ["notificationItems", "*", "NotificationRequestItem"])
+    if not items or len(items) > ITEMS:
+        raise BadSignature("missing" if not items else "malformed")
+    claims = []
+    for item in items:
+        signature = at(item, "additionalData.hmacSignature")
+        claims.append(Claim([":".join(at(item, path) for path in ADYEN).encode()], [needed(signature).encode()]))
+    return claims
+
+
+def at(value: Any, path: str) -> str:
+    return as_text(steps([value], path.split("."))[0])
+
+
+SNS = {
+    "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
+    "SubscriptionConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
+}
+SNS["UnsubscribeConfirmation"] = SNS["SubscriptionConfirmation"]
+
+
+def sns(delivery: Delivery, scheme: "Scheme", _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+    """https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html
+
+    Anyone can own a topic: `parameter` is the ARN of ours.
+    """
+    said = delivery.json
+    names = SNS.get(at(said, "Type"))
+    algorithm = {"1": "rsa-sha1", "2": "rsa-sha256"}.get(at(said, "SignatureVersion"))
+    if names is None or algorithm is None:
+        raise BadSignature("version")
+    if scheme.parameter and at(said, "TopicArn") != scheme.parameter:
+        raise BadSignature("topic")
+    text = "".join(f"{name}\n{at(said, name)}\n" for name in names if at(said, name))
+    return [Claim([text.encode()], candidates, algorithm)]
+
+
+def ebay(delivery: Delivery, _s: object, _k: object, _t: object, _c: object) -> list[Claim]:
+    """The package event-notification: the header is JSON in base64."""
+    try:
+        said = json.loads(base64.b64decode(delivery.header(b"x-ebay-signature"), validate=True))
+    except (ValueError, RecursionError):
+        raise BadSignature("malformed") from None
+    if at(said, "alg").lower() != "ecdsa" or at(said, "digest") != "SHA1":
+        raise BadSignature("algorithm")
+    return [Claim([delivery.body], [at(said, "signature").encode()])]
+
+
+CHALLENGE = re.compile(rb"[0-9a-f]{20,32}\s*")
+
+
+def braintree(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+    """The package braintree, webhook_notification_gateway.py: what looks like a challenge is no payload."""
+    payload = dict(delivery.form).get("bt_payload", "").encode()
+    if not payload or CHALLENGE.fullmatch(payload):
+        raise BadSignature("malformed")
+    return [Claim([payload, payload + b"\n"], candidates)]
+
+
+def websub(delivery: Delivery, _s: object, _k: object, _t: object, _c: object) -> list[Claim]:
+    """https://www.w3.org/TR/websub/#signature-validation: the header names the digest."""
+    method, _, text = delivery.header(b"x-hub-signature").partition(b"=")
+    if method not in (b"sha1", b"sha256", b"sha384", b"sha512"):
+        raise BadSignature("algorithm")
+    return [Claim([delivery.body], [text], f"hmac-{method.decode()}")]
+
+
+def listed_headers(
+    delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]
+) -> list[Claim]:
+    """Hook0: the value's item h lists headers, whose values are signed between the time and the body."""
+    value = delivery.header(b"x-hook0-signature").decode()
+    items = dict(part.strip().partition("=")[::2] for part in value.split(","))
+    names = items.get("h", "").split(" ")[:ITEMS]
+    told = ".".join(delivery.header(name.lower().encode()).decode() for name in names)
+    return [Claim([f"{stamp.decode()}.{items.get('h', '')}.{told}.".encode() + delivery.body], candidates)]
+
+
+def paddle_classic(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+    """Paddle Classic signs the sorted fields as PHP serializes an array."""
+    fields = sorted((name, value) for name, value in delivery.form if name != "p_signature")
+    text = "".join(f"{php(name)}{php(value)}" for name, value in fields)
+    return [Claim([f"a:{len(fields)}:{{{text}}}".encode()], candidates)]
+
+
+def php(text: str) -> str:
+    return f's:{len(text.encode())}:"{text}";'
+
+
+def canonical(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> list[Claim]:
+    """The body's JSON with sorted keys and without blanks, then the time, where there is one."""
+    try:
+        document = json.loads(delivery.body)
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    except (ValueError, RecursionError, UnicodeError):
+        raise BadSignature("malformed") from None
+    return [Claim([text + stamp], candidates)]
+
+
+def hashed_twice(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> list[Claim]:
+    """https://apidocs.bridge.xyz/docs/webhook-event-signature-verification: the digest of time and body is signed."""
+    return [Claim([hashlib.sha256(stamp + b"." + delivery.body).digest()], candidates)]
+
+
+BUILDERS: dict[str, Builder] = {
+    "twilio": twilio, "plivo": plivo, "contentful": contentful, "mercadopago": mercadopago, "hubspot-old": hubspot_old,
+    "adyen": adyen, "sns": sns, "ebay": ebay, "braintree": braintree, "websub": websub,
+    "listed-headers": listed_headers,
+    "paddle-classic": paddle_classic, "hashed-twice": hashed_twice, "canonical": canonical,
+}  # fmt: skip
+
+APPLE = (x509.ObjectIdentifier("1.2.840.113635.100.6.11.1"), x509.ObjectIdentifier("1.2.840.113635.100.6.2.1"))
+
+
+def chain(header: Mapping[str, Any], root: Any, now: float) -> list[Any]:
+    """The leaf's key of the chain in a token's header, if it leads to the root that the operator gave.
+
+    https://developer.apple.com/documentation/appstoreservernotifications/jwsdecodedheader
+    """
+    texts = header.get("x5c")
+    if not isinstance(texts, list) or not 2 <= len(texts) <= 4 or not isinstance(root, x509.Certificate):
+        return []
+    try:
+        certificates = [x509.load_der_x509_certificate(base64.b64decode(text, validate=True)) for text in texts]
+        certificates = [*certificates[:2], root]
+        for one, oid in zip(certificates, APPLE, strict=False):
+            one.extensions.get_extension_for_oid(oid)
+        moment = datetime.fromtimestamp(now, UTC)
+        for one, issuer in pairwise(certificates):
+            one.verify_directly_issued_by(issuer)
+            if not one.not_valid_before_utc <= moment <= one.not_valid_after_utc:
+                return []
+        key = certificates[0].public_key()
+    except Exception:  # hostile certificates fail in many ways
+        return []
+    return [key] if isinstance(key, ec.EllipticCurvePublicKey) else []
+
+
+TOKENS: dict[str, Callable[[Mapping[str, Any], Any, float], list[Any]]] = {"chain": chain}

@@ -1,0 +1,100 @@
+import gzip
+
+import pytest
+
+from receiver.delivery import FIELDS, Delivery, inflate, path_of, place
+from receiver.errors import BadSignature, TooLarge
+
+JSON = b'{"a": {"b": "x", "n": 1.50, "t": true, "none": null}, "l": [{"k": "1"}, {"k": "1"}], "m": [{"k": "1"}, {"k": "2"}]}'
+
+
+def form(body: bytes, kind: bytes = b"application/x-www-form-urlencoded") -> Delivery:
+    return Delivery([(b"content-type", kind)], body, "POST", "https://a/b?q=1&r=&q2=%C3%A9&s=1&s=2")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("json:a.b", b"x"), ("json:a.n", b"1.50"), ("json:a.t", b"true"), ("json:a.none", b""), ("json:a.c", b""),
+        ("json:a.b.c", b""), ("json:l.0.k", b"1"), ("json:l.*.k", b"1"), ("json:l.9.k", b""), ("json:a", b""),
+        ("query:q", b"1"), ("query:r", b""), ("query:q2", "é".encode()), ("query:none", b""), ("body:", JSON),
+        ("header:content-type", b"application/x-www-form-urlencoded"), ("header:x|content-type", b"application/x-www-form-urlencoded"),
+        ("header:x", b""), ("header:x|y", b""),
+    ],
+)  # fmt: skip
+def test_what_stands_in_a_place(name: str, found: bytes) -> None:
+    assert place(name)(form(JSON)) == found
+
+
+@pytest.mark.parametrize("name", ["json:m.*.k", "query:s"])
+def test_two_values_are_none(name: str) -> None:
+    with pytest.raises(BadSignature, match="repeated"):
+        place(name)(form(JSON))
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [(b"{", "json:a"), (b"[" * 100_000, "json:a"), (b"\xff", "json:a"), (b"a=%ff", "form:a"), (b"a=1&" * (FIELDS + 1), "form:a"),
+     (b"a={", "form:a:b"), (b"a=1&a=2", "form:a")],
+)  # fmt: skip
+def test_what_cannot_be_read_is_a_bad_delivery(body: bytes, name: str) -> None:
+    with pytest.raises(BadSignature):
+        place(name)(form(body))
+
+
+def test_a_bad_url_is_a_bad_delivery() -> None:
+    with pytest.raises(BadSignature):
+        place("query:a")(Delivery([], b"", "GET", "https://[x/?a=1"))
+
+
+def test_json_in_a_field_of_a_form() -> None:
+    assert place("form:a:b.c")(form(b'a={"b":{"c":"x"}}')) == b"x"
+    assert place("form:a:b")(form(b"c=1")) == b""
+
+
+def test_a_multipart_form() -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="json"\r\n\r\n{"a": "1"}\r\n--x--\r\n'
+
+    assert place("form:json:a")(form(body, b"multipart/form-data; boundary=x")) == b"1"
+    assert place("form:json")(form(body, b"multipart/form-data")) == b""
+
+
+def test_what_is_no_place_is_a_fault_of_the_row() -> None:
+    with pytest.raises(ValueError, match="is no place"):
+        place("cookie:x")
+
+
+def test_a_form_is_read_once() -> None:
+    one = form(b"a=1")
+
+    assert one.form is one.form
+
+
+def test_a_small_body_does_not_become_a_large_one() -> None:
+    assert inflate(gzip.compress(b"x" * 1000), 1000) == b"x" * 1000
+    with pytest.raises(TooLarge):
+        inflate(gzip.compress(b"x" * 1001), 1000)
+
+
+@pytest.mark.parametrize("body", [b"", b"no gzip", gzip.compress(b"x")[:-1], gzip.compress(b"x") + b"more"])
+def test_what_is_no_gzip_is_a_bad_delivery(body: bytes) -> None:
+    with pytest.raises(BadSignature, match="malformed"):
+        inflate(body, 1000)
+
+
+def test_a_repeated_header_that_may_be_must_be_ascii() -> None:
+    one = Delivery([(b"a", b"1"), (b"a", b"2"), (b"b", b"\xff")], b"")
+
+    assert one.all(b"a") == [b"1", b"2"]
+    with pytest.raises(BadSignature, match="malformed"):
+        one.all(b"b")
+
+
+def test_the_path_as_it_stands() -> None:
+    assert [path_of(url) for url in ("https://a", "https://a/b%20c?d=1", "https://a/b?")] == ["/", "/b%20c?d=1", "/b"]
+
+
+def test_the_first_of_unsigned_headers_counts() -> None:
+    found = Delivery([(b"a", b"1"), (b"a", b"2"), (b"b", b"\xff")], b"")
+
+    assert (found.text(b"a"), found.text(b"b"), found.text(b"c"), found.header(b"c")) == ("1", "", "", b"")

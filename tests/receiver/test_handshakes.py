@@ -1,0 +1,116 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from receiver.delivery import Delivery
+from receiver.errors import BadSignature
+from receiver.handshakes import Answer, answer, methods
+from receiver.schemes import Handshake, table
+from receiver.signatures import decode_key, sign
+
+NOW = 1_700_000_000
+
+
+def ask(
+    name: str, method: str = "GET", query: str = "", headers: Any = (), body: bytes = b"", **change: Any
+) -> Delivery:
+    pairs = [(key.encode(), value.encode()) for key, value in headers]
+    return Delivery(pairs, body, method, f"https://hooks.example.com/{name}{'?' * bool(query)}{query}")
+
+
+def test_a_ping_that_must_be_signed_is() -> None:
+    secret = ed25519.Ed25519PrivateKey.generate()
+    discord, body = table()["discord"], b'{"type": 0}'
+    keys = [decode_key(discord, secret.public_key().public_bytes_raw().hex())]
+    signature = secret.sign(b"1700000000" + body).hex()
+    headers = [("x-signature-ed25519", signature), ("x-signature-timestamp", "1700000000")]
+
+    assert answer(discord, ask("d", "POST", headers=headers, body=body), keys, NOW) == Answer(204)
+    with pytest.raises(BadSignature):  # Discord probes with bad signatures on purpose
+        answer(discord, ask("d", "POST", headers=headers, body=b'{"type":0}'), keys, NOW)
+    interaction = b'{"type": 1}'
+    headers[0] = ("x-signature-ed25519", secret.sign(b"1700000000" + interaction).hex())
+    found = answer(discord, ask("d", "POST", headers=headers, body=interaction), keys, NOW)
+    assert found is not None
+    assert json.loads(found.body) == {"type": 1}
+    other = b'{"type": 2}'
+    assert answer(discord, ask("d", "POST", headers=headers, body=other), keys, NOW) is None
+
+
+@pytest.mark.parametrize("token", ["v0:1700000000:{}", "a b", "", "x" * 101, '{"a":1}', "é"])
+def test_nobody_can_have_us_sign_a_delivery(token: str) -> None:
+    """What Zoom signs has colons, what X signs is JSON: no challenge may look like that."""
+    zoom = table()["zoom"]
+    body = json.dumps({"event": "endpoint.url_validation", "payload": {"plainToken": token}}).encode()
+    headers = sign(zoom, b"key", body, "", "", NOW)
+
+    with pytest.raises(BadSignature, match="malformed"):
+        answer(zoom, ask("z", "POST", headers=headers.items(), body=body), [b"key"], NOW)
+
+
+def test_a_crc_that_is_no_token_is_not_signed() -> None:
+    with pytest.raises(BadSignature, match="malformed"):
+        answer(table()["x-twitter"], ask("x", query="crc_token=%7B%7D"), [b"key"], NOW)
+    with pytest.raises(BadSignature, match="wrong"):
+        answer(table()["x-twitter"], ask("x", query="crc_token=abc"), [], NOW)
+
+
+def test_a_wrong_token_is_refused() -> None:
+    meta, query = replace(table()["meta"], parameter="verify"), "hub.mode=subscribe&hub.challenge=1&hub.verify_token="
+
+    assert answer(meta, ask("m", query=query + "verify"), [b"secret"], NOW) is not None
+    for token in ("other", ""):
+        with pytest.raises(BadSignature, match="wrong"):
+            answer(meta, ask("m", query=query + token), [b"secret"], NOW)
+    with pytest.raises(BadSignature, match="wrong"):  # no token at all must not fit an empty one
+        answer(replace(meta, parameter=""), ask("m", query=query), [b"secret"], NOW)
+
+
+@pytest.mark.parametrize("challenge", ["a%0d%0aset-cookie:x", "%00", "x" * 1025])
+def test_a_challenge_is_text_of_a_bounded_length(challenge: str) -> None:
+    with pytest.raises(BadSignature, match="malformed"):
+        answer(table()["dropbox"], ask("d", query=f"challenge={challenge}"), [], NOW)
+
+
+def test_a_header_of_the_answer_is_ascii() -> None:
+    asana = table()["asana"]
+    asked = Delivery([(b"x-hook-secret", b"secret")], b"", "POST")
+
+    found = answer(asana, asked, [], NOW)
+
+    assert found == Answer(200, b"", (("x-hook-secret", "secret"),), "secret")
+    wide = replace(
+        asana, handshakes=(Handshake(challenge="query:c", when={"query:c": ""}, headers={"a": "{challenge}"}),)
+    )
+    with pytest.raises(BadSignature, match="malformed"):
+        answer(wide, ask("a", "POST", query="c=%C3%A9"), [], NOW)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"type": "event_callback"}', b"\xff"])
+def test_what_is_no_handshake_is_a_delivery(body: bytes) -> None:
+    assert answer(table()["slack"], ask("s", "POST", body=body), [b"key"], NOW) is None
+    assert answer(table()["zyra"], ask("z", "POST", body=body), [b"key"], NOW) is None
+
+
+def test_a_form_that_is_signed_is_no_ping() -> None:
+    woo = table()["woocommerce"]
+    headers = [("content-type", "application/x-www-form-urlencoded")]
+
+    assert answer(woo, ask("w", "POST", headers=headers, body=b"webhook_id=1"), [], NOW) == Answer(200)
+    headers.append(("x-wc-webhook-signature", "x"))
+    assert answer(woo, ask("w", "POST", headers=headers, body=b"webhook_id=1"), [], NOW) is None
+
+
+def test_values_are_not_searched_for_names() -> None:
+    found = answer(table()["dropbox"], ask("d", query="challenge={parameter}{mac}"), [], NOW)
+
+    assert found is not None
+    assert found.body == b"{parameter}{mac}"
+
+
+def test_the_methods_of_handshakes() -> None:
+    assert methods(table()["cloudevents-webhook"]) == {"OPTIONS"}
+    assert methods(table()["slack"]) == frozenset()

@@ -1,0 +1,301 @@
+"""The table as a whole: what holds for every row."""
+
+import base64
+import contextlib
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from receiver import handshakes, signing
+from receiver.contract.records import Body
+from receiver.delivery import Delivery
+from receiver.errors import BadSignature
+from receiver.schemes import OFFICIAL, Scheme, table
+from receiver.signatures import PUBLIC, compiled, decode_key, verify
+from receiver.sources import Source
+
+from .test_vectors import DATA
+
+URL = "https://hooks.example.com/in/abc?a=1&b=2"
+NOW = 1_700_000_000
+NGROK = [
+    "aftership",
+    "airship",
+    "alchemy",
+    "aws-sns",
+    "autodesk",
+    "bitbucket",
+    "bolt",
+    "box",
+    "brex",
+    "buildkite",
+    "calendly",
+    "castle",
+    "chargify",
+    "circleci",
+    "clearbit",
+    "clerk",
+    "coinbase-commerce",
+    "contentful",
+    "docusign",
+    "dropbox",
+    "meta",
+    "frameio",
+    "github",
+    "gitlab",
+    "go1",
+    "heroku",
+    "hostedhooks",
+    "hubspot",
+    "hygraph",
+    "intercom",
+    "jira",
+    "launchdarkly",
+    "linear",
+    "mailchimp",
+    "mailgun",
+    "microsoft-teams",
+    "modern-treasury",
+    "mongodb-atlas",
+    "mux",
+    "orb",
+    "pagerduty",
+    "pinwheel",
+    "plivo",
+    "pusher",
+    "sendgrid",
+    "sentry",
+    "shopify",
+    "signal-sciences",
+    "slack",
+    "sonatype-nexus",
+    "square",
+    "stripe",
+    "svix",
+    "terraform",
+    "tiktok",
+    "trendmicro-conformity",
+    "twilio",
+    "x-twitter",
+    "typeform",
+    "vmware-workspace",
+    "webex",
+    "worldline",
+    "xero",
+    "zendesk",
+    "zoom",
+]
+SIGNED = [name for name, row in table().items() if signing.possible(row)]
+
+
+def secret(scheme: Scheme, letter: str = "k") -> str:
+    """A secret as the row wants it."""
+    raw = letter.encode() * 32
+    texts = {"hex": raw.hex(), "base64": base64.b64encode(raw).decode(), "whsec": base64.b64encode(raw).decode()}
+    tokens = scheme.primitive in ("static-token", "none")
+    return texts.get(scheme.key, f"user:{letter}-secret" if tokens else f"user:{letter}-Sécret")
+
+
+def deliver(scheme: Scheme, headers: dict[str, str] | list[tuple[str, str]], body: bytes, url: str = URL) -> Delivery:
+    pairs = list(headers.items()) if isinstance(headers, dict) else headers
+    return Delivery([(name.encode(), value.encode()) for name, value in pairs], body, "POST", url)
+
+
+def refused(scheme: Scheme, delivery: Delivery, *keys: Any, now: float = NOW) -> bool:
+    try:
+        verify(scheme, delivery, keys, now)
+    except BadSignature:
+        return True
+    return False
+
+
+def body_of(scheme: Scheme) -> bytes:
+    return b"a=1&b=two" if scheme.body is Body.FORM else '{"id": "é", "n": [1, 2.50]}'.encode()
+
+
+def test_every_row_makes_sense_and_says_where_it_comes_from() -> None:
+    for name, row in table().items():
+        assert compiled(row), name
+        assert row.title, name
+        assert row.source, name
+        assert row.confidence in (*OFFICIAL, "secondary", "unconfirmed"), name
+        assert row.primitive != "none" or row.signature == ("query:secret",), name
+
+
+def test_a_confirmed_row_has_a_positive_vector_that_others_made() -> None:
+    proved = {name for entry in DATA["vectors"] if entry["valid"] for name in (entry["provider"], entry["scheme"])}
+    confirmed = {name for name, row in table().items() if row.confirmed}
+
+    assert {name for name, row in table().items() if row.vector} <= proved
+    assert len(confirmed) >= 90
+
+
+def test_all_that_ngrok_verifies_are_there() -> None:
+    assert set(NGROK) - {"orbit"} <= set(table())
+
+
+@pytest.mark.parametrize("name", SIGNED)
+def test_what_we_sign_we_verify_and_no_change_of_it(name: str) -> None:
+    scheme = replace(table()[name], parameter="p")
+    key, other, body = decode_key(scheme, secret(scheme)), decode_key(scheme, secret(scheme, "o")), body_of(scheme)
+    headers = signing.headers(scheme, key, body, "a.b", "id1", NOW, URL)
+
+    good = deliver(scheme, headers, body)
+    assert verify(scheme, good, [other, key], NOW) == 1
+    assert refused(scheme, good, other)
+    assert refused(scheme, good)
+    for changed in changes(scheme, headers, body):
+        assert refused(scheme, changed, key)
+    if scheme.timestamp and scheme.tolerance:
+        for now in (NOW - scheme.tolerance - 2, NOW + scheme.tolerance + 2):
+            assert refused(scheme, good, key, now=now) or (scheme.future == "any" and now < NOW)
+
+
+def changes(scheme: Scheme, headers: dict[str, str], body: bytes) -> Iterator[Delivery]:
+    """Each signed byte changed, and the signature's header missing, doubled, cut or not ASCII."""
+    if scheme.covers == "body":
+        for at in range(len(body)):
+            yield deliver(scheme, headers, body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :])
+        yield deliver(scheme, headers, body + b" ")
+        yield deliver(scheme, headers, body[:-1])
+    if "{url}" in scheme.signed or "url" in " ".join(scheme.hashes.values()):
+        yield deliver(scheme, headers, body, URL.replace("abc", "abd"))
+    counted = [name for name in headers if "{header:" + name in scheme.signed or scheme.timestamp == f"header:{name}"]
+    for name in counted:
+        yield deliver(scheme, headers | {name: headers[name] + "1"}, body)
+        yield deliver(scheme, headers | {name: ""}, body)
+    place, _, header = scheme.signature[0].partition(":")
+    if place != "header":
+        return
+    header = header.partition("|")[0]
+    text = headers[header]
+    for bad in ("", text[:-1], text + "A", "é" + text[1:], text[::-1], "\x00", "v1", "," * 50):
+        yield deliver(scheme, headers | {header: bad}, body)
+    if not scheme.repeated:
+        yield deliver(scheme, [*headers.items(), (header, text)], body)
+
+
+def public(kind: str) -> str:
+    made: dict[str, Any] = {
+        "rsa": lambda: rsa.generate_private_key(65537, 2048),
+        "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "ed": ed25519.Ed25519PrivateKey.generate,
+    }
+    return made[kind]().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+PEMS = [public(kind) for kind in ("rsa", "ec", "ed")]
+RAW = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+
+
+def keys(scheme: Scheme) -> list[Any]:
+    if scheme.key in ("pem", "jwks", "any"):
+        return [decode_key(scheme, text) for text in PEMS]
+    if scheme.key in PUBLIC:
+        return (
+            []
+            if scheme.key == "certificate"
+            else [decode_key(scheme, {"raw-hex": RAW.hex()}.get(scheme.key, base64.b64encode(RAW).decode()))]
+        )
+    return [decode_key(scheme, secret(scheme))]
+
+
+class Garbage:
+    """Deliveries that look a little like the provider's."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def text(self) -> bytes:
+        draw, size = self.random, self.random.choice([0, 1, 20, 40, 64, 88, 128, 500])
+        token = b".".join(
+            base64.urlsafe_b64encode(part).rstrip(b"=") for part in (self.header(), self.json(), b"x" * 32)
+        )
+        return draw.choice([
+            draw.randbytes(size), draw.randbytes(size).hex().encode(), base64.b64encode(draw.randbytes(size)), token,
+            b"t=%d,v1=%s" % (NOW, draw.randbytes(32).hex().encode()), b"v1," + base64.b64encode(draw.randbytes(32)),
+            b"1700000000", b"2023-11-14T22:13:20Z", b"Tue, 14 Nov 2023 22:13:20 GMT", b"9" * 400, b"\xff" * 20, b"",
+            b'sig=("@method" "x-a";sf);created=1700000000', b"sig=:AAAA:", b"Basic " + base64.b64encode(draw.randbytes(9)),
+            b"Bearer " + token, b'keyId="k",headers="(request-target) digest date",signature="AAAA"', b"=,=;=|&" * 5,
+            b"https://sns.us-east-1.amazonaws.com/a.pem",
+        ])  # fmt: skip
+
+    def header(self) -> bytes:
+        alg = self.random.choice(["HS256", "RS256", "ES256", "none", "EdDSA", 5, None, "HS512"])
+        return json.dumps(
+            {"alg": alg, "kid": self.random.choice(["", 1, None]), "x5c": ["AAAA", "AAAA", 3], "b64": False}
+        ).encode()
+
+    def json(self) -> bytes:
+        value: Any = self.random.choice([None, 5, 1e300, "x", [], {}, True, "é", -1, {"a": [1]}])
+        names = [
+            "exp",
+            "iat",
+            "iss",
+            "type",
+            "id",
+            "signature",
+            "event",
+            "notificationItems",
+            "value",
+            "Type",
+            "Timestamp",
+        ]
+        return json.dumps(dict.fromkeys(self.random.sample(names, 4), value)).encode()
+
+    def body(self) -> bytes:
+        draw = self.random
+        return draw.choice([
+            b"", draw.randbytes(30), self.json(), b"[" * 2000, b"a=%ff&a=1&json={", b"\xff\xfe", b"[" + self.json() + b"]",
+            b"--x\r\ncontent-disposition: form-data; name=json\r\n\r\n{}\r\n--x--", self.header(), b'{"a":1e999}', b"&" * 5000,
+        ])  # fmt: skip
+
+    def delivery(self, scheme: Scheme) -> Delivery:
+        places = [*scheme.signature, scheme.timestamp, scheme.key_id, scheme.key_url, *scheme.type]
+        names = [name[7:].partition("|")[0] for name in places if name.startswith("header:")]
+        names += [
+            *scheme.require,
+            scheme.id_header,
+            "content-type",
+            "x-a",
+            "signature-input",
+            "content-digest",
+            "date",
+            "digest",
+        ]
+        headers = [(name.encode(), self.text()) for name in names if name and self.random.random() < 0.8]
+        kind = self.random.choice(
+            [b"application/json", b"multipart/form-data; boundary=x", b"multipart/form-data", b"\xff"]
+        )
+        headers.append((b"content-type", kind))
+        query = "&".join(f"{name[6:]}=%FF" for name in places if name.startswith("query:"))
+        url = self.random.choice(
+            [URL, "", "https://[", "//x:99999999/", f"https://a/?{query}", "https://a/?bodySHA256=x"]
+        )
+        return Delivery(headers, self.body(), self.random.choice(["POST", "GET", "PUT"]), url)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_hundred_thousand_random_deliveries_raise_nothing_else(seed: int) -> None:
+    garbage, rows = Garbage(seed), [(row, keys(row)) for row in table().values()]
+
+    for number in range(10_000):
+        scheme, known = rows[number % len(rows)]
+        one = garbage.delivery(scheme)
+        for act in (verify, handshakes.answer):
+            with contextlib.suppress(BadSignature):
+                act(scheme, one, known, NOW)
+        Source(name="x", scheme=scheme, secrets=()).type(one, {})
+
+
+def test_ids_and_types_of_rows_are_places_that_can_be_read() -> None:
+    for name, row in table().items():
+        source = Source(name="x", scheme=row, secrets=(), id_fields=row.id_fields)
+        for body in (b"{}", b"[]", b"[{}]", b"a=b", b"\xff"):
+            assert isinstance(source.peek(body), dict), name
