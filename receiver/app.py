@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 
 from prometheus_client import REGISTRY, CollectorRegistry
+from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from . import config
 from . import settings as environment
 from .contract import memory
 from .contract.keys import Keys
@@ -34,6 +36,7 @@ from .errors import (
 from .handshakes import Answer
 from .inbox import Inbox, Receipt, connect
 from .metrics import Metrics
+from .notices import Notices
 from .patience import within
 from .settings import Settings
 from .sources import Source
@@ -55,12 +58,13 @@ class Disconnected(Exception):
 class Endpoint:
     """POST /webhooks/{source}: one delivery in, one answer of the table out."""
 
-    def __init__(self, settings: Settings, inbox: Inbox, watch: Watch, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, inbox: Inbox, watch: Watch, metrics: Metrics, notices: Notices) -> None:
         self._sources = settings.sources
         self._limit = settings.max_body_bytes
         self._inbox = inbox
         self._watch = watch
         self._metrics = metrics
+        self._notices = notices
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -72,7 +76,9 @@ class Endpoint:
             except TimeoutError:
                 raise TooSlow("deadline") from None
             started = time.perf_counter()
-            delivery = self._delivery(source, scope, body)
+            delivery = Delivery(scope["headers"], body, scope["method"], called(source, scope))
+            if source.scheme.gzip and delivery.text(b"content-encoding") == "gzip":
+                delivery.body = inflate(body, self._limit)
             if source.scheme.handshakes and (answered := source.handshake(delivery, time.time())):
                 self._metrics.handshake(source.name)
                 await reply(send, answered)
@@ -87,6 +93,7 @@ class Endpoint:
             await answer(send, source.success_status, source.scheme.success_body.encode() or told(receipt))
         except BadSignature as rejected:
             self._metrics.reject(rejected)
+            self._notices.refused(source, delivery, rejected.cause)
             await refuse(send, rejected, source.scheme.failure_status)
         except Rejected as rejected:
             self._metrics.reject(rejected)
@@ -103,16 +110,6 @@ class Endpoint:
         if scope["method"] != "POST" and scope["method"] not in source.methods:
             raise WrongMethod("method")
         return source
-
-    def _delivery(self, source: Source, scope: Scope, body: bytes) -> Delivery:
-        url, query = source.public_url, scope["query_string"]
-        if query:
-            url += "?" + query.decode("latin-1")
-        headers = scope["headers"]
-        if source.scheme.gzip and any(name == b"content-encoding" and value == b"gzip" for name, value in headers):
-            inflated = inflate(body, self._limit)
-            return Delivery(headers, inflated, scope["method"], url, body)
-        return Delivery(headers, body, scope["method"], url)
 
     def _guard(self, headers: Iterable[tuple[bytes, bytes]], gzip: bool) -> None:
         for name, value in headers:
@@ -138,6 +135,12 @@ class Endpoint:
             chunks.append(chunk)
             if not message.get("more_body"):
                 return b"".join(chunks)
+
+
+def called(source: Source, scope: Scope) -> str:
+    """The URL as the provider called it: what stands before the query is known to the operator alone."""
+    query: bytes = scope["query_string"]
+    return f"{source.public_url}?{query.decode('latin-1')}" if query else source.public_url
 
 
 class Receiver(Starlette):
@@ -189,6 +192,10 @@ def create_app(settings: Settings | None = None, registry: CollectorRegistry = R
     keys = Keys(found.queue, found.rq_prefix)
     watch = Watch(connect(found.redis_url), found.durability, found.replicas)
     metrics = Metrics(registry)
+    notices = Notices(watch.client, keys, found.seal, found.sources)
+    for source in found.sources.values():
+        if not source.scheme.confirmed and source.scheme.confidence != config.OWN:
+            log.warning("source %s: its scheme, %s, is not confirmed", source.name, source.scheme.title)
     inbox = Inbox(
         client, keys, found.seal, max_pending=found.max_pending, durability=found.durability, replicas=found.replicas
     )
@@ -196,7 +203,7 @@ def create_app(settings: Settings | None = None, registry: CollectorRegistry = R
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await watch.look()
-        watching = asyncio.create_task(watch_forever(watch, metrics))
+        watching = asyncio.create_task(watch_forever(watch, metrics, notices))
         memory.settle()
         yield
         watching.cancel()
@@ -209,19 +216,23 @@ def create_app(settings: Settings | None = None, registry: CollectorRegistry = R
         Route("/healthz", healthy),
     ]
     app = Receiver(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: as_json})
-    app.endpoint = Endpoint(found, inbox, watch, metrics)
+    app.endpoint = Endpoint(found, inbox, watch, metrics, notices)
     app.router.redirect_slashes = False  # providers count a redirect as a failure
     app.state.watch = watch
     app.state.drain_seconds = found.drain_seconds
     return app
 
 
-async def watch_forever(watch: Watch, metrics: Metrics) -> None:
+async def watch_forever(watch: Watch, metrics: Metrics, notices: Notices) -> None:
     while True:
         metrics.redis_up.set(watch.reachable)
         metrics.redis_hides.set(len(watch.verdict.hidden))
         await asyncio.sleep(1)
         await watch.look()
+        if watch.reachable:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await notices.publish()
 
 
 async def live(request: Request) -> Response:

@@ -233,6 +233,7 @@ PARSERS = {
     "tolerance": tolerance,
     "unconfirmed": flag,
     "repeats": repeats,
+    "capture": flag,
     "public_url": url,
     "parameter": word,
 }

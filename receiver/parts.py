@@ -1,8 +1,8 @@
 """What is signed: a template of literal text and of parts in braces, made into functions.
 
-{body} the bytes as they came; {timestamp} its text as sent; {key}; {parameter}; {method}; {url} as the provider called
-it; {url_without_query}; {url_path} without its query; {header:x}, {query:x}, {form:x}, {json:a.b}, {item:x}: what
-stands there; {form_sorted}: names and values of the form, in order; {body_sha256} in hex; {body_crc32} in decimal;
+{body} the bytes as they came, {raw} before they were inflated; {timestamp} as sent; {key}; {parameter}; {method};
+{url} as the provider called it; {url_without_query}; {url_path}; {header:x}, {query:x}, {form:x}, {json:a.b}, {item:x}:
+what stands there; {form_sorted}: names and values of the form, in order; {body_sha256} in hex; {body_crc32} in decimal;
 {body_json}: the body as a JSON string.
 A brace itself is written twice.
 """
@@ -91,6 +91,7 @@ def without_query(url: str) -> bytes:
 
 NAMED: dict[str, Part] = {
     "body": lambda delivery, *_: delivery.body,
+    "raw": lambda delivery, *_: delivery.raw,
     "timestamp": lambda _d, stamp, *_: stamp,
     "key": lambda _d, _t, _i, key: key,
     "method": lambda delivery, *_: delivery.method.encode(),

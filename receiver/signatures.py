@@ -42,8 +42,7 @@ def verify(scheme: Scheme, delivery: Delivery, keys: Sequence[Key], now: float) 
     return compiled(scheme).verify(delivery, keys, now)
 
 
-@cache
-def compiled(scheme: Scheme) -> Verifier:
+def build(scheme: Scheme) -> Verifier:
     """Raises ValueError where the row makes no sense."""
     from . import jws, message_signatures, tokens
 
@@ -56,6 +55,9 @@ def compiled(scheme: Scheme) -> Verifier:
     if scheme.algorithms:
         return jws.Jws(scheme)
     return Parts(scheme)
+
+
+compiled = cache(build)  # for schemes that stay
 
 
 class Parts:

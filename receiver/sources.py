@@ -48,6 +48,9 @@ class Source:
     resource_id: tuple[str, ...] = ()
     check_type: bool = True
     repeats: str = "accept"  # of signed bytes under a new id: accept, and mark; or duplicate
+    capture: bool = False  # whether refused bodies are kept for a while, for `events explain`
+    uses: dict[int, int] = field(default_factory=dict, repr=False)  # by position of the key, since last asked
+    previous: dict[str, None] = field(default_factory=dict, repr=False)  # secrets that its files held before
     _decoded: dict[tuple[tuple[str, ...], ...], tuple[Key, ...]] = field(default_factory=dict, repr=False)
 
     @property
@@ -60,9 +63,15 @@ class Source:
             except ValueError as error:  # a file was changed to what is no key: the last good ones go on
                 log.error("source %s: the changed secret %s", self.name, error)
                 found = next(iter(self._decoded.values()))
+            for gone in [text for values in next(iter(self._decoded), ()) for text in values]:
+                self.previous[gone] = None
             self._decoded.clear()
             self._decoded[texts] = found
         return self._decoded[texts]
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Where each secret comes from, and its text, in the order of `keys`."""
+        return [(f"{secret.name} {n}", text) for secret in self.secrets for n, text in enumerate(secret.values, 1)]
 
     def handshake(self, delivery: Delivery, now: float) -> Answer | None:
         """The answer to a challenge or a ping, if the delivery is one. Raises BadSignature."""
@@ -70,7 +79,8 @@ class Source:
 
     def accept(self, delivery: Delivery, now: float) -> Accepted:
         """The event that the delivery tells. Raises BadSignature; nothing of the body is read before it holds."""
-        verify(self.scheme, delivery, self.keys, now)
+        position = verify(self.scheme, delivery, self.keys, now)
+        self.uses[position] = self.uses.get(position, 0) + 1
         names, moment = self.names, int(now * 1000)
         seen = self.peek(delivery.body)
         kind = self.type(delivery, seen)

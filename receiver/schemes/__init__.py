@@ -114,31 +114,29 @@ class Scheme:
     @property
     def wants_url(self) -> bool:
         """Whether the URL that the provider called is signed."""
-        return (
-            "{url" in self.signed or self.builder in URLS or "url" in self.hashes.values() or self.primitive == MESSAGE
-        )
+        hashed = any(how.startswith(("url", "qsh")) for how in self.hashes.values())
+        return "{url" in self.signed or self.builder in URLS or hashed or self.primitive == MESSAGE
 
     @property
     def covers(self) -> str:
         """What of the body the signature binds: body, part or nothing."""
         if self.primitive in ("static-token", "basic-auth", "none"):
             return "nothing"
-        if self.primitive in ("jwt-hs", "jws-asym"):
-            bound = self.signature == ("body:",) or any(how.startswith("body") for how in self.hashes.values())
-            return "body" if bound or "{body" in self.signed * bool(self.builder) else "nothing"
+        if self.primitive == MESSAGE:  # the draft before RFC 9421 always wants the digest
+            return "body" if "content-digest" in self.covered or self.separator else "nothing"
+        if self.algorithms:
+            hashed = any(how.startswith("body") for how in self.hashes.values())
+            inside = self.signature[0].startswith(("body:", "json:"))
+            return "body" if hashed or inside or "{b64_header}" in self.signed else "nothing"
         if self.builder:
             return PARTIAL.get(self.builder, "body")
-        return (
-            "body"
-            if "{body" in self.signed
-            else "part"
-            if "{json" in self.signed or "{form" in self.signed
-            else "nothing"
-        )
+        if "{body" in self.signed or "{raw}" in self.signed:
+            return "body"
+        return "part" if "{json" in self.signed or "{form" in self.signed else "nothing"
 
 
 MESSAGE = "http-signatures"
-URLS = ("twilio", "plivo", "contentful", "hubspot", "mercadopago", "jira-connect")
+URLS = ("twilio", "plivo", "contentful", "hubspot-old", "mercadopago")
 PARTIAL = {"adyen": "part", "mercadopago": "nothing"}
 
 
@@ -150,5 +148,13 @@ def table() -> dict[str, Scheme]:
 
 
 def scheme(row: Any) -> Scheme:
-    """Raises msgspec.ValidationError where a column is unknown, missing or of another type."""
+    """Raises ValueError where a column is unknown, missing or of another type."""
+    known(row, Scheme)
+    for one in row.get("handshakes", []):
+        known(one, Handshake)
     return msgspec.convert(row, Scheme, strict=True)
+
+
+def known(row: Any, kind: type[Scheme] | type[Handshake]) -> None:
+    if unknown := [name for name in row if name not in kind.__dataclass_fields__]:
+        raise ValueError(f"unknown column {', '.join(unknown)}")

@@ -63,3 +63,66 @@ def test_a_missing_configuration_or_secret_is_named(tmp_path: Path) -> None:
 
     assert "cannot read" in faults[0]
     assert "ZYRA_WEBHOOK_SECRET is not set" in faults[1]
+
+
+OWN = """
+[schemes.mine]
+signature = ["header:x-mine"]
+type = ["json:type"]
+[sources.a]
+scheme = "mine"
+secrets = ["env:S"]
+[sources.b]
+scheme = "trello"
+unconfirmed = true
+secrets = ["env:S"]
+public_url = "https://hooks.example.com/webhooks/b"
+[sources.c]
+scheme = "paypal"
+secrets = ["env:PEM"]
+parameter = "WH-1"
+repeats = "duplicate"
+"""
+PEM = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g=="
+
+
+def test_rows_of_ones_own_and_what_a_source_may_say(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(OWN)
+    faults: list[str] = []
+
+    found = load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s", "PEM": PEM}, faults)
+
+    assert faults == []
+    assert found["a"].scheme.title == "mine"
+    assert (found["c"].scheme.parameter, found["c"].repeats) == ("WH-1", "duplicate")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("schemes = 5\n", "schemes must be tables"),
+        ("[schemes.x]\nnothing = 1\n", "scheme 'x'"),
+        ("[schemes]\nx = 5\n", "scheme 'x'"),
+        ('[schemes.x]\nsignature = ["header:a"]\nsigned = "{what}"\n', "is no place"),
+        ('[sources.s]\nscheme = "trello"\nsecrets = ["env:S"]\n', "is not confirmed (secondary"),
+        ('[sources.s]\nscheme = "strip"\nsecrets = ["env:S"]\n', "do you mean stripe"),
+        ('[sources.s]\nscheme = "square"\nsecrets = ["env:S"]\n', "public_url must be set"),
+        (
+            '[sources.s]\nscheme = "square"\nsecrets = ["env:S"]\npublic_url = "hooks/x?a"\n',
+            "public_url must be the URL",
+        ),
+        ('[sources.s]\nscheme = "paypal"\nsecrets = ["env:S"]\n', "parameter must be set: the webhook id"),
+        (
+            '[sources.s]\nscheme = "zyra"\nsecrets = ["env:S"]\nparameter = 5\nrepeats = "no"\n',
+            "parameter must be a text",
+        ),
+        ('[sources.s]\nscheme = "zyra"\nsecrets = ["env:S"]\nrepeats = "no"\n', "repeats must be"),
+    ],
+)
+def test_what_is_wrong_with_a_scheme_or_its_source(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    faults: list[str] = []
+
+    load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s"}, faults)
+
+    assert told in "\n".join(faults)

@@ -18,6 +18,7 @@ COMMANDS = {
     "send": "Signs an event as its source would, and posts it.",
     "events": "The ledger: list, show, replay, discard.",
     "handlers": "Which handlers are loaded, and which of them would run.",
+    "sources": "Our sources: which secret verified what, what is safe to remove.",
     "schemes": "The signature schemes: list, show, verify.",
     "endpoints": "Our endpoint at Zyra: register, list, delete.",
     "status": "What is flowing, what is stuck, what to do.",

@@ -1,5 +1,6 @@
 """zyra-receiver events"""
 
+import json
 import sys
 import time
 from typing import Annotated, Any
@@ -137,6 +138,45 @@ def discard(
     kept = ledger()[0]
     chosen = choose(kept, ids, filter_by(EventState.DEAD, type, source, since, limit))
     return each(chosen, rate, lambda event: kept.discard(event, reason=reason, dry_run=dry_run))
+
+
+@app.command()
+def explain(
+    refusal: Annotated[str, typer.Argument(help="A refusal's id; all of the last day if none.")] = "",
+    source: Source = "",
+    limit: Limit = 20,
+    as_lines: Json = False,
+) -> int:
+    """Why deliveries were refused, newest first: one a second for each source is kept for a day."""
+    kept = ledger()[0]
+    raws = kept.client.lrange(kept.keys.named("refusals"), 0, -1)
+    found = [one for one in map(refused, raws) if one and one["at"] > time.time() - 86400]
+    chosen = [one for one in found if refusal in ("", one["id"]) and source in ("", one["source"])][:limit]
+    if refusal and not chosen:
+        print(f"error: there is no refusal {refusal!r}, or not any more", file=sys.stderr)
+        return 1
+    if as_lines:
+        for one in chosen:
+            as_json(one)
+    elif refusal:
+        for name, value in chosen[0].items():
+            line(f"{name}:", query.stamp(int(value * 1000)) if name == "at" else value)
+    else:
+        rows = [
+            (query.stamp(int(one["at"] * 1000)), one["id"], one["source"], one["cause"], one["reason"])
+            for one in chosen
+        ]
+        table(("REFUSED", "ID", "SOURCE", "CAUSE", "LIKELY REASON"), rows)
+    return 0
+
+
+def refused(raw: bytes | str) -> dict[str, Any] | None:
+    """One refusal, or None for what is none of ours."""
+    try:
+        found = json.loads(raw)
+        return found if {"id", "at", "source", "cause", "reason"} <= found.keys() and float(found["at"]) else None
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def choose(kept: Ledger, ids: list[str] | None, wanted: query.Filter) -> list[str]:

@@ -1,0 +1,102 @@
+"""What the receiver tells its operators, once a second: which secrets are in use, and why deliveries were refused.
+
+Requests write none of this: they leave it here, at most one refusal a second for each source, and a task publishes it.
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import redis.asyncio as redis
+
+from . import diagnosis
+from .contract.keys import Keys
+from .contract.seal import Seal
+from .delivery import Delivery
+from .sources import Source
+
+log = logging.getLogger(__name__)
+MOST = 1000  # refusals that are kept
+AGE = 24 * 3600  # seconds
+DAYS = 8  # of counts that are kept
+CAPTURE = 3600.0  # seconds after the start for which bodies are captured
+CAPTURED = 64 * 1024  # bytes of one
+
+
+class Notices:
+    def __init__(self, client: redis.Redis, keys: Keys, seal: Seal, sources: Mapping[str, Source]) -> None:
+        self._client = client
+        self._keys = keys
+        self._seal = seal
+        self._sources = sources
+        self._started = time.monotonic()
+        self._refused: dict[str, tuple[Delivery, str, float]] = {}
+        for source in sources.values():
+            if source.capture:
+                log.warning("source %s: refused bodies are captured for %d minutes", source.name, CAPTURE // 60)
+
+    def refused(self, source: Source, delivery: Delivery, cause: str) -> None:
+        """Leaves a refusal to be explained; the first one of each second counts."""
+        if source.name not in self._refused:
+            self._refused[source.name] = delivery, cause, time.time()
+
+    async def publish(self) -> None:
+        """Raises redis errors; what was not published is lost, which costs nobody an event."""
+        refused, self._refused = self._refused, {}
+        entries = [await asyncio.to_thread(self._explained, name, *one) for name, one in refused.items()]
+        uses = [use for source in self._sources.values() for use in self._uses(source)]
+        if not entries and not uses:
+            return
+        day = self._keys.named(f"secrets:{datetime.now(UTC):%Y%m%d}")
+        async with self._client.pipeline(transaction=False) as pipe:
+            if entries:
+                refusals = self._keys.named("refusals")
+                pipe.lpush(refusals, *entries)
+                pipe.ltrim(refusals, 0, MOST - 1)
+                pipe.expire(refusals, AGE)
+            for field, count in uses:
+                pipe.hincrby(day, field, count)
+                pipe.hset(self._keys.named("secrets"), field, str(int(time.time())))
+            if uses:
+                pipe.expire(day, DAYS * 86400)
+            await pipe.execute()
+
+    def _uses(self, source: Source) -> list[tuple[str, int]]:
+        """How often each secret verified a delivery since we last asked, under a name that tells nothing of it."""
+        uses, texts = dict(source.uses), source.texts()
+        source.uses.clear()
+        return [(mark(self._seal, source, texts[at][1]), count) for at, count in uses.items() if at < len(texts)]
+
+    def _explained(self, name: str, delivery: Delivery, cause: str, at: float) -> str:
+        source = self._sources[name]
+        texts = {one.name: [text for _, text in one.texts()] for one in self._sources.values()}
+        try:
+            reason = diagnosis.diagnose(
+                source.scheme, delivery, cause, texts.pop(name), at, previous=list(source.previous), others=texts
+            )
+        except Exception:  # hostile input must not end the task that publishes
+            log.exception("a refusal was not explained")
+            reason = "not explained: a fault of ours"
+        entry = {
+            "id": f"ref_{secrets.token_hex(6)}",
+            "at": at,
+            "source": name,
+            "cause": cause,
+            "reason": reason,
+            "body_bytes": len(delivery.body),
+            "body_digest": self._seal.fingerprint(delivery.body),
+            "headers": diagnosis.shown(source.scheme, delivery),
+        }
+        if source.capture and time.monotonic() - self._started < CAPTURE:
+            entry["body_b64"] = base64.b64encode(delivery.body[:CAPTURED]).decode()
+        return json.dumps(entry)
+
+
+def mark(seal: Seal, source: Source, text: str) -> str:
+    """How a secret is called in Redis: by its source, and by what only holders of SEAL_KEY can compute."""
+    return f"{source.name} {seal.fingerprint(source.name.encode() + bytes(1) + text.encode())}"

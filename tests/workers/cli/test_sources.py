@@ -1,0 +1,67 @@
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import redis
+
+from receiver import settings
+from receiver.contract.keys import Keys
+from receiver.notices import mark
+from workers.cli.sources import advice
+
+from .test_commands import Tool, tool  # noqa: F401 - a fixture
+
+
+@pytest.mark.parametrize(
+    ("used", "newest", "secrets", "days", "told"),
+    [
+        (0, 0, 1, 0, "the only one"), (100, 100, 2, 0, "in use"), (0, 100, 2, 1, "not used yet"), (0, 100, 2, 5, "safe to remove"),
+        (100, 100 + 4 * 86400, 2, 5, "safe to remove"), (0, 0, 2, 5, "not used yet"),
+    ],
+)  # fmt: skip
+def test_what_to_do_with_a_secret(used: int, newest: int, secrets: int, days: int, told: str) -> None:
+    assert told in advice(used, newest, secrets, days)
+
+
+def test_the_secrets_of_our_sources(
+    tool: Tool,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    env: dict[str, str],
+    client: redis.Redis,
+    keys: Keys,
+) -> None:
+    (tmp_path / "c.toml").write_text('[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:NEW", "env:OLD"]\n')
+    for name, value in {"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "NEW": "new", "OLD": "old"}.items():
+        monkeypatch.setenv(name, value)
+    found = settings.read(env | {"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "NEW": "new", "OLD": "old"})
+    name = mark(found.seal, found.sources["zyra"], "new")
+    now = datetime.now(UTC)
+    client.hset(keys.named("secrets"), name, int(time.time()))
+    for day in (now, now - timedelta(days=4)):
+        client.hset(keys.named(f"secrets:{day:%Y%m%d}"), name, 5)
+
+    rows = [json.loads(line) for line in tool("sources", "--json")[1].splitlines()]
+
+    assert [(row["secret"], row["deliveries"]) for row in rows] == [("NEW 1", 10), ("OLD 1", 0)]
+    assert [row["advice"].partition(":")[0] for row in rows] == ["in use", "safe to remove"]
+    assert "never" in tool("sources")[1]
+
+
+def test_why_deliveries_were_refused(tool: Tool, client: redis.Redis, keys: Keys) -> None:  # noqa: F811
+    entries = [
+        {"id": f"ref_{n}", "at": time.time() - n * 50_000, "source": source, "cause": "wrong", "reason": "r\x1b[0m"}
+        for n, source in enumerate(("a", "b", "a"))
+    ]
+    client.rpush(keys.named("refusals"), *map(json.dumps, entries), "junk", "{}", "[]")
+
+    lines = tool("events", "explain")[1].splitlines()
+    assert [line.split("\t")[1] for line in lines] == ["ref_0", "ref_1"]  # the third is older than a day
+    assert "\x1b" not in lines[0]
+    assert [
+        json.loads(line)["id"] for line in tool("events", "explain", "--source", "b", "--json")[1].splitlines()
+    ] == ["ref_1"]
+    assert "cause: wrong" in tool("events", "explain", "ref_1")[1]
+    assert tool("events", "explain", "ref_9")[0] == 1
