@@ -11,9 +11,8 @@ from typing import Annotated, Any
 import httpx2
 import typer
 
-from receiver import config
+from receiver import config, signing
 from receiver.contract.errors import ConfigurationError
-from receiver.signatures import sign
 from receiver.sources import SENDER, Source
 
 from .local import environment, running
@@ -58,8 +57,11 @@ def delivery(source: Source, kind: str, settings: list[str], body: Path | None) 
         raw = body.read_bytes() if body else json.dumps(payload(event, kind, settings)).encode()
     except OSError as error:
         raise ConfigurationError([f"--body {body}: {error.strerror}"]) from None
-    headers = sign(source.scheme, source.keys[0], raw, kind, event, time.time())
-    return raw, {**headers, "user-agent": SENDER}
+    try:
+        made = signing.headers(source.scheme, source.keys[0], raw, kind, event, time.time(), source.public_url)
+    except ValueError as error:
+        raise ConfigurationError([f"source {source.name!r}: {error}"]) from None
+    return raw, {**made, "user-agent": SENDER}
 
 
 def payload(event: str, kind: str, settings: list[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Commands on a ledger, called in this process."""
 
+import base64
 import json
 import os
 import signal
@@ -251,6 +252,22 @@ def test_send_says_what_is_wrong(tool: Tool, tmp_path: Path) -> None:
     assert tool("send", "a.b", "--body", str(tmp_path / "none"), *url)[0] == 2
     (tmp_path / "body").write_bytes(b"raw")
     assert tool("send", "a.b", "--body", str(tmp_path / "body"), "--set", "a.b=text", *url)[0] == 1
+
+
+def test_what_only_the_provider_can_sign_is_not_sent(
+    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(
+        '[sources.s]\nscheme = "telnyx"\nsecrets = ["env:S"]\n[sources.hub]\nscheme = "github"\nsecrets = ["env:S"]\n'
+    )
+    monkeypatch.setenv("RECEIVER_CONFIG", str(path))
+    monkeypatch.setenv("S", base64.b64encode(bytes(range(32))).decode())
+
+    code, _, err = tool("send", "a.b", "--source", "s")
+
+    assert (code, "its key is the provider's alone" in err) == (2, True)
+    assert tool("send", "push", "--source", "hub", "--url", f"http://127.0.0.1:{free_port()}")[0] == 1
 
 
 def test_endpoints_need_a_key_and_a_sane_url(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
