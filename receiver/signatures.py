@@ -74,6 +74,8 @@ class Parts:
         self._key_url = (place(scheme.key_url), re.compile(scheme.key_pattern.encode())) if scheme.key_url else None
         self._key_id = place(scheme.key_id) if scheme.key_id else None
         self.algorithm = algorithm(scheme.algorithm, scheme.encoding)
+        if not self._keyed and self.algorithm.sign and not scheme.algorithm.startswith("hmac-"):
+            raise ValueError("a plain digest needs {key} among what is signed: else anybody can make it")
         self._values = Values(scheme, self.algorithm.length)
 
     def verify(self, delivery: Delivery, keys: Sequence[Key], now: float) -> int:
@@ -199,13 +201,6 @@ def plain_key(scheme: Scheme, secret: str) -> Key:
     if not key:
         raise ValueError("is empty")
     return key
-
-
-def signs(scheme: Scheme) -> bool:
-    """Whether we can sign as the provider does: we hold the key, and a delivery can be made of the row alone."""
-    from .signing import possible
-
-    return possible(scheme)
 
 
 def sign(scheme: Scheme, key: Key, body: bytes, event_type: str, event: str, now: float) -> dict[str, str]:

@@ -104,7 +104,6 @@ class Scheme:
     success_status: int = 0  # 0: the source's
     success_body: str = ""
     failure_status: int = 401
-    notes: str = ""
 
     @property
     def confirmed(self) -> bool:
