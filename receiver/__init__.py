@@ -1,13 +1,18 @@
 """The receiver, along the flow of a delivery.
 
-app         the ASGI endpoint: limits, deadline, one answer table
+app         the ASGI application, put together
+endpoint    the way of a delivery: limits, deadline, its handshake or its event
+answers     one answer table
 signatures  verifies the bytes as they came
 schemes     how providers sign: data
+handshakes  what providers ask before they deliver
+remote_keys the public keys that some of them sign with, and `fetching`, which gets them
 sources     whom we listen to; the one door into trust
 config      the sources from a file
 inbox       ledger and queue in one step
 durability  what this Redis can promise
 watch       looks at Redis once a second, for readiness and back-pressure
+notices     what operators are told once a second: refusals, with a diagnosis, and secrets in use
 metrics     counters
 patience    a deadline that costs nothing where there is nothing to wait for
 settings    the environment of the receiver

@@ -2,11 +2,8 @@
 
 import asyncio
 import contextlib
-import json
 import logging
-import random
-import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from redis.exceptions import RedisError
@@ -21,126 +18,16 @@ from . import config
 from . import settings as environment
 from .contract import memory
 from .contract.keys import Keys
-from .delivery import Delivery, inflate
-from .errors import (
-    BadSignature,
-    NotFound,
-    Rejected,
-    TooLarge,
-    TooSlow,
-    Unavailable,
-    WrongEncoding,
-    WrongMethod,
-    WrongUpgrade,
-)
-from .handshakes import Answer
-from .inbox import Inbox, Receipt, connect
+from .endpoint import PREFIX, Endpoint
+from .fetching import Fetcher
+from .inbox import Inbox, connect
 from .metrics import Metrics
 from .notices import Notices
-from .patience import within
+from .remote_keys import RemoteKeys
 from .settings import Settings
-from .sources import Source
 from .watch import Watch
 
 log = logging.getLogger(__name__)
-DEADLINE = 10.0  # seconds until a request must be complete
-PREFIX = "/webhooks/"
-PLAIN = (b"", b"identity")
-GZIP = (*PLAIN, b"gzip")
-GUARDED = frozenset((b"content-encoding", b"content-length", b"upgrade"))
-RETRY_AFTER = (5, 15)  # seconds, drawn anew for every 503 so that senders do not come back together
-
-
-class Disconnected(Exception):
-    """The sender left before its request was complete."""
-
-
-class Endpoint:
-    """POST /webhooks/{source}: one delivery in, one answer of the table out."""
-
-    def __init__(self, settings: Settings, inbox: Inbox, watch: Watch, metrics: Metrics, notices: Notices) -> None:
-        self._sources = settings.sources
-        self._limit = settings.max_body_bytes
-        self._inbox = inbox
-        self._watch = watch
-        self._metrics = metrics
-        self._notices = notices
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            source = self._source(scope)
-            headers = scope["headers"]
-            self._guard(headers, source.scheme.gzip != "")
-            try:
-                body = await within(DEADLINE, self._body(receive))
-            except TimeoutError:
-                raise TooSlow("deadline") from None
-            started = time.perf_counter()
-            delivery = Delivery(scope["headers"], body, scope["method"], called(source, scope))
-            if source.scheme.gzip and delivery.text(b"content-encoding") == "gzip":
-                delivery.body = inflate(body, self._limit)
-            if source.scheme.handshakes and (answered := source.handshake(delivery, time.time())):
-                self._metrics.handshake(source.name)
-                await reply(send, answered)
-                return
-            if delivery.method != "POST":
-                raise WrongMethod("method")
-            accepted = source.accept(delivery, time.time())
-            if self._watch.full:
-                raise Unavailable("memory")
-            receipt = await self._inbox.accept(accepted)
-            self._metrics.accept(source.name, receipt.duplicate, time.perf_counter() - started)
-            await answer(send, source.success_status, source.scheme.success_body.encode() or told(receipt))
-        except BadSignature as rejected:
-            self._metrics.reject(rejected)
-            self._notices.refused(source, delivery, rejected.cause)
-            await refuse(send, rejected, source.scheme.failure_status)
-        except Rejected as rejected:
-            self._metrics.reject(rejected)
-            await refuse(send, rejected)
-        except Disconnected:
-            self._metrics.disconnects.inc()
-        except asyncio.CancelledError:  # the server ends, and this request took too long for that
-            await refuse(send, Unavailable("shutdown"))
-
-    def _source(self, scope: Scope) -> Source:
-        source = self._sources.get(scope["path"][len(PREFIX) :])
-        if source is None:
-            raise NotFound("source")
-        if scope["method"] != "POST" and scope["method"] not in source.methods:
-            raise WrongMethod("method")
-        return source
-
-    def _guard(self, headers: Iterable[tuple[bytes, bytes]], gzip: bool) -> None:
-        for name, value in headers:
-            if name not in GUARDED:
-                continue
-            if name == b"content-encoding" and value.strip().lower() not in (GZIP if gzip else PLAIN):
-                raise WrongEncoding("encoding")
-            if name == b"content-length" and (len(value) > 15 or not value.isdigit() or int(value) > self._limit):
-                raise TooLarge("size")
-            if name == b"upgrade":  # the parser then gives no body, and a good signature would seem wrong
-                raise WrongUpgrade("upgrade")
-
-    async def _body(self, receive: Receive) -> bytes:
-        chunks, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > self._limit:
-                raise TooLarge("size")
-            chunks.append(chunk)
-            if not message.get("more_body"):
-                return b"".join(chunks)
-
-
-def called(source: Source, scope: Scope) -> str:
-    """The URL as the provider called it: what stands before the query is known to the operator alone."""
-    query: bytes = scope["query_string"]
-    return f"{source.public_url}?{query.decode('latin-1')}" if query else source.public_url
 
 
 class Receiver(Starlette):
@@ -155,37 +42,9 @@ class Receiver(Starlette):
             await super().__call__(scope, receive, send)
 
 
-def told(receipt: Receipt) -> bytes:
-    return b'{"id": "%b", "status": "%b"}' % (receipt.id.encode(), b"duplicate" if receipt.duplicate else b"accepted")
-
-
-async def reply(send: Send, answered: Answer) -> None:
-    """The answer to a handshake, which is nothing but what the provider wants to read."""
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answered.headers]
-    headers.append((b"content-length", b"%d" % len(answered.body)))
-    await send({"type": "http.response.start", "status": answered.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answered.body})
-
-
-async def refuse(send: Send, rejected: Rejected, status: int = 0) -> None:
-    headers = []
-    if rejected.closes:
-        headers.append((b"connection", b"close"))
-    if isinstance(rejected, WrongMethod):
-        headers.append((b"allow", b"POST"))
-    if isinstance(rejected, Unavailable):
-        headers.append((b"retry-after", str(random.randint(*RETRY_AFTER)).encode()))  # noqa: S311 - no secret
-    await answer(send, status or rejected.status, json.dumps({"error": rejected.error}).encode(), headers)
-
-
-async def answer(send: Send, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    text = b"" if status == 204 else body
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text)), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": text})
-
-
-def create_app(settings: Settings | None = None, registry: CollectorRegistry = REGISTRY) -> Receiver:
+def create_app(
+    settings: Settings | None = None, registry: CollectorRegistry = REGISTRY, fetcher: Fetcher | None = None
+) -> Receiver:
     """The receiver as an ASGI application. Without settings the environment is read; raises ConfigurationError."""
     found = settings or environment.read()
     client = connect(found.redis_url)
@@ -216,7 +75,13 @@ def create_app(settings: Settings | None = None, registry: CollectorRegistry = R
         Route("/healthz", healthy),
     ]
     app = Receiver(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: as_json})
-    app.endpoint = Endpoint(found, inbox, watch, metrics, notices)
+    fetching = fetcher or Fetcher()
+    remote = {
+        source.name: RemoteKeys(source.name, source.scheme, source.scheme.remote, fetching, source.credential)
+        for source in found.sources.values()
+        if source.scheme.remote
+    }
+    app.endpoint = Endpoint(found.sources, inbox, watch, metrics, notices, remote, found.max_body_bytes)
     app.router.redirect_slashes = False  # providers count a redirect as a failure
     app.state.watch = watch
     app.state.drain_seconds = found.drain_seconds

@@ -3,24 +3,21 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from .contract import secrets
 from .contract.errors import ConfigurationError
 from .contract.secrets import Secret
-from .contract.settings import seconds
-from .schemes import Scheme, scheme, table
-from .signatures import compiled, decode_key
+from .options import PARSERS
+from .schemes import Remote, Scheme, scheme, table
+from .signatures import PUBLIC, compiled, decode_key
 from .sources import Source
 
-FIELD = re.compile("[A-Za-z0-9_$-]+(:[A-Za-z0-9_-]+)?")
-PATH = re.compile(r"(?:[A-Za-z0-9_$.-]|\{resource\})+")
 OWN = "own"  # the confidence of rows that a user adds
 NAME = re.compile("[A-Za-z0-9_-]{1,64}")
 
@@ -72,7 +69,7 @@ def source(
     if not isinstance(row, dict) or not NAME.fullmatch(name):
         faults.append(f"{where}: must be a table with a name of letters, digits, - and _")
         return None
-    mine += [f"{where}: unknown key {key!r}" for key in row if key not in {"scheme", "secrets", *PARSERS}]
+    mine += [f"{where}: unknown key {key!r}" for key in row if key not in {"scheme", "secrets", "credential", *PARSERS}]
     how = chosen(where, str(row.get("scheme")), row.get("unconfirmed"), schemes, mine)
     if how is None:
         faults += mine
@@ -84,17 +81,31 @@ def source(
                 options[key] = parse(row[key])
             except (ValueError, TypeError) as error:
                 mine.append(f"{where}: {key} {error}")
-    changes = {key: options.pop(key) for key in ("tolerance", "parameter") if key in options}
-    if "parameter" not in changes and any("{parameter}" in text for text in (how.signed, *how.claims.values())):
-        mine.append(f"{where}: parameter must be set: the {how.needs}")
-    if how.wants_url and "public_url" not in options:
-        mine.append(f"{where}: public_url must be set, since the provider signs the URL that it calls")
+    changes: dict[str, Any] = {key: options.pop(key) for key in ("tolerance", "parameter") if key in options}
+    if "keys_url" in options:
+        changes["remote"] = Remote(url=options.pop("keys_url"))
+        if how.key not in PUBLIC:
+            mine.append(f"{where}: keys_url is for schemes with public keys: {how.title} has a secret")
+    how = replace(how, **changes)
+    mine += [f"{where}: {fault}" for fault in missing(how, options)]
     options.setdefault("success_status", how.success_status or 202)
     options.pop("unconfirmed", None)
-    how = replace(how, **changes)
-    found = resolve(where, row.get("secrets"), how, env, mine)
+    found: tuple[Secret, ...] = ()
+    if "secrets" in row or how.remote is None:
+        found = resolve(where, row.get("secrets"), how, env, mine)
+    elif how.remote.credential:
+        options["credential"] = credential(where, row.get("credential"), how.remote, env, mine)
     faults += mine
     return Source(name=name, scheme=how, secrets=found, **options) if not mine else None
+
+
+def missing(scheme: Scheme, options: Mapping[str, Any]) -> Iterator[str]:
+    """What else the operator has to tell."""
+    told = (scheme.signed, *scheme.claims.values())
+    if not scheme.parameter and (scheme.ours or any("{parameter}" in text for text in told)):
+        yield f"parameter must be set: the {scheme.needs}"
+    if scheme.wants_url and "public_url" not in options:
+        yield "public_url must be set, since the provider signs the URL that it calls"
 
 
 def chosen(
@@ -134,106 +145,29 @@ def resolve(where: str, items: object, scheme: Scheme, env: Mapping[str, str], f
     return tuple(found)
 
 
+def credential(where: str, item: object, remote: Remote, env: Mapping[str, str], faults: list[str]) -> Secret | None:
+    """What the provider wants to see when its keys are fetched."""
+    if item is None:
+        what = "an API key" if remote.credential == "bearer" else "client_id:client_secret"
+        faults.append(
+            f"{where}: the provider gives its public keys to those who show {what}: credential must name it, such as "
+            '"env:NAME"; or give the keys themselves as secrets'
+        )
+        return None
+    try:
+        return reference(where, item, env)
+    except ConfigurationError as error:
+        faults += [f"{where}: credential: {fault}" for fault in error.faults]
+        return None
+
+
 def reference(where: str, item: object, env: Mapping[str, str]) -> Secret:
     kind, _, rest = str(item).partition(":")
-    if kind == "file" and rest:
-        return Secret(rest, None, Path(rest))
+    if kind in ("file", "learned") and rest:
+        return Secret(rest, None, Path(rest), awaited=kind == "learned")
     if kind != "env" or not rest:
         raise ConfigurationError(["a secret must be env:NAME or file:/path, never the secret itself"])
     secret = secrets.read(env, rest)
     if secret is None:
         raise ConfigurationError([f"{rest} is not set: give it, or {rest}_FILE, the provider's signing secret"])
     return secret
-
-
-def names(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise ValueError("must be a list of names")
-    return tuple(value)
-
-
-def fields(value: object) -> tuple[str, ...]:
-    found = names(value)
-    if not all(FIELD.fullmatch(name) for name in found):
-        raise ValueError("must name fields of letters, digits, _, - and $, such as event_id or id:evt")
-    return found
-
-
-def paths(value: object) -> tuple[str, ...]:
-    found = names(value)
-    if not all(PATH.fullmatch(path) for path in found):
-        raise ValueError("must be paths such as data.id or data.{resource}_id")
-    return found
-
-
-def headers(value: object) -> tuple[str, ...]:
-    found = tuple(name.lower() for name in names(value))
-    secret = [name for name in found if name in ("authorization", "cookie") or "signature" in name or "token" in name]
-    if secret:
-        raise ValueError(f"must not name {', '.join(secret)}: credentials are not kept")
-    return found
-
-
-def url(value: object) -> str:
-    text = str(value)
-    parts = urlsplit(text)
-    if (
-        parts.scheme not in ("https", "http")
-        or not parts.netloc
-        or parts.query
-        or parts.fragment
-        or "@" in parts.netloc
-    ):
-        raise ValueError("must be the URL that the provider calls, such as https://hooks.example.com/webhooks/x")
-    return text
-
-
-def word(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("must be a text")
-    return value
-
-
-def repeats(value: object) -> str:
-    if value not in ("accept", "duplicate"):
-        raise ValueError('must be "accept" or "duplicate"')
-    return str(value)
-
-
-def status(value: object) -> int:
-    if type(value) is not int or value not in (200, 201, 202, 204):
-        raise ValueError("must be 200, 201, 202 or 204")
-    return value
-
-
-def flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
-
-
-def tolerance(value: object) -> int:
-    if type(value) is not int or not 0 < value <= 86400:
-        raise ValueError("must be seconds, from 1 to 86400")
-    return value
-
-
-def duration(value: object) -> float:
-    return seconds(str(value))
-
-
-PARSERS = {
-    "keep_headers": headers,
-    "success_status": status,
-    "dedup_window": duration,
-    "digest_window": duration,
-    "id_fields": fields,
-    "resource_id": paths,
-    "check_type": flag,
-    "tolerance": tolerance,
-    "unconfirmed": flag,
-    "repeats": repeats,
-    "capture": flag,
-    "public_url": url,
-    "parameter": word,
-}

@@ -12,7 +12,7 @@ from typing import Any
 from .delivery import Delivery, place
 from .errors import BadSignature
 from .schemes import Scheme
-from .signatures import build, decode_key
+from .signatures import PUBLIC, build, decode_key
 from .values import Values, seconds
 
 LARGEST = 256 * 1024  # bytes of a body that is tried in other forms
@@ -26,7 +26,9 @@ REASONS = {
     "uncovered": "the signature does not cover what the scheme wants covered",
     "claim": "a claim of the token is not the one that is wanted",
     "digest": "the digest of the body is not the one that was signed: the body was changed on the way",
-    "topic": "the topic is not the one that `parameter` names",
+    "not-ours": "it is signed for another account than the one that `parameter` names",
+    "no-key": "the provider knows no key of the name that the delivery gives",
+    "not-waiting": "the provider tells a secret, and the source waits for none: see `learned:` in docs/providers.md",
 }
 
 
@@ -48,6 +50,8 @@ def diagnose(
             return reason
     if cause == "malformed":
         return "the value of the signature is not written as the scheme says: another scheme, or another version of it?"
+    if scheme.key in PUBLIC and cause == "wrong":
+        return "no key of the provider's fits: the body was changed on the way, or somebody else signed it"
     return REASONS.get(cause, "wrong secret, or the body was changed on the way")
 
 

@@ -20,26 +20,31 @@ from .signatures import ENCODINGS, Key, verify
 
 PLAIN = re.compile(r"[^\x00-\x1f\x7f]{1,1024}")  # what a challenge may look like where the row says nothing
 HEADER = re.compile(r"[\x20-\x7e]{1,1024}")
+SECRET = re.compile(r"[!-+\--~]{8,256}")  # of a secret that is told: no blanks, and no comma, which separates ours
 NAMES = re.compile(r"\{(?:challenge|parameter|mac)\}")
 NOSNIFF = ("x-content-type-options", "nosniff")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """learned: a secret that the provider told, for the operator."""
+    """learned: a secret that the provider told. visit: an address that must be fetched before this is sent."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     learned: str = ""
+    visit: str = ""
 
 
 def answer(scheme: Scheme, delivery: Delivery, keys: Sequence[Key], now: float) -> Answer | None:
     """The answer, where the request is a handshake of the scheme's, or None. Raises BadSignature."""
-    for handshake in scheme.handshakes:
-        if asks(handshake, delivery):
-            return answered(scheme, handshake, delivery, keys, now)
-    return None
+    handshake = asked(scheme, delivery)
+    return answered(scheme, handshake, delivery, keys, now) if handshake else None
+
+
+def asked(scheme: Scheme, delivery: Delivery) -> Handshake | None:
+    """The handshake that the request is, if it is one."""
+    return next((one for one in scheme.handshakes if asks(one, delivery)), None)
 
 
 def methods(scheme: Scheme) -> frozenset[str]:
@@ -83,11 +88,16 @@ def answered(scheme: Scheme, handshake: Handshake, delivery: Delivery, keys: Seq
         known["{mac}"] = mac(handshake.mac, keys[position : position + 1], challenge, delivery, scheme.parameter)
     headers = [(name, filled(text, known)) for name, text in handshake.headers.items()]
     learned = place(handshake.learn)(delivery).decode("utf-8", "replace") if handshake.learn else ""
+    if handshake.learn and not SECRET.fullmatch(learned):
+        raise BadSignature("malformed")
+    visit = place(handshake.visit)(delivery).decode("utf-8", "replace") if handshake.visit else ""
+    if handshake.visit and not re.fullmatch(handshake.visit_pattern, visit):
+        raise BadSignature("malformed")
     if handshake.json:
         body = json.dumps({name: filled(text, known) for name, text in handshake.json.items()}, ensure_ascii=False)
-        return Answer(handshake.status, body.encode(), (*headers, ("content-type", "application/json")), learned)
+        return Answer(handshake.status, body.encode(), (*headers, ("content-type", "application/json")), learned, visit)
     plain = (("content-type", "text/plain; charset=utf-8"), NOSNIFF) if handshake.text else ()
-    return Answer(handshake.status, filled(handshake.text, known).encode(), (*headers, *plain), learned)
+    return Answer(handshake.status, filled(handshake.text, known).encode(), (*headers, *plain), learned, visit)
 
 
 def is_key(key: Key, told: bytes) -> bool:

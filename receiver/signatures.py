@@ -15,11 +15,11 @@ from functools import cache
 from typing import Any, Protocol
 
 from . import parts
-from .delivery import Delivery, place
+from .delivery import Delivery, Place, place
 from .errors import BadSignature
 from .public_keys import CHECKS, Jwks, decode, public_key, text_key
-from .schemes import Scheme
-from .schemes.builders import BUILDERS, Claim
+from .schemes import Remote, Scheme
+from .schemes.builders import BUILDERS, KEYED, Claim
 from .values import Stamp, Values
 
 Key = Any  # bytes of a secret, or a public key
@@ -71,7 +71,8 @@ class Parts:
         self._builder = BUILDERS[scheme.builder] if scheme.builder else None
         self._keyed = "{key}" in scheme.signed or self._builder is not None
         self._require = [(name.encode(), value.encode()) for name, value in scheme.require.items()]
-        self._key_url = (place(scheme.key_url), re.compile(scheme.key_pattern.encode())) if scheme.key_url else None
+        self._ours = (place(scheme.ours), scheme.parameter.encode()) if scheme.ours and scheme.parameter else None
+        self._named = named(scheme.remote) if scheme.remote else []
         self._key_id = place(scheme.key_id) if scheme.key_id else None
         self.algorithm = algorithm(scheme.algorithm, scheme.encoding)
         if not self._keyed and self.algorithm.sign and not scheme.algorithm.startswith("hmac-"):
@@ -79,7 +80,7 @@ class Parts:
         self._values = Values(scheme, self.algorithm.length)
 
     def verify(self, delivery: Delivery, keys: Sequence[Key], now: float) -> int:
-        if self._require or self._key_url:
+        if self._require or self._named or self._ours:
             self._check(delivery)
         groups = self._values.read(delivery)
         if len(groups) == 1:
@@ -96,21 +97,25 @@ class Parts:
         for name, value in self._require:
             if delivery.header(name) != value:
                 raise BadSignature("version")
-        if self._key_url and not self._key_url[1].fullmatch(self._key_url[0](delivery)):
+        if self._named and not any(pattern.fullmatch(find(delivery)) for find, pattern in self._named):
             raise BadSignature("key-url")
+        if self._ours and not hmac.compare_digest(self._ours[0](delivery), self._ours[1]):
+            raise BadSignature("not-ours")
 
     def _fitting(
         self, delivery: Delivery, keys: Sequence[Key], now: float, candidates: list[bytes], items: parts.Items
     ) -> int:
         stamp = self._stamp.read(delivery, items, now) if self._stamp else b""
         text = b"" if self._keyed else self.text(delivery, stamp, items, b"")
+        claims = self._builder(delivery, self._scheme, b"", stamp, candidates) if self._builder else []
         for position, key in enumerate(keys):
             if self._key_id and isinstance(key, Named):
                 if key.id != self._key_id(delivery):
                     continue
                 key = key.key
             if self._builder:
-                claims = self._builder(delivery, self._scheme, key, stamp, candidates)
+                if self._scheme.builder in KEYED:
+                    claims = self._builder(delivery, self._scheme, key, stamp, candidates)
                 if claims and all(self._holds(key, claim) for claim in claims):
                     return position
                 continue
@@ -128,6 +133,11 @@ class Parts:
     def _holds(self, key: Key, claim: Claim) -> bool:
         how = algorithm(claim.algorithm, self._scheme.encoding) if claim.algorithm else self.algorithm
         return any(how.fits(key, text, claim.candidates) for text in claim.texts)
+
+
+def named(remote: Remote) -> list[tuple[Place, re.Pattern[bytes]]]:
+    """Where a delivery names the key with which it was signed, and what may stand there."""
+    return [(place(name), re.compile(remote.pattern.encode())) for name in remote.named]
 
 
 @dataclass(frozen=True, slots=True)

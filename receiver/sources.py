@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from .contract import keys
+from .contract.errors import ConfigurationError
 from .contract.records import Content, Event, Labels
 from .contract.secrets import Secret
 from .delivery import Delivery, place, steps
-from .errors import BadSignature
-from .handshakes import Answer, answer, methods
-from .schemes import Scheme
+from .errors import BadSignature, Unavailable
+from .handshakes import Answer, answered, asked, methods
+from .schemes import Handshake, Scheme
 from .signatures import Key, decode_key, verify
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Source:
     resource_id: tuple[str, ...] = ()
     check_type: bool = True
     repeats: str = "accept"  # of signed bytes under a new id: accept, and mark; or duplicate
+    credential: Secret | None = None  # what the provider wants to see when its keys are fetched
     capture: bool = False  # whether refused bodies are kept for a while, for `events explain`
     uses: dict[int, int] = field(default_factory=dict, repr=False)  # by position of the key, since last asked
     previous: dict[str, None] = field(default_factory=dict, repr=False)  # secrets that its files held before
@@ -73,13 +75,27 @@ class Source:
         """Where each secret comes from, and its text, in the order of `keys`."""
         return [(f"{secret.name} {n}", text) for secret in self.secrets for n, text in enumerate(secret.values, 1)]
 
-    def handshake(self, delivery: Delivery, now: float) -> Answer | None:
-        """The answer to a challenge or a ping, if the delivery is one. Raises BadSignature."""
-        return answer(self.scheme, delivery, self.keys, now) if self.scheme.handshakes else None
+    def asked(self, delivery: Delivery) -> Handshake | None:
+        """The challenge or ping that the delivery is, if it is one."""
+        return asked(self.scheme, delivery)
 
-    def accept(self, delivery: Delivery, now: float) -> Accepted:
-        """The event that the delivery tells. Raises BadSignature; nothing of the body is read before it holds."""
-        position = verify(self.scheme, delivery, self.keys, now)
+    def answer(self, handshake: Handshake, delivery: Delivery, now: float, fetched: Sequence[Key] = ()) -> Answer:
+        """Raises BadSignature, and Unavailable where a secret that was told cannot be kept."""
+        found = answered(self.scheme, handshake, delivery, fetched or self.keys, now)
+        try:
+            if found.learned and not any(secret.learn(found.learned) for secret in self.secrets):
+                raise BadSignature("not-waiting")
+        except ConfigurationError as error:
+            log.error("source %s: the provider told its secret, and %s", self.name, error)
+            raise Unavailable("secret-file") from None
+        return found
+
+    def accept(self, delivery: Delivery, now: float, fetched: Sequence[Key] = ()) -> Accepted:
+        """The event that the delivery tells. Raises BadSignature; nothing of the body is read before it holds.
+
+        fetched: the provider's own keys, of a source that fetches them.
+        """
+        position = verify(self.scheme, delivery, fetched or self.keys, now)
         self.uses[position] = self.uses.get(position, 0) + 1
         names, moment = self.names, int(now * 1000)
         seen = self.peek(delivery.body)
@@ -113,6 +129,11 @@ class Source:
             return f"{self.name}:i:{hashlib.sha256(name.encode()).hexdigest()[:32]}", self.dedup_window
         digest = hashlib.sha256(b"\0".join([self.name.encode(), kind.encode(), body]))
         return f"{self.name}:d:{digest.hexdigest()[:32]}", self.digest_window
+
+    @cached_property
+    def fetches(self) -> bool:
+        """Whether the provider's keys are fetched, since none are given."""
+        return self.scheme.remote is not None and not self.secrets
 
     @cached_property
     def id_signed(self) -> bool:

@@ -53,6 +53,9 @@ class Values:
         if not self._separator:
             return [(self._sound([self._bare(value) for value in found[:CANDIDATES]]), NOTHING)]
         values = [part for value in found for part in (value.split(self._groups) if self._groups else [value])]
+        if not self._pair and not self._positional:  # nothing tells them apart
+            parts = [part.strip(b" ") for value in values for part in value.split(self._separator, CANDIDATES)]
+            return [(self._sound([self._bare(part) for part in parts[:CANDIDATES]]), NOTHING)]
         return [self._listed(value) for value in values[:CANDIDATES]]
 
     def _bare(self, value: bytes) -> bytes:
@@ -61,8 +64,7 @@ class Values:
     def _listed(self, value: bytes) -> Group:
         found = [part.strip(b" ") for part in value.split(self._separator, CANDIDATES)[:CANDIDATES]]
         if not self._pair:
-            items = {b"0": found.pop(0)} if self._positional else NOTHING
-            return self._sound([self._bare(part) for part in found]), items
+            return self._sound([self._bare(part) for part in found[1:]]), {b"0": found[0]}
         pairs = [part.partition(self._pair) for part in found]
         wanted = [text for name, _, text in pairs if self._version in (name, b"*")]
         wanted += [name for name, apart, _ in pairs if self._bare_too and not apart]

@@ -1,5 +1,7 @@
 """Secrets come from NAME or from the file that NAME_FILE names, never from a configuration file."""
 
+import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,15 +12,30 @@ RECHECK = 1.0  # seconds between two looks at a file
 
 
 class Secret:
-    """A comma list of values, newest first. A file is read again when it changes; what breaks later keeps the old."""
+    """A comma list of values, newest first. A file is read again when it changes; what breaks later keeps the old.
 
-    def __init__(self, name: str, text: str | None, path: Path | None, clock: Callable[[], float] = time.monotonic):
+    awaited: whether the file may not be there yet, since the provider will tell the secret.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        text: str | None,
+        path: Path | None,
+        clock: Callable[[], float] = time.monotonic,
+        awaited: bool = False,
+    ):
         self.name = name
+        self._awaited = awaited
         self._path = path
         self._clock = clock
         self._stamp: tuple[int, int] | None = None
         self._checked = clock()
-        self._values = split(name, text) if text is not None else self._read()
+        self._values: tuple[str, ...] = ()
+        if text is not None:
+            self._values = split(name, text)
+        elif not awaited or (path and path.exists()):
+            self._values = self._read()
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -26,6 +43,22 @@ class Secret:
             self._checked = self._clock()
             self._refresh()
         return self._values
+
+    def learn(self, text: str) -> bool:
+        """Whether this is the secret from now on: it is if it was already, or if the file is not there yet.
+
+        Raises ConfigurationError where it cannot be written.
+        """
+        if not self._awaited or self._path is None:
+            return False
+        try:
+            keep(self._path, text)
+        except FileExistsError:
+            pass  # told before, to us or to another receiver
+        except OSError as error:
+            raise ConfigurationError([f"cannot write {self._path}: {error.strerror}"]) from None
+        self._refresh()
+        return text in self._values
 
     def _refresh(self) -> None:
         try:
@@ -50,6 +83,15 @@ class Secret:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError([f"{self.name}_FILE: cannot read {self._path}: {error}"]) from None
         return split(self.name, text.removesuffix("\n"))
+
+
+def keep(path: Path, text: str) -> None:
+    """Writes a file for us alone, whole or not at all. Raises FileExistsError where there is one."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".secret-") as file:  # readable by its owner only
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+        os.link(file.name, path)
 
 
 def split(name: str, text: str) -> tuple[str, ...]:

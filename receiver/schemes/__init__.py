@@ -30,11 +30,25 @@ class Handshake:
     pattern: str = ""  # what the challenge must look like, whole
     mac: str = ""  # how the challenge is signed: hmac-sha256 hex
     learn: str = ""  # place of a secret that the provider tells once
+    visit: str = ""  # place of an address that must be fetched before the answer
+    visit_pattern: str = ""  # what must stand there, whole
     status: int = 200
     failure: int = 0  # the status if token or pattern do not fit; 0: as for a bad signature
     text: str = ""
     json: Mapping[str, str | int] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """Where the provider keeps the public keys with which it signs; they are fetched when a delivery wants one."""
+
+    url: str  # a template: {named} is what the delivery says
+    named: tuple[str, ...] = ()  # places that name a key; one of the keys must fit
+    pattern: str = ""  # what must stand there, whole
+    read: str = ""  # where the key stands in what was fetched: a place such as json:key; "": it is all of it
+    credential: str = ""  # what must be shown: bearer, or the address at which client id and secret get a token
+    scope: str = ""  # of that token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,8 +86,8 @@ class Scheme:
     key_id: str = ""  # place that names the key; secrets are then written as name:key
     parameter: str = ""  # what else the operator tells: set by `parameter` of the source
     needs: str = ""  # what that is
-    key_url: str = ""  # place that says where the provider's key is
-    key_pattern: str = ""  # what must stand there, whole
+    ours: str = ""  # place that must hold the parameter: others can have the provider sign for them too
+    remote: Remote | None = None
     require: Mapping[str, str] = field(default_factory=dict)  # headers that must hold this
 
     # JSON Web Tokens
@@ -104,6 +118,7 @@ class Scheme:
     success_status: int = 0  # 0: the source's
     success_body: str = ""
     failure_status: int = 401
+    silent: bool = False  # whether its answers must have no body
 
     @property
     def confirmed(self) -> bool:
@@ -151,9 +166,10 @@ def scheme(row: Any) -> Scheme:
     known(row, Scheme)
     for one in row.get("handshakes", []):
         known(one, Handshake)
+    known(row.get("remote", {}), Remote)
     return msgspec.convert(row, Scheme, strict=True)
 
 
-def known(row: Any, kind: type[Scheme] | type[Handshake]) -> None:
+def known(row: Any, kind: type[Scheme] | type[Handshake] | type[Remote]) -> None:
     if unknown := [name for name in row if name not in kind.__dataclass_fields__]:
         raise ValueError(f"unknown column {', '.join(unknown)}")

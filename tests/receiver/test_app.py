@@ -1,6 +1,7 @@
 """The answer table, over real HTTP, against a real server."""
 
 import asyncio
+import base64
 import contextlib
 import gzip
 import hmac
@@ -8,12 +9,16 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 import redis
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.testclient import TestClient
 
@@ -21,6 +26,7 @@ from receiver import settings, signing
 from receiver.app import create_app
 from receiver.contract.keys import Keys
 from receiver.schemes import table
+from tests import https
 from tests.kit import Server, free_port, payload, running, signed, wait_for
 
 
@@ -242,6 +248,84 @@ def test_answers_that_providers_want(env: dict[str, str], tmp_path: Path) -> Non
         taken = http.post("/webhooks/d", data={"json": event})
 
     assert (refused.status_code, taken.status_code, taken.text) == (498, 200, "Hello API Event Received")
+
+
+def test_answers_without_a_body(env: dict[str, str], tmp_path: Path) -> None:
+    """Xero: https://developer.xero.com/documentation/guides/webhooks/overview/"""
+    text = '[sources.x]\nscheme = "xero"\nunconfirmed = true\nsecrets = ["env:S"]\n'
+    good = base64.b64encode(hmac.digest(b"test-secret", b"{}", "sha256")).decode()
+
+    with sources(env, tmp_path, text) as http:
+        taken = http.post("/webhooks/x", content=b"{}", headers={"x-xero-signature": good})
+        refused = http.post("/webhooks/x", content=b"{}", headers={"x-xero-signature": "AAAA"})
+
+    assert [(taken.status_code, taken.content), (refused.status_code, refused.content)] == [(200, b""), (401, b"")]
+
+
+def test_a_secret_that_the_provider_tells_is_kept_once(env: dict[str, str], tmp_path: Path) -> None:
+    text = f'[sources.a]\nscheme = "asana"\nunconfirmed = true\nsecrets = ["learned:{tmp_path}/hook"]\n'
+    body = b'{"events": []}'
+    signature = {"x-hook-signature": hmac.digest(b"told-secret", body, "sha256").hex()}
+
+    with sources(env, tmp_path, text) as http:
+        early = http.post("/webhooks/a", content=body, headers=signature)
+        odd = http.post("/webhooks/a", headers={"x-hook-secret": "a,b,c,d,e,f"})
+        told = http.post("/webhooks/a", headers={"x-hook-secret": "told-secret"})
+        again = http.post("/webhooks/a", headers={"x-hook-secret": "told-secret"})
+        other = http.post("/webhooks/a", headers={"x-hook-secret": "of-a-stranger"})
+        event = http.post("/webhooks/a", content=body, headers=signature)
+
+    answers = (early, odd, told, again, other, event)
+    assert [answer.status_code for answer in answers] == [401, 401, 200, 200, 401, 202]
+    assert told.headers["x-hook-secret"] == "told-secret"
+
+
+def test_a_told_secret_that_cannot_be_kept_is_our_trouble(env: dict[str, str], tmp_path: Path) -> None:
+    text = '[sources.a]\nscheme = "asana"\nunconfirmed = true\nsecrets = ["learned:/nonexistent/hook"]\n'
+
+    with sources(env, tmp_path, text) as http:
+        answer = http.post("/webhooks/a", headers={"x-hook-secret": "told-secret"})
+
+    assert answer.status_code == 503
+
+
+TOPIC = "arn:aws:sns:eu-west-1:1:mine"
+
+
+def sns(key: rsa.RSAPrivateKey, kind: str, **more: str) -> bytes:
+    host = "https://sns.eu-west-1.amazonaws.com"
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    said = {"Type": kind, "MessageId": "m1", "TopicArn": TOPIC, "Message": "hi", "Timestamp": moment,
+            "SignatureVersion": "2", "SigningCertURL": f"{host}/key.pem"} | more  # fmt: skip
+    names = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
+    text = "".join(f"{name}\n{said[name]}\n" for name in names if name in said)
+    signature = key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return json.dumps(said | {"Signature": base64.b64encode(signature).decode()}).encode()
+
+
+def test_a_topic_is_subscribed_to_and_its_deliveries_accepted(env: dict[str, str], tmp_path: Path) -> None:
+    """Amazon SNS signs with keys that are fetched, and wants an address to be visited before it delivers."""
+    key = rsa.generate_private_key(65537, 2048)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    confirm = "/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:eu-west-1:1:mine&Token=abc"
+    url = f"https://sns.eu-west-1.amazonaws.com{confirm}"
+    (tmp_path / "c.toml").write_text(f'[sources.s]\nscheme = "aws-sns"\nparameter = "{TOPIC}"\n')
+    found = settings.read(env | {"RECEIVER_CONFIG": str(tmp_path / "c.toml")})
+
+    with https.serving(tmp_path, "sns.eu-west-1.amazonaws.com") as aws:
+        aws.answers |= {"/key.pem": (200, public), confirm: (200, b"<ok/>")}
+        with TestClient(create_app(found, CollectorRegistry(), aws.fetcher())) as http:
+            notification = http.post("/webhooks/s", content=sns(key, "Notification"))
+            time.sleep(1.0)  # one fetch begins each second
+            confirmation = sns(key, "SubscriptionConfirmation", SubscribeURL=url, Token="abc")
+            subscribed = http.post("/webhooks/s", content=confirmation)
+            elsewhere = sns(key, "SubscriptionConfirmation", SubscribeURL="https://example.com/", Token="abc")
+            other = sns(key, "Notification", TopicArn="arn:aws:sns:eu-west-1:1:theirs")
+            refused = [http.post("/webhooks/s", content=body) for body in (elsewhere, other, b"{}")]
+
+    assert (notification.status_code, subscribed.status_code) == (202, 200)
+    assert [answer.status_code for answer in refused] == [401] * 3
+    assert aws.paths == ["/key.pem", confirm]
 
 
 def test_the_same_bytes_under_another_id(env: dict[str, str], tmp_path: Path, client: redis.Redis, keys: Keys) -> None:

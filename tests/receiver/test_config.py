@@ -117,6 +117,15 @@ def test_rows_of_ones_own_and_what_a_source_may_say(tmp_path: Path) -> None:
             "parameter must be a text",
         ),
         ('[sources.s]\nscheme = "zyra"\nsecrets = ["env:S"]\nrepeats = "no"\n', "repeats must be"),
+        ('[sources.s]\nscheme = "aws-sns"\n', "parameter must be set: the ARN of the topic"),
+        ('[sources.s]\nscheme = "ebay"\n', "those who show client_id:client_secret: credential must name it"),
+        ('[sources.s]\nscheme = "circle"\nunconfirmed = true\n', "those who show an API key"),
+        ('[sources.s]\nscheme = "ebay"\ncredential = "abc"\n', "credential: a secret must be env:NAME"),
+        ('[sources.s]\nscheme = "ebay"\ncredential = "env:NO"\n', "credential: NO is not set"),
+        ('[sources.s]\nscheme = "zyra"\nkeys_url = "https://a/"\n', "keys_url is for schemes with public keys"),
+        ('[sources.s]\nscheme = "kinde"\nkeys_url = "http://a/"\n', "keys_url must be an https URL"),
+        ('[sources.s]\nscheme = "kinde"\n', "secrets must be a list"),
+        ('[schemes.x]\nremote = { address = "https://a/" }\n', "unknown column address"),
     ],
 )
 def test_what_is_wrong_with_a_scheme_or_its_source(tmp_path: Path, text: str, told: str) -> None:
@@ -126,3 +135,35 @@ def test_what_is_wrong_with_a_scheme_or_its_source(tmp_path: Path, text: str, to
     load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s"}, faults)
 
     assert told in "\n".join(faults)
+
+
+REMOTE = """
+[sources.sns]
+scheme = "aws-sns"
+parameter = "arn:aws:sns:eu-west-1:1:t"
+[sources.ebay]
+scheme = "ebay"
+credential = "env:S"
+[sources.kinde]
+scheme = "kinde"
+keys_url = "https://example.kinde.com/.well-known/jwks"
+[sources.pinned]
+scheme = "paypal"
+secrets = ["env:PEM"]
+parameter = "WH-1"
+[sources.asana]
+scheme = "asana"
+unconfirmed = true
+secrets = ["learned:/nonexistent/asana"]
+"""
+
+
+def test_sources_that_fetch_keys_or_wait_for_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(REMOTE)
+    faults: list[str] = []
+
+    found = load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "a:b", "PEM": PEM}, faults)
+
+    assert faults == []
+    assert [name for name, source in found.items() if source.fetches] == ["sns", "ebay", "kinde"]
+    assert found["asana"].keys == ()

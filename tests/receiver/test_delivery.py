@@ -74,7 +74,9 @@ def test_a_small_body_does_not_become_a_large_one() -> None:
         inflate(gzip.compress(b"x" * 1001), 1000)
 
 
-@pytest.mark.parametrize("body", [b"", b"no gzip", gzip.compress(b"x")[:-1], gzip.compress(b"x") + b"more"])
+@pytest.mark.parametrize(
+    "body", [b"", b"no gzip", gzip.compress(b"x", mtime=0)[:-1], gzip.compress(b"x", mtime=0) + b"more"]
+)
 def test_what_is_no_gzip_is_a_bad_delivery(body: bytes) -> None:
     with pytest.raises(BadSignature, match="malformed"):
         inflate(body, 1000)

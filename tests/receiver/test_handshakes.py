@@ -77,11 +77,11 @@ def test_a_challenge_is_text_of_a_bounded_length(challenge: str) -> None:
 
 def test_a_header_of_the_answer_is_ascii() -> None:
     asana = table()["asana"]
-    asked = Delivery([(b"x-hook-secret", b"secret")], b"", "POST")
+    asked = Delivery([(b"x-hook-secret", b"hook-secret")], b"", "POST")
 
     found = answer(asana, asked, [], NOW)
 
-    assert found == Answer(200, b"", (("x-hook-secret", "secret"),), "secret")
+    assert found == Answer(200, b"", (("x-hook-secret", "hook-secret"),), "hook-secret")
     wide = replace(
         asana, handshakes=(Handshake(challenge="query:c", when={"query:c": ""}, headers={"a": "{challenge}"}),)
     )

@@ -257,7 +257,8 @@ class Garbage:
         ])  # fmt: skip
 
     def delivery(self, scheme: Scheme) -> Delivery:
-        places = [*scheme.signature, scheme.timestamp, scheme.key_id, scheme.key_url, *scheme.type]
+        places = [*scheme.signature, scheme.timestamp, scheme.key_id, scheme.ours, *scheme.type]
+        places += scheme.remote.named if scheme.remote else ()
         names = [name[7:].partition("|")[0] for name in places if name.startswith("header:")]
         names += [
             *scheme.require,

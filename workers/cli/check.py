@@ -109,9 +109,16 @@ def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> li
         "part": "some fields of the body: do not trust the others",
         "nothing": "nothing of the body: a valid delivery says who sent it, not that nobody changed it",
     }[scheme.covers]
+    if source.fetches and scheme.remote:
+        origin = "fetched from the address that the delivery names, if the scheme allows its host"
+        if "://" in scheme.remote.url:
+            origin = f"fetched from {scheme.remote.url.removeprefix('https://').partition('/')[0]}"
+    else:
+        origin = f"{len(source.keys)} given" if source.keys else "none yet: the provider will tell its secret"
     sure = "confirmed" if scheme.confirmed else f"not confirmed ({scheme.confidence}: {scheme.source})"
     return [
         f"scheme: {scheme.title}, {sure}",
+        f"keys: {origin}",
         f"signed: {covers}",
         f"durability: {durable if verdict and not verdict.lacks else 'NOT MET'}",
         f"dedup: {key}",

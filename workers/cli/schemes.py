@@ -198,7 +198,7 @@ def row(entry: Entry) -> Scheme | None:
 
 def with_keys(scheme: Scheme, secrets: list[str], handshake: bool = False) -> tuple[Scheme, list[Key]]:
     """What the provider gave besides stands before the secrets. Raises ValueError for what is no key."""
-    if scheme.needs and (len(secrets) > 1 or handshake) and secrets:
+    if scheme.needs and not scheme.ours and (len(secrets) > 1 or handshake) and secrets:
         scheme, secrets = replace(scheme, parameter=secrets[0]), secrets[len(secrets) > 1 :]
     if not handshake:
         return scheme, [decode_key(scheme, secret) for secret in secrets]

@@ -39,6 +39,8 @@ def send(
     found = config.load(env, faults).get(source)
     if found is None:
         raise ConfigurationError(faults or [f"there is no source {source!r} in the configuration"])
+    if not found.keys:
+        raise ConfigurationError([f"source {source!r} has no secret of ours to sign with: only its provider can"])
     if not (type.isascii() and type.isprintable()):
         raise ConfigurationError([f"a type is printable ASCII: {type!r} cannot stand in a header"])
     base = url or running(env).get("receiver") or f"http://127.0.0.1:{env.get('PORT', '8080')}"
@@ -54,7 +56,7 @@ def send(
 def delivery(source: Source, kind: str, settings: list[str], body: Path | None) -> tuple[bytes, dict[str, str]]:
     event = f"evt_{secrets.token_hex(12)}"
     try:
-        raw = body.read_bytes() if body else json.dumps(payload(event, kind, settings)).encode()
+        raw = body.read_bytes() if body else json.dumps(payload(source, event, kind, settings)).encode()
     except OSError as error:
         raise ConfigurationError([f"--body {body}: {error.strerror}"]) from None
     try:
@@ -64,24 +66,35 @@ def delivery(source: Source, kind: str, settings: list[str], body: Path | None) 
     return raw, {**made, "user-agent": SENDER}
 
 
-def payload(event: str, kind: str, settings: list[str]) -> dict[str, Any]:
+def payload(source: Source, event: str, kind: str, settings: list[str]) -> dict[str, Any]:
     """A payload as the sandbox makes them, with the given fields set; a value is JSON if it can be, else text."""
     moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     found: dict[str, Any] = {"id": event, "event": kind, "type": kind, "created_at": moment, "data": {}}
+    places = source.scheme.type
+    if all(place.startswith("json:") for place in places):  # where the provider writes its type
+        for place, text in zip(places, kind.split(".", len(places) - 1) if places else [], strict=False):
+            put(found, place.removeprefix("json:"), text, force=True)
     for setting in settings:
         path, equals, value = setting.partition("=")
         if not equals or not path:
             raise ConfigurationError([f"--set takes path=value, not {setting!r}"])
-        place, *names = found, *path.split(".")
-        for name in names[:-1]:
-            place = place.setdefault(name, {})
-            if not isinstance(place, dict):
-                raise ConfigurationError([f"--set {setting}: {name} is a value already"])
         try:
-            place[names[-1]] = json.loads(value)
+            put(found, path, json.loads(value))
         except ValueError:
-            place[names[-1]] = value
+            put(found, path, value)
     return found
+
+
+def put(document: dict[str, Any], path: str, value: Any, force: bool = False) -> None:
+    """Sets a field; force: in place of a value where an object is needed. Raises ConfigurationError."""
+    *names, last = path.split(".")
+    for name in names:
+        if force and not isinstance(document.get(name), dict):
+            document[name] = {}
+        document = document.setdefault(name, {})
+        if not isinstance(document, dict):
+            raise ConfigurationError([f"--set {path}: {name} is a value already"])
+    document[last] = value
 
 
 async def post_all(target: str, posts: list[tuple[bytes, dict[str, str]]], at_once: int) -> list[str]:

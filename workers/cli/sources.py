@@ -2,7 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ from receiver import settings
 from receiver.contract.connection import connect, text
 from receiver.contract.keys import Keys
 from receiver.notices import DAYS, mark
+from receiver.sources import Source
 
 from .. import query
 from .local import environment
@@ -30,6 +31,8 @@ def sources(as_lines: Annotated[bool, typer.Option("--json", help="One JSON obje
     counted = [{text(k): int(v) for k, v in client.hgetall(keys.named(f"secrets:{day}")).items()} for day in days]
     rows = []
     for source in found.sources.values():
+        if not source.texts():
+            rows.append(without(source))
         marks = [mark(found.seal, source, one) for _, one in source.texts()]
         newest = max((last.get(one, 0) for one in marks), default=0)
         for (name, _), one in zip(source.texts(), marks, strict=True):
@@ -49,7 +52,22 @@ def sources(as_lines: Annotated[bool, typer.Option("--json", help="One JSON obje
             as_json(row)
         return
     head = ("SOURCE", "SCHEME", "SECRET", "DELIVERIES", "LAST USED", "")
-    table(head, [[value if value is not None else "never" for value in row.values()] for row in rows])
+    table(head, map(cells, rows))
+
+
+def cells(row: dict[str, Any]) -> list[object]:
+    if row["secret"] is None:
+        return [row["source"], row["scheme"], "-", "-", "-", row["advice"]]
+    return [value if value is not None else "never" for value in row.values()]
+
+
+def without(source: Source) -> dict[str, Any]:
+    """The row of a source that holds no secret."""
+    told = "keys are fetched" if source.fetches else "waits for the provider to tell its secret"
+    return {
+        "source": source.name, "scheme": source.scheme.title, "secret": None, "deliveries": None, "last_used": None,
+        "advice": told,
+    }  # fmt: skip
 
 
 def observed(counted: list[dict[str, int]], source: str) -> int:

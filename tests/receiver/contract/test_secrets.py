@@ -55,3 +55,29 @@ def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
 
 def test_an_unset_secret_is_none() -> None:
     assert read(os.environ, "ZR_TEST_NO_SUCH_SECRET") is None
+
+
+def test_a_secret_that_is_awaited_is_learned_once(tmp_path: Path) -> None:
+    first, second = (Secret("S", None, tmp_path / "s", awaited=True) for _ in range(2))
+
+    assert first.values == ()
+    assert first.learn("told-secret")
+    assert first.values == ("told-secret",)
+    assert second.learn("told-secret")  # another receiver with the same folder
+    assert not second.learn("another-one")
+    assert second.values == ("told-secret",)
+    assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600
+    assert os.listdir(tmp_path) == ["s"]
+    assert Secret("S", None, tmp_path / "s", awaited=True).values == ("told-secret",)
+
+
+def test_a_secret_that_is_not_awaited_is_not_learned(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("given")
+
+    assert not Secret("S", None, tmp_path / "s").learn("given")
+    assert not Secret("S", "given", None).learn("given")
+
+
+def test_a_secret_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot write"):
+        Secret("S", None, tmp_path / "none" / "s", awaited=True).learn("told-secret")

@@ -2,6 +2,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -9,6 +10,9 @@ import redis
 from receiver import settings
 from receiver.contract.keys import Keys
 from receiver.notices import mark
+from receiver.schemes import table
+from receiver.sources import Source
+from workers.cli.send import payload
 from workers.cli.sources import advice
 
 from .test_commands import Tool, tool  # noqa: F401 - a fixture
@@ -48,6 +52,41 @@ def test_the_secrets_of_our_sources(
     assert [(row["secret"], row["deliveries"]) for row in rows] == [("NEW 1", 10), ("OLD 1", 0)]
     assert [row["advice"].partition(":")[0] for row in rows] == ["in use", "safe to remove"]
     assert "never" in tool("sources")[1]
+
+
+def test_sources_without_a_secret(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    (tmp_path / "c.toml").write_text(
+        '[sources.e]\nscheme = "ebay"\ncredential = "env:C"\n'
+        '[sources.g]\nscheme = "google-pubsub"\nunconfirmed = true\nparameter = "a"\n'
+        '[sources.a]\nscheme = "asana"\nunconfirmed = true\nsecrets = ["learned:/nonexistent/a"]\n'
+        '[sources.p]\nscheme = "aws-sns"\nparameter = "arn:aws:sns:eu-west-1:1:t"\n'
+    )
+    monkeypatch.setenv("RECEIVER_CONFIG", str(tmp_path / "c.toml"))
+    monkeypatch.setenv("C", "id:secret")
+
+    told, checked = tool("sources")[1], tool("check")[1]
+
+    assert "keys are fetched" in told
+    assert "waits for the provider" in told
+    assert "e: keys: fetched from api.ebay.com" in checked
+    assert "p: keys: fetched from the address that the delivery names" in checked
+    assert "a: keys: none yet" in checked
+    assert tool("send", "a.b", "--source", "a")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("scheme", "kind", "expected"),
+    [
+        ("slack", "message", {"event": {"type": "message"}, "type": "message"}),
+        ("plaid", "ITEM.ERROR", {"webhook_type": "ITEM", "webhook_code": "ERROR"}),
+        ("airship", "x", {}),
+    ],
+)
+def test_the_type_stands_where_the_provider_writes_it(scheme: str, kind: str, expected: dict[str, Any]) -> None:
+    found = payload(Source(name="x", scheme=table()[scheme], secrets=()), "e", kind, ["data.a=5"])
+
+    assert expected.items() <= found.items()
+    assert found["data"] == {"a": 5}
 
 
 def test_why_deliveries_were_refused(tool: Tool, client: redis.Redis, keys: Keys) -> None:  # noqa: F811

@@ -1,0 +1,49 @@
+"""What is sent back: one table of statuses, small bodies, nothing that helps a forger."""
+
+import json
+import random
+from collections.abc import Iterable
+
+from starlette.types import Send
+
+from .errors import Rejected, Unavailable, WrongMethod
+from .handshakes import Answer
+from .inbox import Receipt
+from .schemes import Scheme
+
+RETRY_AFTER = (5, 15)  # seconds, drawn anew for every 503 so that senders do not come back together
+
+
+def told(scheme: Scheme, receipt: Receipt) -> bytes:
+    """The body of a success."""
+    if scheme.silent or scheme.success_body:
+        return scheme.success_body.encode()
+    return b'{"id": "%b", "status": "%b"}' % (receipt.id.encode(), b"duplicate" if receipt.duplicate else b"accepted")
+
+
+async def reply(send: Send, answered: Answer) -> None:
+    """The answer to a handshake, which is nothing but what the provider wants to read."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answered.headers]
+    headers.append((b"content-length", b"%d" % len(answered.body)))
+    await send({"type": "http.response.start", "status": answered.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answered.body})
+
+
+async def refuse(send: Send, rejected: Rejected, status: int = 0, silent: bool = False) -> None:
+    headers = []
+    if rejected.closes:
+        headers.append((b"connection", b"close"))
+    if isinstance(rejected, WrongMethod):
+        headers.append((b"allow", b"POST"))
+    if isinstance(rejected, Unavailable):
+        headers.append((b"retry-after", str(random.randint(*RETRY_AFTER)).encode()))  # noqa: S311 - no secret
+    body = b"" if silent else json.dumps({"error": rejected.error}).encode()
+    await answer(send, status or rejected.status, body, headers)
+
+
+async def answer(send: Send, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    text = b"" if status == 204 else body
+    headers = [(b"content-type", b"application/json")] if text else []
+    headers += [(b"content-length", b"%d" % len(text)), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": text})

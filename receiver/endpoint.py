@@ -1,0 +1,150 @@
+"""POST /webhooks/{source}: the way of a delivery from its first byte to its answer."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+
+from starlette.types import Receive, Scope, Send
+
+from .answers import answer, refuse, reply, told
+from .delivery import Delivery, inflate
+from .errors import (
+    BadSignature,
+    NotFound,
+    Rejected,
+    TooLarge,
+    TooSlow,
+    Unavailable,
+    WrongEncoding,
+    WrongMethod,
+    WrongUpgrade,
+)
+from .handshakes import Answer
+from .inbox import Inbox
+from .metrics import Metrics
+from .notices import Notices
+from .patience import within
+from .remote_keys import RemoteKeys
+from .sources import Source
+from .watch import Watch
+
+DEADLINE = 10.0  # seconds until a request must be complete
+PREFIX = "/webhooks/"
+PLAIN = (b"", b"identity")
+GZIP = (*PLAIN, b"gzip")
+GUARDED = frozenset((b"content-encoding", b"content-length", b"upgrade"))
+
+
+class Disconnected(Exception):
+    """The sender left before its request was complete."""
+
+
+class Endpoint:
+    """One delivery in, one answer of the table out."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        inbox: Inbox,
+        watch: Watch,
+        metrics: Metrics,
+        notices: Notices,
+        remote: Mapping[str, RemoteKeys],
+        max_body_bytes: int,
+    ) -> None:
+        self._sources = sources
+        self._limit = max_body_bytes
+        self._remote = remote
+        self._inbox = inbox
+        self._watch = watch
+        self._metrics = metrics
+        self._notices = notices
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            source = self._source(scope)
+            headers = scope["headers"]
+            self._guard(headers, source.scheme.gzip != "")
+            try:
+                body = await within(DEADLINE, self._body(receive))
+            except TimeoutError:
+                raise TooSlow("deadline") from None
+            started = time.perf_counter()
+            delivery = Delivery(scope["headers"], body, scope["method"], called(source, scope))
+            if source.scheme.gzip and delivery.text(b"content-encoding") == "gzip":
+                delivery.body = inflate(body, self._limit)
+            if source.scheme.handshakes and (answered := await self._handshake(source, delivery)):
+                self._metrics.handshake(source.name)
+                await reply(send, answered)
+                return
+            if delivery.method != "POST":
+                raise WrongMethod("method")
+            keys = await self._remote[source.name].keys(delivery, time.time()) if source.fetches else ()
+            accepted = source.accept(delivery, time.time(), keys)
+            if self._watch.full:
+                raise Unavailable("memory")
+            receipt = await self._inbox.accept(accepted)
+            self._metrics.accept(source.name, receipt.duplicate, time.perf_counter() - started)
+            await answer(send, source.success_status, told(source.scheme, receipt))
+        except BadSignature as rejected:
+            self._metrics.reject(rejected)
+            self._notices.refused(source, delivery, rejected.cause)
+            await refuse(send, rejected, source.scheme.failure_status, source.scheme.silent)
+        except Rejected as rejected:
+            self._metrics.reject(rejected)
+            await refuse(send, rejected)
+        except Disconnected:
+            self._metrics.disconnects.inc()
+        except asyncio.CancelledError:  # the server ends, and this request took too long for that
+            await refuse(send, Unavailable("shutdown"))
+
+    async def _handshake(self, source: Source, delivery: Delivery) -> Answer | None:
+        """The answer to a challenge or a ping, if the delivery is one. Raises Rejected."""
+        asked = source.asked(delivery)
+        if asked is None:
+            return None
+        remote, now = self._remote.get(source.name), time.time()
+        keys = await remote.keys(delivery, now) if remote and asked.signed and source.fetches else ()
+        answered = source.answer(asked, delivery, now, keys)
+        if answered.visit and remote:
+            await remote.visit(answered.visit)
+        return answered
+
+    def _source(self, scope: Scope) -> Source:
+        source = self._sources.get(scope["path"][len(PREFIX) :])
+        if source is None:
+            raise NotFound("source")
+        if scope["method"] != "POST" and scope["method"] not in source.methods:
+            raise WrongMethod("method")
+        return source
+
+    def _guard(self, headers: Iterable[tuple[bytes, bytes]], gzip: bool) -> None:
+        for name, value in headers:
+            if name not in GUARDED:
+                continue
+            if name == b"content-encoding" and value.strip().lower() not in (GZIP if gzip else PLAIN):
+                raise WrongEncoding("encoding")
+            if name == b"content-length" and (len(value) > 15 or not value.isdigit() or int(value) > self._limit):
+                raise TooLarge("size")
+            if name == b"upgrade":  # the parser then gives no body, and a good signature would seem wrong
+                raise WrongUpgrade("upgrade")
+
+    async def _body(self, receive: Receive) -> bytes:
+        chunks, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self._limit:
+                raise TooLarge("size")
+            chunks.append(chunk)
+            if not message.get("more_body"):
+                return b"".join(chunks)
+
+
+def called(source: Source, scope: Scope) -> str:
+    """The URL as the provider called it: what stands before the query is known to the operator alone."""
+    query: bytes = scope["query_string"]
+    return f"{source.public_url}?{query.decode('latin-1')}" if query else source.public_url

@@ -1,0 +1,33 @@
+import pytest
+
+from receiver.contract.addresses import public
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("52.94.5.1", True),
+        ("2600:1f00::1", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("ff0e::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b::345e:501", True),
+        ("2002:7f00:1::", False),
+        ("2002:0a00:0001::1", False),
+    ],
+)
+def test_only_addresses_of_the_open_internet_are_public(address: str, expected: bool) -> None:
+    assert public(address) is expected
