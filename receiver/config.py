@@ -18,7 +18,9 @@ from .schemes import Remote, Scheme, scheme, table
 from .signatures import PUBLIC, compiled, decode_key
 from .sources import Source
 
+CHANGES = ("tolerance", "parameter", "account")  # of the scheme
 OWN = "own"  # the confidence of rows that a user adds
+VISIBLE = re.compile("[!-~]+")
 NAME = re.compile("[A-Za-z0-9_-]{1,64}")
 
 
@@ -55,7 +57,7 @@ def own_schemes(path: str, rows: object, faults: list[str]) -> dict[str, Scheme]
             made = scheme({"title": name, "primitive": "hmac-body", "source": path, "confidence": OWN, **row})
             compiled(made)
             found[name] = made
-        except (msgspec.ValidationError, ValueError, KeyError, TypeError, LookupError) as error:
+        except (msgspec.ValidationError, ValueError, TypeError, LookupError, re.error) as error:
             faults.append(f"{path}: scheme {name!r}: {error}")
     return found
 
@@ -81,9 +83,9 @@ def source(
                 options[key] = parse(row[key])
             except (ValueError, TypeError) as error:
                 mine.append(f"{where}: {key} {error}")
-    changes: dict[str, Any] = {key: options.pop(key) for key in ("tolerance", "parameter") if key in options}
+    changes: dict[str, Any] = {key: options.pop(key) for key in CHANGES if key in options}
     if "keys_url" in options:
-        changes["remote"] = Remote(url=options.pop("keys_url"))
+        changes["remote"] = Remote(url=options.pop("keys_url"), own=True)
         if how.key not in PUBLIC:
             mine.append(f"{where}: keys_url is for schemes with public keys: {how.title} has a secret")
     how = replace(how, **changes)
@@ -104,6 +106,8 @@ def missing(scheme: Scheme, options: Mapping[str, Any]) -> Iterator[str]:
     told = (scheme.signed, *scheme.claims.values())
     if not scheme.parameter and (scheme.ours or any("{parameter}" in text for text in told)):
         yield f"parameter must be set: the {scheme.needs}"
+    if not scheme.account and "{account}" in scheme.claims.values():
+        yield "account must be set: the e-mail of the account that calls us"
     if scheme.wants_url and "public_url" not in options:
         yield "public_url must be set, since the provider signs the URL that it calls"
 
@@ -155,10 +159,13 @@ def credential(where: str, item: object, remote: Remote, env: Mapping[str, str],
         )
         return None
     try:
-        return reference(where, item, env)
+        found = reference(where, item, env)
+        if VISIBLE.fullmatch(found.values[0]):
+            return found
+        faults.append(f"{where}: credential: {item} must be visible ASCII, since it stands in a header")
     except ConfigurationError as error:
         faults += [f"{where}: credential: {fault}" for fault in error.faults]
-        return None
+    return None
 
 
 def reference(where: str, item: object, env: Mapping[str, str]) -> Secret:

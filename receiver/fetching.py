@@ -6,6 +6,7 @@ No redirect, no proxy, no private address; the connection goes to the address th
 import asyncio
 import base64
 import json
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 LIMIT = 5.0  # seconds for one fetch
 LARGEST = 256 * 1024  # bytes of an answer
+VISIBLE = re.compile("[!-~]+")
 ABSENT = (400, 403, 410)  # of who shows no credential: with one, they speak of that
 Resolve = Callable[[str, int], Awaitable[list[tuple[str, int]]]]  # of host and port; addresses and ports
 
@@ -59,12 +61,16 @@ class Fetcher:
             "authorization": f"Basic {base64.b64encode(credential.encode()).decode()}",
             "content-type": "application/x-www-form-urlencoded",
         }
-        answer = await self._fetch("POST", url, headers, form)
         try:
-            document = json.loads(answer)
-            return str(document["access_token"]), min(float(document.get("expires_in", 300)), 86400.0)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise Failed(f"{url} gave no token") from None
+            document = json.loads(await self._fetch("POST", url, headers, form))
+            token, seconds = document["access_token"], float(document.get("expires_in", 300))
+        except Absent as error:
+            raise Failed(f"no token: {error}") from None  # that says nothing of the key
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+            raise Failed("the answer held no token") from None
+        if not isinstance(token, str) or not VISIBLE.fullmatch(token) or not 0 < seconds < float("inf"):
+            raise Failed("the answer held no token")
+        return token, min(seconds, 86400.0)
 
     async def _fetch(self, method: str, url: str, headers: dict[str, str], content: bytes) -> bytes:
         import httpx2
@@ -73,9 +79,10 @@ class Fetcher:
             async with asyncio.timeout(LIMIT):
                 return await self._ask(method, url, headers, content)
         except TimeoutError:
-            raise Failed(f"{url} did not answer in {LIMIT:g} s") from None
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, UnicodeError, ValueError) as error:
-            raise Failed(f"{url}: {str(error) or type(error).__name__}") from None
+            raise Failed(f"no answer in {LIMIT:g} s") from None
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            said = f": {error}" if isinstance(error, httpx2.ConnectError) else ""  # other words may hold a credential
+            raise Failed(f"{type(error).__name__}{said}") from None
 
     async def _ask(self, method: str, url: str, headers: dict[str, str], content: bytes) -> bytes:
         """The certificate must be the host's, though the request goes to its address."""
@@ -84,7 +91,7 @@ class Fetcher:
         parts = urlsplit(url)
         host = parts.hostname or ""
         if parts.scheme != "https" or parts.username is not None:
-            raise Failed(f"{url} is not https")
+            raise Failed("that is not https")
         address, port = await self._address(host, parts.port or 443)
         at = f"[{address}]" if ":" in address else address
         target = f"https://{at}:{port}{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
@@ -101,10 +108,10 @@ class Fetcher:
             ) as response,
         ):
             if response.status_code == 404 or (response.status_code in ABSENT and "authorization" not in headers):
-                raise Absent(f"{url} answered {response.status_code}")
+                raise Absent(f"the answer was {response.status_code}")
             if response.status_code != 200:
-                raise Failed(f"{url} answered {response.status_code}")
-            return await bounded(response, url)
+                raise Failed(f"the answer was {response.status_code}")
+            return await bounded(response)
 
     async def _address(self, host: str, port: int) -> tuple[str, int]:
         found = await self._resolve(host, port)
@@ -113,11 +120,16 @@ class Fetcher:
         return found[0]
 
 
-async def bounded(response: "httpx2.Response", url: str) -> bytes:
+async def bounded(response: "httpx2.Response") -> bytes:
     chunks, size = [], 0
     async for chunk in response.aiter_raw():
         size += len(chunk)
         if size > LARGEST:
-            raise Failed(f"{url} answered more than {LARGEST} bytes")
+            raise Failed(f"the answer was longer than {LARGEST} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def without_query(url: str) -> str:
+    """What may stand in a log: queries hold tokens."""
+    return url.partition("?")[0]

@@ -106,4 +106,5 @@ PARSERS = {
     "public_url": url,
     "keys_url": https,
     "parameter": word,
+    "account": word,
 }

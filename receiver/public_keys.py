@@ -2,12 +2,14 @@
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
@@ -15,7 +17,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
-PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.+?)-----END \1-----", re.DOTALL)
+PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]+)-----END \1-----")
+LONGEST = 64 * 1024  # characters of a key; a set of them may be longer
 Public = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 CURVES: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 
@@ -65,12 +68,14 @@ def public_key(kind: str, text: str) -> "Public | Jwks | x509.Certificate | byte
             raw = base64.b64decode(text.removeprefix("whpk_"), validate=True)
             return ed25519.Ed25519PublicKey.from_public_bytes(raw)
         return jwks(text) if text.lstrip().startswith("{") else pem(text)
-    except (ValueError, TypeError, KeyError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise ValueError("is no public key of this kind") from None
 
 
 def pem(text: str) -> Public:
     """A public key or a certificate, in PEM with or without its line breaks, or in base64 alone."""
+    if len(text) > LONGEST:
+        raise ValueError("too long")
     found = PEM.search(text)
     raw = base64.b64decode("".join((found[2] if found else text).split()), validate=True)
     if not found and raw.startswith(b"-----BEGIN"):
@@ -85,9 +90,15 @@ def pem(text: str) -> Public:
 
 
 def jwks(text: str) -> Jwks:
+    """What cannot be read in a set is left out (RFC 7517, 5). Raises ValueError where nothing is left."""
     document = json.loads(text)
-    rows = document.get("keys", [document])
-    return Jwks(tuple((str(row.get("kid", "")), jwk(row)) for row in rows[:100]))
+    found = []
+    for row in document.get("keys", [document])[:100]:
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
+            found.append((str(row.get("kid", "")), jwk(row)))
+    if not found:
+        raise ValueError("no key")
+    return Jwks(tuple(found))
 
 
 def jwk(row: dict[str, Any]) -> Public:
@@ -109,6 +120,24 @@ def unpadded(text: bytes) -> bytes:
     if base64.urlsafe_b64encode(raw).rstrip(b"=") != text:
         raise ValueError("is not canonical")
     return raw
+
+
+KINDS = {"rsa": rsa.RSAPublicKey, "ecdsa": ec.EllipticCurvePublicKey, "ed25519": ed25519.Ed25519PublicKey}
+
+
+def usable(algorithm: str, key: Any) -> bool:
+    """Whether it is a public key, of the kind that this algorithm checks with; "": of any kind."""
+    found = [one for _, one in key.keys] if isinstance(key, Jwks) else [key]
+    kind = KINDS.get(algorithm.partition("-")[0], Public)
+    return any(isinstance(one, kind) for one in found)
+
+
+def current(text: str) -> bool:
+    """Whether this is no certificate, or one that is valid now."""
+    if "BEGIN CERTIFICATE" not in text:
+        return True
+    found, now = x509.load_pem_x509_certificate(text.encode()), datetime.now(UTC)
+    return found.not_valid_before_utc <= now <= found.not_valid_after_utc
 
 
 URL_SAFE = bytes.maketrans(b"-_", b"+/")

@@ -1,20 +1,23 @@
 """The public keys of providers that say, in each delivery, with which key they signed it.
 
 A delivery is looked at as far as that goes without the key, before anything is fetched. One fetch is under way and one
-begins each second, for each source; what cannot be known now is a 503, and the provider comes again.
+begins each second, for each source; what cannot be known now is a 503, and the provider comes again. Keys that have
+verified a delivery are renewed in a turn of their own, and are the last to be forgotten, so that nobody who makes up
+names of keys can push them out.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .contract.secrets import Secret
 from .delivery import Delivery, place
 from .errors import BadSignature, Unavailable
-from .fetching import Absent, Failed, Fetcher
+from .fetching import Absent, Failed, Fetcher, without_query
+from .public_keys import current, usable
 from .schemes import Remote, Scheme
 from .signatures import Key, named, plain_key, verify
 
@@ -27,13 +30,40 @@ FAILED = 60.0  # seconds for which a failure is believed
 MOST = 100  # keys and failures of a source that are remembered
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
-    """What came of a fetch: a key, or why there is none. at: the monotonic clock's seconds."""
+    """What came of a fetch: a key, or why there is none. at: the monotonic clock's seconds.
+
+    proven: whether it has verified a delivery.
+    """
 
     key: Key | None
     at: float
     absent: bool = False
+    proven: bool = False
+
+
+@dataclass(slots=True)
+class Turn:
+    """One fetch under way, and when the last one began."""
+
+    task: "asyncio.Task[None] | None" = None
+    url: str = ""
+    began: float = float("-inf")
+
+    def over(self, task: "asyncio.Task[None]") -> None:
+        self.task = None
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long a request may still wait, in all."""
+
+    until: float = field(default_factory=lambda: time.monotonic() + PATIENCE)
+
+    @property
+    def left(self) -> float:
+        return max(0.0, self.until - time.monotonic())
 
 
 class RemoteKeys:
@@ -56,26 +86,35 @@ class RemoteKeys:
         self._keys: dict[str, Known] = {}
         self._failures: dict[str, Known] = {}
         self._visited: dict[str, Known] = {}
-        self._under_way: tuple[str, asyncio.Task[None]] | None = None
-        self._began = float("-inf")
+        self._first, self._renewal, self._visits = Turn(), Turn(), Turn()
         self._token = ("", float("-inf"))
 
     async def keys(self, delivery: Delivery, now: float) -> tuple[Key, ...]:
         """The key that fits. Raises BadSignature, and Unavailable where it cannot be known now."""
         self._look(delivery, now)
-        for url in self._addresses(delivery):
-            key = await self._key(url, FRESH)
-            if not self._fits(delivery, key, now) and not self._named:  # the set may have a newer key by now
-                key = await self._key(url, FAILED)
-            if self._fits(delivery, key, now):
-                return (key,)
-        raise BadSignature("wrong")
+        urls, patience = list(self._addresses(delivery)), Patience()
+        for url in urls:
+            known = self._keys.get(url)
+            if known and self._clock() - known.at < STALE and self._fits(delivery, known, now):
+                if self._ripe(url, FRESH):
+                    self._start(self._renewal, url, self._fetch(url))
+                return (known.key,)
+        failure: BadSignature | Unavailable = BadSignature("wrong")
+        for url in urls:
+            try:
+                known = await self._newer(url, patience)
+            except (BadSignature, Unavailable) as error:
+                failure = error if not isinstance(failure, Unavailable) else failure
+            else:
+                if self._fits(delivery, known, now):
+                    return (known.key,)
+        raise failure
 
     async def visit(self, url: str) -> None:
         """Fetches what the provider wants to be fetched. Raises Unavailable where that has not happened yet."""
-        if url not in self._visited:
-            self._start(url, self._visit(url))
-            await self._wait(url)
+        if url not in self._visited and self._ripe(url, 0.0):
+            self._start(self._visits, url, self._visit(url))
+            await self._wait(self._visits, url, Patience())
         if url not in self._visited:
             raise Unavailable("visit")
 
@@ -87,11 +126,12 @@ class RemoteKeys:
             if error.cause != "wrong":
                 raise
 
-    def _fits(self, delivery: Delivery, key: Key, now: float) -> bool:
+    def _fits(self, delivery: Delivery, known: Known, now: float) -> bool:
         try:
-            verify(self._scheme, delivery, (key,), now)
+            verify(self._scheme, delivery, (known.key,), now)
         except BadSignature:
             return False
+        known.proven = True
         return True
 
     def _addresses(self, delivery: Delivery) -> Iterator[str]:
@@ -102,58 +142,69 @@ class RemoteKeys:
             if pattern.fullmatch(text):
                 yield self._remote.url.replace("{named}", text.decode())
 
-    async def _key(self, url: str, age: float) -> Key:
-        """The key at an address, not older than age if that can be had. Who has a key that may fit never waits."""
+    async def _newer(self, url: str, patience: Patience) -> Known:
+        """The key at an address, where we have none that fits: of a set, as it is now.
+
+        Raises BadSignature where the provider knows no such key, Unavailable where that cannot be known now.
+        """
+        known = self._keys.get(url)
+        age = STALE if self._named else FAILED
+        if known and self._clock() - known.at < age:
+            return known
         if self._ripe(url, age):
-            self._start(url, self._fetch(url))
-        if url not in self._keys or age < FRESH:
-            await self._wait(url)
-        known, failure = self._keys.get(url), self._failures.get(url)
-        if known and self._clock() - known.at < STALE:
-            return known.key
-        if failure and failure.absent:
+            turn = self._renewal if known and known.proven else self._first
+            self._start(turn, url, self._fetch(url))
+            await self._wait(turn, url, patience)
+        found, failure = self._keys.get(url), self._failures.get(url)
+        if found and self._clock() - found.at < age:
+            return found
+        if failure and failure.absent and known is None:
             raise BadSignature("no-key")
         raise Unavailable("key")
 
     def _ripe(self, url: str, age: float) -> bool:
-        """Whether a key is to be fetched: not known, or not lately, and not failed a moment ago."""
+        """Whether an address is to be fetched: not known, or not lately, and not failed a moment ago."""
         now, known, failure = self._clock(), self._keys.get(url), self._failures.get(url)
         return (known is None or now - known.at >= age) and (failure is None or now - failure.at >= FAILED)
 
-    def _start(self, url: str, work: Coroutine[Any, Any, None]) -> None:
-        if self._under_way or self._clock() - self._began < APART:
+    def _start(self, turn: Turn, url: str, work: Coroutine[Any, Any, None]) -> None:
+        if turn.task or self._clock() - turn.began < APART:
             work.close()
             return
-        self._began = self._clock()
-        self._under_way = url, asyncio.create_task(work)
-        self._under_way[1].add_done_callback(self._over)
+        turn.began, turn.url = self._clock(), url
+        turn.task = asyncio.create_task(work)
+        turn.task.add_done_callback(turn.over)
 
-    async def _wait(self, url: str) -> None:
+    async def _wait(self, turn: Turn, url: str, patience: Patience) -> None:
         """Waits a little for this address. Where another one is under way there is nothing to wait for."""
-        if self._under_way and self._under_way[0] == url:
-            await asyncio.wait([self._under_way[1]], timeout=PATIENCE)
-
-    def _over(self, task: "asyncio.Task[None]") -> None:
-        self._under_way = None
+        if turn.task and turn.url == url:
+            await asyncio.wait([turn.task], timeout=patience.left)
 
     async def _fetch(self, url: str) -> None:
         try:
             answer = await self._fetcher.get(url, await self._shown())
-            self._keys.pop(url, None)
-            remember(self._keys, url, Known(self._read(answer), self._clock()))
+            before = self._keys.pop(url, None)
+            known = Known(self._read(answer), self._clock(), proven=before is not None and before.proven)
+            remember(self._keys, url, known)
             self._failures.pop(url, None)
-            log.info("source %s: fetched the key %s", self._name, url)
-        except Failed as error:
+            log.info("source %s: fetched the key %s", self._name, without_query(url))
+        except Exception as error:  # hostile documents fail in many ways
             remember(self._failures, url, Known(None, self._clock(), isinstance(error, Absent)))
-            log.warning("source %s: no key: %s", self._name, error)
+            self._complain("no key", url, error)
 
     async def _visit(self, url: str) -> None:
         try:
             await self._fetcher.get(url)
             remember(self._visited, url, Known(None, self._clock()))
             log.info("source %s: the subscription is confirmed", self._name)
-        except Failed as error:
-            log.warning("source %s: the subscription is not confirmed yet: %s", self._name, error)
+        except Exception as error:
+            remember(self._failures, url, Known(None, self._clock()))
+            self._complain("the subscription is not confirmed yet", url, error)
+
+    def _complain(self, what: str, url: str, error: Exception) -> None:
+        """Our own words tell nothing that is secret; those of others might."""
+        why = str(error) if isinstance(error, Failed) else type(error).__name__
+        log.warning("source %s: %s: %s: %s", self._name, what, without_query(url), why)
 
     async def _shown(self) -> dict[str, str]:
         """The credential that the provider wants to see with the request. Raises Failed."""
@@ -168,16 +219,20 @@ class RemoteKeys:
         return {"authorization": f"Bearer {self._token[0]}"}
 
     def _read(self, answer: bytes) -> Key:
-        """Raises Failed."""
+        """Raises Failed. What was fetched is public, so it must never become a secret key."""
         try:
-            text = place(self._remote.read)(Delivery((), answer)) if self._remote.read else answer
-            return plain_key(self._scheme, text.decode())
+            text = (place(self._remote.read)(Delivery((), answer)) if self._remote.read else answer).decode()
+            key = plain_key(self._scheme, text)
+            good = usable(self._scheme.algorithm if not self._scheme.algorithms else "", key) and current(text)
         except (BadSignature, ValueError):
-            raise Failed("what was fetched is no key of this scheme") from None
+            good = False
+        if not good:
+            raise Failed("what was fetched is no key of this scheme, or not one of today")
+        return key
 
 
 def remember(known: dict[str, Known], url: str, what: Known) -> None:
     """Forgets the oldest where there are too many: who names keys must not fill our memory."""
     known[url] = what
     while len(known) > MOST:
-        del known[next(iter(known))]
+        del known[next((one for one, held in known.items() if not held.proven), next(iter(known)))]

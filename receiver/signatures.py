@@ -18,7 +18,7 @@ from . import parts
 from .delivery import Delivery, Place, place
 from .errors import BadSignature
 from .public_keys import CHECKS, Jwks, decode, public_key, text_key
-from .schemes import Remote, Scheme
+from .schemes import MESSAGE, Remote, Scheme
 from .schemes.builders import BUILDERS, KEYED, Claim
 from .values import Stamp, Values
 
@@ -46,11 +46,13 @@ def build(scheme: Scheme) -> Verifier:
     """Raises ValueError where the row makes no sense."""
     from . import jws, message_signatures, tokens
 
+    if scheme.ours and (scheme.algorithms or scheme.primitive in ("static-token", "none", "basic-auth", MESSAGE)):
+        raise ValueError("`ours` is compared only where parts of the delivery are signed")
     if scheme.primitive in ("static-token", "none"):
         return tokens.Token(scheme)
     if scheme.primitive == "basic-auth":
         return tokens.Basic(scheme)
-    if scheme.primitive == "http-signatures":
+    if scheme.primitive == MESSAGE:
         return message_signatures.verifier(scheme)
     if scheme.algorithms:
         return jws.Jws(scheme)
@@ -107,7 +109,7 @@ class Parts:
     ) -> int:
         stamp = self._stamp.read(delivery, items, now) if self._stamp else b""
         text = b"" if self._keyed else self.text(delivery, stamp, items, b"")
-        claims = self._builder(delivery, self._scheme, b"", stamp, candidates) if self._builder else []
+        claims = self._claims(delivery, b"", stamp, candidates)
         for position, key in enumerate(keys):
             if self._key_id and isinstance(key, Named):
                 if key.id != self._key_id(delivery):
@@ -115,7 +117,7 @@ class Parts:
                 key = key.key
             if self._builder:
                 if self._scheme.builder in KEYED:
-                    claims = self._builder(delivery, self._scheme, key, stamp, candidates)
+                    claims = self._claims(delivery, key, stamp, candidates)
                 if claims and all(self._holds(key, claim) for claim in claims):
                     return position
                 continue
@@ -124,6 +126,12 @@ class Parts:
             if self.algorithm.fits(key, text, candidates):
                 return position
         raise BadSignature("wrong")
+
+    def _claims(self, delivery: Delivery, key: Key, stamp: bytes, candidates: list[bytes]) -> list[Claim]:
+        try:
+            return self._builder(delivery, self._scheme, key, stamp, candidates) if self._builder else []
+        except UnicodeError:  # half a surrogate pair, which JSON can hold and UTF-8 cannot
+            raise BadSignature("malformed") from None
 
     def text(self, delivery: Delivery, stamp: bytes, items: parts.Items, key: bytes) -> bytes:
         if self._single:

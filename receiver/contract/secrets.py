@@ -1,5 +1,6 @@
 """Secrets come from NAME or from the file that NAME_FILE names, never from a configuration file."""
 
+import hmac
 import os
 import tempfile
 import time
@@ -45,20 +46,22 @@ class Secret:
         return self._values
 
     def learn(self, text: str) -> bool:
-        """Whether this is the secret from now on: it is if it was already, or if the file is not there yet.
+        """Whether this is the secret from now on: it is if it was already, or if nobody has told one yet.
 
         Raises ConfigurationError where it cannot be written.
         """
         if not self._awaited or self._path is None:
             return False
-        try:
-            keep(self._path, text)
-        except FileExistsError:
-            pass  # told before, to us or to another receiver
-        except OSError as error:
-            raise ConfigurationError([f"cannot write {self._path}: {error.strerror}"]) from None
         self._refresh()
-        return text in self._values
+        if not self._values and not self._path.exists():
+            try:
+                keep(self._path, text)
+            except FileExistsError:
+                pass  # told to another receiver in this moment
+            except OSError as error:
+                raise ConfigurationError([f"cannot write {self._path}: {error.strerror}"]) from None
+            self._refresh()
+        return any(hmac.compare_digest(text.encode(), one.encode()) for one in self._values)
 
     def _refresh(self) -> None:
         try:
@@ -86,12 +89,15 @@ class Secret:
 
 
 def keep(path: Path, text: str) -> None:
-    """Writes a file for us alone, whole or not at all. Raises FileExistsError where there is one."""
+    """Writes a file for us alone, whole or not at all, and for good. Raises FileExistsError where there is one."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".secret-") as file:  # readable by its owner only
         file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
         os.link(file.name, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
 
 
 def split(name: str, text: str) -> tuple[str, ...]:

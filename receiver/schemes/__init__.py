@@ -49,6 +49,7 @@ class Remote:
     read: str = ""  # where the key stands in what was fetched: a place such as json:key; "": it is all of it
     credential: str = ""  # what must be shown: bearer, or the address at which client id and secret get a token
     scope: str = ""  # of that token
+    own: bool = False  # whether the operator named the address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,6 +87,7 @@ class Scheme:
     key_id: str = ""  # place that names the key; secrets are then written as name:key
     parameter: str = ""  # what else the operator tells: set by `parameter` of the source
     needs: str = ""  # what that is
+    account: str = ""  # whom a token must be of: set by `account` of the source
     ours: str = ""  # place that must hold the parameter: others can have the provider sign for them too
     remote: Remote | None = None
     require: Mapping[str, str] = field(default_factory=dict)  # headers that must hold this
@@ -124,6 +126,13 @@ class Scheme:
     def confirmed(self) -> bool:
         """Whether the row rests on the provider's own code or pages, and on a vector that others made."""
         return self.confidence in OFFICIAL and self.vector != ""
+
+    @property
+    def shared(self) -> bool:
+        """Whether the provider signs for all its customers with one key, and nothing tells that it is for us."""
+        known = self.remote is not None and self.source != "" and not self.remote.own
+        told = [self.signed, *self.claims.values()]
+        return known and not self.ours and not any("{parameter}" in text for text in told)
 
     @property
     def wants_url(self) -> bool:

@@ -14,6 +14,11 @@ from receiver.signatures import verify
 
 FORM = "application/x-www-form-urlencoded"
 ADYEN = json.dumps({"notificationItems": [{"NotificationRequestItem": {}}] * 101}).encode()
+HALF = {
+    "notificationItems": [
+        {"NotificationRequestItem": {"pspReference": "\ud800", "additionalData": {"hmacSignature": "A"}}}
+    ]
+}
 SNS = {"Type": "Notification", "SignatureVersion": "1", "Signature": "AAAA", "TopicArn": "theirs", "Timestamp": "2023-11-14T22:13:20Z",
        "SigningCertURL": "https://sns.us-east-1.amazonaws.com/a.pem"}  # fmt: skip
 
@@ -35,6 +40,8 @@ def ebay(**said: str) -> str:
         ("ebay", {"x-ebay-signature": ebay(alg="none", digest="SHA1")}, b"", ""),
         ("aws-sns", {}, json.dumps(SNS | {"Type": "Other"}).encode(), ""),
         ("aws-sns", {}, json.dumps(SNS).encode(), ""),
+        ("aws-sns", {}, json.dumps(SNS | {"TopicArn": "ours", "SignatureVersion": "1", "Message": "\ud800"}).encode(), ""),
+        ("adyen", {}, json.dumps(HALF).encode(), ""),
         ("braintree", {"content-type": FORM}, b"bt_signature=a|" + b"0" * 40 + b"&bt_payload=" + b"0" * 20, ""),
         ("websub", {"x-hub-signature": "md5=00"}, b"", ""),
         ("websub", {"x-hub-signature": "sha512=00"}, b"", ""),

@@ -125,6 +125,16 @@ def test_rows_of_ones_own_and_what_a_source_may_say(tmp_path: Path) -> None:
         ('[sources.s]\nscheme = "zyra"\nkeys_url = "https://a/"\n', "keys_url is for schemes with public keys"),
         ('[sources.s]\nscheme = "kinde"\nkeys_url = "http://a/"\n', "keys_url must be an https URL"),
         ('[sources.s]\nscheme = "kinde"\n', "secrets must be a list"),
+        (
+            '[schemes.x]\nsignature = ["header:a"]\nremote = { url = "{named}", named = ["header:b"], pattern = "[" }\n',
+            "unterminated",
+        ),
+        (
+            '[schemes.x]\nprimitive = "static-token"\nsignature = ["header:a"]\nours = "header:b"\n',
+            "`ours` is compared only",
+        ),
+        ('[sources.s]\nscheme = "google-pubsub"\nunconfirmed = true\nparameter = "a"\n', "account must be set"),
+        ('[sources.s]\nscheme = "ebay"\ncredential = "env:ODD"\n', "must be visible ASCII"),
         ('[schemes.x]\nremote = { address = "https://a/" }\n', "unknown column address"),
     ],
 )
@@ -132,7 +142,7 @@ def test_what_is_wrong_with_a_scheme_or_its_source(tmp_path: Path, text: str, to
     (tmp_path / "c.toml").write_text(text)
     faults: list[str] = []
 
-    load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s"}, faults)
+    load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s", "ODD": "a b"}, faults)
 
     assert told in "\n".join(faults)
 

@@ -89,6 +89,27 @@ def test_a_claim_must_hold_what_the_operator_said() -> None:
     assert cause(token({"alg": "HS256"}, {"aud": "mine"}), scheme) == "claim"
 
 
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"email": "a@p.example", "email_verified": True}, "valid"),
+        ({"email": "b@p.example", "email_verified": True}, "claim"),
+        ({"email": "a@p.example", "email_verified": False}, "claim"),
+        ({"email": "a@p.example"}, "claim"),
+    ],
+)
+def test_a_token_must_be_of_the_account_that_calls_us(claims: dict[str, Any], expected: str) -> None:
+    """Anybody at Google can have tokens for any audience."""
+    wanted = {"email": "{account}", "email_verified": "true"}
+
+    assert (
+        cause(token({"alg": "HS256"}, claims), replace(FUSION, hashes={}, claims=wanted, account="a@p.example"))
+        == expected
+    )
+    nobody = replace(FUSION, hashes={}, claims={"email": "{account}"})
+    assert cause(token({"alg": "HS256"}, claims), nobody) == "valid"
+
+
 def test_the_age_of_a_token() -> None:
     scheme = replace(FUSION, timestamp="claim:iat", tolerance=300)
 

@@ -6,10 +6,12 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
@@ -264,13 +266,129 @@ def test_a_token_is_got_first_and_kept(https: Https) -> None:
     assert https.asked[1][1]["authorization"] == "Bearer t"
 
 
-def test_who_names_keys_does_not_fill_our_memory(https: Https) -> None:
-    known: dict[str, remote_keys.Known] = {}
+def test_who_names_keys_does_not_fill_our_memory_nor_push_out_what_is_in_use() -> None:
+    known: dict[str, remote_keys.Known] = {"used": remote_keys.Known(None, 0.0, proven=True)}
     for number in range(remote_keys.MOST + 5):
         remote_keys.remember(known, str(number), remote_keys.Known(None, 0.0))
 
     assert len(known) == remote_keys.MOST
-    assert "4" not in known
+    assert "used" in known
+    assert "5" not in known
+    proven = {str(n): remote_keys.Known(None, 0.0, proven=True) for n in range(remote_keys.MOST)}
+    remote_keys.remember(proven, "new", remote_keys.Known(None, 0.0, proven=True))
+    assert "0" not in proven
+
+
+def test_made_up_names_do_not_keep_a_key_in_use_from_being_renewed(https: Https) -> None:
+    https.answers["/keys/a"] = 200, pem()
+    source = Harness(https, named(https))
+
+    async def main() -> list[str]:
+        found = [await source.judge(signed())]
+        for hour in range(30):
+            source.clock.now += 3600
+            found.append(await source.judge(signed(f"made{hour}")))
+            found.append(await source.judge(signed()))
+            await asyncio.sleep(0.05)
+        return found
+
+    found = asyncio.run(main())
+    assert found[0::2] == ["valid"] * 31
+    assert found[1::2] == ["no-key"] * 30
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"", b"null", b"[]", b'{"keys": []}', b'{"keys": "abc"}', b'{"keys": [1]}', b'{"keys": [{"kty": "RSA", "n": 1}]}',
+        b'{"a":' * 50_000, b"-----BEGIN X-----" * 16_000, b"AAAA", pem(ed25519.Ed25519PrivateKey.generate()),
+    ],
+    ids=range(11),
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["pem", "jwks", "any"])
+def test_what_is_no_key_of_the_row_is_trouble_that_is_remembered(https: Https, key: str, answer: bytes) -> None:
+    """Above all it never becomes a secret key, which everybody would know."""
+    https.answers["/keys/a"] = 200, answer
+    source = Harness(https, named(https, key=key))
+
+    async def main() -> list[str]:
+        found = [await source.judge(signed())]
+        source.clock.now += 2
+        return [*found, await source.judge(signed())]
+
+    assert asyncio.run(main()) == ["key", "key"]
+    assert len(https.asked) == 1
+
+
+def test_a_certificate_of_the_past_is_none(https: Https) -> None:
+    key, now = rsa.generate_private_key(65537, 2048), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")])
+
+    def certificate(until: timedelta) -> bytes:
+        builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        builder = builder.serial_number(1).not_valid_before(now - timedelta(days=9)).not_valid_after(now + until)
+        return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    https.answers |= {
+        "/keys/a": (200, certificate(timedelta(days=-1))), "/keys/b": (200, certificate(timedelta(days=1)))
+    }  # fmt: skip
+    source = Harness(https, named(https))
+
+    async def main() -> list[str]:
+        found = [await source.judge(signed("a", key))]
+        source.clock.now += 2
+        return [*found, await source.judge(signed("b", key))]
+
+    assert asyncio.run(main()) == ["key", "valid"]
+
+
+def test_a_set_that_cannot_be_renewed_is_no_verdict(https: Https) -> None:
+    old, new = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
+    odd = {"kty": "OKP", "crv": "Ed999", "x": "AAAA"}
+    https.answers["/jwks"] = 200, json.dumps({"keys": [odd, jwks("1", old)]}).encode()
+    row = scheme(
+        {"title": "t", "primitive": "asym-remote", "source": "s", "confidence": "own", "signature": ["header:s"],
+         "algorithm": "ed25519", "key": "jwks", "remote": {"url": f"https://keys.example:{https.port}/jwks"}}
+    )  # fmt: skip
+    source = Harness(https, row)
+
+    async def main() -> list[str]:
+        found = [await source.judge(Delivery([(b"s", old.sign(b"{}").hex().encode())], b"{}"))]
+        https.answers["/jwks"] = 500, b""
+        source.clock.now += remote_keys.FAILED
+        return [*found, await source.judge(Delivery([(b"s", new.sign(b"{}").hex().encode())], b"{}"))]
+
+    assert asyncio.run(main()) == ["valid", "key"]
+
+
+@pytest.mark.parametrize("other", [(404, b""), (500, b"")])
+def test_one_of_two_keys_is_enough(https: Https, other: tuple[int, bytes]) -> None:
+    https.answers |= {"/keys/a": other, "/keys/b": (200, pem())}
+    source = Harness(https, named(https, remote={"named": ["header:k", "header:l"]}))
+
+    async def main() -> list[str]:
+        await source.judge(signed("b", l="b"))
+        source.clock.now += 2
+        return [await source.judge(signed("a", l="b"))]
+
+    assert asyncio.run(main()) == ["valid"]
+
+
+def test_no_credential_is_logged(https: Https, caplog: pytest.LogCaptureFixture) -> None:
+    source = Harness(https, named(https, remote={"credential": "bearer"}), "top-secret\n")
+    source.keys._credential = Secret("C", "top\nsecret", None)
+
+    async def main() -> None:
+        await source.judge(signed())
+        source.clock.now += 2
+        with pytest.raises(Unavailable):
+            await source.keys.visit(f"https://keys.example:{https.port}/?Action=ConfirmSubscription&Token=abc")
+
+    asyncio.run(main())
+
+    assert "secret" not in caplog.text
+    assert "abc" not in caplog.text
+    assert caplog.text.count("source x") == 2
 
 
 def test_a_subscription_is_confirmed_once(https: Https) -> None:
@@ -287,7 +405,7 @@ def test_a_subscription_is_confirmed_once(https: Https) -> None:
     async def main() -> list[str]:
         found = [await visit()]
         https.answers["/?Action=ConfirmSubscription"] = 200, b"<ok/>"
-        source.clock.now += 2
+        source.clock.now += 61  # a failure is believed for a minute
         return [*found, await visit(), await visit()]
 
     assert asyncio.run(main()) == ["visit", "done", "done"]

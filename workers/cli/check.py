@@ -115,6 +115,8 @@ def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> li
             origin = f"fetched from {scheme.remote.url.removeprefix('https://').partition('/')[0]}"
     else:
         origin = f"{len(source.keys)} given" if source.keys else "none yet: the provider will tell its secret"
+    if scheme.shared:
+        origin += "; one key signs for all customers of the provider: what is meant for another one verifies too"
     sure = "confirmed" if scheme.confirmed else f"not confirmed ({scheme.confidence}: {scheme.source})"
     return [
         f"scheme: {scheme.title}, {sure}",

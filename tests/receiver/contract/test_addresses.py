@@ -26,6 +26,13 @@ from receiver.contract.addresses import public
         ("64:ff9b::7f00:1", False),
         ("64:ff9b::345e:501", True),
         ("2002:7f00:1::", False),
+        ("2002:3405:501::", True),
+        ("64:ff9b:1::a00:1", False),
+        ("fec0::1", False),
+        ("::127.0.0.1", False),
+        ("3fff::1", False),
+        ("5f00::1", False),
+        ("168.63.129.16", False),
         ("2002:0a00:0001::1", False),
     ],
 )

@@ -69,6 +69,8 @@ def test_a_secret_that_is_awaited_is_learned_once(tmp_path: Path) -> None:
     assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600
     assert os.listdir(tmp_path) == ["s"]
     assert Secret("S", None, tmp_path / "s", awaited=True).values == ("told-secret",)
+    (tmp_path / "s").unlink()
+    assert not first.learn("of-a-stranger")  # while it is gone for a moment
 
 
 def test_a_secret_that_is_not_awaited_is_not_learned(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_the_secrets_of_our_sources(
 def test_sources_without_a_secret(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     (tmp_path / "c.toml").write_text(
         '[sources.e]\nscheme = "ebay"\ncredential = "env:C"\n'
-        '[sources.g]\nscheme = "google-pubsub"\nunconfirmed = true\nparameter = "a"\n'
+        '[sources.g]\nscheme = "google-pubsub"\nunconfirmed = true\nparameter = "a"\naccount = "b"\n'
         '[sources.a]\nscheme = "asana"\nunconfirmed = true\nsecrets = ["learned:/nonexistent/a"]\n'
         '[sources.p]\nscheme = "aws-sns"\nparameter = "arn:aws:sns:eu-west-1:1:t"\n'
     )
