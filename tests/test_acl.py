@@ -8,10 +8,14 @@ import redis
 
 from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
+from receiver.contract.seal import Seal
 from tests.kit import Server, free_port, payload, run, running, signed, wait_for
 from tests.receiver.test_app import up
 from workers import query
 from workers.ledger import Ledger
+from workers.zyra.budget import Budget
+from workers.zyra.keyring import Login, Token
+from workers.zyra.routes import Limit, table
 
 ACL = Path(__file__).parent.parent / "deploy/users.acl"
 
@@ -91,4 +95,18 @@ def test_what_a_user_cannot_do(users: dict[str, str], user: str, command: list[s
 
     with pytest.raises(redis.exceptions.NoPermissionError):
         client.execute_command(*command)
+    client.close()
+
+
+def test_a_worker_may_count_its_calls(users: dict[str, str], seal: Seal) -> None:
+    client = connect(users["worker"])
+    budget = Budget(client)
+
+    assert budget.take("k", Limit.READ, "a", "t").seconds == 0
+    budget.hold("k", Limit.READ, 1)
+    assert [budget.refuse("k"), budget.refused("k"), budget.accept("k")] == [True, True, True]
+    assert len(budget.waiting("k")) == 3
+    ring = Login("u", str, client, seal, table())
+    assert [ring._read(), ring._lock(), ring._unlock(), ring.forget()] == [None, True, None, False]
+    ring._keep(Token("a", until=1e12))
     client.close()

@@ -74,9 +74,9 @@ def unprepared(unit: str, token: int, failures: int, error: str) -> Outcome:
 
 
 def told(error: BaseException) -> str:
-    """The exception's type and words, whatever its `__str__` does."""
+    """The exception's type, or its cause, and its words, whatever its `__str__` does."""
     try:
-        return f"{type(error).__name__}: {error}"
+        return f"{(isinstance(error, GiveUp) and error.cause) or type(error).__name__}: {error}"
     except Exception:
         return type(error).__name__
 
@@ -95,7 +95,10 @@ def concluded(ready: Attempt, error: BaseException | None) -> Outcome:
         return outcome(ready.claim, Verdict.DONE)
     found = failed(ready.claim, ready.handler, error)
     extra = {"run": ready.claim.unit, "handler": ready.handler.name, "outcome": found.verdict}
-    log.warning("attempt ended: %s", found.error[:200], extra=extra, exc_info=found.verdict is Verdict.FAILED and error)
+    level = logging.INFO if found.verdict is Verdict.LATER else logging.WARNING  # that it comes back is no trouble
+    log.log(
+        level, "attempt ended: %s", found.error[:200], extra=extra, exc_info=found.verdict is Verdict.FAILED and error
+    )
     return found
 
 

@@ -11,7 +11,9 @@ LONGEST = 3 * 86400.0  # seconds: a run that puts itself off for longer is dead 
 
 
 class GiveUp(Exception):
-    """No later attempt can help."""
+    """No later attempt can help. cause: what a dead letter begins with instead of the exception's name."""
+
+    cause = ""
 
 
 class RetryLater(Exception):

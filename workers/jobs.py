@@ -22,8 +22,8 @@ from .dispatch import decide, record
 from .ledger import LEASE, Claim, Ledger, Outcome, Verdict
 from .router import Router
 from .settings import Settings
-from .worker import clients
 from .zyra import AsyncZyra, Zyra
+from .zyra.clients import Clients
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def perform(ready: Attempt, ledger: Ledger, found: Settings) -> Outcome:
     """The handler's end. A `def` handler that does not end in time is left behind in its thread: RQ's child exits."""
     with renewed(ready.claim, ledger) as lease:
         CURRENT.set(Context(ledger, lease))
-        arguments = [client(ready, found).guarded(lease.check)] if ready.handler.takes_client else []
+        arguments = [client(ready, lease, ledger, found)] if ready.handler.takes_client else []
         ended: list[Outcome] = []
         context = copy_context()
         thread = threading.Thread(
@@ -83,14 +83,17 @@ def attempt(ready: Attempt, lease: Lease, arguments: Sequence[object]) -> Outcom
     return outcome(ready.claim, Verdict.DONE)
 
 
-def client(ready: Attempt, found: Settings) -> Zyra | AsyncZyra:
+def client(ready: Attempt, lease: Lease, ledger: Ledger, found: Settings) -> Zyra | AsyncZyra:
     """An async client lives in the loop of one call; the other one for the whole process."""
-    return clients(found)[1] if ready.handler.is_async else sync_client()
+    if ready.handler.is_async:
+        return Clients(found, ledger).awaiting(ready, lease)
+    return process_clients().blocking(ready, lease)
 
 
 @cache
-def sync_client() -> Zyra:
-    return clients(setting()[2])[0]
+def process_clients() -> Clients:
+    ledger, _, found = setting()
+    return Clients(found, ledger)
 
 
 def call(ready: Attempt, arguments: Sequence[object]) -> None:

@@ -129,7 +129,7 @@ class Ledger:
     def take(self, jobs: Sequence[str], more: int = 0, lease: float = LEASE) -> list[Claim]:
         """Claims the units behind these jobs, and of up to `more` that wait in the queue."""
         now = time.monotonic()
-        return self._claims(self._call("take.lua", self.keep, int(lease * 1000), more, *jobs), now)
+        return self._claims(self.call("take.lua", self.keep, int(lease * 1000), more, *jobs), now)
 
     def pop(self, seconds: int) -> str | None:
         """The next job, moved to the intermediate list, or None if none comes in time."""
@@ -150,13 +150,13 @@ class Ledger:
         Such a run has the token 1, and its first attempt is ours.
         """
         flat = [value for decision in decisions for value in decision.flat()]
-        answers = self._call("dispatch.lua", self.keep, int(lease * 1000), PARKED, *flat)
+        answers = self.call("dispatch.lua", self.keep, int(lease * 1000), PARKED, *flat)
         return [[text(value) for value in answer] for answer in answers]
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Records how attempts ended; "lost" where another owner's outcome counts."""
         flat = [value for outcome in outcomes for value in outcome.flat()]
-        return [text(answer) for answer in self._call("finish.lua", self.keep, *flat)]
+        return [text(answer) for answer in self.call("finish.lua", self.keep, *flat)]
 
     def alone(self, unit: str, token: int) -> Claim | None:
         """The claim again, in the process that runs it alone, or None if it is not ours any more.
@@ -164,19 +164,19 @@ class Ledger:
         From now on the end of its lease counts towards quarantine, whoever notices it.
         """
         now = time.monotonic()
-        answer = self._call("alone.lua", unit, token)
+        answer = self.call("alone.lua", unit, token)
         return self._claims([answer], now)[0] if answer else None
 
     def renew(self, held: Iterable[Ticket], lease: float = LEASE) -> list[Ticket]:
         """Longer leases; answers the units, with their tokens, that are not ours any more."""
         flat = [value for pair in held for value in pair]
-        lost = self._call("renew.lua", int(lease * 1000), *flat) if flat else []
+        lost = self.call("renew.lua", int(lease * 1000), *flat) if flat else []
         return [(text(lost[i]), int(lost[i + 1])) for i in range(0, len(lost), 2)]
 
     def sweep(self, *, leases: bool = True, lost_after: float = LOST_AFTER, expected: int = 0) -> Swept:
         """leases: whether they may end now. expected: what Redis' clock should say, in ms; if not, none ends either."""
         values = [MOST, int(lost_after * 1000), int(LEASE * 1000), int(leases), expected]
-        return Swept(*self._call("sweep.lua", self.keep, *values))
+        return Swept(*self.call("sweep.lua", self.keep, *values))
 
     def idle(self) -> bool:
         """Whether nothing is queued or claimed."""
@@ -187,26 +187,31 @@ class Ledger:
             return not any(pipe.execute())
 
     def shed(self, most: int = MOST) -> int:
-        return int(self._call("shed.lua", most))
+        return int(self.call("shed.lua", most))
 
-    def replay(self, event: str, *, again: bool = False, dry_run: bool = False, reason: str = "") -> tuple[str, int]:
-        """What was done with the event, in words, and how many runs were queued (0: nothing)."""
+    def replay(
+        self, event: str, *, again: bool = False, dry_run: bool = False, reason: str = "", keep_calls: bool = False
+    ) -> tuple[str, int]:
+        """What was done with the event, in words, and how many runs were queued (0: nothing).
+
+        keep_calls: whether calls to the API that an earlier attempt has made are not made again.
+        """
         audit = self._audit("replay", event, reason)
-        said, queued = self._call("replay.lua", self.keep, event, int(again), int(dry_run), audit)
+        said, queued = self.call("replay.lua", self.keep, event, int(again), int(dry_run), audit, int(keep_calls))
         return text(said), queued
 
     def discard(self, event: str, *, reason: str, dry_run: bool = False) -> tuple[str, int]:
         audit = self._audit("discard", event, reason)
-        said, dropped = self._call("discard.lua", self.keep, event, int(dry_run), reason, audit)
+        said, dropped = self.call("discard.lua", self.keep, event, int(dry_run), reason, audit)
         return text(said), dropped
 
     def slot(self, handler: str, places: int, run: str) -> bool:
         """Whether the run has one of the handler's places among all workers."""
-        return bool(self._call("slot.lua", handler, places, run))
+        return bool(self.call("slot.lua", handler, places, run))
 
     def allow(self, key: str, times: int, seconds: float) -> bool:
         """Whether this may happen once more: at most `times` in any `seconds`, counted over all workers."""
-        return bool(self._call("allow.lua", key, times, int(seconds * 1000), secrets.token_hex(8)))
+        return bool(self.call("allow.lua", key, times, int(seconds * 1000), secrets.token_hex(8)))
 
     def _claims(self, answers: Sequence[Any], now: float) -> list[Claim]:
         names = [self.keys.body(event_of(text(answer[0]))) for answer in answers]
@@ -219,7 +224,7 @@ class Ledger:
     def _audit(self, action: str, event: str, reason: str) -> str:
         return json.dumps({"at": int(time.time()), "action": action, "event": event, "reason": reason})
 
-    def _call(self, name: str, *values: str | bytes | int | float) -> Any:
+    def call(self, name: str, *values: str | bytes | int | float) -> Any:
         sha, script = self._script(name)
         flat = arguments(self.keys, *values)
         try:

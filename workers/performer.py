@@ -13,7 +13,7 @@ from .ledger import Ledger, Ticket
 from .loop import Loop, Spawned, limit
 
 if TYPE_CHECKING:
-    from .zyra import AsyncZyra, Zyra
+    from .zyra.clients import Clients
 
 
 class Performer:
@@ -25,7 +25,7 @@ class Performer:
     def __init__(
         self,
         ledger: Ledger,
-        clients: "Callable[[], tuple[Zyra, AsyncZyra]] | None",
+        clients: "Callable[[], Clients] | None",
         ended: Callable[[Attempt, BaseException | None], None],
     ) -> None:
         self._ledger = ledger
@@ -38,7 +38,7 @@ class Performer:
 
     def start(self) -> None:
         if self._clients:
-            self._sync, self._async = self._clients()
+            self._made = self._clients()
         self._loop.start()
 
     def blocked_by(self) -> Ticket | None:
@@ -72,7 +72,7 @@ class Performer:
 
     def _run_sync(self, ready: Attempt, lease: Lease) -> None:
         CURRENT.set(Context(self._ledger, lease))
-        arguments = [self._sync.guarded(lease.check)] if ready.handler.takes_client else []
+        arguments = [self._made.blocking(ready, lease)] if ready.handler.takes_client else []
         try:
             lease.check()  # we may have been paused since the claim
             ready.handler.function(ready.event, *arguments)
@@ -83,7 +83,7 @@ class Performer:
 
     async def _run_async(self, ready: Attempt, lease: Lease) -> None:
         CURRENT.set(Context(self._ledger, lease))
-        arguments = [self._async.guarded(lease.check)] if ready.handler.takes_client else []
+        arguments = [self._made.awaiting(ready, lease)] if ready.handler.takes_client else []
         scope = asyncio.timeout(None)
         try:
             async with scope:

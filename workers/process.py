@@ -31,7 +31,7 @@ from .router import Router
 from .threads import Call, Threads
 
 if TYPE_CHECKING:
-    from .zyra import AsyncZyra, Zyra
+    from .zyra.clients import Clients
 
 log = logging.getLogger(__name__)
 WAIT = 1.0  # seconds a process waits for work before it looks around
@@ -49,7 +49,7 @@ class Process:
         seal: Seal,
         pipe: Pipe,
         clock: Clock,
-        clients: "Callable[[], tuple[Zyra, AsyncZyra]]",
+        clients: "Callable[[], Clients]",
         concurrency: int = 16,
         memory: int = 0,
     ) -> None:

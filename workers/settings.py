@@ -1,13 +1,20 @@
 """The environment of a worker."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from receiver.contract import secrets
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.secrets import Secret
 from receiver.contract.settings import Shared, load, number, setting
+
+from .zyra.routes import Limit, Limits, Routes
+from .zyra.routes import load as load_routes
+
+KEY = re.compile("zyra_sk_[A-Za-z0-9_-]+")
 
 
 def modules(text: str) -> tuple[str, ...]:
@@ -24,11 +31,44 @@ def api_url(text: str) -> str:
 
 
 def api_key(env: Mapping[str, str]) -> Secret | None:
-    """The key for Zyra's API, or None. Raises ConfigurationError where it could not stand in a header."""
+    """The key for Zyra's API, or None. Raises ConfigurationError where it is none."""
     found = secrets.read(env, "ZYRA_API_KEY")
-    if found and not all(value.isascii() and value.isprintable() and " " not in value for value in found.values):
-        raise ConfigurationError(["ZYRA_API_KEY must be printable ASCII without spaces: one key, or a comma list"])
+    if found and not all(KEY.fullmatch(value) for value in found.values):
+        raise ConfigurationError(["ZYRA_API_KEY must be a key as Zyra makes it: zyra_sk_ and letters, digits, _ or -"])
     return found
+
+
+def header(env: Mapping[str, str], name: str) -> Secret | None:
+    """A secret that goes into a header. Raises ConfigurationError where it could not stand there."""
+    found = secrets.read(env, name)
+    if found and not all(value.isascii() and value.isprintable() and " " not in value for value in found.values):
+        raise ConfigurationError([f"{name} must be printable ASCII without spaces"])
+    return found
+
+
+def limits(text: str) -> Limits:
+    """create=5,read=30: what is not named keeps its default."""
+    found = {}
+    for item in text.split(","):
+        name, _, value = item.strip().partition("=")
+        if name not in list(Limit) or not value.isdecimal() or not 1 <= int(value) <= 100_000:
+            raise ValueError(f"must be like create=5,read=30,bulk=100, not {text!r}")
+        found[name] = int(value)
+    return Limits(**found)
+
+
+def minute(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.1 <= value <= 3600:
+        raise ValueError(f"must be the seconds for which a limit counts, 0.1 to 3600, not {text!r}")
+    return value
+
+
+def routes(text: str) -> Routes | None:
+    return load_routes(Path(text))
 
 
 def mebibytes(text: str) -> int:
@@ -45,21 +85,37 @@ class Settings(Shared):
     memory: int = setting("WORKER_MEMORY", mebibytes, 0)
     metrics_port: int = setting("METRICS_PORT", number(0, 65535), 9465)
     api_key: Secret | None = field(default=None, repr=False)
+    api_user: str = setting("ZYRA_API_USER", str, "")
+    api_password: Secret | None = field(default=None, repr=False)
+    scim_token: Secret | None = field(default=None, repr=False)
+    api_limits: Limits = setting("ZYRA_API_LIMITS", limits, Limits())
+    api_minute: float = setting("ZYRA_API_MINUTE", minute, 60.0)
+    api_routes: Routes | None = setting("ZYRA_API_ROUTES", routes, None)
 
 
 def read(env: Mapping[str, str] = os.environ, *, need_handlers: bool = True) -> Settings:
     """A worker's settings. Raises ConfigurationError with every fault there is."""
     faults: list[str] = []
-    key = None
-    try:
-        key = api_key(env)
-    except ConfigurationError as error:
-        faults += error.faults
+    held: dict[str, Secret | None] = {}
+    readers: dict[str, Callable[[Mapping[str, str]], Secret | None]] = {
+        "api_key": api_key,
+        "api_password": lambda env: secrets.read(env, "ZYRA_API_PASSWORD"),
+        "scim_token": lambda env: header(env, "ZYRA_SCIM_TOKEN"),
+    }
+    for name, reader in readers.items():
+        try:
+            held[name] = reader(env)
+        except ConfigurationError as error:
+            faults += error.faults
+    if bool(env.get("ZYRA_API_USER")) != bool(held.get("api_password")):
+        faults.append("ZYRA_API_USER and ZYRA_API_PASSWORD go together")
+    if env.get("ZYRA_API_USER") and held.get("api_key"):
+        faults.append("ZYRA_API_KEY and ZYRA_API_USER are both set: keep one")
     if need_handlers and "WORKER_HANDLERS" not in env:
         faults.append(
             "WORKER_HANDLERS is not set: name the modules with your handlers, or * for every installed plugin"
         )
-    found = load(Settings, env, faults, api_key=key)
+    found = load(Settings, env, faults, **held)
     if found is None or faults:
         raise ConfigurationError(faults)
     return found

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from .process import Process
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .zyra import AsyncZyra, Zyra
+    from .zyra.clients import Clients
 
 log = logging.getLogger(__name__)
 Work = tuple[Pipe, Clock, Ticket | None]
@@ -139,19 +140,17 @@ class Worker(BaseWorker):
             pipe.send(broken=str(error))
             return BROKEN
         ledger = Ledger(another(self.connection, **BOUNDS), keys, found.keep_done)
-        process = Process(ledger, router, found.seal, pipe, clock, lambda: clients(found), self.concurrency, most)
+        made = partial(clients, found, ledger)
+        process = Process(ledger, router, found.seal, pipe, clock, made, self.concurrency, most)
         process.run_alone(*unit) if unit else process.run()
         return 0
 
 
-def clients(found: Settings) -> "tuple[Zyra, AsyncZyra]":
+def clients(found: Settings, ledger: Ledger) -> "Clients":
     """For handlers that call back into the API; who has none of them does without the libraries, too."""
-    from .zyra import AsyncZyra, Zyra
+    from .zyra.clients import Clients
 
-    def key() -> str:
-        return found.api_key.values[0] if found.api_key else ""
-
-    return Zyra(found.api_url, key), AsyncZyra(found.api_url, key)
+    return Clients(found, ledger)
 
 
 def end_with(parent: int) -> None:

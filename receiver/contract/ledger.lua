@@ -4,6 +4,7 @@
 --                      before under another, unsigned id), runs (suffixes, comma list), and a unit's fields
 -- body:<id>    string  the sealed body and headers
 -- run:<id>     hash    handler, state, attempts, failures, error, next_at, replays, and a unit's fields
+-- calls:<run>  hash    what the run has asked of the API: sealed entries by number
 -- a unit's fields:     job (the ordinal of the job it is queued under, '' once claimed), queued_at (when it was queued
 --                      again), token, deaths, suspect
 -- events       zset    every event by the time it was received

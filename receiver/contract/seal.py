@@ -62,6 +62,23 @@ class Seal:
         nonce = os.urandom(12)
         return name, nonce + cipher.encrypt(nonce, pack(event.content), bound(name, event.labels))
 
+    def wrap(self, name: str, data: bytes) -> bytes:
+        """Sealed bytes that open under this name only: key id, nonce, ciphertext."""
+        key, cipher = next(iter(self.ciphers.items()))
+        nonce = os.urandom(12)
+        return key.encode() + nonce + cipher.encrypt(nonce, data, named(key, name))
+
+    def unwrap(self, name: str, sealed: bytes) -> bytes:
+        """Raises UnknownKey, or Altered where the bytes are not those that were sealed under this name."""
+        key = sealed[:8].decode("ascii", "replace")
+        cipher = self.ciphers.get(key)
+        if cipher is None:
+            raise UnknownKey(f"sealed with key {key!r}, which SEAL_KEY does not hold")
+        try:
+            return cipher.decrypt(sealed[8:20], sealed[20:], named(key, name))
+        except (InvalidTag, ValueError):
+            raise Altered(f"{name} is not what was sealed") from None
+
     def fingerprint(self, data: bytes) -> str:
         """A digest that only holders of the first key can make: it tells equal from different, and no more."""
         keyed = hashlib.sha256(b"zr:fingerprint:" + key(self._secret.values[0])).digest()
@@ -88,6 +105,11 @@ def bound(key: str, labels: Labels) -> bytes:
     one = labels
     head = f'["{FORMAT}", {quoted(key)}, {quoted(one.id)}, {quoted(one.source)}, {quoted(one.type)}'
     return f"{head}, {one.received_at}, {quoted(one.delivery_id)}, {quoted(one.origin)}]".encode()
+
+
+def named(key: str, name: str) -> bytes:
+    """Never what `bound` makes: that begins with a bracket."""
+    return f"zr:{FORMAT}:{key}:{name}".encode()
 
 
 def pack(content: Content) -> bytes:

@@ -16,7 +16,7 @@ from workers.ledger import Ledger
 @pytest.fixture(autouse=True)
 def fresh(env: dict[str, str]) -> Iterator[None]:
     jobs.setting.cache_clear()
-    jobs.sync_client.cache_clear()
+    jobs.process_clients.cache_clear()
     yield
     jobs.setting()[0].client.close()
     jobs.setting.cache_clear()

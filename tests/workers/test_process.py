@@ -10,19 +10,17 @@ import redis
 from msgspec.structs import replace
 
 from receiver.contract.seal import Seal
+from receiver.contract.secrets import Secret
 from tests.kit import Server, accept, dispatch, wait_for
 from workers import Event, Router, Zyra, limits, query
 from workers.errors import LeaseLost
 from workers.ledger import Ledger
 from workers.pipe import Clock, Pipe, pair
 from workers.process import Process
-from workers.zyra import AsyncZyra
+from workers.settings import Settings
+from workers.zyra.clients import Clients
 
 OPEN: list[Pipe] = []  # a process whose parent's end is gone ends at once: these stay open as long as the tests run
-
-
-def clients() -> tuple[Zyra, AsyncZyra]:
-    return Zyra("http://127.0.0.1:1", lambda: "k"), AsyncZyra("http://127.0.0.1:1", lambda: "k")
 
 
 @pytest.fixture
@@ -68,7 +66,8 @@ def start(ledger: Ledger, router: Router, seal: Seal) -> Iterator[Start]:
     def begin(on: Ledger | None = None, run: bool = True) -> tuple[Process, Pipe]:
         parent, child = pair()
         OPEN.append(parent)
-        process = Process(on or ledger, router, seal, child, Clock(), clients, 4)
+        settings = Settings(seal=seal, api_url="http://127.0.0.1:1", api_key=Secret("K", "zyra_sk_1", None))
+        process = Process(on or ledger, router, seal, child, Clock(), lambda: Clients(settings, ledger), 4)
         if run:
             thread = threading.Thread(target=process.run)
             thread.start()

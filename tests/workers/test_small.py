@@ -113,7 +113,7 @@ def test_a_worker_serves_one_queue(client: redis.Redis) -> None:
 
 @pytest.mark.parametrize("key", ["two\nlines", "é", "with space"])
 def test_a_key_that_cannot_stand_in_a_header_is_refused(env: dict[str, str], key: str) -> None:
-    with pytest.raises(ConfigurationError, match="ZYRA_API_KEY must be printable"):
+    with pytest.raises(ConfigurationError, match="ZYRA_API_KEY must be a key"):
         read(env | {"ZYRA_API_KEY": key})
 
 

@@ -377,9 +377,11 @@ def test_a_client_refuses_calls_once_its_lease_is_lost() -> None:
     from workers.context import Lease
     from workers.errors import LeaseLost
     from workers.zyra import Zyra
+    from workers.zyra.flow import Terms
+    from workers.zyra.keyring import ApiKey
 
     lease = Lease(time.monotonic() - 60)
-    zyra = Zyra("http://127.0.0.1:1", lambda: "k").guarded(lease.check)
+    zyra = Zyra("http://127.0.0.1:1", terms=Terms(ring=ApiKey(lambda: "k"), guard=lease.check))
 
     with pytest.raises(LeaseLost):
         zyra.virtual_servers.get("vs_1")

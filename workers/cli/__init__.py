@@ -20,6 +20,7 @@ COMMANDS = {
     "handlers": "Which handlers are loaded, and which of them would run.",
     "sources": "Our sources: which secret verified what, what is safe to remove.",
     "schemes": "The signature schemes: list, show, verify.",
+    "api": "Zyra's API: any call, what is left of its limits, whether our table is right.",
     "endpoints": "Our endpoint at Zyra: register, list, delete.",
     "status": "What is flowing, what is stuck, what to do.",
     "health": "For containers: exits with 0 if this role is alive.",

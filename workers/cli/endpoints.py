@@ -9,24 +9,11 @@ import typer
 from receiver.contract.errors import ConfigurationError
 from receiver.schemes import table as schemes
 
-from ..settings import api_key, api_url
-from ..zyra import Zyra, ZyraError
-from .local import environment
+from ..zyra import ZyraError
+from .api import client
 from .output import line, table
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-
-def client() -> Zyra:
-    env = environment()
-    key = api_key(env)
-    if key is None:
-        raise ConfigurationError(["ZYRA_API_KEY is not set: make one at Zyra under Settings, API Keys"])
-    try:
-        url = api_url(env.get("ZYRA_API_URL", "https://app.getzyra.io"))
-    except ValueError as error:
-        raise ConfigurationError([f"ZYRA_API_URL {error}"]) from None
-    return Zyra(url, lambda: key.values[0])
 
 
 @app.command()

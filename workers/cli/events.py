@@ -3,14 +3,16 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from receiver.contract.connection import connect
 from receiver.contract.errors import ConfigurationError, SealError
-from receiver.contract.keys import Keys
+from receiver.contract.keys import Keys, run_id
 from receiver.contract.records import EventState
+from receiver.contract.seal import Seal
 
 from .. import query, settings
 from ..ledger import Ledger
@@ -89,6 +91,8 @@ def show(
             )
         except SealError as error:
             found["body"] = f"not to be had: {error}"
+    for run in found["runs"]:
+        run["calls"] = calls(kept, found_settings.seal, event, run["handler"])
     if as_lines:
         as_json(found)
         return 0
@@ -99,7 +103,27 @@ def show(
         again = f", again at {run['next_attempt_at']}" if run["next_attempt_at"] else ""
         said = f": {run['error']}" if run["error"] else ""
         line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{said}")
+        for call in run["calls"]:
+            looked = ", looked up" if call["looked_up"] else ""
+            status = f" {call['status']}" if call["status"] else ""
+            line(
+                f"  call {call['order']}: {call['call']}: {call['outcome']}{status}{looked}, attempt {call['attempt']}"
+            )
     return 0
+
+
+def calls(kept: Ledger, seal: Seal, event: str, handler: str) -> Sequence[dict[str, Any]]:
+    """What a run has asked of Zyra's API."""
+    run = run_id(event, handler)
+    if not kept.client.exists(kept.keys.named(f"calls:{run}")):
+        return []
+    from ..zyra import journal
+
+    try:
+        return [{**one, "at": query.stamp(one["at"])} for one in journal.told(kept, seal, run)]
+    except SealError as error:
+        print(f"error: the calls of {handler} are not to be had: {error}", file=sys.stderr)
+        return []
 
 
 @app.command()
@@ -111,6 +135,7 @@ def replay(
     since: Since = "",
     limit: Limit = 1000,
     again: Annotated[bool, typer.Option(help="Also runs that are done.")] = False,
+    keep_calls: Annotated[bool, typer.Option(help="Calls to Zyra that were made are not made again.")] = False,
     dry_run: Dry = False,
     rate: Rate = 50.0,
     reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
@@ -118,7 +143,11 @@ def replay(
     """Starts dead runs again with a fresh budget."""
     kept = ledger()[0]
     chosen = choose(kept, ids, filter_by(state or EventState.DEAD, type, source, since, limit))
-    return each(chosen, rate, lambda event: kept.replay(event, again=again, dry_run=dry_run, reason=reason))
+    return each(
+        chosen,
+        rate,
+        lambda event: kept.replay(event, again=again, dry_run=dry_run, reason=reason, keep_calls=keep_calls),
+    )
 
 
 @app.command()

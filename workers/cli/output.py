@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from receiver.contract.logs import printable
@@ -26,3 +27,35 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     for row in [list(head), *cells]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+FIRST = ("id", "name", "status", "invoice_number", "url", "event_type", "created_at", "total")
+COLUMNS = 6
+
+
+class Shown:
+    """Things with fields that nobody knows in advance: JSON in a pipe, else lines, or a table of what tells most."""
+
+    def __init__(self, plain: bool, limit: int) -> None:
+        self.plain = plain
+        self._limit = limit
+
+    def one(self, found: Any) -> int:
+        if self.plain or not isinstance(found, dict):
+            as_json(found)
+        else:
+            for name, value in found.items():
+                line(f"{name}:", json.dumps(value, default=str) if isinstance(value, dict | list) else value)
+        return 0
+
+    def many(self, rows: Iterable[Mapping[str, Any]]) -> int:
+        found = list(islice(rows, self._limit))
+        if self.plain:
+            for row in found:
+                as_json(row)
+            return 0
+        present = [name for name in FIRST if any(name in row for row in found)]
+        rest = [name for row in found[:1] for name, value in row.items() if not isinstance(value, dict | list)]
+        names = list(dict.fromkeys(present + rest))[:COLUMNS]
+        table([name.upper() for name in names], [[row.get(name, "") for name in names] for row in found])
+        return 0

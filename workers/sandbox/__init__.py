@@ -1,6 +1,7 @@
 """A Zyra to develop against: its API and its signed webhooks, as far as its public pages describe them.
 
-state     devices, virtual servers, invoices, endpoints: the same ids at every start
-api       the HTTP API: keys, envelope, paging, limits
-webhooks  posts state changes, signed, and again until they are taken
+state          what there is: the same ids at every start
+api            the HTTP API over the whole route table: keys, roles, limits, envelopes; `specification` describes it
+answers        which method answers which call; `machines` and `office` have them, `desk` what they share
+webhooks       posts state changes, signed, and again until they are taken
 """

@@ -1,222 +1,163 @@
-"""The sandbox's HTTP API. https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli"""
+"""The sandbox's HTTP API: every row of the route table, with keys, roles, limits and envelopes of its own.
 
-import asyncio
+https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli
+"""
+
 import contextlib
-import hmac
 import json
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx2
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .state import MOST_ENDPOINTS, Row, State
+from ..zyra.routes import Kind, table
+from ..zyra.routes import Route as Row
+from .answers import Answers
+from .desk import Asked, File, Page, Refusal
+from .specification import document
+from .state import State, moment
 from .webhooks import Webhooks
 
-LIMITS = {"create": 5, "read": 30, "action": 30}  # a minute and an endpoint; what start and stop count as is not known
-BOOT = 0.2  # seconds until a started server runs
-
-Answer = Callable[[Request], Awaitable[Any]]
-
-
-class Refusal(Exception):
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
-        self.status, self.code, self.message, self.headers = status, code, message, headers
-        super().__init__(message)
+LIMITS = {"create": 5, "read": 30, "bulk": 100}  # a minute and endpoint, as SlowAPI counts
+OPEN = ("auth.login", "auth.refresh", "auth.reset_password", "auth.sso", "sso.metadata")  # without a key
 
 
 class Api:
-    def __init__(self, state: State, webhooks: Webhooks, limits: dict[str, int]) -> None:
+    def __init__(self, state: State, webhooks: Webhooks, limits: Mapping[str, int], minute: float) -> None:
         self.state = state
-        self.webhooks = webhooks
+        self.answers = Answers(state, webhooks)
         self.limits = limits
-        self._calls: dict[str, deque[float]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.minute = minute
+        self._calls: dict[tuple[str, str], deque[float]] = {}
 
     def routes(self) -> list[Route]:
-        servers, v1 = "/virtual-servers", self._route
-        return [
-            v1("GET", "/devices", "read", lambda r: self.list(r, self.state.devices)),
-            v1("GET", "/devices/{id}", "read", lambda r: self.one(r, self.state.devices)),
-            v1("POST", "/devices/{id}/approve", "action", self.approve),
-            v1("DELETE", "/devices/{id}", "action", self.remove),
-            v1("GET", servers, "read", lambda r: self.list(r, self.state.servers)),
-            v1("POST", servers, "create", self.create_server),
-            v1("GET", servers + "/{id}", "read", lambda r: self.one(r, self.state.servers)),
-            v1("POST", servers + "/{id}/start", "action", self.start),
-            v1("POST", servers + "/{id}/stop", "action", self.stop),
-            v1("POST", servers + "/{id}/resize", "action", self.resize),
-            v1("DELETE", servers + "/{id}", "action", self.terminate),
-            v1("GET", "/invoices", "read", lambda r: self.list(r, self.state.invoices)),
-            v1("GET", "/invoices/{id}", "read", lambda r: self.one(r, self.state.invoices)),
-            v1("GET", "/webhooks/endpoints", "read", lambda r: self.list(r, self.public_endpoints())),
-            v1("POST", "/webhooks/endpoints", "create", self.create_endpoint),
-            v1("GET", "/webhooks/endpoints/{id}", "read", lambda r: self.one(r, self.public_endpoints())),
-            v1("DELETE", "/webhooks/endpoints/{id}", "action", self.delete_endpoint),
-        ]
+        found = [self._route(row) for row in table().values()]
+        found.sort(key=lambda route: "{" in route.path)  # what is written out goes before what fits any name
+        return [*found, Route("/openapi.json", self.specification), Route("/sandbox/state", self.told)]
 
-    def _route(self, method: str, path: str, limit: str, answer: Answer) -> Route:
+    def _route(self, row: Row) -> Route:
+        act = self.answers.find(row.name)
+
         async def endpoint(request: Request) -> Response:
             request_id = f"req_{secrets.token_hex(6)}"
             try:
-                self._authorize(request)
-                self._spend(f"{method} {path}", self.limits[limit])
-                return envelope(request_id, await answer(request))
+                user = self._authorize(request, row)
+                self._spend(row, user)
+                ids = tuple(request.path_params[name] for name in row.parameters)
+                asked = Asked(row.name, ids, request.query_params, await fields(request, row), user)
+                self.answers.allow(asked)
+                answer = answered(request_id, row, asked, await act(asked))
             except Refusal as refusal:
-                return refused(request_id, refusal)
+                answer = refused(request_id, row, refusal)
+            except ClientDisconnect:  # nothing was done
+                return Response(status_code=400)
+            self.state.log.append(
+                {
+                    "at": time.time(),
+                    "method": row.method,
+                    "path": request.url.path,
+                    "limit": row.limit.value,
+                    "status": answer.status_code,
+                }
+            )
+            return answer
 
-        return Route("/api/v1" + path, endpoint, methods=[method])
+        return Route(row.path, endpoint, methods=[row.method], name=row.name)
 
-    def _authorize(self, request: Request) -> None:
-        given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {self.state.api_key}".encode()):
+    def _authorize(self, request: Request, row: Row) -> str:
+        """The user whose key or token it is."""
+        if row.name in OPEN:
+            return ""
+        word, _, given = request.headers.get("authorization", "").partition(" ")
+        if row.is_scim:
+            if word != "Bearer" or not secrets.compare_digest(given.encode(), self.state.scim_token.encode()):
+                raise Refusal(401, "unauthorized", "SCIM wants a bearer token of its own")
+            return ""
+        user = self.state.who(given) if word == "Bearer" else None
+        if user is None:
             raise Refusal(401, "unauthorized", "the Bearer prefix is missing, or the key is unknown")
+        return user
 
-    def _spend(self, what: str, limit: int) -> None:
-        now, calls = time.monotonic(), self._calls.setdefault(what, deque())
-        while calls and calls[0] <= now - 60:
+    def _spend(self, row: Row, user: str) -> None:
+        now, limit = time.monotonic(), self.limits[row.limit]
+        calls = self._calls.setdefault((row.name, user), deque())
+        while calls and calls[0] <= now - self.minute:
             calls.popleft()
         if len(calls) >= limit:
-            wait = str(int(calls[0] + 60 - now) + 1)
-            raise Refusal(429, "rate_limited", f"more than {limit} calls a minute", {"retry-after": wait})
+            self.state.audit("rate_limit_exceeded", user, "endpoint", row.name, False)
+            wait = str(int(calls[0] + self.minute - now) + 1)
+            raise Refusal(429, "slowapi", f"Rate limit exceeded: {limit} per 1 minute", {"retry-after": wait})
         calls.append(now)
 
-    # --- answers
+    async def specification(self, request: Request) -> Response:
+        return JSONResponse(document(table()))
 
-    async def list(self, request: Request, rows: dict[str, Row]) -> Any:
-        offset, limit = whole(request, "offset", 0), min(whole(request, "limit", 50), 200)
-        status = request.query_params.get("status")
-        found = [row for row in rows.values() if status in (None, row.get("status"))]
-        return Page(found[offset : offset + limit], len(found))
-
-    async def one(self, request: Request, rows: dict[str, Row]) -> Row:
-        row = rows.get(request.path_params["id"])
-        if row is None:
-            raise Refusal(404, "not_found", f"there is no {request.path_params['id']}")
-        return row
-
-    async def approve(self, request: Request) -> Row:
-        device = await self.one(request, self.state.devices)
-        if device["status"] != "pending":
-            raise Refusal(409, "conflict", f"the device is {device['status']}")
-        return self._becomes(device, "online", "device.approved")
-
-    async def remove(self, request: Request) -> Row:
-        device = await self.one(request, self.state.devices)
-        del self.state.devices[device["id"]]
-        return self._becomes(device, "removed", "device.removed")
-
-    async def create_server(self, request: Request) -> Row:
-        body = await fields(request, "name")
-        self.state.made += 1
-        name = f"vs_{self.state.made:04d}"
-        self.state.servers[name] = {
-            "id": name,
-            "vcpus": 1,
-            "memory_mb": 1024,
-            "gpu": 0,
-            "cost_per_hour": "0.10",
-            **body,
-        }
-        return self._becomes(self.state.servers[name], "running", "virtual_server.created")
-
-    async def start(self, request: Request) -> Row:
-        server = await self.one(request, self.state.servers)
-        if server["status"] == "running":
-            raise Refusal(409, "conflict", "the server is running")
-        server["status"] = "starting"
-        task = asyncio.create_task(self._boot(server))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return server
-
-    async def _boot(self, server: Row) -> None:
-        await asyncio.sleep(BOOT)
-        self._becomes(server, "running", "virtual_server.started")
-
-    async def stop(self, request: Request) -> Row:
-        server = await self.one(request, self.state.servers)
-        if server["status"] in ("stopped", "terminated"):
-            raise Refusal(409, "conflict", f"the server is {server['status']}")
-        return self._becomes(server, "stopped", "virtual_server.stopped")
-
-    async def resize(self, request: Request) -> Row:
-        server = await self.one(request, self.state.servers)
-        server.update(await fields(request))
-        return server
-
-    async def terminate(self, request: Request) -> Row:
-        return self._becomes(await self.one(request, self.state.servers), "terminated", "virtual_server.terminated")
-
-    def _becomes(self, row: Row, status: str, kind: str) -> Row:
-        row["status"] = status
-        self.webhooks.tell(kind, dict(row))
-        return row
-
-    def public_endpoints(self) -> dict[str, Row]:
-        """The endpoints without their secrets, which are told once only."""
-        return {n: {k: v for k, v in row.items() if k != "secret"} for n, row in self.state.endpoints.items()}
-
-    async def create_endpoint(self, request: Request) -> Row:
-        body = await fields(request, "url", "events")
-        if not str(body["url"]).startswith(("https://", "http://127.0.0.1")):
-            raise Refusal(422, "invalid", "url must be https")
-        if len(self.state.endpoints) >= MOST_ENDPOINTS:
-            raise Refusal(409, "conflict", f"an organization has at most {MOST_ENDPOINTS} endpoints")
-        return self.state.add_endpoint(str(body["url"]), list(body["events"]), str(body.get("description", "")))
-
-    async def delete_endpoint(self, request: Request) -> Row:
-        row = await self.one(request, self.public_endpoints())
-        del self.state.endpoints[row["id"]]
-        self.state.save()
-        return row
+    async def told(self, request: Request) -> Response:
+        """The whole state, for tests and the curious."""
+        return JSONResponse({"areas": self.state.areas, "sso": self.state.sso, "calls": list(self.state.log)})
 
 
-class Page:
-    def __init__(self, items: list[Row], total: int) -> None:
-        self.items, self.total = items, total
+def answered(request_id: str, row: Row, asked: Asked, found: Any) -> Response:
+    if isinstance(found, File):
+        return Response(found.content, media_type=found.kind)
+    if row.answer is Kind.NOTHING:
+        return Response(status_code=204)
+    if row.is_scim:
+        return JSONResponse(scim(found, asked) if isinstance(found, Page) else found)
+    meta: dict[str, Any] = {"request_id": request_id, "timestamp": moment()}
+    if isinstance(found, Page):
+        meta["total"], found = found.total, found.items
+    return JSONResponse({"success": True, "data": found, "meta": meta})
 
 
-def envelope(request_id: str, data: Any) -> Response:
-    meta: Row = {"request_id": request_id, "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
-    if isinstance(data, Page):
-        meta["total"], data = data.total, data.items
-    return JSONResponse({"success": True, "data": data, "meta": meta})
+def scim(found: Page, asked: Asked) -> dict[str, Any]:
+    """RFC 7644, 3.4.2"""
+    return {
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+        "totalResults": found.total,
+        "startIndex": int(asked.query.get("startIndex", "1")),
+        "itemsPerPage": len(found.items),
+        "Resources": found.items,
+    }
 
 
-def refused(request_id: str, refusal: Refusal) -> Response:
+def refused(request_id: str, row: Row | None, refusal: Refusal) -> Response:
+    if refusal.code == "slowapi":
+        return JSONResponse({"error": refusal.message}, refusal.status, headers=refusal.headers)
+    if row and row.is_scim:
+        schemas = ["urn:ietf:params:scim:api:messages:2.0:Error"]
+        return JSONResponse(
+            {"schemas": schemas, "status": str(refusal.status), "detail": refusal.message}, refusal.status
+        )
     block = {"code": refusal.code, "message": refusal.message, "details": None, "request_id": request_id}
     return JSONResponse({"success": False, "error": block}, refusal.status, headers=refusal.headers)
 
 
-def whole(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, str(default))
-    if not text.isdecimal():
-        raise Refusal(422, "invalid", f"{name} must be a whole number")
-    return int(text)
-
-
-async def fields(request: Request, *needed: str) -> Row:
+async def fields(request: Request, row: Row) -> dict[str, Any]:
+    """The body's fields, where the call has any."""
+    raw = await request.body()
+    if not row.changes or (not raw and not row.fields):
+        return {}
     try:
-        body = json.loads(await request.body())
+        body = json.loads(raw)
     except ValueError:
         body = None
-    if not isinstance(body, dict) or any(name not in body for name in needed):
-        raise Refusal(422, "invalid", f"the body must be an object with {', '.join(needed) or 'fields'}")
+    if not isinstance(body, dict) or any(name not in body for name in row.fields):
+        raise Refusal(422, "invalid", f"the body must be an object with {', '.join(row.fields) or 'fields'}")
     return body
 
 
-def create_app(state: State, limits: dict[str, int] | None = None) -> Starlette:
+def create_app(state: State, limits: dict[str, int] | None = None, minute: float = 60.0) -> Starlette:
     http = httpx2.AsyncClient(timeout=10, follow_redirects=False, trust_env=False)
-    api = Api(state, Webhooks(state, http), {**LIMITS, **(limits or {})})
+    api = Api(state, Webhooks(state, http), {**LIMITS, **(limits or {})}, minute)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -225,7 +166,7 @@ def create_app(state: State, limits: dict[str, int] | None = None) -> Starlette:
 
     async def missing(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return refused("req_none", Refusal(error.status_code, "not_found", error.detail))
+        return refused("req_none", None, Refusal(error.status_code, "not_found", error.detail))
 
     app = Starlette(routes=api.routes(), lifespan=lifespan, exception_handlers={HTTPException: missing})
     app.state.api = api

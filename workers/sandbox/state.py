@@ -1,14 +1,19 @@
 """What the sandbox knows. Everything begins anew at each start but the endpoints and their secrets."""
 
+import hashlib
 import json
 import os
 import secrets
+import time
+from collections import deque
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 DEMO_SERVER = "vs_0002"  # stands in error at every start
 MOST_ENDPOINTS = 10
+MOST_KEYS = 10  # active ones of a user
 # https://getzyra.io/documentation/user-guides/organization/stage-4/02-webhooks
 CATALOGUE = (
     *(f"device.{what}" for what in ("online", "offline", "approved", "removed")),
@@ -18,43 +23,80 @@ CATALOGUE = (
 )
 
 Row = dict[str, Any]
+Rows = dict[str, Row]
 
 
-def servers() -> dict[str, Row]:
-    states = {"vs_0001": "running", DEMO_SERVER: "error", "vs_0003": "stopped"}
+def rows(states: dict[str, str], **common: Any) -> Rows:
+    return {name: {"id": name, "status": status, **common} for name, status in states.items()}
+
+
+def servers() -> Rows:
     common = {"vcpus": 2, "memory_mb": 4096, "gpu": 0, "cost_per_hour": "0.10", "total_cost": "0.0000"}
-    return {
-        name: {"id": name, "name": f"demo-{name[-1]}", "status": status, **common} for name, status in states.items()
-    }
+    found = rows({"vs_0001": "running", DEMO_SERVER: "error", "vs_0003": "stopped"}, **common)
+    return {name: {**row, "name": f"demo-{name[-1]}"} for name, row in found.items()}
 
 
-def devices() -> dict[str, Row]:
-    states = {"dev_0001": "online", "dev_0002": "offline", "dev_0003": "pending"}
-    return {name: {"id": name, "status": status, "capability_score": 640} for name, status in states.items()}
-
-
-def invoices() -> dict[str, Row]:
+def invoices() -> Rows:
     money = {"subtotal": "40.00", "tax_amount": "8.00", "total": "48.00", "currency": "USD"}
-    found = {"inv_0001": "paid", "inv_0002": "issued"}
+    found = rows({"inv_0001": "paid", "inv_0002": "issued"}, **money)
+    return {name: {**row, "invoice_number": f"INV-2026-{name[-4:]}"} for name, row in found.items()}
+
+
+def seeds() -> dict[str, Rows]:
+    """What is there at the start, by area of the route table."""
     return {
-        name: {"id": name, "invoice_number": f"INV-2026-{name[-4:]}", "status": status, **money}
-        for name, status in found.items()
+        "organizations": {"org_0001": {"id": "org_0001", "name": "Demo", "settings": {"region": "eu"}, "members": {}}},
+        "devices": rows({"dev_0001": "online", "dev_0002": "offline", "dev_0003": "pending"}, capability_score=640),
+        "virtual_servers": servers(),
+        "ml_jobs": rows({"job_0001": "completed"}, name="demo-train"),
+        "inference": rows({"inf_0001": "running"}, name="demo-model"),
+        "fine_tuning_jobs": rows({"ft_0001": "failed"}, name="demo-tune"),
+        "invoices": invoices(),
+        "rules": rows({"rule_0001": "active"}, name="demo-1 CPU > 85 %", metric="cpu", threshold=85, minutes=5),
+        "breaches": rows({"br_0001": "resolved"}, virtual_server_id="vs_0003"),
+        "alerts": rows({"al_0001": "open"}, metric="cpu", virtual_server_id="vs_0001"),
+        "recommendations": rows({"rec_0001": "open", "rec_0002": "open"}, kind="idle", savings="12.40"),
+        "audit_log": {},
+        "scim_users": {},
+        "endpoints": {},
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Of an API key only digest and beginning are kept."""
+
+    user: str
+    prefix: str
 
 
 @dataclass(slots=True)
 class State:
     folder: Path
     api_key: str
-    servers: dict[str, Row] = field(default_factory=servers)
-    devices: dict[str, Row] = field(default_factory=devices)
-    invoices: dict[str, Row] = field(default_factory=invoices)
-    endpoints: dict[str, Row] = field(default_factory=dict)
+    areas: dict[str, Rows] = field(default_factory=seeds)
+    users: dict[str, tuple[str, str]] = field(default_factory=dict)  # password and role by e-mail
+    keys: dict[str, Key] = field(default_factory=dict)  # active ones, by digest
+    tokens: dict[str, tuple[str, float]] = field(default_factory=dict)  # user and end, by JWT or refresh token
+    token_seconds: float = 900.0
+    scim_token: str = "scim-demo"  # noqa: S105 - the sandbox is for everybody on this machine
+    sso: Row = field(default_factory=dict)
+    deliveries: dict[str, Rows] = field(default_factory=dict)  # by endpoint
+    log: deque[Row] = field(
+        default_factory=lambda: deque(maxlen=100_000)
+    )  # every call: at, method, path, limit, status
     made: int = 3
+
+    def __post_init__(self) -> None:
+        self.add_key(self.api_key)
+
+    @property
+    def endpoints(self) -> Rows:
+        return self.areas["endpoints"]
 
     def load(self) -> None:
         if self.file.exists():
-            self.endpoints = json.loads(self.file.read_text())
+            self.areas["endpoints"] = json.loads(self.file.read_text())
 
     @property
     def file(self) -> Path:
@@ -62,6 +104,38 @@ class State:
 
     def save(self) -> None:
         write_private(self.file, json.dumps(self.endpoints, indent=1))
+
+    def name(self, prefix: str) -> str:
+        self.made += 1
+        return f"{prefix}_{self.made:04d}"
+
+    def add_key(self, key: str, user: str = "") -> bool:
+        """Whether the user had room for one more; the one without a name is the organization's admin."""
+        if sum(one.user == user for one in self.keys.values()) >= MOST_KEYS:
+            return False
+        self.keys[digest(key)] = Key(user, key[:18])
+        return True
+
+    def revoke(self, key: str) -> None:
+        self.keys.pop(digest(key), None)
+
+    def who(self, credential: str) -> str | None:
+        """The user of a key or a token, or None."""
+        if key := self.keys.get(digest(credential)):
+            return key.user
+        user, until = self.tokens.get(credential, ("", 0.0))
+        return user if time.time() < until and credential.startswith("eyJ") else None
+
+    def role(self, user: str) -> str:
+        return self.users[user][1] if user in self.users else "org_admin"
+
+    def audit(self, event: str, user: str, resource: str, name: str, success: bool = True) -> None:
+        entry = self.name("aud")
+        self.areas["audit_log"][entry] = {
+            "id": entry, "event_type": event, "user_id": user or "usr_admin", "ip_address": "127.0.0.1",
+            "user_agent": "", "resource_type": resource, "resource_id": name, "details": {}, "success": success,
+            "created_at": moment(),
+        }  # fmt: skip
 
     def add_endpoint(self, url: str, events: list[str], description: str) -> Row:
         """A new endpoint with its secret: 32 bytes, shown as 64 hex digits."""
@@ -79,6 +153,14 @@ class State:
         row["url"] = url
         self.save()
         return str(row["secret"])
+
+
+def digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def moment() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 def write_private(path: Path, text: str) -> None:

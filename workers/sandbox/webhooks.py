@@ -6,14 +6,14 @@ import hmac
 import json
 import logging
 import secrets
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 
-from .state import State
+from .state import Row, State, moment
 
 log = logging.getLogger(__name__)
+KEPT = 200  # deliveries of an endpoint
 WAITS = (1, 2, 4, 8, 16, 32, 60, 60)  # seconds between tries; Zyra's own schedule is not known
 
 
@@ -25,25 +25,43 @@ class Webhooks:
 
     def tell(self, kind: str, data: dict[str, Any]) -> None:
         """Posts one event to every endpoint whose list names it."""
-        moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        event = {"id": f"evt_{secrets.token_hex(12)}", "event": kind, "created_at": moment, "data": data}
+        event = {"id": f"evt_{secrets.token_hex(12)}", "event": kind, "created_at": moment(), "data": data}
         body = json.dumps(event).encode()
         for endpoint in self._state.endpoints.values():
             if kind in endpoint["events"]:
-                task = asyncio.create_task(self._deliver(endpoint, kind, body))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._begin(endpoint, kind, body, self._record(endpoint, kind, body))
 
-    async def _deliver(self, endpoint: dict[str, Any], kind: str, body: bytes) -> None:
+    def again(self, endpoint: Row, delivery: Row) -> None:
+        """Posts a delivery once more, byte for byte."""
+        self._begin(endpoint, delivery["event_type"], delivery["body"].encode(), delivery)
+
+    def _record(self, endpoint: Row, kind: str, body: bytes) -> Row:
+        found = self._state.deliveries.setdefault(endpoint["id"], {})
+        name = f"del_{secrets.token_hex(8)}"
+        found[name] = {"id": name, "event_type": kind, "status": "pending", "attempts": 0, "body": body.decode()}
+        while len(found) > KEPT:
+            del found[next(iter(found))]
+        return found[name]
+
+    def _begin(self, endpoint: Row, kind: str, body: bytes, delivery: Row) -> None:
+        task = asyncio.create_task(self._deliver(endpoint, kind, body, delivery))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, endpoint: Row, kind: str, body: bytes, delivery: Row) -> None:
         signature = hmac.new(endpoint["secret"].encode(), body, hashlib.sha256).hexdigest()
         headers = {"content-type": "application/json", "x-zyra-event": kind, "x-zyra-signature": signature}
         for wait in WAITS:
+            delivery["attempts"] += 1
             try:
                 response = await self._http.post(endpoint["url"], content=body, headers=headers)
+                delivery["response_status"] = response.status_code
                 if response.is_success:
+                    delivery["status"] = "delivered"
                     return
                 log.info("delivery refused", extra={"status": response.status_code, "type": kind})
             except httpx2.HTTPError as error:
                 log.info("delivery failed", extra={"error": str(error), "type": kind})
             await asyncio.sleep(wait)
+        delivery["status"] = "failed"
         log.warning("delivery given up", extra={"type": kind})

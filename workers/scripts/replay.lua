@@ -1,6 +1,7 @@
--- replay: dead -> queued with a fresh budget. ARGV after keep (ms): event id, 1 for --again, 1 for --dry-run, audit line.
+-- replay: dead -> queued with a fresh budget, and a fresh journal of calls.
+-- ARGV after keep (ms): event id, 1 for --again, 1 for --dry-run, audit line, 1 for --keep-calls.
 -- Answers what it did, and how many runs it queued.
-local id, again, dry, audit = ARGV[5], ARGV[6] == '1', ARGV[7] == '1', ARGV[8]
+local id, again, dry, audit, keep_calls = ARGV[5], ARGV[6] == '1', ARGV[7] == '1', ARGV[8], ARGV[9] == '1'
 local key = event_key(id)
 local state = get(key, 'state')
 if not state then return {'no such event', 0} end
@@ -12,6 +13,7 @@ local reopen = function(unit, to)
   redis.call('HSET', unit_key(unit), 'attempts', 0, 'failures', 0, 'deaths', 0, 'error', '', 'next_at', '',
     'replays', number(unit_key(unit), 'replays') + 1)
   redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'alone', 'missing_since', 'later_since')
+  if not keep_calls then redis.call('UNLINK', Z .. 'calls:' .. unit) end
   requeue(unit, to)
 end
 local known, unknown = {}, {}

@@ -110,7 +110,7 @@ end
 
 for _, id in ipairs(few('final', now)) do
   for suffix in string.gmatch(get(event_key(id), 'runs') or '', '%x+') do
-    redis.call('UNLINK', Z .. 'run:' .. id .. '-' .. suffix)
+    redis.call('UNLINK', Z .. 'run:' .. id .. '-' .. suffix, Z .. 'calls:' .. id .. '-' .. suffix)
   end
   redis.call('UNLINK', event_key(id), Z .. 'body:' .. id)
   for _, name in ipairs({'final', 'events', 'open', 'dead'}) do drop(name, id) end

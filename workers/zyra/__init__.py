@@ -1,12 +1,29 @@
 """The client for Zyra's API, sync and async from one description of each call.
 
+routes     the route table, from `routes.toml`
+resources  the calls by area, as methods; `models`: what they return
+client     the two clients
+flow       the way of a call, a step at a time (`steps`): journal, budget, key, request
+journal    what a run has asked already, so that no attempt asks it twice
+budget     how many calls a minute, shared by all workers
+keyring    whose key goes along
+transport  takes the steps, blocking or not
 calls      what a call is; the envelope; paging
-resources  the calls, by area
-client     the two clients that send them
 errors     what a call may raise, and what it means for the run
 """
 
-from .client import AsyncZyra, Zyra
-from .errors import ZyraError
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .client import AsyncZyra, Zyra
+    from .errors import ZyraError
 
 __all__ = ["AsyncZyra", "Zyra", "ZyraError"]
+
+
+def __getattr__(name: str) -> object:
+    """A worker whose handlers take no client does without the libraries of one."""
+    if name not in __all__:
+        raise AttributeError(f"module 'workers.zyra' has no attribute {name!r}")
+    return getattr(import_module(".errors" if name == "ZyraError" else ".client", __name__), name)

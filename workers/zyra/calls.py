@@ -3,6 +3,7 @@
 https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,11 +11,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote
 
-import httpx2
-
-from .errors import RateLimited, Unreachable, ZyraError, kind
+from .errors import RateLimited, Unreadable, ZyraError, kind
+from .routes import Certainty, Limit, Route
 
 LONGEST_WAIT = 3600.0  # seconds of a Retry-After that we believe
 DEFAULT_WAIT = 60.0  # limits are per minute
@@ -23,53 +22,83 @@ PAGE = 200  # the most that a list call may ask for
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    method: str
+    """ids: what stands in the path's braces; body: what becomes JSON."""
+
+    route: Route
     path: str
+    ids: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Any = None
 
     def __str__(self) -> str:
-        return f"{self.method} {self.path}"
+        return f"{self.route.method} {self.path}"
+
+    @property
+    def digest(self) -> str:
+        """Of what is asked besides verb and path; nothing of it can be read back."""
+        text = json.dumps([self.params, self.body], sort_keys=True, default=str, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def path(*parts: str) -> str:
-    """A path below /api/v1, its parts quoted, since an id must not climb to another path. Raises ValueError."""
-    if not all(parts) or any(part in (".", "..") for part in parts):
-        raise ValueError(f"an id is empty or no id: {parts}")
-    return "/api/v1/" + "/".join(quote(part, safe="-_~") for part in parts)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back, whole. headers: names in lower case. size: of its content in bytes, also where that is a file."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    size: int = 0
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
 
 
-def read(call: Call, response: httpx2.Response) -> Any:
+def call(route: Route, ids: tuple[str, ...] = (), params: Mapping[str, Any] | None = None, body: Any = None) -> Call:
+    """Raises ValueError for ids that are none."""
+    return Call(route=route, path=route.at(*ids), ids=ids, params=params or {}, body=body)
+
+
+def anything(method: str, path: str, params: Mapping[str, Any] | None = None, body: Any = None) -> Call:
+    """A call that is in no table. Raises ValueError: the key must not go to another host."""
+    if not path.startswith("/") or path.startswith("//"):
+        raise ValueError(f"{path!r} must be a path such as /api/v1/ml/jobs")
+    limit = Limit.BULK if path.startswith("/scim/") else Limit.READ if method == "GET" else Limit.CREATE
+    row = Route(call=f"{method} {path}", limit=limit, certainty=Certainty.ASSUMED, source="", name="request")
+    return Call(route=row, path=path, params=params or {}, body=body)
+
+
+def read(call: Call, answer: Answer) -> Any:
     """What stands under `data`, or the whole document where there is no envelope. Raises ZyraError."""
-    document = parse(response)
-    if response.is_success and not (isinstance(document, dict) and document.get("success") is False):
-        if response.content and document is None:
-            raise Unreachable(response.status_code, "unreadable", "the answer is no JSON", call=str(call))
+    document = parse(answer)
+    if answer.is_success and not (isinstance(document, dict) and document.get("success") is False):
+        if answer.content and document is None:
+            raise Unreadable(answer.status, "unreadable", "the answer is no JSON", call=str(call))
         return document["data"] if isinstance(document, dict) and "data" in document else document
-    raise error(call, response, document)
+    raise error(call, answer, document)
 
 
-def parse(response: httpx2.Response) -> Any:
+def parse(answer: Answer) -> Any:
     try:
-        return json.loads(response.content, parse_float=Decimal) if response.content else None
+        return json.loads(answer.content, parse_float=Decimal) if answer.content else None
     except (ValueError, RecursionError, ArithmeticError):
         return None
 
 
-def error(call: Call, response: httpx2.Response, document: Any) -> ZyraError:
+def error(call: Call, answer: Answer, document: Any) -> ZyraError:
     told = mapping(document)
     block = mapping(told.get("error")) or told
     meta = mapping(told.get("meta"))
-    found = kind(response.status_code)(
-        response.status_code,
+    found = kind(answer.status)(
+        answer.status,
         str(block.get("code") or ""),
-        str(block.get("message") or block.get("detail") or "")[:300],
-        block.get("details"),
+        str(block.get("message") or block.get("detail") or block.get("error") or "")[:300],
+        block.get("details") or block.get("detail"),
         str(meta.get("request_id") or block.get("request_id") or ""),
         str(call),
     )
     if isinstance(found, RateLimited):
-        found.seconds = retry_after(response.headers.get("retry-after", ""))
+        found.seconds = retry_after(answer.headers.get("retry-after", ""))
     return found
 
 
@@ -95,31 +124,42 @@ class Page:
     total: int | None
 
 
-def page(call: Call, response: httpx2.Response) -> Page:
+def page(call: Call, answer: Answer) -> Page:
     """One page of a list. Where `total` and the items stand is not documented: all the likely places are looked at."""
-    data, document = read(call, response), parse(response)
-    items = data if isinstance(data, list) else next((v for v in mapping(data).values() if isinstance(v, list)), None)
+    data, document = read(call, answer), parse(answer)
+    items = data if isinstance(data, list) else next((v for v in mapping(data).values() if is_rows(v)), None)
     if items is None:
-        raise Unreachable(response.status_code, "unreadable", "the answer holds no list", call=str(call))
+        raise Unreadable(answer.status, "unreadable", "the answer holds no list", call=str(call))
     places = [mapping(document), mapping(mapping(document).get("meta")), mapping(data)]
-    totals = [place["total"] for place in places if isinstance(place.get("total"), int)]
-    return Page(items, totals[0] if totals else None)
+    totals = [place[name] for place in places for name in ("total", "totalResults") if type(place.get(name)) is int]
+    return Page([item for item in items if isinstance(item, dict)], totals[0] if totals else None)
+
+
+def is_rows(value: Any) -> bool:
+    """Whether these may be a list's items: texts in a list, as the schemas that SCIM names, are none."""
+    return isinstance(value, list) and not any(isinstance(item, str) for item in value)
 
 
 def first(call: Call) -> Call:
     """A list call's first page."""
-    return replace(call, params={**call.params, "offset": 0, "limit": PAGE})
+    return replace(call, params={**call.params, **at(call, 0)})
+
+
+def at(call: Call, offset: int) -> dict[str, int]:
+    """The parameters of a page; SCIM counts from 1 (RFC 7644, 3.4.2.4)."""
+    return {"startIndex": offset + 1, "count": PAGE} if call.route.is_scim else {"offset": offset, "limit": PAGE}
 
 
 def after(call: Call, found: Page) -> Call | None:
     """The page after this one, or None: by the total, or where there is none, by a page that is empty."""
-    offset = call.params["offset"] + len(found.items)
+    before = call.params["startIndex"] - 1 if call.route.is_scim else call.params["offset"]
+    offset = before + len(found.items)
     more = found.items and (found.total is None or offset < found.total)
-    return replace(call, params={**call.params, "offset": offset}) if more else None
+    return replace(call, params={**call.params, **at(call, offset)}) if more else None
 
 
 def unlike(call: Call, found: Page, before: Page | None) -> Page:
-    """The page, if it is not the one before again. Raises Unreachable: a list that never ends is no list."""
+    """The page, if it is not the one before again. Raises Unreadable: a list that never ends is no list."""
     if before is not None and found.items and found.items == before.items:
-        raise Unreachable(200, "unreadable", "a page repeats the one before it", call=str(call))
+        raise Unreadable(200, "unreadable", "a page repeats the one before it", call=str(call))
     return found

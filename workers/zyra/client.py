@@ -1,133 +1,225 @@
-"""The two clients. Neither follows a redirect, and neither repeats a call by itself: the ledger does that."""
+"""The two clients: `Zyra` for `def` handlers, `AsyncZyra` for `async def` ones. Both raise ZyraError; LeaseLost where
+another attempt may own the run; RetryLater where the budget, the key or Redis wants them to come back.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 import httpx2
 
-from .calls import Call, Page, after, first, page, read, unlike
-from .errors import Unreachable
-from .resources import Devices, Invoices, Sender, VirtualServers, Webhooks
+from . import calls, resources
+from .flow import Terms
+from .keyring import ApiKey
+from .models import AuditEntry, Device, Endpoint, Invoice, Job, Row, ScimUser, SsoConfig, VirtualServer
+from .sending import Awaiting, Blocking, result
+from .transport import options, run, run_async
 
-Key = Callable[[], str]
-Guard = Callable[[], None]
-TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
-
-
-def unguarded() -> None:
-    """No lease to check: not inside a handler."""
-
-
-def options(base_url: str) -> dict[str, Any]:
-    return {
-        "base_url": base_url,
-        "timeout": TIMEOUT,
-        "follow_redirects": False,  # a redirect must never carry the key elsewhere
-        "headers": {"user-agent": "zyra-receiver", "accept": "application/json"},
-        "trust_env": False,
-    }
+R = TypeVar("R", bound=Row)
 
 
 class Zyra:
-    """Zyra's API for `def` handlers. Raises ZyraError; LeaseLost where another attempt may own the run.
+    """Zyra's API for `def` handlers.
 
     key: called for each request, so that a changed key file counts at once.
     """
 
-    def __init__(self, base_url: str, key: Key, *, http: httpx2.Client | None = None, guard: Guard = unguarded) -> None:
-        self._base_url, self._key, self._guard = base_url, key, guard
-        self._http = http or httpx2.Client(**options(base_url))
-        send: Sender[dict[str, Any], Iterator[dict[str, Any]]] = Sender(self._one, self._many)
-        self.devices = Devices(send)
-        self.virtual_servers = VirtualServers(send)
-        self.invoices = Invoices(send)
-        self.webhooks = Webhooks(send)
+    def __init__(
+        self,
+        base_url: str,
+        key: Callable[[], str] | None = None,
+        *,
+        terms: Terms | None = None,
+        http: httpx2.Client | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self.terms = terms or Terms(ring=ApiKey(key or str))
+        self.http = http or httpx2.Client(**options(base_url))
+
+    def within(self, terms: Terms) -> "Zyra":
+        """The same client on other terms: for one attempt of a run."""
+        return Zyra(self._base_url, terms=terms, http=self.http)
 
     def request(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
         """Any other call: what stands under `data`."""
-        return self._one(Call(method=method, path=own(path), params=params or {}, body=body))
+        return run(result(calls.anything(method, path, params, body), self.terms), self.http)
 
-    def guarded(self, guard: Guard) -> "Zyra":
-        """The same client, which calls guard before each request."""
-        return Zyra(self._base_url, self._key, http=self._http, guard=guard)
+    def pages(self, path: str, *, params: dict[str, Any] | None = None) -> Iterator[Row]:
+        """The items of any other list."""
+        return Blocking(self.terms, self.http, Row).listed(calls.anything("GET", path, params))
 
     def close(self) -> None:
-        self._http.close()
+        self.http.close()
 
-    def _one(self, call: Call) -> Any:
-        return read(call, self._send(call))
+    def _of(self, kind: type[R]) -> "Blocking[R]":
+        return Blocking(self.terms, self.http, kind)
 
-    def _many(self, call: Call) -> Iterator[dict[str, Any]]:
-        following: Call | None = first(call)
-        found: Page | None = None
-        while following is not None:
-            found = unlike(following, page(following, self._send(following)), found)
-            yield from found.items
-            following = after(following, found)
+    @cached_property
+    def auth(self) -> resources.Auth[Row, Iterator[Row], int]:
+        return resources.Auth(self._of(Row))
 
-    def _send(self, call: Call) -> httpx2.Response:
-        self._guard()
-        try:
-            return self._http.request(call.method, call.path, **arguments(call, self._key()))
-        except httpx2.HTTPError as error:
-            raise Unreachable(
-                0, "unreachable", type(error).__name__, call=str(call)
-            ) from None  # its words may hold the key
+    @cached_property
+    def organizations(self) -> resources.Organizations[Row, Iterator[Row], int]:
+        return resources.Organizations(self._of(Row))
+
+    @cached_property
+    def devices(self) -> resources.Devices[Device, Iterator[Device], int]:
+        return resources.Devices(self._of(Device))
+
+    @cached_property
+    def virtual_servers(self) -> resources.VirtualServers[VirtualServer, Iterator[VirtualServer], int]:
+        return resources.VirtualServers(self._of(VirtualServer))
+
+    @cached_property
+    def ml_jobs(self) -> resources.Jobs[Job, Iterator[Job], int]:
+        return resources.Jobs(self._of(Job), "ml_jobs")
+
+    @cached_property
+    def inference(self) -> resources.Jobs[Job, Iterator[Job], int]:
+        return resources.Jobs(self._of(Job), "inference")
+
+    @cached_property
+    def fine_tuning_jobs(self) -> resources.Jobs[Job, Iterator[Job], int]:
+        return resources.Jobs(self._of(Job), "fine_tuning_jobs")
+
+    @cached_property
+    def webhooks(self) -> resources.Webhooks[Endpoint, Iterator[Endpoint], int]:
+        return resources.Webhooks(self._of(Endpoint))
+
+    @cached_property
+    def invoices(self) -> resources.Invoices[Invoice, Iterator[Invoice], int]:
+        return resources.Invoices(self._of(Invoice))
+
+    @cached_property
+    def sla(self) -> resources.Sla[Row, Iterator[Row], int]:
+        return resources.Sla(self._of(Row))
+
+    @cached_property
+    def monitoring(self) -> resources.Monitoring[Row, Iterator[Row], int]:
+        return resources.Monitoring(self._of(Row))
+
+    @cached_property
+    def cost_advisor(self) -> resources.CostAdvisor[Row, Iterator[Row], int]:
+        return resources.CostAdvisor(self._of(Row))
+
+    @cached_property
+    def audit_log(self) -> resources.AuditLog[AuditEntry, Iterator[AuditEntry], int]:
+        return resources.AuditLog(self._of(AuditEntry))
+
+    @cached_property
+    def sso(self) -> resources.Sso[SsoConfig, Iterator[SsoConfig], int]:
+        return resources.Sso(self._of(SsoConfig))
+
+    @cached_property
+    def scim_users(self) -> resources.ScimUsers[ScimUser, Iterator[ScimUser], int]:
+        return resources.ScimUsers(self._of(ScimUser))
+
+    @cached_property
+    def sdk(self) -> resources.Sdk[Row, Iterator[Row], int]:
+        return resources.Sdk(self._of(Row))
 
 
 class AsyncZyra:
     """The same for `async def` handlers: what Zyra returns is awaited, lists are iterated with `async for`."""
 
     def __init__(
-        self, base_url: str, key: Key, *, http: httpx2.AsyncClient | None = None, guard: Guard = unguarded
+        self,
+        base_url: str,
+        key: Callable[[], str] | None = None,
+        *,
+        terms: Terms | None = None,
+        http: httpx2.AsyncClient | None = None,
     ) -> None:
-        self._base_url, self._key, self._guard = base_url, key, guard
-        self._http = http or httpx2.AsyncClient(**options(base_url))
-        send: Sender[Awaitable[dict[str, Any]], AsyncIterator[dict[str, Any]]] = Sender(self._one, self._many)
-        self.devices = Devices(send)
-        self.virtual_servers = VirtualServers(send)
-        self.invoices = Invoices(send)
-        self.webhooks = Webhooks(send)
+        self._base_url = base_url
+        self.terms = terms or Terms(ring=ApiKey(key or str))
+        self.http = http or httpx2.AsyncClient(**options(base_url))
+
+    def within(self, terms: Terms) -> "AsyncZyra":
+        """The same client on other terms: for one attempt of a run."""
+        return AsyncZyra(self._base_url, terms=terms, http=self.http)
 
     async def request(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
         """Any other call: what stands under `data`."""
-        return await self._one(Call(method=method, path=own(path), params=params or {}, body=body))
+        return await run_async(result(calls.anything(method, path, params, body), self.terms), self.http)
 
-    def guarded(self, guard: Guard) -> "AsyncZyra":
-        return AsyncZyra(self._base_url, self._key, http=self._http, guard=guard)
+    def pages(self, path: str, *, params: dict[str, Any] | None = None) -> AsyncIterator[Row]:
+        """The items of any other list."""
+        return Awaiting(self.terms, self.http, Row).listed(calls.anything("GET", path, params))
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self.http.aclose()
 
-    async def _one(self, call: Call) -> Any:
-        return read(call, await self._send(call))
+    def _of(self, kind: type[R]) -> "Awaiting[R]":
+        return Awaiting(self.terms, self.http, kind)
 
-    async def _many(self, call: Call) -> AsyncIterator[dict[str, Any]]:
-        following: Call | None = first(call)
-        found: Page | None = None
-        while following is not None:
-            found = unlike(following, page(following, await self._send(following)), found)
-            for item in found.items:
-                yield item
-            following = after(following, found)
+    @cached_property
+    def auth(self) -> resources.Auth[Awaitable[Row], AsyncIterator[Row], Awaitable[int]]:
+        return resources.Auth(self._of(Row))
 
-    async def _send(self, call: Call) -> httpx2.Response:
-        self._guard()
-        try:
-            return await self._http.request(call.method, call.path, **arguments(call, self._key()))
-        except httpx2.HTTPError as error:
-            raise Unreachable(
-                0, "unreachable", type(error).__name__, call=str(call)
-            ) from None  # its words may hold the key
+    @cached_property
+    def organizations(self) -> resources.Organizations[Awaitable[Row], AsyncIterator[Row], Awaitable[int]]:
+        return resources.Organizations(self._of(Row))
 
+    @cached_property
+    def devices(self) -> resources.Devices[Awaitable[Device], AsyncIterator[Device], Awaitable[int]]:
+        return resources.Devices(self._of(Device))
 
-def own(path: str) -> str:
-    """A path on our own host: the key must not go anywhere else. Raises ValueError."""
-    if not path.startswith("/") or path.startswith("//"):
-        raise ValueError(f"{path!r} must be a path such as /api/v1/ml/jobs")
-    return path
+    @cached_property
+    def virtual_servers(
+        self,
+    ) -> resources.VirtualServers[Awaitable[VirtualServer], AsyncIterator[VirtualServer], Awaitable[int]]:
+        return resources.VirtualServers(self._of(VirtualServer))
 
+    @cached_property
+    def ml_jobs(self) -> resources.Jobs[Awaitable[Job], AsyncIterator[Job], Awaitable[int]]:
+        return resources.Jobs(self._of(Job), "ml_jobs")
 
-def arguments(call: Call, key: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"params": call.params or None, "headers": {"authorization": f"Bearer {key}"}}
-    return found if call.body is None else {**found, "json": call.body}
+    @cached_property
+    def inference(self) -> resources.Jobs[Awaitable[Job], AsyncIterator[Job], Awaitable[int]]:
+        return resources.Jobs(self._of(Job), "inference")
+
+    @cached_property
+    def fine_tuning_jobs(self) -> resources.Jobs[Awaitable[Job], AsyncIterator[Job], Awaitable[int]]:
+        return resources.Jobs(self._of(Job), "fine_tuning_jobs")
+
+    @cached_property
+    def webhooks(
+        self,
+    ) -> resources.Webhooks[Awaitable[Endpoint], AsyncIterator[Endpoint], Awaitable[int]]:
+        return resources.Webhooks(self._of(Endpoint))
+
+    @cached_property
+    def invoices(self) -> resources.Invoices[Awaitable[Invoice], AsyncIterator[Invoice], Awaitable[int]]:
+        return resources.Invoices(self._of(Invoice))
+
+    @cached_property
+    def sla(self) -> resources.Sla[Awaitable[Row], AsyncIterator[Row], Awaitable[int]]:
+        return resources.Sla(self._of(Row))
+
+    @cached_property
+    def monitoring(self) -> resources.Monitoring[Awaitable[Row], AsyncIterator[Row], Awaitable[int]]:
+        return resources.Monitoring(self._of(Row))
+
+    @cached_property
+    def cost_advisor(self) -> resources.CostAdvisor[Awaitable[Row], AsyncIterator[Row], Awaitable[int]]:
+        return resources.CostAdvisor(self._of(Row))
+
+    @cached_property
+    def audit_log(
+        self,
+    ) -> resources.AuditLog[Awaitable[AuditEntry], AsyncIterator[AuditEntry], Awaitable[int]]:
+        return resources.AuditLog(self._of(AuditEntry))
+
+    @cached_property
+    def sso(self) -> resources.Sso[Awaitable[SsoConfig], AsyncIterator[SsoConfig], Awaitable[int]]:
+        return resources.Sso(self._of(SsoConfig))
+
+    @cached_property
+    def scim_users(
+        self,
+    ) -> resources.ScimUsers[Awaitable[ScimUser], AsyncIterator[ScimUser], Awaitable[int]]:
+        return resources.ScimUsers(self._of(ScimUser))
+
+    @cached_property
+    def sdk(self) -> resources.Sdk[Awaitable[Row], AsyncIterator[Row], Awaitable[int]]:
+        return resources.Sdk(self._of(Row))

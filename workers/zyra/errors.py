@@ -1,14 +1,17 @@
 """
 ZyraError                 an answer that is no success; left to fly it is an ordinary failure: tried again
-├── Unauthorized          401: the prefix or the key is wrong; a person can mend that
-├── Forbidden             403: the key's user lacks the role; likewise
+├── Unauthorized          401: nobody's call with this key is let through for a while (also a RetryLater)
+├── Forbidden             403: the key's user lacks the role; a person can mend that
 ├── NotFound              404: no later attempt can help (also a GiveUp)
 ├── Conflict              409: likewise
 ├── Invalid               422: likewise
-├── RateLimited           429: again when Retry-After says so (also a RetryLater)
+├── RateLimited           429, or our own budget is spent: again when there is room (also a RetryLater)
 ├── ServerError           5xx
-└── Unreachable           no answer, or none that could be read
+├── Unreachable           no answer
+├── Unreadable            an answer that is not what the API promises: HTML, cut off, too large, another envelope
+└── OutcomeUnknown        an earlier attempt made this call, and nobody can know whether it happened (also a GiveUp)
 
+Each says in `advice` what a person can do.
 https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli
 """
 
@@ -19,6 +22,8 @@ from ..errors import GiveUp, RetryLater
 
 class ZyraError(Exception):
     """code, message, details and request_id are the API's own words; status is 0 where there was no answer."""
+
+    advice = "look at the API's own words, and give Zyra's support the request id"
 
     def __init__(
         self, status: int, code: str = "", message: str = "", details: Any = None, request_id: str = "", call: str = ""
@@ -33,36 +38,55 @@ class ZyraError(Exception):
         Exception.__init__(self, said)  # not super(): beside us may stand a RetryLater, which wants seconds
 
 
-class Unauthorized(ZyraError):
-    pass
+class Unauthorized(ZyraError, RetryLater):
+    """The Bearer prefix is missing, or the key was revoked."""
+
+    advice = "the API key is revoked or wrong: make a new one at Zyra under Settings, API Keys, and replace it; \
+its runs wait for it"
+    seconds = 30.0
 
 
 class Forbidden(ZyraError):
-    pass
+    advice = "the key is good, but its user lacks the role: approving devices, invoices, SLA, audit log and webhooks \
+need an org_admin"
 
 
 class NotFound(ZyraError, GiveUp):
-    pass
+    advice = "it does not exist any more, or this path is not the right one: `zyra-receiver api check` compares ours \
+with a specification"
 
 
 class Conflict(ZyraError, GiveUp):
-    pass
+    advice = "it is in a state that does not allow this: read it first"
 
 
 class Invalid(ZyraError, GiveUp):
-    pass
+    advice = "the API does not take these fields: its details say which"
 
 
 class RateLimited(ZyraError, RetryLater):
-    seconds: float = 60.0
+    advice = "the limit of this class is reached: `zyra-receiver api budget` shows who uses it"
+    seconds = 60.0
 
 
 class ServerError(ZyraError):
-    pass
+    advice = "Zyra has trouble of its own: the call is tried again"
 
 
 class Unreachable(ZyraError):
-    pass
+    """unsent: whether the request has surely not left this machine."""
+
+    unsent = False
+    advice = "is ZYRA_API_URL right, and may this machine reach it?"
+
+
+class Unreadable(ZyraError):
+    advice = "this is not the API's answer: is there a proxy or a login page in between, or is ZYRA_API_URL wrong?"
+
+
+class OutcomeUnknown(ZyraError, GiveUp):
+    cause = "outcome-unknown"
+    advice = "look at Zyra whether it happened; then `events replay`, with --keep-calls if it must not be made again"
 
 
 KINDS = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict, 422: Invalid, 429: RateLimited}

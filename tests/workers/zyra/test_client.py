@@ -13,7 +13,7 @@ import pytest
 from workers import GiveUp, RetryLater
 from workers.zyra import AsyncZyra, Zyra, ZyraError, errors
 from workers.zyra.calls import retry_after
-from workers.zyra.client import options
+from workers.zyra.transport import options
 
 URL = "https://zyra.test"
 Answer = Callable[[httpx2.Request], httpx2.Response]
@@ -102,7 +102,7 @@ def test_a_list_that_never_grows_ends() -> None:
 
 
 def test_a_list_that_never_ends_is_an_error() -> None:
-    with pytest.raises(errors.Unreachable, match="repeats"):
+    with pytest.raises(errors.Unreadable, match="repeats"):
         list(sync(lambda request: envelope(ROWS[:200])).devices.list())
 
 
@@ -125,9 +125,9 @@ def test_a_query_in_a_path_is_kept() -> None:
 
 
 def test_a_list_that_is_none_is_an_error() -> None:
-    with pytest.raises(errors.Unreachable, match="holds no list"):
+    with pytest.raises(errors.Unreadable, match="holds no list"):
         list(sync(lambda request: envelope({"a": 1})).devices.list())
-    with pytest.raises(errors.Unreachable, match="holds no list"):
+    with pytest.raises(errors.Unreadable, match="holds no list"):
         list(sync(lambda request: envelope("text")).devices.list())
 
 
@@ -135,7 +135,7 @@ def test_a_list_that_is_none_is_an_error() -> None:
     ("status", "kind", "family"),
     [
         (400, ZyraError, Exception),
-        (401, errors.Unauthorized, Exception),
+        (401, errors.Unauthorized, RetryLater),
         (403, errors.Forbidden, Exception),
         (404, errors.NotFound, GiveUp),
         (409, errors.Conflict, GiveUp),
@@ -183,7 +183,7 @@ def test_answers_without_an_envelope(content: bytes, value: Any) -> None:
 
 
 def test_a_success_that_is_none_is_an_error() -> None:
-    with pytest.raises(errors.Unreachable, match="no JSON"):
+    with pytest.raises(errors.Unreadable, match="no JSON"):
         sync(lambda request: httpx2.Response(200, content=b"<html>")).request("GET", "/x")
     with pytest.raises(ZyraError, match="oops"):
         sync(lambda request: httpx2.Response(200, json={"success": False, "error": {"code": "oops"}})).request(
@@ -231,7 +231,7 @@ def test_no_answer_is_an_ordinary_failure() -> None:
     async def awaited() -> None:
         client = asynchronous(answer)
         try:
-            await client.guarded(lambda: None).invoices.get("i")
+            await client.within(client.terms).invoices.get("i")
         finally:
             await client.close()
 

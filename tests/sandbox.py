@@ -1,0 +1,79 @@
+"""The sandbox in the role of Zyra, over real HTTP in a thread of this process, so that a test can look at its state."""
+
+import asyncio
+import contextlib
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from workers.sandbox.api import create_app
+from workers.sandbox.state import State
+from workers.zyra.budget import Budget
+from workers.zyra.client import Zyra
+from workers.zyra.flow import Terms
+from workers.zyra.keyring import ApiKey
+
+from .kit import free_port, wait_for
+
+KEY = "zyra_sk_sandbox_0001"
+PLENTY = {"create": 100_000, "read": 100_000, "bulk": 100_000}
+
+
+@dataclass
+class Sandbox:
+    url: str
+    state: State
+
+    def calls(self, method: str = "", path: str = "", status: int = 200) -> list[dict[str, object]]:
+        return [
+            one
+            for one in self.state.log
+            if one["status"] == status and method in ("", one["method"]) and str(one["path"]).startswith(path)
+        ]
+
+    def client(self, budget: Budget | None = None, key: str = KEY) -> Zyra:
+        return Zyra(self.url, terms=Terms(ring=ApiKey(lambda: key), budget=budget))
+
+
+class Slow:
+    """Answers late now and then: before the call has happened, or after."""
+
+    def __init__(self, app: ASGIApp, most: float) -> None:
+        self._app = app
+        self._most = most
+        self._random = random.Random(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await asyncio.sleep(self._random.uniform(0, self._most))
+
+        async def later(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await asyncio.sleep(self._random.uniform(0, self._most))
+            await send(message)
+
+        await self._app(scope, receive, later)
+
+
+@contextlib.contextmanager
+def playing(
+    folder: Path, limits: dict[str, int] | None = None, minute: float = 60.0, jitter: float = 0.0
+) -> Iterator[Sandbox]:
+    state = State(folder, KEY)
+    port = free_port()
+    app: ASGIApp = create_app(state, limits, minute)
+    config = uvicorn.Config(
+        Slow(app, jitter) if jitter else app, host="127.0.0.1", port=port, log_config=None, access_log=False
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_for(lambda: server.started)
+    yield Sandbox(f"http://127.0.0.1:{port}", state)
+    server.should_exit = True
+    thread.join()

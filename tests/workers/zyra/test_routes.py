@@ -1,0 +1,216 @@
+"""The table drives client, sandbox, command line and docs: every row is in all of them."""
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sandbox import KEY, PLENTY, Sandbox, playing
+from workers.sandbox.answers import Answers
+from workers.sandbox.specification import document
+from workers.zyra import AsyncZyra, Zyra
+from workers.zyra.flow import Terms
+from workers.zyra.keyring import ApiKey
+from workers.zyra.routes import Kind, Route, load, table
+from workers.zyra.specification import compare
+
+PAGE = Path(__file__).parents[3] / "docs" / "api.md"
+NAMES = {"endpoints": "webhooks.endpoints"}  # where the client calls an area otherwise
+IDS = {
+    "organizations.remove_member": ["org_0001", "usr_0001"], "endpoints.redeliver": ["whe_1", "del_1"],
+    "devices.approve": ["dev_0003"], "virtual_servers.stop": ["vs_0001"], "virtual_servers.start": ["vs_0003"],
+    "cost_advisor.dismiss": ["rec_0002"], "ml_jobs.cancel": ["job_0002"], "fine_tuning_jobs.cancel": ["ft_0002"],
+}  # fmt: skip
+FIRST = {
+    "organizations": "org_0001", "devices": "dev_0001", "virtual_servers": "vs_0001", "ml_jobs": "job_0001",
+    "inference": "inf_0001", "fine_tuning_jobs": "ft_0001", "endpoints": "whe_1", "invoices": "inv_0001",
+    "sla": "rule_0001", "cost_advisor": "rec_0001", "scim_users": "usr_0002",
+}  # fmt: skip
+LAST = ("remove", "delete", "terminate", "remove_member", "delete_rule")  # what others need is taken away at the end
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    with playing(tmp_path, PLENTY) as found:
+        state = found.state
+        state.areas["organizations"]["org_0001"]["members"]["usr_0001"] = {"id": "usr_0001"}
+        state.areas["endpoints"]["whe_1"] = {
+            "id": "whe_1",
+            "url": "https://x",
+            "events": [],
+            "secret": "s",
+            "description": "",
+        }
+        state.deliveries["whe_1"] = {"del_1": {"id": "del_1", "event_type": "a", "body": "{}", "attempts": 1}}
+        state.areas["scim_users"]["usr_0002"] = {"id": "usr_0002", "userName": "a", "schemas": []}
+        state.areas["ml_jobs"]["job_0002"] = {"id": "job_0002", "status": "running"}
+        state.areas["fine_tuning_jobs"]["ft_0002"] = {"id": "ft_0002", "status": "queued"}
+        state.users["ops@example.com"] = ("pw", "org_admin")
+        state.tokens["refresh-me"] = "ops@example.com", 1e12
+        state.tokens["refresh-me-too"] = "ops@example.com", 1e12
+        yield found
+
+
+def rows() -> list[Route]:
+    return sorted(table().values(), key=lambda row: row.name.partition(".")[2] in LAST)
+
+
+def method(client: Any, row: Route) -> Any:
+    """The client's method for a row: area.name."""
+    area, _, name = row.name.partition(".")
+    for part in NAMES.get(area, area).split("."):
+        client = getattr(client, part)
+    return getattr(client, name)
+
+
+def arguments(row: Route, function: Any, into: Path, token: str) -> tuple[list[Any], dict[str, Any]]:
+    ids = IDS.get(row.name) or [FIRST.get(row.area, "")] * len(row.parameters)
+    values = {"email": "ops@example.com", "password": "pw", "refresh_token": token, "role": "org_member",
+              "url": "https://x", "events": ["a"], "name": "n", "userName": token, "Operations": []}  # fmt: skip
+    fields = {name: values.get(name, "x") for name in row.fields}
+    if row.answer is Kind.FILE:
+        return [*ids, into], {}
+    named = [name for name in inspect.signature(function).parameters if name in fields]
+    if row.name == "scim_users.update":
+        return [*ids, [{"op": "replace", "path": "active", "value": False}]], {}
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in inspect.signature(function).parameters.values()):
+        return ids, fields if row.changes else {}
+    return [*ids, *(fields[name] for name in named)], {}
+
+
+def used(sandbox: Sandbox) -> list[tuple[str, str]]:
+    found = [(str(one["method"]), str(one["path"]), one["status"]) for one in sandbox.state.log]
+    assert [one for one in found if one[2] not in (200, 204)] == []
+    sandbox.state.log.clear()
+    return [(verb, path) for verb, path, _ in found]
+
+
+def terms() -> Terms:
+    return Terms(ring=ApiKey(lambda: KEY), scim=ApiKey(lambda: "scim-demo"))
+
+
+def test_every_row_is_reached_from_the_client_and_answered_by_the_sandbox(sandbox: Sandbox, tmp_path: Path) -> None:
+    client = Zyra(sandbox.url, terms=terms())
+    for row in rows():
+        function = method(client, row)
+        ids, fields = arguments(row, function, tmp_path / "file", "refresh-me")
+        if row.name == "virtual_servers.start":
+            sandbox.state.areas["virtual_servers"]["vs_0003"]["status"] = "stopped"
+        found = function(*ids, **fields)
+        if row.answer is Kind.LIST:
+            found = list(found)
+        assert used(sandbox) == [(row.method, row.at(*[str(one) for one in ids[: len(row.parameters)]]))], row.name
+        assert row.answer is not Kind.FILE or (tmp_path / "file").stat().st_size == found
+    client.close()
+
+
+def test_and_from_the_async_client(sandbox: Sandbox, tmp_path: Path) -> None:
+    async def main() -> None:
+        client = AsyncZyra(sandbox.url, terms=terms())
+        for row in rows():
+            function = method(client, row)
+            ids, fields = arguments(row, function, tmp_path / "file", "refresh-me-too")
+            found = function(*ids, **fields)
+            if row.answer is Kind.LIST:
+                assert isinstance([one async for one in found], list)
+            else:
+                await found
+            assert len(used(sandbox)) == 1, row.name
+        await client.close()
+
+    asyncio.run(main())
+
+
+def test_every_row_stands_in_the_documentation() -> None:
+    """The table of docs/api.md: `zyra-receiver api routes --markdown`."""
+    text = PAGE.read_text()
+
+    for row in table().values():
+        line = f"| `{row.name}` | `{row.call}` | {row.limit} | {row.certainty} | {row.source} |"
+        assert line in text, line
+
+
+def test_the_sandbox_has_no_answer_that_nobody_asks_for() -> None:
+    names = {name.replace(".", "__") for name in table()}
+
+    for name in dir(Answers):
+        assert "__" not in name.strip("_") or name in names, name
+
+
+def test_the_sandbox_says_so_where_it_has_no_answer(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match=r"devices\.paint"):
+        Answers(None, None).find("devices.paint")  # type: ignore[arg-type]
+
+
+def test_paths_may_be_said_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('"devices.approve" = "PUT /api/v2/devices/{id}/approval"\n')
+
+    found = load(tmp_path / "r.toml")
+
+    assert (found["devices.approve"].method, found["devices.approve"].at("a/b")) == (
+        "PUT",
+        "/api/v2/devices/a%2Fb/approval",
+    )
+    assert load(None) == dict(table())
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[", "cannot be read"), ('"devices.paint" = "GET /x"', "names no call"), ('"devices.get" = 5', "must be a verb"),
+        ('"devices.get" = "GET //x/{id}?a"', "must be a verb"), ('"devices.get" = "GET /x"', "must hold"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_other_paths(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "r.toml").write_text(text)
+
+    with pytest.raises(ValueError, match=told):
+        load(tmp_path / "r.toml")
+
+
+def test_ids_are_counted() -> None:
+    with pytest.raises(ValueError, match="takes id"):
+        table()["devices.get"].at()
+
+
+def test_the_table_agrees_with_the_sandboxs_specification() -> None:
+    assert list(compare(table(), document(table()))) == []
+
+
+def test_each_difference_of_a_specification_is_named() -> None:
+    spec = document(table())
+    paths = spec["paths"]
+    del paths["/api/v1/cost-advisor/summary"]
+    paths["/api/v1/virtual-servers/{server}/halt"] = paths.pop("/api/v1/virtual-servers/{id}/stop")
+    paths["/api/v1/devices/{id}/approve"] = {"put": paths["/api/v1/devices/{id}/approve"]["post"]}
+    paths["/api/v1/devices"]["get"]["parameters"] = [{"$ref": "#/components/parameters/limit"}]
+    spec["components"]["parameters"] = {"limit": {"name": "limit", "in": "query"}}
+    schema = {"type": "object", "required": ["url", "events", "team"], "properties": {"url": {}, "team": {}}}
+    spec["components"]["schemas"] = {"E~/n": schema}
+    endpoint = paths["/api/v1/webhooks/endpoints"]["post"]
+    endpoint["requestBody"] = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/E~0~1n"}}}}
+
+    found = list(compare(table(), spec))
+
+    assert found == [
+        "devices.list: GET /api/v1/devices takes no parameter 'offset' in the specification",
+        "devices.list: GET /api/v1/devices takes no parameter 'status' in the specification",
+        "devices.approve: POST /api/v1/devices/{id}/approve is not in the specification: there it is PUT",
+        "virtual_servers.stop: POST /api/v1/virtual-servers/{id}/stop is not in the specification: "
+        "is it /api/v1/virtual-servers/{server}/halt?",
+        "endpoints.create: POST /api/v1/webhooks/endpoints needs the field 'team', says the specification",
+        "endpoints.create: POST /api/v1/webhooks/endpoints has no field 'events' in the specification",
+        "cost_advisor.summary: GET /api/v1/cost-advisor/summary is not in the specification",
+        "PUT /api/v1/devices/{id}/approve is in the specification, and not in our table",
+        "POST /api/v1/virtual-servers/{server}/halt is in the specification, and not in our table",
+    ]
+
+
+def test_a_specification_that_is_odd_is_read_as_far_as_that_goes() -> None:
+    loop = {"$ref": "#/paths/loop"}
+    spec = {"paths": {"loop": loop, "/api/v1/devices": {"post": {"requestBody": loop}, "get": 5, "x": 1}}}
+
+    assert len(list(compare(table(), spec))) > len(table()) - 2

@@ -1,0 +1,242 @@
+"""zyra-receiver api"""
+
+import json
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from receiver.contract.connection import connect
+from receiver.contract.errors import ConfigurationError
+from receiver.contract.keys import Keys
+
+from .. import settings
+from ..ledger import Ledger
+from ..settings import Settings
+from ..zyra import calls, specification
+from ..zyra.client import Zyra
+from ..zyra.clients import terms
+from ..zyra.errors import RateLimited, ZyraError
+from ..zyra.models import Row
+from ..zyra.routes import Kind, Route, Routes, table
+from ..zyra.sending import page, result, saved
+from ..zyra.transport import run
+from .local import environment
+from .output import Shown, as_json, line
+from .output import table as print_table
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+METHODS = ("get", "post", "put", "patch", "delete")
+PATIENT = 120.0  # seconds that a person waits for the budget
+T = TypeVar("T")
+
+
+@app.command()
+def api(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            help="An area and a call, with ids (devices list; virtual-servers stop vs_0001), or a verb and a path (get "
+            "/api/v1/devices), or: routes; budget; check [FILE or URL]."
+        ),
+    ],
+    set: Annotated[list[str] | None, typer.Option(help="A field of the body: name=web, or a.b=5.")] = None,  # noqa: A002
+    data: Annotated[str, typer.Option(help="The whole body: JSON, or @FILE.")] = "",
+    param: Annotated[list[str] | None, typer.Option(help="A parameter of the query: status=online.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where a file goes: a PDF, an export.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Items of a list.")] = 1000,
+    as_lines: Annotated[bool, typer.Option("--json", help="JSON, as in a pipe.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Of routes: the table of docs/api.md.")] = False,
+) -> int:
+    """Calls Zyra's API with our key, within the budget that the workers share."""
+    show = Shown(as_lines or not sys.stdout.isatty(), limit)
+    what, *rest = words
+    if markdown:
+        for text in page_of(table()):
+            line(text)
+        return 0
+    if what in ("routes", "budget", "check"):
+        return {"routes": routes, "budget": budget, "check": check}[what](rest, show)
+    body, params = given(set, data), dict(pair(one) for one in param or [])
+    with_client = client()
+    try:
+        if what in METHODS:
+            return request(with_client, what.upper(), rest, params, body, show)
+        return by_name(with_client, what, rest, params, body, out, show)
+    except ZyraError as error:
+        print(f"error: {error}\n  {error.advice}", file=sys.stderr)
+        return 1
+    except ValueError as error:
+        raise ConfigurationError([str(error)]) from None
+
+
+def client() -> Zyra:
+    """The client of the command line. Raises ConfigurationError."""
+    found, ledger = configured()
+    if found.api_key is None and not found.api_user:
+        raise ConfigurationError(["ZYRA_API_KEY is not set: make one at Zyra under Settings, API Keys"])
+    if found.api_user and ledger is None:
+        raise ConfigurationError(["ZYRA_API_USER wants REDIS_URL and SEAL_KEY, too: the login is shared with workers"])
+    return Zyra(found.api_url, terms=terms(found, ledger))
+
+
+def configured() -> tuple[Settings, Ledger | None]:
+    """The workers' settings, and their ledger, where this machine knows it: without it nobody counts our calls."""
+    env = environment()
+    sealed = "SEAL_KEY" in env or "SEAL_KEY_FILE" in env
+    found = settings.read(env if sealed else {**env, "SEAL_KEY": secrets.token_hex(32)}, need_handlers=False)
+    if "REDIS_URL" not in env or (found.api_user and not sealed):
+        return found, None
+    return found, Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix))
+
+
+def request(zyra: Zyra, method: str, rest: list[str], params: dict[str, Any], body: Any, show: Shown) -> int:
+    if len(rest) != 1:
+        raise ConfigurationError([f"{method.lower()} takes one path, such as /api/v1/devices"])
+    found = patiently(lambda: zyra.request(method, rest[0], params=params, body=body))
+    rows = isinstance(found, list) and all(isinstance(row, dict) for row in found)
+    return show.many(found) if rows else show.one(found)
+
+
+def by_name(
+    zyra: Zyra, area: str, rest: list[str], params: dict[str, Any], body: Any, out: Path | None, show: Shown
+) -> int:
+    route = named(zyra.terms.routes, area, rest[0] if rest else "")
+    call = calls.call(route, tuple(rest[1:]), params, body if route.changes else None)
+    if route.answer is Kind.FILE:
+        if out is None:
+            raise ConfigurationError(["--out FILE is needed: the answer is a file"])
+        line(f"{patiently(lambda: run(saved(call, zyra.terms, out), zyra.http))} bytes in {out}")
+        return 0
+    if route.answer is Kind.LIST:
+        return show.many(listed(zyra, call))
+    missing = [name for name in route.fields if name not in (body or {})]
+    if missing:
+        raise ConfigurationError([f"{route.name} needs {' and '.join(f'--set {name}=...' for name in missing)}"])
+    return show.one(patiently(lambda: run(result(call, zyra.terms), zyra.http)))
+
+
+def listed(zyra: Zyra, call: calls.Call) -> Iterator[Row]:
+    """The items of all pages; between two of them there may be a wait."""
+    following: calls.Call | None = calls.first(call)
+    before: calls.Page | None = None
+    while following is not None:
+        here = following
+        before = calls.unlike(here, patiently(lambda: run(page(here, zyra.terms), zyra.http)), before)  # noqa: B023
+        yield from map(Row, before.items)
+        following = calls.after(here, before)
+
+
+def named(found: Routes, area: str, name: str) -> Route:
+    """The route of an area and a call as people type them. Raises ConfigurationError."""
+    wanted = f"{area}.{name}".replace("-", "_")
+    if wanted in found:
+        return found[wanted]
+    names = [one.name.partition(".")[2] for one in found.values() if one.area == area.replace("-", "_")]
+    if names:
+        raise ConfigurationError([f"{area} has the calls {', '.join(names)}"])
+    areas = ", ".join(dict.fromkeys(one.area for one in found.values()))
+    raise ConfigurationError([f"there is no area {area!r}: {areas}; or a verb and a path, routes, budget, check"])
+
+
+def patiently(act: Callable[[], T]) -> T:
+    """Does it, once there is room in the budget. Raises ZyraError."""
+    until = time.monotonic() + PATIENT
+    while True:
+        try:
+            return act()
+        except RateLimited as error:
+            if time.monotonic() + error.seconds > until:
+                raise
+            print(f"waiting {error.seconds:.0f} s: {error}", file=sys.stderr)
+            time.sleep(error.seconds)
+
+
+def given(settings: list[str] | None, data: str) -> Any:
+    """The body: of fields, or whole. Raises ConfigurationError."""
+    if settings and data:
+        raise ConfigurationError(["--set and --data are both given: keep one"])
+    if data:
+        try:
+            return json.loads(Path(data[1:]).read_text() if data.startswith("@") else data)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError([f"--data: {error}"]) from None
+    body: dict[str, Any] = {}
+    for setting in settings or []:
+        path, value = pair(setting)
+        *names, last = path.split(".")
+        place = body
+        for name in names:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return body or None
+
+
+def pair(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ConfigurationError([f"takes name=value, not {text!r}"])
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def routes(rest: list[str], show: Shown) -> int:
+    found = configured()[0].api_routes or table()
+    rows = [
+        {"name": route.name, "call": route.call, "limit": route.limit, "certainty": route.certainty}
+        for route in found.values()
+    ]
+    if show.plain:
+        return show.many(rows)
+    print_table(("CALL", "VERB AND PATH", "LIMIT", "CERTAINTY"), [list(row.values()) for row in rows])
+    return 0
+
+
+def page_of(routes: Routes) -> Iterator[str]:
+    """The table of docs/api.md."""
+    yield "| call | verb and path | limit | certainty | page | a lost answer is found out by |"
+    yield "|---|---|---|---|---|---|"
+    for one in routes.values():
+        found_out = one.look_up.replace(": ", " is ") or ("-" if not one.changes else "nobody: outcome-unknown")
+        yield f"| `{one.name}` | `{one.call}` | {one.limit} | {one.certainty} | {one.source} | {found_out} |"
+
+
+def budget(rest: list[str], show: Shown) -> int:
+    """What is left of each class, and who waits."""
+    asks = client().terms
+    if asks.budget is None:
+        raise ConfigurationError(["REDIS_URL is not set: the budget stands in the Redis of the workers"])
+    key = asks.ring.name
+    refused, found = asks.budget.refused(key), asks.budget.waiting(key)
+    if show.plain:
+        for one in found:
+            as_json({"key": asks.ring.shown, "refused": refused, **asdict(one)})
+        return 0
+    line(f"key {asks.ring.shown}" + (", refused by Zyra: replace it" if refused else ""))
+    for one in found:
+        who = ", ".join(f"{name} ({count})" for name, count in one.who.items()) or "nobody"
+        held = f", held by Zyra for {one.held:.0f} s" if one.held else ""
+        line(f"{one.limit}: {one.left} of {one.most} a minute left{held}; waiting: {who}")
+    return 0
+
+
+def check(rest: list[str], show: Shown) -> int:
+    """Compares our route table with a specification. Exits with 1 where they differ."""
+    found = configured()[0]
+    where = rest[0] if rest else f"{found.api_url}/openapi.json"
+    try:
+        differences = list(specification.compare(found.api_routes or table(), specification.load(where)))
+    except ValueError as error:
+        raise ConfigurationError([f"{where}: {error}"]) from None
+    for difference in differences:
+        line(difference)
+    if not differences:
+        line(f"no difference: {where}")
+    return 1 if differences else 0

@@ -1,0 +1,99 @@
+"""What every answer of the sandbox is made of: the call, its row, pages, files, refusals."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .state import Row, Rows, State
+from .webhooks import Webhooks
+
+LISTS = {
+    "organizations.list": "organizations",
+    "sla.rules": "rules",
+    "sla.breaches": "breaches",
+    "monitoring.alerts": "alerts",
+    "cost_advisor.recommendations": "recommendations",
+}  # fmt: skip - whose rows are not called as their area is
+
+
+class Refusal(Exception):
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        self.status, self.code, self.message, self.headers = status, code, message, headers
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    items: list[Row]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    kind: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call, as far as its answer needs it."""
+
+    name: str
+    ids: tuple[str, ...]
+    query: Mapping[str, str]
+    body: Row
+    user: str
+
+
+Act = Callable[[Asked], Awaitable[Any]]
+
+
+class Desk:
+    """Where the state is, and what most answers need of it."""
+
+    def __init__(self, state: State, webhooks: Webhooks) -> None:
+        self.state = state
+        self.webhooks = webhooks
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def _rows(self, asked: Asked) -> Rows:
+        return self.state.areas[LISTS.get(asked.name, asked.name.partition(".")[0])]
+
+    def row(self, found: Rows, name: str) -> Row:
+        if name not in found:
+            raise Refusal(404, "not_found", f"there is no {name}")
+        return found[name]
+
+    async def _list(self, asked: Asked) -> Page:
+        return paged(list(self._rows(asked).values()), asked)
+
+    async def _get(self, asked: Asked) -> Row:
+        return self.row(self._rows(asked), asked.ids[0])
+
+    def _becomes(self, row: Row, status: str, kind: str) -> Row:
+        row["status"] = status
+        self.webhooks.tell(kind, dict(row))
+        return row
+
+    def _soon(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def paged(rows: list[Row], asked: Asked) -> Page:
+    """Offset 0 and limit 50 where nothing is said, limit 200 at most."""
+    scim = asked.name.startswith("scim_")
+    offset = whole(asked, "startIndex", 1) - 1 if scim else whole(asked, "offset", 0)
+    limit = min(whole(asked, "count" if scim else "limit", 50), 200)
+    status = asked.query.get("status")
+    found = [row for row in rows if status in (None, row.get("status"))]
+    return Page(found[max(offset, 0) : max(offset, 0) + limit], len(found))
+
+
+def whole(asked: Asked, name: str, default: int) -> int:
+    text = asked.query.get(name, str(default))
+    if not text.isdecimal():
+        raise Refusal(422, "invalid", f"{name} must be a whole number")
+    return int(text)

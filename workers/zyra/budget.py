@@ -1,0 +1,138 @@
+"""How many calls may be made with a key, shared by all workers that hold it, of whatever queue.
+
+https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli: 5 creates, 30 reads and 100
+high-volume operations a minute. Whose minute that is, is not known: we take it as one for each key and class.
+"""
+
+import hashlib
+import math
+import secrets
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+from receiver.contract.connection import text
+
+from .routes import Limit, Limits
+
+MARGIN = 1.0  # seconds that a call may be longer on its way than another
+PREFIX = "zr::api:"  # no queue is called ""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """seconds: until to come back; 0 if the call may be made. refused: whether that is since the key is no good."""
+
+    seconds: float = 0.0
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """What `zyra-receiver api budget` shows of one class."""
+
+    limit: str
+    left: int
+    most: int
+    held: float  # seconds for which Zyra told us to hold back
+    who: dict[str, int]  # calls that wait, by handler
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Raises redis errors. minute: seconds of one; shorter only where time matters in a test."""
+
+    client: redis.Redis
+    limits: Limits = Limits()
+    minute: float = 60.0
+
+    @property
+    def window(self) -> int:
+        return int((self.minute + MARGIN) * 1000)
+
+    @property
+    def pause(self) -> float:
+        """Seconds for which nobody asks again with a key that was refused."""
+        return self.minute / 2
+
+    def take(self, key: str, limit: Limit, who: str, ticket: str) -> Room:
+        """One call, if there is room. who: the handler; of several that wait each gets a fair share."""
+        values: list[str | int] = [
+            prefix(key),
+            limit,
+            self.limits.of(limit),
+            self.window,
+            named(who),
+            ticket,
+            int(self.pause * 1000),
+        ]
+        verdict, *wait = self._run(values)
+        return Room(math.ceil(wait[0]) / 1000, verdict == 2) if verdict else Room()
+
+    def _run(self, values: list[str | int]) -> Any:
+        text, sha = script()
+        try:
+            return self.client.evalsha(sha, 0, *values)
+        except NoScriptError:  # a new Redis: nothing was executed
+            self.client.script_load(text)
+            return self.client.evalsha(sha, 0, *values)
+
+    def hold(self, key: str, limit: Limit, seconds: float) -> None:
+        """Zyra said when to come back: until then no worker calls."""
+        if seconds > 0:
+            self.client.set(f"{prefix(key)}{limit}:hold", "1", px=max(1, int(seconds * 1000)))
+
+    def refuse(self, key: str) -> bool:
+        """The key is no good: nobody calls with it for a while. Whether that is news."""
+        self.client.set(prefix(key) + "refused", "1", px=int(self.pause * 1000))
+        return bool(self.client.set(prefix(key) + "known", "1", nx=True, ex=7 * 86400))
+
+    def accept(self, key: str) -> bool:
+        """The key is good. Whether that is news."""
+        return bool(self.client.delete(prefix(key) + "known", prefix(key) + "refused"))
+
+    def refused(self, key: str) -> bool:
+        return bool(self.client.exists(prefix(key) + "known"))
+
+    def waiting(self, key: str) -> list[Waiting]:
+        """What is left, and who waits, by class."""
+        seconds, micro = self.client.time()
+        now = seconds * 1000 + micro // 1000
+        return [self._waiting(prefix(key) + limit, limit, now) for limit in Limit]
+
+    def _waiting(self, name: str, limit: Limit, now: int) -> Waiting:
+        used = self.client.zcount(name, now - self.window, "+inf")
+        handlers = [text(one) for one in self.client.zrangebyscore(f"{name}:waits", now - self.window, "+inf")]
+        counts = {one: self.client.zcount(f"{name}:line:{one}", now - self.window, "+inf") for one in handlers}
+        held = max(0, self.client.pttl(f"{name}:hold")) / 1000
+        most = self.limits.of(limit)
+        return Waiting(limit=limit, left=max(0, most - used), most=most, held=held, who=counts)
+
+
+@cache
+def script() -> tuple[str, str]:
+    """The script, and how Redis calls it."""
+    text = files("workers.scripts").joinpath("budget.lua").read_text()
+    return text, hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - Redis' own name for it
+
+
+def prefix(key: str) -> str:
+    return f"{PREFIX}{key}:"
+
+
+def named(who: str) -> str:
+    return who.replace(" ", "-")[:100]
+
+
+def ticket() -> str:
+    """Of a call that belongs to no run."""
+    return secrets.token_hex(8)
+
+
+def fingerprint(secret: str) -> str:
+    """How a key is called in Redis."""
+    return hashlib.sha256(b"zr:api-key:" + secret.encode("utf-8", "surrogatepass")).hexdigest()[:16]

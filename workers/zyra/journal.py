@@ -1,0 +1,173 @@
+"""What a run has asked of the API: each changing call, before it is made and once its outcome is known.
+
+A later attempt of the run makes the same calls: those whose answer is recorded are not made again. Calls are the same
+if verb, path and what is asked are; the second of two equal ones is another one.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from receiver.contract.connection import text
+from receiver.contract.errors import SealError
+from receiver.contract.seal import Seal
+
+from ..errors import LeaseLost
+from ..ledger import Ledger
+from .calls import Answer, Call, mapping, parse
+
+LARGEST = 256 * 1024  # bytes of an answer that are kept
+
+
+class State(StrEnum):
+    SENT = "sent"  # it may have happened, or not
+    DONE = "done"
+    REFUSED = "refused"  # it has not happened
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """at: milliseconds since 1970. looked_up: whether the outcome was found out later."""
+
+    number: int
+    method: str
+    path: str
+    digest: str
+    attempt: int
+    at: int
+    state: State = State.SENT
+    status: int = 0
+    content: bytes = b""
+    request_id: str = ""
+    looked_up: bool = False
+
+    @property
+    def answer(self) -> Answer:
+        return Answer(status=self.status, headers={}, content=self.content)
+
+    def of(self, call: Call) -> bool:
+        return (self.method, self.path, self.digest) == (call.route.method, call.path, call.digest)
+
+
+class Journal:
+    """Of one attempt. Blocking; raises redis errors, LeaseLost, and SealError for entries that are none of ours."""
+
+    def __init__(self, ledger: Ledger, seal: Seal, run: str, token: int, attempt: int, key: str) -> None:
+        self.key = key  # of event and handler
+        self.run = run
+        self._ledger = ledger
+        self._seal = seal
+        self._token = token
+        self._attempt = attempt
+        self._entries: dict[int, tuple[Entry, bytes]] | None = None
+        self._used: set[int] = set()
+        self._busy = threading.Lock()  # a handler may have threads of its own
+
+    def find(self, call: Call) -> Entry | None:
+        """What an earlier attempt recorded of this call, or this one without hearing an answer."""
+        with self._busy:
+            for entry, _ in self._known().values():
+                if entry.of(call) and entry.state is not State.REFUSED and entry.number not in self._used:
+                    if entry.state is State.DONE:
+                        self._used.add(entry.number)
+                    return entry
+        return None
+
+    def begin(self, call: Call) -> Entry:
+        """Records that the call is made, before it is. Raises LeaseLost where the run is another attempt's."""
+        with self._busy:
+            known = self._known()
+            entry = Entry(
+                number=max(known, default=0) + 1,
+                method=call.route.method,
+                path=call.path,
+                digest=call.digest,
+                attempt=self._attempt,
+                at=int(time.time() * 1000),
+            )
+            sealed = self._sealed(entry)
+            if not self._ledger.call("journal.lua", "begin", self.run, self._token, entry.number, sealed):
+                raise LeaseLost("the run is another attempt's by now: nothing was sent")
+            known[entry.number] = entry, sealed
+            self._used.add(entry.number)  # while it is under way it is no earlier call of another one like it
+            return entry
+
+    def unknown(self, entry: Entry) -> None:
+        """No answer came: should the handler make the call again, its outcome is to be found out first."""
+        self._used.discard(entry.number)
+
+    def done(self, entry: Entry, answer: Answer, looked_up: bool = False) -> None:
+        content = answer.content if len(answer.content) <= LARGEST else b""
+        self._change(entry, State.DONE, answer, content, looked_up)
+        self._used.add(entry.number)
+
+    def refused(self, entry: Entry, answer: Answer | None = None) -> None:
+        """It has not happened: it may be made again."""
+        self._change(entry, State.REFUSED, answer, b"", answer is None)
+
+    def _change(self, entry: Entry, state: State, answer: Answer | None, content: bytes, looked_up: bool) -> None:
+        with self._busy:
+            known = self._known()
+            changed = msgspec.structs.replace(
+                entry,
+                state=state,
+                status=answer.status if answer else 0,
+                content=content,
+                request_id=request_id(answer) if answer else "",
+                looked_up=looked_up,
+            )
+            sealed = self._sealed(changed)
+            self._ledger.call("journal.lua", "change", self.run, entry.number, known[entry.number][1], sealed)
+            known[entry.number] = changed, sealed
+
+    def _known(self) -> dict[int, tuple[Entry, bytes]]:
+        if self._entries is None:
+            self._entries = entries(self._ledger, self._seal, self.run)
+        return self._entries
+
+    def _sealed(self, entry: Entry) -> bytes:
+        return self._seal.wrap(place(self.run, entry.number), msgspec.json.encode(entry))
+
+
+def entries(ledger: Ledger, seal: Seal, run: str) -> dict[int, tuple[Entry, bytes]]:
+    """A run's entries in their order, with their sealed text. Raises SealError."""
+    raw: dict[Any, Any] = ledger.client.hgetall(ledger.keys.named(f"calls:{run}"))
+    found = {}
+    for number in sorted(int(text(field)) for field in raw if text(field).isdecimal()):
+        sealed = raw[str(number).encode()]
+        try:
+            entry = msgspec.json.decode(seal.unwrap(place(run, number), sealed), type=Entry)
+        except msgspec.MsgspecError:
+            raise SealError("an entry of the journal cannot be read") from None
+        found[number] = entry, sealed
+    return found
+
+
+def told(ledger: Ledger, seal: Seal, run: str) -> Sequence[dict[str, Any]]:
+    """The calls of a run for `events show`."""
+    return [
+        {
+            "order": entry.number,
+            "call": f"{entry.method} {entry.path}",
+            "outcome": entry.state.value if entry.state is not State.SENT else "unknown",
+            "status": entry.status,
+            "attempt": entry.attempt,
+            "at": entry.at,
+            "request_id": entry.request_id,
+            "looked_up": entry.looked_up,
+        }
+        for entry, _ in entries(ledger, seal, run).values()
+    ]
+
+
+def place(run: str, number: int) -> str:
+    return f"calls:{run}:{number}"
+
+
+def request_id(answer: Answer) -> str:
+    document = mapping(parse(answer))
+    block = mapping(document.get("meta")) or mapping(document.get("error"))
+    return str(block.get("request_id") or "")

@@ -1,0 +1,32 @@
+"""What a call needs of the world, a step at a time: its way is written once, and two clients take the steps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+from .calls import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Something that asks Redis, and takes no longer than that."""
+
+    act: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A request: an Answer, or Unreachable, or Unreadable. into: where its content goes, if it is a success."""
+
+    call: Call
+    headers: Mapping[str, str] = field(repr=False)
+    into: str | PathLike[str] | None = None
+
+
+Step = Do | Wait | Send

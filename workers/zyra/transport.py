@@ -1,0 +1,164 @@
+"""Takes the steps of a call, blocking or not. No redirect, no proxy; answers are bounded in size and time."""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any
+
+import httpx2
+
+from receiver.contract.connection import FAULTS
+
+from ..errors import RetryLater
+from .calls import Answer
+from .errors import Unreachable, Unreadable
+from .steps import Do, Send, Step, Wait
+
+TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
+LONGEST = 60.0  # seconds for an answer, from its first byte to its last
+LARGEST = 16 * 1024 * 1024  # bytes of an answer
+LARGEST_FILE = 256 * 1024 * 1024
+UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+Flow = Generator[Step, Any, Any]
+
+
+def options(base_url: str) -> dict[str, Any]:
+    return {
+        "base_url": base_url,
+        "timeout": TIMEOUT,
+        "follow_redirects": False,  # a redirect must never carry the key elsewhere
+        "headers": {"user-agent": "zyra-receiver", "accept": "application/json"},
+        "trust_env": False,
+    }
+
+
+def run(flow: Flow, http: httpx2.Client) -> Any:
+    """What the flow returns."""
+    value, failure = None, None
+    while True:
+        try:
+            step = flow.throw(failure) if failure else flow.send(value)
+        except StopIteration as end:
+            return end.value
+        value, failure = None, None
+        try:
+            value = take(step, http)
+        except Exception as error:
+            failure = error
+
+
+async def run_async(flow: Flow, http: httpx2.AsyncClient) -> Any:
+    value, failure = None, None
+    while True:
+        try:
+            step = flow.throw(failure) if failure else flow.send(value)
+        except StopIteration as end:
+            return end.value
+        value, failure = None, None
+        try:
+            value = await take_async(step, http)
+        except Exception as error:
+            failure = error
+
+
+def take(step: Step, http: httpx2.Client) -> Any:
+    if isinstance(step, Wait):
+        return time.sleep(step.seconds)
+    if isinstance(step, Do):
+        return ask(step)
+    with told(step), http.stream(**request(step)) as response, sink(step, response) as into:
+        got = Body(step, into)
+        for chunk in response.iter_bytes():
+            got.add(chunk)
+        return got.answer(response)
+
+
+async def take_async(step: Step, http: httpx2.AsyncClient) -> Any:
+    if isinstance(step, Wait):
+        return await asyncio.sleep(step.seconds)
+    if isinstance(step, Do):
+        return await asyncio.to_thread(ask, step)
+    with told(step):
+        async with http.stream(**request(step)) as response:
+            with sink(step, response) as into:
+                got = Body(step, into)
+                async for chunk in response.aiter_bytes():
+                    got.add(chunk)
+                return got.answer(response)
+
+
+def ask(step: Do) -> Any:
+    """Raises RetryLater while Redis does not answer: that says nothing against the handler."""
+    try:
+        return step.act()
+    except FAULTS as error:
+        raise RetryLater(5, f"Redis does not answer: {type(error).__name__}") from error
+
+
+def request(step: Send) -> dict[str, Any]:
+    call = step.call
+    found = {"method": call.route.method, "url": call.path, "params": call.params or None, "headers": step.headers}
+    return found if call.body is None else {**found, "json": call.body}
+
+
+@contextmanager
+def told(step: Send) -> Iterator[None]:
+    """httpx2's errors as ours; without its words, which may hold the key."""
+    try:
+        yield
+    except httpx2.HTTPError as error:
+        found = Unreachable(0, "unreachable", type(error).__name__, call=str(step.call))
+        found.unsent = isinstance(error, UNSENT)
+        raise found from None
+
+
+@contextmanager
+def sink(step: Send, response: httpx2.Response) -> Iterator[IO[bytes] | None]:
+    """A file that is there once it is whole, where the answer is one."""
+    if step.into is None or not response.is_success:
+        yield None
+        return
+    path = Path(step.into)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+class Body:
+    """An answer's content as it comes. Raises Unreadable where it is too long, in bytes or in time."""
+
+    def __init__(self, step: Send, into: IO[bytes] | None) -> None:
+        self._call = str(step.call)
+        self._into = into
+        self._most = LARGEST_FILE if into else LARGEST
+        self._chunks: list[bytes] = []
+        self._until = time.monotonic() + LONGEST
+        self.size = 0
+
+    def add(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        if self.size > self._most or time.monotonic() > self._until:
+            said = f"the answer is longer than {self._most} bytes, or takes more than {LONGEST:g} s"
+            raise Unreadable(0, "too-long", said, call=self._call)
+        if self._into:
+            self._into.write(chunk)
+        else:
+            self._chunks.append(chunk)
+
+    def answer(self, response: httpx2.Response) -> Answer:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(status=response.status_code, headers=headers, content=b"".join(self._chunks), size=self.size)
+
+
+Into = str | PathLike[str]
