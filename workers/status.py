@@ -6,8 +6,9 @@ from typing import Any
 
 from receiver.contract.connection import text
 
-from .ledger import Ledger, whole
+from .ledger import Ledger, pairs, whole
 from .query import stamp
+from .zyra.budget import REFUSED
 
 SLOW = 60.0  # seconds an event may wait for its dispatch until we say that workers do not keep up
 ALIVE = 90.0  # seconds since a worker's last sign of life
@@ -104,10 +105,14 @@ def troubles(ledger: Ledger, found: Status) -> list[Trouble]:
         (counts["junk"], "records set aside", counts["junk"], "junk", f"see the index {ledger.keys.named('junk')}"),
         (found.memory > 0.8, "Redis is short of memory", 1, "", "raise maxmemory, or shorten KEEP_DONE"),
     ]
-    return [
+    told = [
         Trouble(what=what, count=int(count), since=since(ledger, index), do=advice)
         for wrong, what, count, index, advice in rows
         if wrong
+    ]
+    return told + [
+        Trouble(what=f"Zyra refuses {text(key)}", count=1, since=stamp(whole(at)), do="replace the key; its runs wait")
+        for key, at in pairs(ledger.client.hgetall(REFUSED)).items()
     ]
 
 

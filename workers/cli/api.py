@@ -5,6 +5,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -63,14 +64,16 @@ def api(
     if what in ("routes", "budget", "check"):
         return {"routes": routes, "budget": budget, "check": check}[what](rest, show)
     body, params = given(set, data), dict(pair(one) for one in param or [])
-    with_client = client()
     try:
-        if what in METHODS:
-            return request(with_client, what.upper(), rest, params, body, show)
-        return by_name(with_client, what, rest, params, body, out, show)
+        with closing(client()) as zyra:
+            if what in METHODS:
+                return request(zyra, what.upper(), rest, params, body, show)
+            return by_name(zyra, what, rest, params, body, out, show)
     except ZyraError as error:
         print(f"error: {error}\n  {error.advice}", file=sys.stderr)
         return 1
+    except OSError as error:
+        raise ConfigurationError([f"cannot write {out}: {error.strerror}"]) from None
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
 
@@ -115,7 +118,7 @@ def by_name(
         return 0
     if route.answer is Kind.LIST:
         return show.many(listed(zyra, call))
-    missing = [name for name in route.fields if name not in (body or {})]
+    missing = [name for name in route.fields if not isinstance(body, dict) or name not in body]
     if missing:
         raise ConfigurationError([f"{route.name} needs {' and '.join(f'--set {name}=...' for name in missing)}"])
     return show.one(patiently(lambda: run(result(call, zyra.terms), zyra.http)))
@@ -173,6 +176,8 @@ def given(settings: list[str] | None, data: str) -> Any:
         place = body
         for name in names:
             place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise ConfigurationError([f"--set {setting}: {name} is a value already"])
         place[last] = value
     return body or None
 
@@ -210,7 +215,8 @@ def page_of(routes: Routes) -> Iterator[str]:
 
 def budget(rest: list[str], show: Shown) -> int:
     """What is left of each class, and who waits."""
-    asks = client().terms
+    with closing(client()) as zyra:
+        asks = zyra.terms
     if asks.budget is None:
         raise ConfigurationError(["REDIS_URL is not set: the budget stands in the Redis of the workers"])
     key = asks.ring.name

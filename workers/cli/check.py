@@ -15,6 +15,7 @@ from receiver.sources import Source
 
 from .. import plugins
 from .. import settings as working
+from ..zyra.keyring import SHOWN
 from .local import current_folder_importable, environment
 from .output import line
 
@@ -46,8 +47,12 @@ def worker() -> int:
     found = working.read(environment())
     names = [handler.name for handler in plugins.load(found.handlers)]
     line("handlers:", ", ".join(names) or "none")
-    if found.api_key is None:
+    if found.api_key is None and not found.api_user:
         line("warning: ZYRA_API_KEY is not set: handlers cannot call back")
+    else:
+        who = f"key {found.api_key.values[0][:SHOWN]}" if found.api_key else f"login of {found.api_user}"
+        most = found.api_limits
+        line(f"API: {found.api_url}, {who}; a minute {most.create} creates, {most.read} reads, {most.bulk} of SCIM")
     return conclude(found.redis_url, look(found.redis_url, Durability.NONE, 1))
 
 

@@ -1,6 +1,7 @@
 """zyra-receiver endpoints"""
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +33,8 @@ def register(
         raise ConfigurationError([f"cannot write {secret_file}: {error.strerror}"]) from None
     with open(descriptor, "w") as file:
         try:
-            made = client().webhooks.endpoints.create(url, event or schemes()["zyra"].types, description)
+            with closing(client()) as zyra:
+                made = zyra.webhooks.endpoints.create(url, event or schemes()["zyra"].types, description)
             file.write(str(made["secret"]))
         except Exception as error:
             secret_file.unlink()
@@ -47,9 +49,8 @@ def register(
 def list_endpoints() -> int:
     """Our endpoints at Zyra."""
     try:
-        rows = [
-            (row.get("id"), row.get("url"), len(row.get("events", []))) for row in client().webhooks.endpoints.list()
-        ]
+        with closing(client()) as zyra:
+            rows = [(row.id, row.url, len(row.events or [])) for row in zyra.webhooks.endpoints.list()]
     except ZyraError as error:
         return failed(error)
     table(("ID", "URL", "EVENTS"), rows)
@@ -60,7 +61,8 @@ def list_endpoints() -> int:
 def delete(endpoint: Annotated[str, typer.Argument(help="The endpoint's id.")]) -> int:
     """Deletes an endpoint at Zyra: nothing more is sent to it."""
     try:
-        client().webhooks.endpoints.delete(endpoint)
+        with closing(client()) as zyra:
+            zyra.webhooks.endpoints.delete(endpoint)
     except ZyraError as error:
         return failed(error)
     line(f"deleted {endpoint}")

@@ -7,6 +7,7 @@ high-volume operations a minute. Whose minute that is, is not known: we take it 
 import hashlib
 import math
 import secrets
+import time
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,6 +22,7 @@ from .routes import Limit, Limits
 
 MARGIN = 1.0  # seconds that a call may be longer on its way than another
 PREFIX = "zr::api:"  # no queue is called ""
+REFUSED = "zr::api-refused"  # keys that Zyra refuses, as they may be shown, and since when
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +88,19 @@ class Budget:
         if seconds > 0:
             self.client.set(f"{prefix(key)}{limit}:hold", "1", px=max(1, int(seconds * 1000)))
 
-    def refuse(self, key: str) -> bool:
-        """The key is no good: nobody calls with it for a while. Whether that is news."""
+    def refuse(self, key: str, shown: str = "") -> bool:
+        """The key is no good: nobody calls with it for a while. Whether that is news.
+
+        shown: how `zyra-receiver status` may call it.
+        """
         self.client.set(prefix(key) + "refused", "1", px=int(self.pause * 1000))
+        if shown:
+            self.client.hsetnx(REFUSED, shown, int(time.time() * 1000))
         return bool(self.client.set(prefix(key) + "known", "1", nx=True, ex=7 * 86400))
 
-    def accept(self, key: str) -> bool:
+    def accept(self, key: str, shown: str = "") -> bool:
         """The key is good. Whether that is news."""
+        self.client.hdel(REFUSED, shown)
         return bool(self.client.delete(prefix(key) + "known", prefix(key) + "refused"))
 
     def refused(self, key: str) -> bool:

@@ -191,13 +191,13 @@ def signed(request: Send, terms: Terms, ring: Ring) -> Flow:
 
 def refused(ring: Ring, terms: Terms) -> None:
     """One alert, however many find out."""
-    if terms.budget is None or terms.budget.refuse(ring.name):
+    if terms.budget is None or terms.budget.refuse(ring.name, ring.shown):
         log.error("Zyra refuses the API key %s: %s", ring.shown, Unauthorized.advice)
 
 
 def accepted(ring: Ring, terms: Terms) -> bool:
     """Whether the key was known to be no good; looked at in memory, but for the first time."""
-    return bool(terms.budget and terms.budget.refused(ring.name) and terms.budget.accept(ring.name))
+    return bool(terms.budget and terms.budget.refused(ring.name) and terms.budget.accept(ring.name, ring.shown))
 
 
 def hold(answer: Answer, call: Call, limit: Limit, ring: Ring, terms: Terms) -> None:

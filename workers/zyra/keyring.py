@@ -90,6 +90,9 @@ class Login:
                 return known.access
             if (yield Do(self._lock)):
                 try:
+                    known = yield Do(self._read)  # another worker may have got one in this moment
+                    if known and known.fresh(time.time()):
+                        return known.access
                     found = yield from self._new(known)
                     yield Do(lambda: self._keep(found))  # noqa: B023 - called at once
                 finally:

@@ -122,3 +122,4 @@ def clean(client: redis.Redis, key: str) -> Iterator[None]:
     yield
     for name in client.scan_iter(f"zr::api:{key}*"):
         client.delete(name)
+    client.delete(module.REFUSED)

@@ -16,6 +16,8 @@ from receiver.contract.seal import Seal
 from receiver.contract.secrets import Secret
 from tests.sandbox import KEY, PLENTY, Sandbox, playing
 from workers.errors import RetryLater
+from workers.ledger import Ledger
+from workers.status import survey
 from workers.zyra import Zyra, flow, keyring
 from workers.zyra.budget import Budget
 from workers.zyra.calls import Answer
@@ -192,12 +194,12 @@ def test_only_the_beginning_of_a_key_is_shown() -> None:
 @pytest.fixture
 def budget(client: redis.Redis) -> Iterator[Budget]:
     yield Budget(client, RICH, 0.4)
-    for key in client.scan_iter("zr::api:*"):
+    for key in client.scan_iter("zr::api*"):
         client.delete(key)
 
 
 def test_a_wrong_key_is_one_alert_and_a_pause(
-    sandbox: Sandbox, budget: Budget, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, budget: Budget, caplog: pytest.LogCaptureFixture, ledger: Ledger
 ) -> None:
     held = ["zyra_sk_" + secrets.token_hex(8)]
     one = zyra(sandbox, ApiKey(lambda: held[0]), budget)
@@ -209,8 +211,10 @@ def test_a_wrong_key_is_one_alert_and_a_pause(
         asked = len(sandbox.state.log)
         time.sleep(budget.pause + 0.05)
         sandbox.state.add_key(held[0])
+        assert survey(ledger).stuck[-1].what == f"Zyra refuses {held[0][:18]}"
         assert one.virtual_servers.get("vs_0001").id == "vs_0001"
         assert one.virtual_servers.get("vs_0001").id == "vs_0001"
+        assert survey(ledger).stuck == []
 
     assert asked == 1
     alerts = [record for record in caplog.records if record.levelno == logging.ERROR]
