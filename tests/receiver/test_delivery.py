@@ -98,3 +98,14 @@ def test_the_first_of_unsigned_headers_counts() -> None:
     found = Delivery([(b"a", b"1"), (b"a", b"2"), (b"b", b"\xff")], b"")
 
     assert (found.text(b"a"), found.text(b"b"), found.text(b"c"), found.header(b"c")) == ("1", "", "", b"")
+
+
+def test_a_form_of_too_many_fields_is_no_form() -> None:
+    form = [(b"content-type", b"application/x-www-form-urlencoded")]
+
+    assert len(Delivery(form, b"a=1&" * 999 + b"b").form) == 1000
+    with pytest.raises(BadSignature, match="malformed"):
+        _ = Delivery(form, b"a=1&" * 1000 + b"b").form
+    with pytest.raises(BadSignature, match="malformed"):
+        _ = Delivery(form, b"a=%ff").form
+    assert Delivery(form, b"&a+b=%20&&c").form == [("a b", " "), ("c", "")]

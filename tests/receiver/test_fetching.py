@@ -131,3 +131,9 @@ def test_with_a_credential_403_speaks_of_it(https: Https) -> None:
     with pytest.raises(Failed) as caught:
         asyncio.run(https.fetcher().get(f"https://keys.example:{https.port}/", {"authorization": "Bearer x"}))
     assert not isinstance(caught.value, Absent)
+
+
+def test_a_token_that_is_not_to_be_had_says_nothing_of_the_key(https: Https) -> None:
+    with pytest.raises(Failed) as caught:
+        asyncio.run(https.fetcher().token(f"https://keys.example:{https.port}/t", "id:secret", "s"))
+    assert not isinstance(caught.value, Absent)

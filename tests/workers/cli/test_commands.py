@@ -17,6 +17,9 @@ from receiver.contract.seal import Seal
 from tests.kit import ROOT, Server, accept, dispatch, free_port
 from workers.cli import dev, embedded, local, main, output
 from workers.ledger import Ledger, Outcome, Verdict
+from workers.zyra import calls
+from workers.zyra.journal import Journal
+from workers.zyra.routes import table
 
 Tool = Callable[..., tuple[int, str, str]]
 
@@ -107,6 +110,25 @@ def test_show_tells_when_a_run_is_tried_again(tool: Tool, ledger: Ledger, seal: 
     ledger.finish([Outcome(unit=run.unit, token=1, verdict=Verdict.FAILED, delay=60)])
 
     assert ", again at 20" in tool("events", "show", event)[1]
+
+
+def test_show_lists_the_calls_of_a_run(tool: Tool, ledger: Ledger, seal: Seal) -> None:
+    event = accept(ledger, seal)
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["good"])
+    (run,) = ledger.take([], 1)
+    journal = Journal(ledger, seal, run.unit, run.token, 1, "key")
+    stop = calls.call(table()["virtual_servers.stop"], ("vs_1",))
+    answer = calls.Answer(status=200, headers={}, content=b'{"data": {}, "meta": {"request_id": "req_1"}}')
+    journal.done(journal.begin(stop), answer, looked_up=True)
+    journal.begin(calls.call(table()["virtual_servers.start"], ("vs_1",)))
+
+    plain, one = tool("events", "show", event)[1], json.loads(tool("events", "show", event, "--json")[1])
+
+    assert "call 1: POST /api/v1/virtual-servers/vs_1/stop: done 200, looked up, attempt 1\n" in plain
+    assert "call 2: POST /api/v1/virtual-servers/vs_1/start: unknown, attempt 1\n" in plain
+    assert [call["request_id"] for call in one["runs"][0]["calls"]] == ["req_1", ""]
+    ledger.client.hset(ledger.keys.named(f"calls:{run.unit}"), "1", b"forged")
+    assert "are not to be had" in tool("events", "show", event)[2]
 
 
 def test_replay_by_id_and_by_filter(tool: Tool, dead: Dead) -> None:
@@ -268,6 +290,14 @@ def test_what_only_the_provider_can_sign_is_not_sent(
 
     assert (code, "its key is the provider's alone" in err) == (2, True)
     assert tool("send", "push", "--source", "hub", "--url", f"http://127.0.0.1:{free_port()}")[0] == 1
+
+
+def test_check_says_whose_key_it_is(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZYRA_API_KEY", "zyra_sk_0123456789abcdef")
+    said = tool("check", "--role", "worker")[1]
+    assert "API: http://127.0.0.1:1, key zyra_sk_0123456789; a minute 5 creates, 30 reads, 100 of SCIM" in said
+    monkeypatch.delenv("ZYRA_API_KEY")
+    assert "warning: ZYRA_API_KEY is not set" in tool("check", "--role", "worker")[1]
 
 
 def test_endpoints_need_a_key_and_a_sane_url(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

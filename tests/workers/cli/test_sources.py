@@ -72,6 +72,7 @@ def test_sources_without_a_secret(tool: Tool, tmp_path: Path, monkeypatch: pytes
     assert "p: keys: fetched from the address that the delivery names" in checked
     assert "a: keys: none yet" in checked
     assert tool("send", "a.b", "--source", "a")[0] == 2
+    assert "one key signs for all customers" in checked
 
 
 @pytest.mark.parametrize(

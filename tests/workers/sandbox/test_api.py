@@ -1,6 +1,7 @@
 """The sandbox behaves as Zyra's pages say."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,120 @@ def test_the_demo_endpoint_keeps_its_secret_when_its_port_changes(state: State) 
 
     assert second.demo_endpoint("http://127.0.0.1:2/a", ["a"]) == first
     assert [row["url"] for row in second.endpoints.values()] == ["http://127.0.0.1:2/a"]
+
+
+def test_jobs_go_their_way(http: TestClient, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.kit import wait_for
+    from workers.sandbox import machines
+
+    monkeypatch.setattr(machines, "BOOT", 0.02)
+    with http:
+        made = data(http.post("/api/v1/ml/jobs", json={"name": "a"}))
+        bad = data(http.post("/api/v1/inference", json={"name": "b", "fail": True}))
+        gone = data(http.post("/api/v1/fine-tuning/jobs", json={"name": "c"}))
+        path = f"/api/v1/fine-tuning/jobs/{gone['id']}"
+        assert data(http.post(path + "/cancel"))["status"] == "cancelled"
+        assert refused(http.post(path + "/cancel")) == (409, "conflict")
+        wait_for(lambda: data(http.get(f"/api/v1/ml/jobs/{made['id']}"))["status"] == "completed")
+        wait_for(lambda: data(http.get(f"/api/v1/inference/{bad['id']}"))["status"] == "failed")
+        assert data(http.get(path))["status"] == "cancelled"
+
+
+def test_a_server_that_was_stopped_does_not_boot(http: TestClient) -> None:
+    path = "/api/v1/virtual-servers/vs_0003"
+    with http:
+        data(http.post(path + "/start"))
+        data(http.post(path + "/stop"))
+        time.sleep(0.3)
+        assert data(http.get(path))["status"] == "stopped"
+        assert data(http.delete(path)) == data(http.delete(path))
+        assert refused(http.post(path + "/start")) == (409, "conflict")
+
+
+def test_a_user_has_ten_keys_and_a_revoked_one_is_none_at_once(http: TestClient, state: State) -> None:
+    assert [state.add_key(f"zyra_sk_{n}") for n in range(10)] == [True] * 9 + [False]
+    assert http.get("/api/v1/devices", headers={"authorization": "Bearer zyra_sk_3"}).status_code == 200
+    state.revoke("zyra_sk_3")
+    assert http.get("/api/v1/devices", headers={"authorization": "Bearer zyra_sk_3"}).status_code == 401
+    assert "zyra_sk_3" not in str(state.keys)
+
+
+def test_a_member_may_not_do_all(http: TestClient, state: State) -> None:
+    state.users["m@example.com"] = ("pw", "org_member")
+    state.add_key("zyra_sk_m", "m@example.com")
+    member = {"authorization": "Bearer zyra_sk_m"}
+
+    assert refused(http.get("/api/v1/invoices", headers=member)) == (403, "forbidden")
+    assert refused(http.post("/api/v1/devices/dev_0003/approve", headers=member)) == (403, "forbidden")
+    assert http.get("/api/v1/organizations", headers=member).status_code == 200
+    assert http.post("/api/v1/virtual-servers/vs_0001/stop", headers=member).status_code == 200
+
+
+def test_members_rules_recommendations(http: TestClient) -> None:
+    members = "/api/v1/organizations/org_0001/members"
+    assert refused(http.post(members, json={"email": "a@example.com", "role": "king"})) == (422, "invalid")
+    made = data(http.post(members, json={"email": "a@example.com", "role": "org_member"}))
+    assert data(http.delete(f"{members}/{made['id']}"))["email"] == "a@example.com"
+    assert data(http.post("/api/v1/cost-advisor/recommendations/rec_0001/apply"))["status"] == "applied"
+    assert refused(http.post("/api/v1/cost-advisor/recommendations/rec_0001/dismiss")) == (409, "conflict")
+    assert data(http.get("/api/v1/cost-advisor/summary")) == {"total_savings": "12.40", "currency": "USD"}
+
+
+def test_scim_has_documents_of_its_own(http: TestClient) -> None:
+    scim = {"authorization": "Bearer scim-demo"}
+    assert http.get("/scim/v2/Users").json()["status"] == "401"
+    made = http.post("/scim/v2/Users", json={"userName": "a"}, headers=scim).json()
+    again = http.post("/scim/v2/Users", json={"userName": "a"}, headers=scim)
+    assert (again.status_code, again.json()["detail"]) == (409, "userName is taken")
+    patch = {"Operations": [{"op": "Replace", "value": {"active": False}}, {"op": "remove", "path": "x"}, 5]}
+    assert http.patch(f"/scim/v2/Users/{made['id']}", json=patch, headers=scim).json()["active"] is False
+    assert http.delete(f"/scim/v2/Users/{made['id']}", headers=scim).status_code == 204
+
+
+def test_logins(http: TestClient, state: State) -> None:
+    state.users["a@example.com"] = ("pw", "org_admin")
+    login = "/api/v1/auth/login"
+    assert refused(http.post(login, json={"email": "a@example.com", "password": "no"})) == (401, "unauthorized")
+    found = data(http.post(login, json={"email": "a@example.com", "password": "pw"}))
+    token = {"authorization": f"Bearer {found['access_token']}"}
+    assert http.get("/api/v1/devices", headers=token).status_code == 200
+    refresh = {"refresh_token": found["refresh_token"]}
+    assert data(http.post("/api/v1/auth/refresh", json=refresh))["token_type"] == "bearer"
+    assert refused(http.post("/api/v1/auth/refresh", json=refresh)) == (401, "unauthorized")
+    assert refused(http.get("/api/v1/devices", headers={"authorization": f"Bearer {found['refresh_token']}"}))[0] == 401
+    entries = data(http.get("/api/v1/audit-log", params={"event_type": "login_failure"}))
+    assert [entry["success"] for entry in entries] == [False]
+
+
+def test_deliveries_are_kept_and_repeated(http: TestClient, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.kit import wait_for
+    from workers.sandbox import webhooks
+
+    monkeypatch.setattr(webhooks, "WAITS", (0,))
+    monkeypatch.setattr(webhooks, "KEPT", 1)
+    row = state.add_endpoint("http://127.0.0.1:1/x", ["virtual_server.stopped"], "")
+    path = f"/api/v1/webhooks/endpoints/{row['id']}/deliveries"
+    with http:
+        data(http.post("/api/v1/virtual-servers/vs_0001/stop"))
+        data(http.post("/api/v1/virtual-servers/vs_0002/stop"))
+        (one,) = wait_for(lambda: [d for d in data(http.get(path)) if d["status"] == "failed"])
+        data(http.post(f"{path}/{one['id']}/redeliver"))
+        wait_for(lambda: data(http.get(path))[0]["attempts"] == 2)
+    assert refused(http.post(f"{path}/del_none/redeliver")) == (404, "not_found")
+
+
+def test_the_state_can_be_looked_at(http: TestClient) -> None:
+    http.get("/api/v1/devices")
+    found = http.get("/sandbox/state").json()
+
+    assert found["areas"]["devices"]["dev_0001"]["status"] == "online"
+    assert found["calls"][-1]["path"] == "/api/v1/devices"
+
+
+def test_an_endpoint_is_changed(http: TestClient, state: State) -> None:
+    row = state.add_endpoint("https://x.test", ["a"], "")
+    path = f"/api/v1/webhooks/endpoints/{row['id']}"
+
+    assert data(http.patch(path, json={"events": ["b"], "secret": "mine"}))["events"] == ["b"]
+    assert state.endpoints[row["id"]]["secret"] == row["secret"]
+    assert refused(http.patch(path, json={"url": "http://x.test"})) == (422, "invalid")
