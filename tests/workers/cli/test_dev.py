@@ -155,14 +155,16 @@ def test_endpoints_are_registered_listed_and_deleted(tmp_path: Path) -> None:
     with dev(tmp_path) as (_facts, _):
         secret = tmp_path / "new-secret"
         url = "https://hooks.example.com/webhooks/zyra"
-        made = tool(tmp_path, "endpoints", "register", url, "--secret-file", str(secret), "--event", "device.online")
+        made = tool(
+            tmp_path, "endpoints", "register", "--url", url, "--secret-file", str(secret), "--events", "device.online"
+        )
         listed = tool(tmp_path, "endpoints", "list").stdout
         name = next(line.split("\t")[0] for line in listed.splitlines() if "hooks.example.com" in line)
 
         assert made.returncode == 0
         assert (len(secret.read_text()), secret.stat().st_mode & 0o777) == (64, 0o600)
-        assert tool(tmp_path, "endpoints", "register", url, "--secret-file", str(secret)).returncode == 2
-        refused = tool(tmp_path, "endpoints", "register", "http://x", "--secret-file", str(tmp_path / "other"))
+        assert tool(tmp_path, "endpoints", "register", "--url", url, "--secret-file", str(secret)).returncode == 0
+        refused = tool(tmp_path, "endpoints", "register", "--url", "http://x", "--secret-file", str(tmp_path / "other"))
         assert (refused.returncode, (tmp_path / "other").exists()) == (1, False)
         assert tool(tmp_path, "endpoints", "delete", name).returncode == 0
         assert tool(tmp_path, "endpoints", "delete", name).returncode == 1
