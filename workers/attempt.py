@@ -41,7 +41,7 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
     handler = router.get(claim.handler)
     if handler is None:
         return outcome(claim, Verdict.MISSING, f"no-such-handler: no worker has {claim.handler[:100]!r}", PARKED)
-    if run_id(claim.event, claim.handler) != claim.unit or not handler.matches(found.source, found.type):
+    if run_id(claim.event, claim.handler) != claim.unit or not handler.matches(found.source, found.type, found.origin):
         return outcome(claim, Verdict.REFUSED, f"{claim.handler} is not for {found.source} {found.type}")
     try:
         wanted = handler.wants(found)

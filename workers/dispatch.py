@@ -49,7 +49,7 @@ def decide(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> 
         payload = read(opened.content.body, opened.content.format)
     except Unreadable as error:
         return ended(claim, EventState.UNREADABLE, error.cause)
-    handlers = router.matching(claim.labels.source, claim.labels.type)
+    handlers = router.matching(claim.labels.source, claim.labels.type, claim.labels.origin)
     asked = asks(handlers)
     if asked:
         found = with_payload(opened, payload)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from .event import Event
 
 F = TypeVar("F", bound=Callable[..., Any])
+RECONCILED = "reconciled"  # the origin of events that we made, of what nobody told us
 KINDS = 1000  # sources and types whose handlers are remembered
 
 
@@ -24,11 +25,12 @@ class Handler:
     max_attempts: int = 8
     concurrency: int | None = None
     isolated: bool = False
+    reconciled: bool = False
     takes_client: bool = False
     is_async: bool = False
 
-    def matches(self, source: str, kind: str) -> bool:
-        if self.source not in ("*", source):
+    def matches(self, source: str, kind: str, origin: str = "delivery") -> bool:
+        if self.source not in ("*", source) or (origin == RECONCILED and not self.reconciled):
             return False
         if self.type.endswith(".*"):
             return kind.startswith(self.type[:-1])
@@ -36,7 +38,7 @@ class Handler:
 
     def wants(self, event: Event) -> bool:
         """Whether the handler is for this event. Whatever its `when` raises flies."""
-        return self.matches(event.source, event.type) and (self.when is None or bool(self.when(event)))
+        return self.matches(event.source, event.type, event.origin) and (self.when is None or bool(self.when(event)))
 
 
 class Router:
@@ -49,7 +51,7 @@ class Router:
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
-        self._matching: dict[tuple[str, str], tuple[Handler, ...]] = {}
+        self._matching: dict[tuple[str, str, str], tuple[Handler, ...]] = {}
 
     def on(
         self,
@@ -62,6 +64,7 @@ class Router:
         max_attempts: int = 8,
         concurrency: int | None = None,
         isolated: bool = False,
+        reconciled: bool = False,
     ) -> Callable[[F], F]:
         """Registers a handler: see docs/handlers.md for every option. Raises ValueError where one makes no sense."""
         if not type or timeout <= 0 or max_attempts < 1 or (concurrency is not None and concurrency < 1):
@@ -79,6 +82,7 @@ class Router:
                     max_attempts=max_attempts,
                     concurrency=concurrency,
                     isolated=isolated,
+                    reconciled=reconciled,
                     takes_client=takes_client(function),
                     is_async=inspect.iscoroutinefunction(function),
                 )
@@ -101,13 +105,14 @@ class Router:
     def get(self, name: str) -> Handler | None:
         return self._handlers.get(name)
 
-    def matching(self, source: str, kind: str) -> tuple[Handler, ...]:
+    def matching(self, source: str, kind: str, origin: str = "delivery") -> tuple[Handler, ...]:
         """The handlers for such events, whatever their `when` would say."""
-        found = self._matching.get((source, kind))
+        found = self._matching.get((source, kind, origin))
         if found is None:
             if len(self._matching) >= KINDS:  # a provider may invent types without end
                 self._matching.clear()
-            found = self._matching[source, kind] = tuple(one for one in self if one.matches(source, kind))
+            found = tuple(one for one in self if one.matches(source, kind, origin))
+            self._matching[source, kind, origin] = found
         return found
 
     def __iter__(self) -> Iterator[Handler]:

@@ -18,6 +18,7 @@ from .. import query, settings
 from ..ledger import Ledger
 from .local import environment
 from .output import as_json, line, table
+from .reconcile import reconcile
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -197,6 +198,9 @@ def explain(
         ]
         table(("REFUSED", "ID", "SOURCE", "CAUSE", "LIKELY REASON"), rows)
     return 0
+
+
+app.command()(reconcile)
 
 
 def refused(raw: bytes | str) -> dict[str, Any] | None:

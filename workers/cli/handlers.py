@@ -63,6 +63,8 @@ def from_file(path: Path, kind: str, source: str) -> Event:
 
 
 def verdict(handler: Handler, one: Event) -> str:
+    if handler.matches(one.source, one.type) and not handler.matches(one.source, one.type, one.origin):
+        return "no: it does not ask for reconciled events"
     if not handler.matches(one.source, one.type):
         return f"no: it is for {handler.source} {handler.type}, this is {one.source} {one.type or 'without a type'}"
     try:
