@@ -34,9 +34,16 @@ def read_by(kind: type) -> set[str]:
     return {item.metadata["name"] for item in fields(kind) if "name" in item.metadata}
 
 
+def recipes() -> set[str]:
+    """What shipped handlers, and `post`, read."""
+    files = [*(ROOT / "workers" / "handlers").glob("*.py"), ROOT / "workers" / "outgoing.py"]
+    pattern = r'(?:needed|seconds|environ\.get)\("([A-Z_]+)"'
+    return {name for file in files for name in re.findall(pattern, file.read_text())}
+
+
 def test_every_setting_stands_in_the_example_environment_and_is_read() -> None:
     assert named("deploy/receiver.env.example") == read_by(receiving.Settings) | (EXTRA - {"ZYRA_API_KEY"})
-    assert named("deploy/worker.env.example") == read_by(working.Settings) | SECRETS
+    assert named("deploy/worker.env.example") == read_by(working.Settings) | SECRETS | recipes()
 
 
 def test_every_command_stands_in_the_readme() -> None:

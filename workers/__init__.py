@@ -1,6 +1,6 @@
 """What a handler imports; everything else of this package is the worker that runs it.
 
-    from workers import Event, GiveUp, RetryLater, Router, Zyra, allow
+    from workers import Event, GiveUp, RetryLater, Router, Zyra, allow, post
 
 Along the flow: ledger, dispatch, dispatcher, router, attempt, threads, loop, performer, recorder,
 holding, process (what runs handlers); child, parent, worker (what watches it); sweeper; jobs is for a stock RQ worker.
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from .context import allow
     from .errors import GiveUp, RetryLater
     from .event import Event
+    from .outgoing import post
     from .router import Router
     from .zyra import AsyncZyra, Zyra
 
-__all__ = ["AsyncZyra", "Event", "GiveUp", "RetryLater", "Router", "Zyra", "allow"]
+__all__ = ["AsyncZyra", "Event", "GiveUp", "RetryLater", "Router", "Zyra", "allow", "post"]
 
 PLACES = {
     "AsyncZyra": "zyra",
@@ -26,6 +27,7 @@ PLACES = {
     "Router": "router",
     "Zyra": "zyra",
     "allow": "context",
+    "post": "outgoing",
 }
 
 

@@ -1,0 +1,256 @@
+"""The shipped handlers that call others, against the sandbox and a server of other people."""
+
+import base64
+import contextlib
+import hmac
+import importlib
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.sandbox import PLENTY, Sandbox, playing
+from workers import Event, GiveUp, RetryLater, Zyra, plugins
+from workers.event import resource_id
+from workers.outgoing import PostFailed, post
+
+SECRET = base64.b64encode(b"k" * 24).decode()
+
+
+class Others:
+    """What was posted, with its headers, and what is answered."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.status = 200
+        self.headers: dict[str, str] = {}
+
+    @property
+    def told(self) -> list[Any]:
+        return [json.loads(body) for _, body in self.got]
+
+
+@pytest.fixture
+def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
+    found = Others()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            found.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
+            self.send_response(found.status)
+            for name, value in found.headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/x?y=1"
+    for name in ("CHAT_URL", "INCIDENT_URL", "FORWARD_URL"):
+        monkeypatch.setenv(name, url)
+    monkeypatch.setenv("FORWARD_SECRET", f"whsec_{SECRET}")
+    monkeypatch.setenv("ALLOW_PRIVATE_URLS", "1")
+    yield found
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def zyra(tmp_path: Path) -> Iterator[tuple[Sandbox, Zyra]]:
+    with playing(tmp_path, PLENTY) as sandbox:
+        with contextlib.closing(sandbox.client()) as client:
+            yield sandbox, client
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """A recipe as it is loaded with this test's environment."""
+
+    def load(name: str) -> ModuleType:
+        monkeypatch.delitem(sys.modules, f"workers.handlers.{name}", raising=False)
+        return importlib.import_module(f"workers.handlers.{name}")
+
+    return load
+
+
+def event(kind: str, resource: str = "", age: float = 0.0, **more: Any) -> Event:
+    payload = {"data": {"id": resource}}
+    return Event(
+        id="evt_1", source="zyra", type=kind, payload=payload, resource_id=resource_id(payload, kind, ("data.id",)),
+        body=json.dumps(payload).encode(), headers={"content-type": "application/json"},
+        received_at=datetime.now(UTC) - timedelta(seconds=age), key="k1", **more,
+    )  # fmt: skip
+
+
+Recipe = Callable[[str], ModuleType]
+
+
+def test_invoices_are_archived_once_they_are_issued(
+    zyra: tuple[Sandbox, Zyra], recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "archive").mkdir()
+    monkeypatch.setenv("ARCHIVE_DIR", str(tmp_path / "archive"))
+    (sandbox, client), archive = zyra, recipe("archive_invoices").archive
+    rows = sandbox.state.areas["invoices"]
+    rows["inv_0001"]["status"] = "draft"
+
+    with pytest.raises(RetryLater):
+        archive(event("invoice.generated", "inv_0001"), client)
+    rows["inv_0001"]["status"] = "issued"
+    for _ in range(2):
+        archive(event("invoice.generated", "inv_0001"), client)
+
+    found = sorted(path.name for path in (tmp_path / "archive").iterdir())
+    assert found == ["INV-2026-0001.json", "INV-2026-0001.pdf"]
+    assert json.loads((tmp_path / "archive" / "INV-2026-0001.json").read_text())["total"] == "48.00"
+    rows["inv_0001"]["total"] = "48.01"
+    with pytest.raises(GiveUp, match="is not 40"):
+        archive(event("invoice.paid", "inv_0001"), client)
+    rows["inv_0002"]["invoice_number"] = "../INV"
+    with pytest.raises(GiveUp, match="no name for a file"):
+        archive(event("invoice.paid", "inv_0002"), client)
+
+
+def test_an_incident_is_opened_and_resolved_whatever_comes_first(
+    zyra: tuple[Sandbox, Zyra], recipe: Recipe, others: Others
+) -> None:
+    (sandbox, client), incidents = zyra, recipe("open_incidents")
+    breach = sandbox.state.areas["breaches"]["br_0001"]
+    breach["status"] = "open"
+
+    incidents.opened(event("sla.breach.started", "br_0001"), client)
+    incidents.resolved(event("sla.breach.resolved", "br_0001"))
+    breach["status"] = "resolved"
+    incidents.opened(event("sla.breach.started", "br_0001"), client)  # it comes late
+    incidents.opened(event("sla.breach.started", "br_new"), client)  # the API does not know it yet
+
+    assert [(one["event_action"], one["dedup_key"]) for one in others.told] == [
+        ("trigger", "zyra-breach-br_0001"), ("resolve", "zyra-breach-br_0001"), ("trigger", "zyra-breach-br_new"),
+    ]  # fmt: skip
+
+
+def test_a_channel_is_told(recipe: Recipe, others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_TYPES", "job.failed, device.*")
+    module = recipe("notify_chat")
+
+    module.notify(event("job.failed", "job_1"))
+
+    assert others.told == [{"text": "Zyra: job.failed job_1"}]
+    assert [handler.type for handler in module.router] == ["job.failed", "device.*"]
+
+
+def test_servers_of_a_failed_job_are_terminated(zyra: tuple[Sandbox, Zyra], recipe: Recipe) -> None:
+    (sandbox, client), module = zyra, recipe("clean_up_failed_jobs")
+    servers = sandbox.state.areas["virtual_servers"]
+    servers["vs_0001"]["job_id"] = servers["vs_0002"]["job_id"] = "job_7"
+
+    for _ in range(2):
+        module.clean_up(event("job.failed", "job_7"), client)
+
+    assert [row["status"] for row in servers.values()] == ["terminated", "terminated", "stopped"]
+    assert len(sandbox.calls("DELETE")) == 2
+    with pytest.raises(GiveUp):
+        module.clean_up(event("job.failed"), client)
+
+
+def test_a_device_may_come_back(zyra: tuple[Sandbox, Zyra], recipe: Recipe, others: Others) -> None:
+    (sandbox, client), module = zyra, recipe("watch_devices")
+
+    with pytest.raises(RetryLater) as caught:
+        module.offline(event("device.offline", "dev_0002", age=100), client)
+    module.offline(event("device.offline", "dev_0002", age=301), client)
+    module.offline(event("device.offline", "dev_0001", age=301), client)  # it is online
+
+    assert 190 < caught.value.seconds <= 200
+    assert others.told == [{"text": "Zyra: device dev_0002 has been offline for 300 s"}]
+    assert sandbox.calls("GET")
+
+
+def test_events_are_forwarded_as_they_came_and_signed(recipe: Recipe, others: Others) -> None:
+    recipe("forward_events").forward(event("a.b"))
+
+    ((headers, body),) = others.got
+    text = f"evt_1.{headers['webhook-timestamp']}.".encode() + body
+    signature = base64.b64encode(hmac.digest(b"k" * 24, text, "sha256")).decode()
+    assert headers["webhook-signature"] == f"v1,{signature}"
+    assert headers["webhook-id"] == "evt_1"
+    assert body == event("a.b").body
+
+
+@pytest.mark.parametrize(
+    "name", ["archive_invoices", "open_incidents", "notify_chat", "watch_devices", "forward_events"]
+)
+def test_what_is_missing_is_said_at_the_start(name: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("ARCHIVE_DIR", "INCIDENT_URL", "PAGERDUTY_ROUTING_KEY", "CHAT_URL", "FORWARD_URL"):
+        monkeypatch.delenv(variable, raising=False)
+
+    with pytest.raises(ValueError, match="is not set"):
+        recipe(name)
+
+
+def test_all_of_them_load_together(
+    others: Others, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, recipe: Recipe
+) -> None:
+    monkeypatch.setenv("ARCHIVE_DIR", str(tmp_path))
+    names = ("archive_invoices", "open_incidents", "notify_chat", "watch_devices", "forward_events",
+             "clean_up_failed_jobs", "restart_virtual_server", "log_event")  # fmt: skip
+    for name in names:
+        recipe(name)
+
+    assert len(list(plugins.load([f"workers.handlers.{name}" for name in names]))) >= 13
+
+
+# --- the guard
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(204, None), (500, PostFailed), (302, PostFailed), (404, GiveUp), (429, RetryLater), (408, PostFailed)],
+)
+def test_what_an_answer_means(others: Others, status: int, kind: type[Exception] | None) -> None:
+    import os
+
+    others.status, others.headers = status, {"retry-after": "7", "location": "http://127.0.0.1:1/"}
+    if kind is None:
+        post(os.environ["CHAT_URL"], json={})
+    else:
+        with pytest.raises(kind):
+            post(os.environ["CHAT_URL"], json={})
+    assert len(others.got) == 1
+    assert others.got[0][0]["host"] in os.environ["CHAT_URL"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://example.com/", "https://127.0.0.1/", "https://localhost/", "https://169.254.169.254/latest", "https://[::1]/",
+     "https://10.0.0.1/", "ftp://example.com/", "https://example.com:99999/"],
+)  # fmt: skip
+def test_the_machines_beside_us_are_not_posted_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ALLOW_PRIVATE_URLS", raising=False)
+
+    with pytest.raises(GiveUp):
+        post(url, json={})
+
+
+def test_who_cannot_be_reached_is_an_ordinary_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOW_PRIVATE_URLS", "1")
+    with pytest.raises(PostFailed):
+        post("http://127.0.0.1:1/", content=b"x")
+    with pytest.raises(PostFailed):
+        post("http://[::1]:1/", content=b"x")
+    with pytest.raises(PostFailed):
+        post("https://no-such-host.invalid/", content=b"x")

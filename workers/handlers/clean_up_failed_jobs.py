@@ -1,0 +1,17 @@
+"""Terminates the virtual servers of a job that failed: those with the job's `job_id` that still run.
+
+https://getzyra.io/documentation/user-guides/organization/stage-5/03-cost-optimization-checklist
+"""
+
+from workers import Event, GiveUp, Router, Zyra
+
+router = Router()
+
+
+@router.on("job.failed", reconciled=True)
+def clean_up(event: Event, zyra: Zyra) -> None:
+    if not event.resource_id:
+        raise GiveUp("the event names no job")
+    for server in list(zyra.virtual_servers.list()):
+        if server.get("job_id") == event.resource_id and server.status != "terminated":
+            zyra.virtual_servers.terminate(str(server.id))

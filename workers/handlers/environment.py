@@ -1,0 +1,16 @@
+"""What shipped handlers read from the environment as they are loaded: `work` and `check` say what is missing."""
+
+import os
+
+
+def needed(name: str, what: str) -> str:
+    """Raises ValueError."""
+    value = os.environ.get(name, "")
+    if not value:
+        raise ValueError(f"{name} is not set: {what}")
+    return value
+
+
+def seconds(name: str, default: float) -> float:
+    """Raises ValueError."""
+    return float(os.environ.get(name) or default)

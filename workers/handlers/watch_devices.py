@@ -1,0 +1,24 @@
+"""Alerts when a device has been offline for longer than OFFLINE_GRACE seconds (300): at CHAT_URL, as {"text": ...}.
+
+An agent that is silent for a minute counts as offline, so devices flap.
+https://getzyra.io/documentation/user-guides/device-owner/stage-1/05-dashboard-tour
+"""
+
+from datetime import UTC, datetime
+
+from workers import Event, RetryLater, Router, Zyra, post
+
+from .environment import needed, seconds
+
+router = Router()
+URL = needed("CHAT_URL", "the channel's incoming webhook")
+GRACE = seconds("OFFLINE_GRACE", 300)
+
+
+@router.on("device.offline", reconciled=True)
+def offline(event: Event, zyra: Zyra) -> None:
+    left = GRACE - (datetime.now(UTC) - event.received_at).total_seconds()
+    if left > 0:
+        raise RetryLater(left, "it may come back")
+    if zyra.devices.get(event.resource_id).status == "offline":
+        post(URL, json={"text": f"Zyra: device {event.resource_id} has been offline for {GRACE:.0f} s"})
