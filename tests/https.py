@@ -72,10 +72,12 @@ def serving(folder: Path, *hosts: str) -> Iterator[Https]:
     found.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield found
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Quiet(ThreadingHTTPServer):

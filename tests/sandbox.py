@@ -12,6 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workers.sandbox.api import create_app
+from workers.sandbox.chaos import Chaos
+from workers.sandbox.shapes import Shape
 from workers.sandbox.state import State
 from workers.zyra.budget import Budget
 from workers.zyra.client import Zyra
@@ -62,11 +64,16 @@ class Slow:
 
 @contextlib.contextmanager
 def playing(
-    folder: Path, limits: dict[str, int] | None = None, minute: float = 60.0, jitter: float = 0.0
+    folder: Path,
+    limits: dict[str, int] | None = None,
+    minute: float = 60.0,
+    jitter: float = 0.0,
+    shape: Shape | None = None,
+    chaos: Chaos | None = None,
 ) -> Iterator[Sandbox]:
     state = State(folder, KEY)
     port = free_port()
-    app: ASGIApp = create_app(state, limits, minute)
+    app: ASGIApp = create_app(state, limits, minute, shape, chaos)
     config = uvicorn.Config(
         Slow(app, jitter) if jitter else app, host="127.0.0.1", port=port, log_config=None, access_log=False
     )
@@ -74,6 +81,8 @@ def playing(
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_for(lambda: server.started)
-    yield Sandbox(f"http://127.0.0.1:{port}", state)
-    server.should_exit = True
-    thread.join()
+    try:
+        yield Sandbox(f"http://127.0.0.1:{port}", state)
+    finally:
+        server.should_exit = True
+        thread.join()

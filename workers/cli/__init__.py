@@ -21,6 +21,7 @@ COMMANDS = {
     "sources": "Our sources: which secret verified what, what is safe to remove.",
     "schemes": "The signature schemes: list, show, verify.",
     "api": "Zyra's API: any call, what is left of its limits, whether our table is right.",
+    "sandbox": "A Zyra to develop against, with chaos on request; trigger tells an event.",
     "endpoints": "Our endpoint at Zyra: register, list, rotate, delete.",
     "status": "What is flowing, what is stuck, what to do.",
     "health": "For containers: exits with 0 if this role is alive.",

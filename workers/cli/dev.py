@@ -19,6 +19,8 @@ import typer
 from receiver.contract.connection import GONE, connect
 from receiver.contract.errors import ConfigurationError
 
+from ..sandbox.chaos import chaos
+from ..sandbox.shapes import shape
 from ..sandbox.state import DEMO_SERVER, write_private
 from . import local
 from .embedded import Children, redis_command, socket_path
@@ -33,14 +35,22 @@ def dev(
     data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept; RECEIVER_DATA_DIR.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65000, help="The receiver's port; 0 picks all ports.")] = 8080,
     as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON once all is ready.")] = False,
+    trouble: Annotated[str, typer.Option("--chaos", help="Of the sandbox: dup,reorder,late,drop,slow,...")] = "",
+    seed: Annotated[int, typer.Option(help="Of the chaos.")] = 0,
+    shaped: Annotated[str, typer.Option("--shape", help="Of the sandbox's payloads and envelopes.")] = "",
 ) -> int:
     """Runs everything on this machine until Ctrl-C; what was accepted is still there at the next start."""
+    try:
+        chaos(trouble, seed)
+        shape(shaped)
+    except ValueError as error:
+        raise ConfigurationError([str(error)]) from None
     folder = prepare((data_dir or local.folder()).absolute())
     lock = hold(folder)
     children = Children()
     stop_on_signals(children)
     try:
-        facts = start(folder, port, children)
+        facts = start(folder, port, children, [trouble, str(seed), shaped, "60"])
         write_private(folder / "dev.json", json.dumps(facts))
         print(json.dumps(facts) if as_line else welcome(facts), flush=True)
         return children.wait()
@@ -100,7 +110,7 @@ def ports(port: int) -> list[int]:
     return found
 
 
-def start(folder: Path, port: int, children: Children) -> dict[str, Any]:
+def start(folder: Path, port: int, children: Children, sandbox_options: list[str]) -> dict[str, Any]:
     """Starts all parts in order, each when the one before is ready; what other commands need to know."""
     receiver, sandbox, metrics, worker_metrics = ports(port)
     url = os.environ.get("REDIS_URL") or start_redis(folder, children)
@@ -118,7 +128,8 @@ def start(folder: Path, port: int, children: Children) -> dict[str, Any]:
     }
     command = [sys.executable, "-m"]
     hooks = f"{public}/webhooks/zyra"
-    children.start("sandbox", [*command, "workers.sandbox", str(folder), str(sandbox), hooks], env)
+    played = [*command, "workers.sandbox", str(folder), str(sandbox), hooks, *sandbox_options]
+    children.start("sandbox", played, env)
     answers("sandbox", f"http://127.0.0.1:{sandbox}/api/v1/devices", children)
     serving = {"HOST": "127.0.0.1", "PORT": str(receiver), "METRICS_PORT": str(metrics)}
     children.start("receiver", [*command, "workers.cli", "serve"], env | serving)

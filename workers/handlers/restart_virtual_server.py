@@ -12,7 +12,8 @@ router = Router()
 def restart(event: Event, zyra: Zyra) -> None:
     status = zyra.virtual_servers.get(event.resource_id)["status"]
     if status == "error":
-        if not allow(f"restart:{event.resource_id}", times=3, seconds=3600):
+        first = allow(f"restart:{event.id}", times=1, seconds=86400)  # a later attempt is the same restart
+        if first and not allow(f"restart:{event.resource_id}", times=3, seconds=3600):
             raise GiveUp(f"{event.resource_id} was restarted three times within an hour: look at it")
         zyra.virtual_servers.stop(event.resource_id)
     if status == "error" or (status == "stopped" and event.attempt > 1):  # an earlier attempt got no further

@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -21,7 +22,9 @@ from starlette.routing import Route
 from ..zyra.routes import Kind, table
 from ..zyra.routes import Route as Row
 from .answers import Answers
+from .chaos import Chaos, Troubled
 from .desk import Asked, File, Page, Refusal
+from .shapes import Shape, invalid, listed
 from .specification import document
 from .state import State, moment
 from .webhooks import Webhooks
@@ -31,8 +34,12 @@ OPEN = ("auth.login", "auth.refresh", "auth.reset_password", "auth.sso", "sso.me
 
 
 class Api:
-    def __init__(self, state: State, webhooks: Webhooks, limits: Mapping[str, int], minute: float) -> None:
+    def __init__(
+        self, state: State, webhooks: Webhooks, limits: Mapping[str, int], minute: float, shape: Shape
+    ) -> None:
         self.state = state
+        self.shape = shape
+        self.webhooks = webhooks
         self.answers = Answers(state, webhooks)
         self.limits = limits
         self.minute = minute
@@ -41,7 +48,12 @@ class Api:
     def routes(self) -> list[Route]:
         found = [self._route(row) for row in table().values()]
         found.sort(key=lambda route: "{" in route.path)  # what is written out goes before what fits any name
-        return [*found, Route("/openapi.json", self.specification), Route("/sandbox/state", self.told)]
+        own = [
+            Route("/openapi.json", self.specification),
+            Route("/sandbox/state", self.told),
+            Route("/sandbox/trigger", self.trigger, methods=["POST"]),
+        ]
+        return [*found, *own]
 
     def _route(self, row: Row) -> Route:
         act = self.answers.find(row.name)
@@ -54,9 +66,9 @@ class Api:
                 ids = tuple(request.path_params[name] for name in row.parameters)
                 asked = Asked(row.name, ids, request.query_params, await fields(request, row), user)
                 self.answers.allow(asked)
-                answer = answered(request_id, row, asked, await act(asked))
+                answer = self._answered(request_id, row, asked, await act(asked))
             except Refusal as refusal:
-                answer = refused(request_id, row, refusal)
+                answer = refused(request_id, row, refusal, self.shape)
             except ClientDisconnect:  # nothing was done
                 return Response(status_code=400)
             self.state.log.append(
@@ -97,25 +109,33 @@ class Api:
             raise Refusal(429, "slowapi", f"Rate limit exceeded: {limit} per 1 minute", {"retry-after": wait})
         calls.append(now)
 
+    def _answered(self, request_id: str, row: Row, asked: Asked, found: Any) -> Response:
+        if isinstance(found, File):
+            return Response(found.content, media_type=found.kind)
+        if row.answer is Kind.NOTHING:
+            return Response(status_code=204)
+        if row.is_scim:
+            return JSONResponse(scim(found, asked) if isinstance(found, Page) else found)
+        meta = {"request_id": request_id, "timestamp": moment()}
+        if isinstance(found, Page):
+            return JSONResponse(listed(self.shape, found.items, found.total, meta))
+        return JSONResponse({"success": True, "data": found, "meta": meta})
+
     async def specification(self, request: Request) -> Response:
         return JSONResponse(document(table()))
+
+    async def trigger(self, request: Request) -> Response:
+        """Tells an event as if it had happened: {"type": ..., "data": {...}}."""
+        try:
+            body = json.loads(await request.body())
+            kind, data = str(body["type"]), dict(body.get("data") or {})
+        except (ValueError, KeyError, TypeError):
+            return JSONResponse({"error": "the body must be an object with type, and data"}, 422)
+        return JSONResponse({"endpoints": self.webhooks.tell(kind, data)})
 
     async def told(self, request: Request) -> Response:
         """The whole state, for tests and the curious."""
         return JSONResponse({"areas": self.state.areas, "sso": self.state.sso, "calls": list(self.state.log)})
-
-
-def answered(request_id: str, row: Row, asked: Asked, found: Any) -> Response:
-    if isinstance(found, File):
-        return Response(found.content, media_type=found.kind)
-    if row.answer is Kind.NOTHING:
-        return Response(status_code=204)
-    if row.is_scim:
-        return JSONResponse(scim(found, asked) if isinstance(found, Page) else found)
-    meta: dict[str, Any] = {"request_id": request_id, "timestamp": moment()}
-    if isinstance(found, Page):
-        meta["total"], found = found.total, found.items
-    return JSONResponse({"success": True, "data": found, "meta": meta})
 
 
 def scim(found: Page, asked: Asked) -> dict[str, Any]:
@@ -129,7 +149,7 @@ def scim(found: Page, asked: Asked) -> dict[str, Any]:
     }
 
 
-def refused(request_id: str, row: Row | None, refusal: Refusal) -> Response:
+def refused(request_id: str, row: Row | None, refusal: Refusal, shape: Shape) -> Response:
     if refusal.code == "slowapi":
         return JSONResponse({"error": refusal.message}, refusal.status, headers=refusal.headers)
     if row and row.is_scim:
@@ -137,6 +157,8 @@ def refused(request_id: str, row: Row | None, refusal: Refusal) -> Response:
         return JSONResponse(
             {"schemas": schemas, "status": str(refusal.status), "detail": refusal.message}, refusal.status
         )
+    if refusal.status == 422 and shape.errors == "stock":
+        return JSONResponse(invalid(refusal.message), 422)
     block = {"code": refusal.code, "message": refusal.message, "details": None, "request_id": request_id}
     return JSONResponse({"success": False, "error": block}, refusal.status, headers=refusal.headers)
 
@@ -155,9 +177,16 @@ async def fields(request: Request, row: Row) -> dict[str, Any]:
     return body
 
 
-def create_app(state: State, limits: dict[str, int] | None = None, minute: float = 60.0) -> Starlette:
+def create_app(
+    state: State,
+    limits: dict[str, int] | None = None,
+    minute: float = 60.0,
+    shape: Shape | None = None,
+    chaos: Chaos | None = None,
+) -> Starlette:
     http = httpx2.AsyncClient(timeout=10, follow_redirects=False, trust_env=False)
-    api = Api(state, Webhooks(state, http), {**LIMITS, **(limits or {})}, minute)
+    how, trouble = shape or Shape(), chaos or Chaos()
+    api = Api(state, Webhooks(state, http, how, trouble), {**LIMITS, **(limits or {})}, minute, how)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -166,8 +195,13 @@ def create_app(state: State, limits: dict[str, int] | None = None, minute: float
 
     async def missing(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return refused("req_none", None, Refusal(error.status_code, "not_found", error.detail))
+        return refused("req_none", None, Refusal(error.status_code, "not_found", error.detail), how)
 
-    app = Starlette(routes=api.routes(), lifespan=lifespan, exception_handlers={HTTPException: missing})
+    app = Starlette(
+        routes=api.routes(),
+        lifespan=lifespan,
+        exception_handlers={HTTPException: missing},
+        middleware=[Middleware(Troubled, trouble)] if trouble.kinds else [],
+    )
     app.state.api = api
     return app

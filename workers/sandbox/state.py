@@ -98,6 +98,17 @@ class State:
         if self.file.exists():
             self.areas["endpoints"] = json.loads(self.file.read_text())
 
+    def add(self, text: str) -> None:
+        """Adds rows, or replaces them: JSON of areas, ids and rows. Raises ValueError."""
+        found = json.loads(text)
+        if not isinstance(found, dict) or not all(isinstance(rows, dict) for rows in found.values()):
+            raise ValueError('a seed is JSON such as {"devices": {"dev_1": {"status": "online"}}}')
+        for area, rows in found.items():
+            if area not in self.areas:
+                raise ValueError(f"there is no area {area!r}: {', '.join(self.areas)}")
+            for name, row in rows.items():
+                self.areas[area][name] = {"id": name, **row}
+
     @property
     def file(self) -> Path:
         return self.folder / "sandbox.json"

@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx2
 
+from .chaos import Chaos
+from .shapes import Shape, payload
 from .state import Row, State, moment
 
 log = logging.getLogger(__name__)
@@ -18,18 +20,25 @@ WAITS = (1, 2, 4, 8, 16, 32, 60, 60)  # seconds between tries; Zyra's own schedu
 
 
 class Webhooks:
-    def __init__(self, state: State, http: httpx2.AsyncClient) -> None:
+    def __init__(
+        self, state: State, http: httpx2.AsyncClient, shape: Shape | None = None, chaos: Chaos | None = None
+    ) -> None:
         self._state = state
         self._http = http
+        self._shape = shape or Shape()
+        self._chaos = chaos or Chaos()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def tell(self, kind: str, data: dict[str, Any]) -> None:
-        """Posts one event to every endpoint whose list names it."""
-        event = {"id": f"evt_{secrets.token_hex(12)}", "event": kind, "created_at": moment(), "data": data}
-        body = json.dumps(event).encode()
-        for endpoint in self._state.endpoints.values():
-            if kind in endpoint["events"]:
-                self._begin(endpoint, kind, body, self._record(endpoint, kind, body))
+    def tell(self, kind: str, data: dict[str, Any]) -> int:
+        """Posts one event to every endpoint whose list names it: to how many."""
+        event = f"evt_{secrets.token_hex(12)}"
+        body = json.dumps(payload(self._shape, event, kind, moment(), data)).encode()
+        wanted = [endpoint for endpoint in self._state.endpoints.values() if kind in endpoint["events"]]
+        for endpoint in wanted:
+            delivery = self._record(endpoint, kind, body)
+            for delay in self._chaos.copies():
+                self._begin(endpoint, kind, body, delivery, delay)
+        return len(wanted)
 
     def again(self, endpoint: Row, delivery: Row) -> None:
         """Posts a delivery once more, byte for byte."""
@@ -43,15 +52,18 @@ class Webhooks:
             del found[next(iter(found))]
         return found[name]
 
-    def _begin(self, endpoint: Row, kind: str, body: bytes, delivery: Row) -> None:
-        task = asyncio.create_task(self._deliver(endpoint, kind, body, delivery))
+    def _begin(self, endpoint: Row, kind: str, body: bytes, delivery: Row, delay: float = 0.0) -> None:
+        task = asyncio.create_task(self._deliver(endpoint, kind, body, delivery, delay))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _deliver(self, endpoint: Row, kind: str, body: bytes, delivery: Row) -> None:
-        signature = hmac.new(endpoint["secret"].encode(), body, hashlib.sha256).hexdigest()
-        headers = {"content-type": "application/json", "x-zyra-event": kind, "x-zyra-signature": signature}
+    async def _deliver(self, endpoint: Row, kind: str, body: bytes, delivery: Row, delay: float) -> None:
+        await asyncio.sleep(delay)
         for wait in WAITS:
+            if delivery["attempts"] and self._chaos.strikes("rewrite"):
+                body = json.dumps(json.loads(body), indent=1).encode()
+            signature = hmac.new(endpoint["secret"].encode(), body, hashlib.sha256).hexdigest()
+            headers = {"content-type": "application/json", "x-zyra-event": kind, "x-zyra-signature": signature}
             delivery["attempts"] += 1
             try:
                 response = await self._http.post(endpoint["url"], content=body, headers=headers)

@@ -6,16 +6,15 @@ import hmac
 import importlib
 import json
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.others import Others, listening
 from tests.sandbox import PLENTY, Sandbox, playing
 from workers import Event, GiveUp, RetryLater, Zyra, plugins
 from workers.event import resource_id
@@ -24,49 +23,14 @@ from workers.outgoing import PostFailed, post
 SECRET = base64.b64encode(b"k" * 24).decode()
 
 
-class Others:
-    """What was posted, with its headers, and what is answered."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.status = 200
-        self.headers: dict[str, str] = {}
-
-    @property
-    def told(self) -> list[Any]:
-        return [json.loads(body) for _, body in self.got]
-
-
 @pytest.fixture
 def others(monkeypatch: pytest.MonkeyPatch) -> Iterator[Others]:
-    found = Others()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            found.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
-            self.send_response(found.status)
-            for name, value in found.headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", "2")
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/x?y=1"
-    for name in ("CHAT_URL", "INCIDENT_URL", "FORWARD_URL"):
-        monkeypatch.setenv(name, url)
-    monkeypatch.setenv("FORWARD_SECRET", f"whsec_{SECRET}")
-    monkeypatch.setenv("ALLOW_PRIVATE_URLS", "1")
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening() as found:
+        for name in ("CHAT_URL", "INCIDENT_URL", "FORWARD_URL"):
+            monkeypatch.setenv(name, found.url)
+        monkeypatch.setenv("FORWARD_SECRET", f"whsec_{SECRET}")
+        monkeypatch.setenv("ALLOW_PRIVATE_URLS", "1")
+        yield found
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from workers.context import CURRENT, Context, Lease
 from workers.handlers.log_event import log_event
 from workers.handlers.restart_virtual_server import restart
 from workers.ledger import Ledger
+
+
+NUMBERS = count()
 
 
 class Servers:
@@ -42,7 +46,7 @@ def event(ledger: Ledger) -> Callable[[int], Event]:
 
     def make(attempt: int = 1) -> Event:
         return Event(
-            id="e", source="zyra", type="virtual_server.error", payload={}, resource_id="vs_1", body=b"", headers={},
+            id=f"e{next(NUMBERS)}", source="zyra", type="virtual_server.error", payload={}, resource_id="vs_1", body=b"", headers={},
             received_at=datetime.now(UTC), attempt=attempt,
         )  # fmt: skip
 

@@ -1,0 +1,47 @@
+import json
+from pathlib import Path
+
+import httpx2
+
+from tests.kit import free_port, running, wait_for
+
+from .test_commands import Tool, tool  # noqa: F401 - a fixture
+
+
+def test_the_sandbox_as_a_process(tool: Tool, tmp_path: Path) -> None:  # noqa: F811
+    port = free_port()
+    (tmp_path / "seed.json").write_text('{"devices": {"dev_7": {"status": "pending"}}}')
+    options = ("--port", str(port), "--data-dir", str(tmp_path / "s"), "--seed-file", str(tmp_path / "seed.json"))
+    url = f"http://127.0.0.1:{port}"
+    hooks = ("--hooks", "http://127.0.0.1:1/x", "--chaos", "dup", "--seed", "3", "--shape", "payload=flat")
+    with running("workers.cli", "sandbox", *options, *hooks) as process:
+        wait_for(lambda: process.poll() is None and answers(url))
+        key = (tmp_path / "s" / "api-key").read_text()
+        found = httpx2.get(f"{url}/api/v1/devices/dev_7", headers={"authorization": f"Bearer {key}"}).json()
+        assert found["data"]["status"] == "pending"
+        assert tool("sandbox", "trigger", "job.failed", "--set", "id=j", "--set", "n=5", "--url", url)[:2] == (
+            0, "told 1 endpoints\n",
+        )  # fmt: skip
+        deliveries = httpx2.get(f"{url}/sandbox/state").json()["areas"]["endpoints"]
+        assert len(deliveries) == 1
+        assert json.loads(json.dumps(found))["success"]
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/openapi.json").status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+def test_what_is_wrong_is_said(tool: Tool, tmp_path: Path) -> None:  # noqa: F811
+    assert "there is no plague" in tool("sandbox", "--chaos", "plague")[2]
+    assert "is no shape" in tool("sandbox", "--shape", "payload=round")[2]
+    (tmp_path / "bad").write_text("[]")
+    seed = ("--data-dir", str(tmp_path / "s"), "--seed-file", str(tmp_path / "bad"))
+    assert "a seed is JSON" in tool("sandbox", *seed)[2]
+    assert "cannot use" in tool("sandbox", "--data-dir", "/proc/nowhere")[2]
+    assert "not in Zyra's catalogue" in tool("sandbox", "trigger", "nothing")[2]
+    assert "takes name=value" in tool("sandbox", "trigger", "job.failed", "--set", "x")[2]
+    assert tool("sandbox", "trigger", "job.failed", "--url", f"http://127.0.0.1:{free_port()}")[0] == 1
+    assert "there is no plague" in tool("dev", "--chaos", "plague", "--data-dir", str(tmp_path / "d"))[2]
