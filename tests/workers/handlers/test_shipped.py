@@ -14,7 +14,6 @@ from workers.handlers.log_event import log_event
 from workers.handlers.restart_virtual_server import restart
 from workers.ledger import Ledger
 
-
 NUMBERS = count()
 
 
