@@ -75,7 +75,7 @@ class Jws:
         for name, value in self._scheme.claims.items():
             told = claims.get(name)
             expected = given.get(value, value)
-            unasked = value == "{account}" and not expected  # where nobody says whom we wait for, as in `schemes verify`
+            unasked = value == "{account}" and not expected  # nobody says whom we wait for, as in `schemes verify`
             if not unasked and expected != (as_text(told) if isinstance(told, bool) else told):
                 raise BadSignature("claim")
         self._check_time(claims, now)
