@@ -19,7 +19,7 @@ from .kit import Server
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="zr-") as folder:
+    with tempfile.TemporaryDirectory(prefix="zr-", ignore_cleanup_errors=True) as folder:
         found = Server(Path(folder))
         found.start()
         yield found
@@ -29,7 +29,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
     """A server that the test may stop, fill or kill."""
-    with tempfile.TemporaryDirectory(prefix="zr-") as folder:
+    with tempfile.TemporaryDirectory(prefix="zr-", ignore_cleanup_errors=True) as folder:
         found = Server(Path(folder))
         found.start()
         yield found

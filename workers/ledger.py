@@ -190,14 +190,23 @@ class Ledger:
         return int(self.call("shed.lua", most))
 
     def replay(
-        self, event: str, *, again: bool = False, dry_run: bool = False, reason: str = "", keep_calls: bool = False
+        self,
+        event: str,
+        *,
+        again: bool = False,
+        dry_run: bool = False,
+        reason: str = "",
+        keep_calls: bool = False,
+        unanswered: str = "",
     ) -> tuple[str, int]:
         """What was done with the event, in words, and how many runs were queued (0: nothing).
 
-        keep_calls: whether calls to the API that an earlier attempt has made are not made again.
+        keep_calls: whether calls to the API that an earlier attempt has made are not made again. unanswered: what is to
+        be thought of those that nobody heard an answer of: happened, repeat, or "", which looks them up.
         """
         audit = self._audit("replay", event, reason)
-        said, queued = self.call("replay.lua", self.keep, event, int(again), int(dry_run), audit, int(keep_calls))
+        flags = (int(again), int(dry_run), audit, int(keep_calls), unanswered)
+        said, queued = self.call("replay.lua", self.keep, event, *flags)
         return text(said), queued
 
     def discard(self, event: str, *, reason: str, dry_run: bool = False) -> tuple[str, int]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from receiver.contract import secrets
 from receiver.contract.errors import ConfigurationError
@@ -25,7 +26,9 @@ def modules(text: str) -> tuple[str, ...]:
 
 
 def api_url(text: str) -> str:
-    if not text.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
+    parts = urlsplit(text)
+    here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if not (parts.scheme == "https" or here) or not parts.hostname or "@" in parts.netloc:
         raise ValueError("must start with https:// (http:// only for this machine)")
     return text.rstrip("/")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from receiver.contract.connection import text
 
-from .ledger import Ledger, pairs, whole
+from .ledger import Ledger, whole
 from .query import stamp
-from .zyra.budget import REFUSED
+from .zyra.budget import refusals
 
 SLOW = 60.0  # seconds an event may wait for its dispatch until we say that workers do not keep up
 ALIVE = 90.0  # seconds since a worker's last sign of life
@@ -111,8 +111,8 @@ def troubles(ledger: Ledger, found: Status) -> list[Trouble]:
         if wrong
     ]
     return told + [
-        Trouble(what=f"Zyra refuses {text(key)}", count=1, since=stamp(whole(at)), do="replace the key; its runs wait")
-        for key, at in pairs(ledger.client.hgetall(REFUSED)).items()
+        Trouble(what=f"Zyra refuses {key}", count=1, since=stamp(at), do="replace the key; its runs wait")
+        for key, at in refusals(ledger.client).items()
     ]
 
 

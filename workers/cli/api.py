@@ -17,6 +17,7 @@ from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
 
 from .. import settings
+from ..errors import RetryLater
 from ..ledger import Ledger
 from ..settings import Settings
 from ..zyra import calls, specification
@@ -71,6 +72,9 @@ def api(
             return by_name(zyra, what, rest, params, body, out, show)
     except ZyraError as error:
         print(f"error: {error}\n  {error.advice}", file=sys.stderr)
+        return 1
+    except RetryLater as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         raise ConfigurationError([f"cannot write {out}: {error.strerror}"]) from None

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +32,11 @@ Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
 Ids = Annotated[list[str] | None, typer.Argument(help="Events by id.")]
 Dry = Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")]
 Rate = Annotated[float, typer.Option(min=0.01, help="At most so many a second.")]
+
+
+class Unanswered(StrEnum):
+    HAPPENED = "happened"
+    REPEAT = "repeat"
 
 
 def ledger() -> tuple[Ledger, settings.Settings]:
@@ -137,11 +143,16 @@ def replay(
     limit: Limit = 1000,
     again: Annotated[bool, typer.Option(help="Also runs that are done.")] = False,
     keep_calls: Annotated[bool, typer.Option(help="Calls to Zyra that were made are not made again.")] = False,
+    unanswered: Annotated[
+        Unanswered | None, typer.Option(help="With --keep-calls: whether calls without an answer happened.")
+    ] = None,
     dry_run: Dry = False,
     rate: Rate = 50.0,
     reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
 ) -> int:
     """Starts dead runs again with a fresh budget."""
+    if unanswered and not keep_calls:
+        raise ConfigurationError(["--unanswered says something of the calls that --keep-calls keeps: give both"])
     kept = ledger()[0]
     chosen = choose(kept, ids, filter_by(state or EventState.DEAD, type, source, since, limit))
     return each(

@@ -21,7 +21,7 @@ end
 local made, waits, line = P .. class, P .. class .. ':waits', P .. class .. ':line:' .. who
 redis.call('ZREMRANGEBYSCORE', made, '-inf', whole(now - window))
 redis.call('ZREMRANGEBYSCORE', waits, '-inf', whole(now - window))
-redis.call('ZREMRANGEBYSCORE', line, '-inf', whole(now - window))
+redis.call('ZREMRANGEBYSCORE', line, '-inf', whole(now - math.min(window, 10000)))  -- who does not come back in time
 local others = redis.call('ZCARD', waits) - (redis.call('ZSCORE', waits, who) and 1 or 0)
 local share = math.ceil(limit / (others + 1))
 local used, mine = 0, {}
@@ -30,7 +30,10 @@ for _, one in ipairs(redis.call('ZRANGE', made, 0, -1)) do
   if string.sub(one, (string.find(one, ' ', 1, true)) + 1) == who then mine[#mine + 1] = one end
 end
 local hold = math.max(0, redis.call('PTTL', P .. class .. ':hold'))
-if hold == 0 and used < limit and #mine < share then
+local told = tonumber(redis.call('ZSCORE', line, ticket) or now + 1)
+local due = redis.call('ZCOUNT', line, '-inf', whole(now)) - (told <= now and 1 or 0)  -- who was told to come by now
+if told <= now then due = math.min(due, redis.call('ZCOUNT', line, '-inf', '(' .. whole(told))) end
+if hold == 0 and used + due < limit and #mine + due < share then
   redis.call('ZADD', made, whole(now), whole(now) .. '-' .. redis.call('INCR', P .. 'number') .. ' ' .. who)
   redis.call('PEXPIRE', made, window)
   redis.call('PEXPIRE', P .. 'number', 86400000)
@@ -45,11 +48,12 @@ local frees = function(index)  -- when the call at this place of the window leav
 end
 local wait = hold
 if used >= limit then wait = math.max(wait, frees(used - limit)) end
+local ahead = redis.call('ZSCORE', line, ticket) and redis.call('ZCOUNT', line, '-inf', '(' .. whole(told))
 if #mine >= share then
   wait = math.max(wait, math.max(1, tonumber(redis.call('ZSCORE', made, mine[#mine - share + 1])) + window - now))
 end
 redis.call('ZREM', line, ticket)
-wait = math.max(1, wait) + math.floor(redis.call('ZCARD', line) / share) * window  -- behind those that were told before
+wait = math.max(1, wait) + math.floor((ahead or redis.call('ZCARD', line)) / share) * window  -- behind those before
 redis.call('ZADD', line, whole(now + wait), ticket)
 redis.call('ZADD', waits, 'GT', whole(now + wait), who)
 redis.call('PEXPIRE', line, wait + 2 * window)

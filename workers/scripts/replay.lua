@@ -1,7 +1,9 @@
 -- replay: dead -> queued with a fresh budget, and a fresh journal of calls.
--- ARGV after keep (ms): event id, 1 for --again, 1 for --dry-run, audit line, 1 for --keep-calls.
+-- ARGV after keep (ms): event id, 1 for --again, 1 for --dry-run, audit line, 1 for --keep-calls, and what a person said of
+-- calls without an answer: happened, repeat or ''.
 -- Answers what it did, and how many runs it queued.
 local id, again, dry, audit, keep_calls = ARGV[5], ARGV[6] == '1', ARGV[7] == '1', ARGV[8], ARGV[9] == '1'
+local unanswered = ARGV[10]
 local key = event_key(id)
 local state = get(key, 'state')
 if not state then return {'no such event', 0} end
@@ -13,7 +15,12 @@ local reopen = function(unit, to)
   redis.call('HSET', unit_key(unit), 'attempts', 0, 'failures', 0, 'deaths', 0, 'error', '', 'next_at', '',
     'replays', number(unit_key(unit), 'replays') + 1)
   redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'alone', 'missing_since', 'later_since')
-  if not keep_calls then redis.call('UNLINK', Z .. 'calls:' .. unit) end
+  redis.call('HDEL', unit_key(unit), 'unanswered')
+  if not keep_calls then
+    redis.call('UNLINK', Z .. 'calls:' .. unit)
+  elseif unanswered ~= '' then
+    redis.call('HSET', unit_key(unit), 'unanswered', unanswered .. ' ' .. redis.call('HLEN', Z .. 'calls:' .. unit))
+  end
   requeue(unit, to)
 end
 local known, unknown = {}, {}
@@ -31,7 +38,9 @@ end
 local runs = get(key, 'runs') or ''
 if #unknown > 0 then  -- whose record is gone, or is none of ours: dispatch makes what is missing
   if not dry then
-    for _, suffix in ipairs(unknown) do redis.call('UNLINK', Z .. 'run:' .. id .. '-' .. suffix) end
+    for _, suffix in ipairs(unknown) do
+      redis.call('UNLINK', Z .. 'run:' .. id .. '-' .. suffix, Z .. 'calls:' .. id .. '-' .. suffix)
+    end
     redis.call('HSET', key, 'runs', table.concat(known, ','))
     drop('open', id)
   end

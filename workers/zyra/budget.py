@@ -85,8 +85,9 @@ class Budget:
 
     def hold(self, key: str, limit: Limit, seconds: float) -> None:
         """Zyra said when to come back: until then no worker calls."""
-        if seconds > 0:
-            self.client.set(f"{prefix(key)}{limit}:hold", "1", px=max(1, int(seconds * 1000)))
+        name, wait = f"{prefix(key)}{limit}:hold", int(seconds * 1000)
+        if wait > max(0, self.client.pttl(name)):  # another answer may have said more
+            self.client.set(name, "1", px=wait)
 
     def refuse(self, key: str, shown: str = "") -> bool:
         """The key is no good: nobody calls with it for a while. Whether that is news.
@@ -95,8 +96,11 @@ class Budget:
         """
         self.client.set(prefix(key) + "refused", "1", px=int(self.pause * 1000))
         if shown:
-            self.client.hsetnx(REFUSED, shown, int(time.time() * 1000))
-        return bool(self.client.set(prefix(key) + "known", "1", nx=True, ex=7 * 86400))
+            self.client.hsetnx(REFUSED, shown, f"{int(time.time() * 1000)} {key}")
+        life = max(600, int(20 * self.pause))  # seconds: it ends where nobody tries the key any more
+        news = bool(self.client.set(prefix(key) + "known", "1", nx=True, ex=life))
+        self.client.expire(prefix(key) + "known", life)
+        return news
 
     def accept(self, key: str, shown: str = "") -> bool:
         """The key is good. Whether that is news."""
@@ -119,6 +123,18 @@ class Budget:
         held = max(0, self.client.pttl(f"{name}:hold")) / 1000
         most = self.limits.of(limit)
         return Waiting(limit=limit, left=max(0, most - used), most=most, held=held, who=counts)
+
+
+def refusals(client: redis.Redis) -> dict[str, int]:
+    """Keys that Zyra refuses now, as they may be shown, and since when, in milliseconds."""
+    found = {}
+    for shown, told in client.hgetall(REFUSED).items():
+        since, _, key = text(told).partition(" ")
+        if client.exists(prefix(key) + "known") and since.isdecimal():
+            found[text(shown)] = int(since)
+        else:
+            client.hdel(REFUSED, shown)
+    return found
 
 
 @cache

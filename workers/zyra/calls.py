@@ -61,8 +61,9 @@ def call(route: Route, ids: tuple[str, ...] = (), params: Mapping[str, Any] | No
 
 def anything(method: str, path: str, params: Mapping[str, Any] | None = None, body: Any = None) -> Call:
     """A call that is in no table. Raises ValueError: the key must not go to another host."""
-    if not path.startswith("/") or path.startswith("//"):
+    if not path.startswith("/") or path.startswith("//") or not path.isprintable():
         raise ValueError(f"{path!r} must be a path such as /api/v1/ml/jobs")
+    method = method.upper()
     limit = Limit.BULK if path.startswith("/scim/") else Limit.READ if method == "GET" else Limit.CREATE
     row = Route(call=f"{method} {path}", limit=limit, certainty=Certainty.ASSUMED, source="", name="request")
     return Call(route=row, path=path, params=params or {}, body=body)
@@ -100,6 +101,17 @@ def error(call: Call, answer: Answer, document: Any) -> ZyraError:
     if isinstance(found, RateLimited):
         found.seconds = retry_after(answer.headers.get("retry-after", ""))
     return found
+
+
+def encoded(body: Any) -> bytes:
+    """JSON; amounts as numbers. Raises TypeError for what has no JSON, and ValueError for NaN."""
+    return json.dumps(body, default=amount, allow_nan=False).encode()
+
+
+def amount(value: Any) -> float:
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} has no JSON")
 
 
 def mapping(value: Any) -> dict[str, Any]:

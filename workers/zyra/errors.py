@@ -86,7 +86,8 @@ class Unreadable(ZyraError):
 
 class OutcomeUnknown(ZyraError, GiveUp):
     cause = "outcome-unknown"
-    advice = "look at Zyra whether it happened; then `events replay`, with --keep-calls if it must not be made again"
+    advice = "look at Zyra whether it happened, then say so: \
+`events replay ID --keep-calls --unanswered happened`, or repeat"
 
 
 KINDS = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict, 422: Invalid, 429: RateLimited}

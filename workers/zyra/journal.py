@@ -71,8 +71,7 @@ class Journal:
         with self._busy:
             for entry, _ in self._known().values():
                 if entry.of(call) and entry.state is not State.REFUSED and entry.number not in self._used:
-                    if entry.state is State.DONE:
-                        self._used.add(entry.number)
+                    self._used.add(entry.number)  # an equal call beside this one is another one
                     return entry
         return None
 
@@ -99,16 +98,22 @@ class Journal:
         """No answer came: should the handler make the call again, its outcome is to be found out first."""
         self._used.discard(entry.number)
 
-    def done(self, entry: Entry, answer: Answer, looked_up: bool = False) -> None:
+    def done(self, entry: Entry, answer: Answer, looked_up: bool = False) -> bool:
+        """It has happened. Whether that was recorded: not if another attempt changed the entry meanwhile."""
         content = answer.content if len(answer.content) <= LARGEST else b""
-        self._change(entry, State.DONE, answer, content, looked_up)
-        self._used.add(entry.number)
+        return self._change(entry, State.DONE, answer, content, looked_up)
 
-    def refused(self, entry: Entry, answer: Answer | None = None) -> None:
-        """It has not happened: it may be made again."""
-        self._change(entry, State.REFUSED, answer, b"", answer is None)
+    def refused(self, entry: Entry, answer: Answer | None = None) -> bool:
+        """It has not happened: it may be made again. Whether that was recorded."""
+        return self._change(entry, State.REFUSED, answer, b"", answer is None)
 
-    def _change(self, entry: Entry, state: State, answer: Answer | None, content: bytes, looked_up: bool) -> None:
+    def told_ids(self) -> set[str]:
+        """The ids of what the run's other calls have made."""
+        with self._busy:
+            found = [mapping(parse(entry.answer)) for entry, _ in self._known().values() if entry.state is State.DONE]
+        return {str(mapping(one.get("data")).get("id")) for one in found}
+
+    def _change(self, entry: Entry, state: State, answer: Answer | None, content: bytes, looked_up: bool) -> bool:
         with self._busy:
             known = self._known()
             changed = msgspec.structs.replace(
@@ -120,13 +125,27 @@ class Journal:
                 looked_up=looked_up,
             )
             sealed = self._sealed(changed)
-            self._ledger.call("journal.lua", "change", self.run, entry.number, known[entry.number][1], sealed)
+            if not self._ledger.call("journal.lua", "change", self.run, entry.number, known[entry.number][1], sealed):
+                self._entries = None  # read it again
+                self._used.discard(entry.number)
+                return False
             known[entry.number] = changed, sealed
+            return True
 
     def _known(self) -> dict[int, tuple[Entry, bytes]]:
         if self._entries is None:
             self._entries = entries(self._ledger, self._seal, self.run)
+            self._decide(self._entries)
         return self._entries
+
+    def _decide(self, known: dict[int, tuple[Entry, bytes]]) -> None:
+        """What a person said, at a replay, of calls that nobody heard an answer of."""
+        said = text(self._ledger.client.hget(self._ledger.keys.run(self.run), "unanswered") or b"")
+        word, _, last = said.partition(" ")
+        state = {"happened": State.DONE, "repeat": State.REFUSED}.get(word)
+        for number, (entry, sealed) in known.items():
+            if state and entry.state is State.SENT and last.isdecimal() and number <= int(last):
+                known[number] = msgspec.structs.replace(entry, state=state, status=200, looked_up=True), sealed
 
     def _sealed(self, entry: Entry) -> bytes:
         return self._seal.wrap(place(self.run, entry.number), msgspec.json.encode(entry))

@@ -4,6 +4,7 @@ https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import logging
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 import redis
 
+from receiver.contract.connection import FAULTS
 from receiver.contract.errors import SealError
 from receiver.contract.seal import Seal
 
@@ -30,7 +32,7 @@ SHOWN = 18  # characters of an API key that Zyra itself shows
 EARLY = 60.0  # seconds before its end that a token is renewed, or
 SHARE = 0.2  # of its life, if that is less
 LIFE = 900.0  # seconds that a token lives, where nobody says
-LOCK = 15.0  # seconds that one worker has for a login
+LOCK = 60.0  # seconds that one worker has for a login, whose requests may take 20
 LOOKS = 50  # for the token that another worker gets
 
 
@@ -52,7 +54,12 @@ class ApiKey:
         yield from ()
         return self.read()
 
-    def forget(self) -> bool:
+    def now(self) -> "ApiKey":
+        """The key as it is now, whatever becomes of its file."""
+        key = self.read()
+        return ApiKey(lambda: key)
+
+    def forget(self, token: str) -> bool:
         """Whether another token may be had where this one was refused."""
         return False
 
@@ -96,15 +103,22 @@ class Login:
                     found = yield from self._new(known)
                     yield Do(lambda: self._keep(found))  # noqa: B023 - called at once
                 finally:
-                    yield Do(self._unlock)
+                    self._unlock()  # and no step: we may be ended in this moment
                 return found.access
             if known and now < known.until:
                 return known.access
             yield Wait(0.2)
         raise RetryLater(5, "another worker logs in at Zyra, and has not ended")
 
-    def forget(self) -> bool:
-        return bool(self._client.delete(self._key))
+    def now(self) -> "Login":
+        return self
+
+    def forget(self, token: str) -> bool:
+        """Whether another token may be had: this one is deleted, if no other worker has replaced it already."""
+        known = self._read()
+        if known and known.access == token:
+            return bool(self._client.delete(self._key))
+        return known is None or known.access != token
 
     def _new(self, known: Token | None) -> Generator[Step, Any, Token]:
         if known and known.refresh:
@@ -139,7 +153,8 @@ class Login:
         return bool(self._client.set(self._key + ":lock", "1", nx=True, px=int(LOCK * 1000)))
 
     def _unlock(self) -> None:
-        self._client.delete(self._key + ":lock")
+        with contextlib.suppress(*FAULTS):  # then it ends by itself
+            self._client.delete(self._key + ":lock")
 
 
 def token(route: Route, answer: calls.Answer, refresh: str = "") -> Token:

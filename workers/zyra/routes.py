@@ -125,7 +125,7 @@ def load(path: Path | None) -> Routes:
         if not isinstance(call, str) or not CALL.fullmatch(call):
             raise ValueError(f'{name} must be a verb and a path, such as "POST /api/v1/devices/{{id}}/approve"')
         changed = replace(found[name], call=call)
-        if sorted(changed.parameters) != sorted(found[name].parameters):
-            raise ValueError(f"{name} must hold {found[name].parameters}, as {found[name].call} does")
+        if changed.parameters != found[name].parameters:
+            raise ValueError(f"{name} must hold {found[name].parameters}, in this order, as {found[name].call} does")
         found[name] = changed
     return found

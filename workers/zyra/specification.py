@@ -70,13 +70,17 @@ def compare(routes: Routes, document: Mapping[str, Any]) -> Iterator[str]:
 def listed(document: Mapping[str, Any]) -> Operations:
     found: Operations = {}
     for path, item in document["paths"].items():
-        shared = mapping(item).get("parameters") or []
+        shared = rows(mapping(item).get("parameters"))
         for verb, operation in mapping(item).items():
             if verb in VERBS:
                 own = mapping(operation)
-                parameters = [*shared, *(own.get("parameters") or [])]
+                parameters = [*shared, *rows(own.get("parameters"))]
                 found[verb.upper(), bare(path)] = path, {**own, "parameters": parameters}
     return found
+
+
+def rows(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def bare(path: str) -> str:
@@ -94,13 +98,13 @@ def hint(route: Route, operations: Operations) -> str:
 
 
 def details(route: Route, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
-    names = {mapping(resolve(one, document)).get("name") for one in operation["parameters"]}
+    names = [mapping(resolve(one, document)).get("name") for one in operation["parameters"]]
     paging = (("startIndex", "count") if route.is_scim else ("offset", "limit")) if route.answer is Kind.LIST else ()
     for name in (*paging, *route.query):
         if name not in names:
             yield f"{route.name}: {route.call} takes no parameter {name!r} in the specification"
     schema = body(operation, document)
-    needed = [name for name in schema.get("required") or [] if isinstance(name, str)]
+    needed = [name for name in rows(schema.get("required")) if isinstance(name, str)]
     for name in needed:
         if name not in route.fields:
             yield f"{route.name}: {route.call} needs the field {name!r}, says the specification"

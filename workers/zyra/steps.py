@@ -22,11 +22,12 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A request: an Answer, or Unreachable, or Unreadable. into: where its content goes, if it is a success."""
+    """A request: an Answer, or Unreachable, or Unreadable. into: where an answer's content goes."""
 
     call: Call
     headers: Mapping[str, str] = field(repr=False)
     into: str | PathLike[str] | None = None
+    content: bytes | None = None
 
 
 Step = Do | Wait | Send

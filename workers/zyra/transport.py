@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +23,7 @@ TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
 LONGEST = 60.0  # seconds for an answer, from its first byte to its last
 LARGEST = 16 * 1024 * 1024  # bytes of an answer
 LARGEST_FILE = 256 * 1024 * 1024
-UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL)
 Flow = Generator[Step, Any, Any]
 
 
@@ -32,7 +32,7 @@ def options(base_url: str) -> dict[str, Any]:
         "base_url": base_url,
         "timeout": TIMEOUT,
         "follow_redirects": False,  # a redirect must never carry the key elsewhere
-        "headers": {"user-agent": "zyra-receiver", "accept": "application/json"},
+        "headers": {"user-agent": "zyra-receiver", "accept": "application/json", "accept-encoding": "identity"},
         "trust_env": False,
     }
 
@@ -40,30 +40,32 @@ def options(base_url: str) -> dict[str, Any]:
 def run(flow: Flow, http: httpx2.Client) -> Any:
     """What the flow returns."""
     value, failure = None, None
-    while True:
-        try:
-            step = flow.throw(failure) if failure else flow.send(value)
-        except StopIteration as end:
-            return end.value
-        value, failure = None, None
-        try:
-            value = take(step, http)
-        except Exception as error:
-            failure = error
+    with closing(flow):  # whatever ends us, the flow hears of it now and not some time later
+        while True:
+            try:
+                step = flow.throw(failure) if failure else flow.send(value)
+            except StopIteration as end:
+                return end.value
+            value, failure = None, None
+            try:
+                value = take(step, http)
+            except Exception as error:
+                failure = error
 
 
 async def run_async(flow: Flow, http: httpx2.AsyncClient) -> Any:
     value, failure = None, None
-    while True:
-        try:
-            step = flow.throw(failure) if failure else flow.send(value)
-        except StopIteration as end:
-            return end.value
-        value, failure = None, None
-        try:
-            value = await take_async(step, http)
-        except Exception as error:
-            failure = error
+    with closing(flow):
+        while True:
+            try:
+                step = flow.throw(failure) if failure else flow.send(value)
+            except StopIteration as end:
+                return end.value
+            value, failure = None, None
+            try:
+                value = await take_async(step, http)
+            except Exception as error:
+                failure = error
 
 
 def take(step: Step, http: httpx2.Client) -> Any:
@@ -71,8 +73,9 @@ def take(step: Step, http: httpx2.Client) -> Any:
         return time.sleep(step.seconds)
     if isinstance(step, Do):
         return ask(step)
+    until = time.monotonic() + LONGEST
     with told(step), http.stream(**request(step)) as response, sink(step, response) as into:
-        got = Body(step, into)
+        got = Body(step, into, until)
         for chunk in response.iter_bytes():
             got.add(chunk)
         return got.answer(response)
@@ -83,10 +86,11 @@ async def take_async(step: Step, http: httpx2.AsyncClient) -> Any:
         return await asyncio.sleep(step.seconds)
     if isinstance(step, Do):
         return await asyncio.to_thread(ask, step)
+    until = time.monotonic() + LONGEST
     with told(step):
         async with http.stream(**request(step)) as response:
             with sink(step, response) as into:
-                got = Body(step, into)
+                got = Body(step, into, until)
                 async for chunk in response.aiter_bytes():
                     got.add(chunk)
                 return got.answer(response)
@@ -102,8 +106,13 @@ def ask(step: Do) -> Any:
 
 def request(step: Send) -> dict[str, Any]:
     call = step.call
-    found = {"method": call.route.method, "url": call.path, "params": call.params or None, "headers": step.headers}
-    return found if call.body is None else {**found, "json": call.body}
+    headers = dict(step.headers)
+    if step.content is None and call.body is not None:  # a login: it is made on the way of another call
+        return {"method": call.route.method, "url": call.path, "headers": headers, "json": call.body}
+    if step.content is not None:
+        headers["content-type"] = "application/json"
+    found = {"method": call.route.method, "url": call.path, "params": call.params or None, "headers": headers}
+    return found if step.content is None else {**found, "content": step.content}
 
 
 @contextmanager
@@ -111,7 +120,7 @@ def told(step: Send) -> Iterator[None]:
     """httpx2's errors as ours; without its words, which may hold the key."""
     try:
         yield
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         found = Unreachable(0, "unreachable", type(error).__name__, call=str(step.call))
         found.unsent = isinstance(error, UNSENT)
         raise found from None
@@ -138,12 +147,12 @@ def sink(step: Send, response: httpx2.Response) -> Iterator[IO[bytes] | None]:
 class Body:
     """An answer's content as it comes. Raises Unreadable where it is too long, in bytes or in time."""
 
-    def __init__(self, step: Send, into: IO[bytes] | None) -> None:
+    def __init__(self, step: Send, into: IO[bytes] | None, until: float) -> None:
         self._call = str(step.call)
         self._into = into
         self._most = LARGEST_FILE if into else LARGEST
         self._chunks: list[bytes] = []
-        self._until = time.monotonic() + LONGEST
+        self._until = until
         self.size = 0
 
     def add(self, chunk: bytes) -> None:

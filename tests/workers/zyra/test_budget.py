@@ -61,14 +61,25 @@ def test_one_busy_handler_does_not_starve_another(budget: Budget, key: str) -> N
     time.sleep(0.31)
     made: Counter[str] = Counter()
     for n in range(12):
-        for who in ("busy", "busy", "busy", "rare"):
-            made[who] += budget.take(key, Limit.READ, who, f"{who}-{n}").seconds == 0
+        for who, ticket in (("busy", f"busy{n}"), ("busy", f"busy{n + 20}"), ("rare", f"rare{n}")):
+            made[who] += budget.take(key, Limit.READ, who, ticket).seconds == 0
 
     assert made == {"busy": 3, "rare": 3}
 
 
+def test_newcomers_do_not_pass_those_who_were_told_to_come(budget: Budget, key: str) -> None:
+    takes(budget, key, 6)
+    told = [budget.take(key, Limit.READ, "a", f"old{n}").seconds for n in range(8)]
+    time.sleep(max(told[:6]) + 0.01)
+
+    assert budget.take(key, Limit.READ, "a", "new").seconds > 0
+    assert [budget.take(key, Limit.READ, "a", f"old{n}").seconds == 0 for n in range(6)] == [True] * 6
+    assert budget.take(key, Limit.READ, "a", "old6").seconds < 0.61  # its place is the one it had
+
+
 def test_zyras_own_word_holds_all_back(budget: Budget, key: str) -> None:
     budget.hold(key, Limit.READ, 0.25)
+    budget.hold(key, Limit.READ, 0.01)  # another answer said less
     budget.hold(key, Limit.CREATE, 0)
 
     found = budget.take(key, Limit.READ, "a", "t")
