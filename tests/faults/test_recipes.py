@@ -16,7 +16,7 @@ import httpx2
 import pytest
 import redis
 
-from tests.kit import ROOT, free_port, running, wait_for
+from tests.kit import ROOT, free_port, run, running, wait_for
 from tests.others import Others, listening
 from tests.receiver.test_app import up
 from tests.sandbox import KEY, PLENTY, Sandbox, playing
@@ -84,6 +84,7 @@ def fill(sandbox: Sandbox, number: int) -> None:
     areas = sandbox.state.areas
     money = {"subtotal": "40.00", "tax_amount": "8.00", "total": "48.00", "currency": "USD", "status": "issued"}
     for n in range(number):
+        areas["ml_jobs"][f"j_{n}"] = {"id": f"j_{n}", "name": f"j{n}", "status": "failed"}
         areas["virtual_servers"][f"err_{n}"] = {"id": f"err_{n}", "name": f"e{n}", "status": "error"}
         areas["virtual_servers"][f"job_{n}"] = {
             "id": f"job_{n}",
@@ -170,11 +171,14 @@ def test_all_recipes_under_chaos_while_workers_are_killed(
                         old.wait()
                         kills += 1
                         workers.append(worker(world))
+                made = run("workers.cli", "events", "reconcile", "--backfill", "--unheard", "--json", env=world)
+                wait_for(lambda: not open_runs(own_ledger), 60)
             finally:
                 for one in workers:
                     one.send_signal(signal.SIGTERM)
                 for one in workers:
                     one.wait(60)
+        assert made.returncode == 0, made.stderr
         states = Counter(one["state"] for one in query.search(own_ledger, Filter(limit=10_000)))
         dead = [run for one in query.search(own_ledger, Filter(state="dead", limit=100)) for run in one["runs"]]
         statuses = Counter(one["status"] for one in sandbox.state.log)
@@ -182,6 +186,9 @@ def test_all_recipes_under_chaos_while_workers_are_killed(
         assert not [run["error"] for run in dead]
         assert kills >= 3
         right(sandbox, others, tmp_path / "archive")
+        servers = sandbox.state.areas["virtual_servers"]  # also of what was dropped, by reconciliation
+        assert {servers[f"job_{n}"]["status"] for n in range(number)} == {"terminated"}
+        assert len(list((tmp_path / "archive").glob("INV-*.pdf"))) >= number
         changed = Counter(
             one["path"] for one in sandbox.calls("POST") if str(one["path"]).endswith(("/stop", "/start"))
         )

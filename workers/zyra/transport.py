@@ -88,7 +88,7 @@ async def take_async(step: Step, http: httpx2.AsyncClient) -> Any:
         return await asyncio.to_thread(ask, step)
     until = time.monotonic() + LONGEST
     with told(step):
-        async with http.stream(**request(step)) as response:
+        async with asyncio.timeout(LONGEST + 1), http.stream(**request(step)) as response:  # headers may drip for ever
             with sink(step, response) as into:
                 got = Body(step, into, until)
                 async for chunk in response.aiter_bytes():
@@ -120,7 +120,7 @@ def told(step: Send) -> Iterator[None]:
     """httpx2's errors as ours; without its words, which may hold the key."""
     try:
         yield
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
         found = Unreachable(0, "unreachable", type(error).__name__, call=str(step.call))
         found.unsent = isinstance(error, UNSENT)
         raise found from None

@@ -2,31 +2,18 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.sandbox import KEY, PLENTY, Sandbox, playing
+from tests.sandbox import KEY, Sandbox
 from workers.cli.output import Shown
 from workers.zyra.budget import Budget, fingerprint
 from workers.zyra.routes import Limit, table
 from workers.zyra.specification import load
 
 from .test_commands import Tool, tool  # noqa: F401 - a fixture
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: redis.Redis) -> Iterator[Sandbox]:
-    with playing(tmp_path, PLENTY) as found:
-        monkeypatch.setenv("ZYRA_API_URL", found.url)
-        monkeypatch.setenv("ZYRA_API_KEY", KEY)
-        monkeypatch.setenv("ZYRA_API_LIMITS", "create=1000,read=1000")
-        monkeypatch.setenv("ZYRA_SCIM_TOKEN", "scim-demo")
-        yield found
-    for name in client.scan_iter("zr::api*"):
-        client.delete(name)
 
 
 def test_calls_by_name(tool: Tool, sandbox: Sandbox, tmp_path: Path) -> None:  # noqa: F811

@@ -1,28 +1,15 @@
 """Registration and rotation against the sandbox, in the role of Zyra."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
 
-from tests.sandbox import KEY, PLENTY, Sandbox, playing
+from tests.sandbox import Sandbox
 
 from .test_commands import Tool, tool  # noqa: F401 - a fixture
 
 URL = "https://hooks.example.com/webhooks/zyra"
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: redis.Redis) -> Iterator[Sandbox]:
-    with playing(tmp_path, PLENTY) as found:
-        monkeypatch.setenv("ZYRA_API_URL", found.url)
-        monkeypatch.setenv("ZYRA_API_KEY", KEY)
-        monkeypatch.setenv("ZYRA_API_LIMITS", "create=1000,read=1000")
-        yield found
-    for name in client.scan_iter("zr::api*"):
-        client.delete(name)
 
 
 @pytest.fixture

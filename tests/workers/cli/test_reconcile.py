@@ -1,32 +1,18 @@
 """`events reconcile` against the sandbox, with events that got lost."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from receiver.contract.seal import Seal
 from tests.kit import accept
-from tests.sandbox import KEY, PLENTY, Sandbox, playing
+from tests.sandbox import KEY, Sandbox
 from workers import Router, query
 from workers.dispatch import decide
 from workers.ledger import Ledger
 
 from .test_commands import Tool, tool  # noqa: F401 - a fixture
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: redis.Redis) -> Iterator[Sandbox]:
-    with playing(tmp_path, PLENTY) as found:
-        monkeypatch.setenv("ZYRA_API_URL", found.url)
-        monkeypatch.setenv("ZYRA_API_KEY", KEY)
-        monkeypatch.setenv("ZYRA_API_LIMITS", "create=1000,read=1000")
-        yield found
-    for name in client.scan_iter("zr::api*"):
-        client.delete(name)
 
 
 def heard(ledger: Ledger, seal: Seal, kind: str, resource: str) -> None:

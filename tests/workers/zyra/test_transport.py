@@ -45,6 +45,25 @@ def test_and_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         sync(lambda _: httpx2.Response(200, content=b"{}")).devices.get("d")
 
 
+def test_an_answer_that_never_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "LONGEST", -0.9)
+
+    async def slow(_: httpx2.Request) -> httpx2.Response:
+        await asyncio.sleep(5)
+        return httpx2.Response(200)
+
+    async def main() -> None:
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(slow), **options(URL))
+        try:
+            await AsyncZyra(URL, lambda: "zyra_sk_1", http=http).devices.get("d")
+        finally:
+            await http.aclose()
+
+    with pytest.raises(Unreachable, match="TimeoutError") as caught:
+        asyncio.run(main())
+    assert not caught.value.unsent
+
+
 def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.pdf"
     pdf: Answer = lambda _: httpx2.Response(200, content=b"%PDF" * 100)  # noqa: E731
