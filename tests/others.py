@@ -40,10 +40,17 @@ def listening() -> Iterator[Others]:
 
     server = Quiet(("127.0.0.1", 0), Handler)
     found.url = f"http://127.0.0.1:{server.server_address[1]}/x?y=1"
+    with served(server):
+        yield found
+
+
+@contextlib.contextmanager
+def served(server: ThreadingHTTPServer) -> Iterator[None]:
+    """The server answers, in a thread, and ends however the test does."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield found
+        yield
     finally:
         server.shutdown()
         thread.join()
@@ -52,4 +59,4 @@ def listening() -> Iterator[Others]:
 
 class Quiet(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """A worker that is killed hangs up."""
+        """Who is killed, or does not trust us, hangs up: that is no trouble of the test."""

@@ -17,8 +17,8 @@ from workers.sandbox.shapes import Shape
 from workers.sandbox.state import State
 from workers.zyra.budget import Budget
 from workers.zyra.client import Zyra
-from workers.zyra.flow import Terms
 from workers.zyra.keyring import ApiKey
+from workers.zyra.spending import Terms
 
 from .kit import free_port, wait_for
 

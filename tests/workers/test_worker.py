@@ -377,8 +377,8 @@ def test_a_client_refuses_calls_once_its_lease_is_lost() -> None:
     from workers.context import Lease
     from workers.errors import LeaseLost
     from workers.zyra import Zyra
-    from workers.zyra.flow import Terms
     from workers.zyra.keyring import ApiKey
+    from workers.zyra.spending import Terms
 
     lease = Lease(time.monotonic() - 60)
     zyra = Zyra("http://127.0.0.1:1", terms=Terms(ring=ApiKey(lambda: "k"), guard=lease.check))

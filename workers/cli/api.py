@@ -28,6 +28,7 @@ from ..zyra.models import Row
 from ..zyra.routes import Kind, Route, Routes, table
 from ..zyra.sending import page, result, saved
 from ..zyra.transport import run
+from .fields import pair, put
 from .local import environment
 from .output import Shown, as_json, line
 from .output import table as print_table
@@ -175,25 +176,8 @@ def given(settings: list[str] | None, data: str) -> Any:
             raise ConfigurationError([f"--data: {error}"]) from None
     body: dict[str, Any] = {}
     for setting in settings or []:
-        path, value = pair(setting)
-        *names, last = path.split(".")
-        place = body
-        for name in names:
-            place = place.setdefault(name, {})
-            if not isinstance(place, dict):
-                raise ConfigurationError([f"--set {setting}: {name} is a value already"])
-        place[last] = value
+        put(body, *pair(setting))
     return body or None
-
-
-def pair(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ConfigurationError([f"takes name=value, not {text!r}"])
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def routes(rest: list[str], show: Shown) -> int:

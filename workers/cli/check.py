@@ -86,51 +86,63 @@ def look(url: str, level: Durability, replicas: int) -> Verdict | None:
 def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> list[str]:
     """What really holds for a source, each with its reason."""
     scheme = source.scheme
-    durable = {
-        Durability.ALWAYS: "on disk before the answer",
-        Durability.EVERYSEC: "on disk within a second: a power cut may take the last second",
-        Durability.REPLICATED: f"on replicas too before the answer, as DURABILITY={level} asks",
-        Durability.NONE: "whatever this Redis gives: DURABILITY=none asks for nothing",
-    }[level]
-    if scheme.id_header:
-        key = f"header {scheme.id_header}, kept {source.dedup_window:g} s"
-    elif source.id_fields:
-        key = f"payload fields {', '.join(source.id_fields)}, else a digest for {source.digest_window:g} s"
-    else:
-        key = f"a digest of the body for {source.digest_window:g} s: the provider gives no id"
-    if scheme.timestamp and scheme.tolerance:
-        replay = f"the signed time may be {scheme.tolerance} s off"
-    elif source.id_signed:
-        replay = "only the dedup key: the provider signs no time, so a captured delivery stays valid"
-    elif source.repeats == "duplicate":
-        replay = "the same bytes run once, whatever their id, which is not signed"
-    else:
-        replay = (
-            'the id is not signed: the same bytes under a new id are accepted, and marked; repeats = "duplicate" '
-            "refuses to run them again"
-        )
-    covers = {
-        "body": "the body as it came",
-        "part": "some fields of the body: do not trust the others",
-        "nothing": "nothing of the body: a valid delivery says who sent it, not that nobody changed it",
-    }[scheme.covers]
-    if source.fetches and scheme.remote:
-        origin = "fetched from the address that the delivery names, if the scheme allows its host"
-        if "://" in scheme.remote.url:
-            origin = f"fetched from {scheme.remote.url.removeprefix('https://').partition('/')[0]}"
-    else:
-        origin = f"{len(source.keys)} given" if source.keys else "none yet: the provider will tell its secret"
-    if scheme.shared:
-        origin += "; one key signs for all customers of the provider: what is meant for another one verifies too"
     sure = "confirmed" if scheme.confirmed else f"not confirmed ({scheme.confidence}: {scheme.source})"
     return [
         f"scheme: {scheme.title}, {sure}",
-        f"keys: {origin}",
-        f"signed: {covers}",
-        f"durability: {durable if verdict and not verdict.lacks else 'NOT MET'}",
-        f"dedup: {key}",
-        f"replay protection: {replay}",
+        f"keys: {origin(source)}",
+        f"signed: {COVERS[scheme.covers]}",
+        f"durability: {DURABLE[level] if verdict and not verdict.lacks else 'NOT MET'}",
+        f"dedup: {dedup(source)}",
+        f"replay protection: {replay(source)}",
     ]
+
+
+DURABLE = {
+    Durability.ALWAYS: "on disk before the answer",
+    Durability.EVERYSEC: "on disk within a second: a power cut may take the last second",
+    Durability.REPLICATED: "on replicas too before the answer, as DURABILITY=replicated asks",
+    Durability.NONE: "whatever this Redis gives: DURABILITY=none asks for nothing",
+}
+COVERS = {
+    "body": "the body as it came",
+    "part": "some fields of the body: do not trust the others",
+    "nothing": "nothing of the body: a valid delivery says who sent it, not that nobody changed it",
+}
+
+
+def origin(source: Source) -> str:
+    """Where its keys come from."""
+    remote = source.scheme.remote
+    if source.fetches and remote:
+        host = remote.url.removeprefix("https://").partition("/")[0]
+        named = "the address that the delivery names, if the scheme allows its host"
+        told = f"fetched from {host if '://' in remote.url else named}"
+    else:
+        told = f"{len(source.keys)} given" if source.keys else "none yet: the provider will tell its secret"
+    if source.scheme.shared:
+        told += "; one key signs for all customers of the provider: what is meant for another one verifies too"
+    return told
+
+
+def dedup(source: Source) -> str:
+    if source.scheme.id_header:
+        return f"header {source.scheme.id_header}, kept {source.dedup_window:g} s"
+    if source.id_fields:
+        return f"payload fields {', '.join(source.id_fields)}, else a digest for {source.digest_window:g} s"
+    return f"a digest of the body for {source.digest_window:g} s: the provider gives no id"
+
+
+def replay(source: Source) -> str:
+    if source.scheme.timestamp and source.scheme.tolerance:
+        return f"the signed time may be {source.scheme.tolerance} s off"
+    if source.id_signed:
+        return "only the dedup key: the provider signs no time, so a captured delivery stays valid"
+    if source.repeats == "duplicate":
+        return "the same bytes run once, whatever their id, which is not signed"
+    return (
+        'the id is not signed: the same bytes under a new id are accepted, and marked; repeats = "duplicate" '
+        "refuses to run them again"
+    )
 
 
 def shown(url: str) -> str:

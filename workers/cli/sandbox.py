@@ -1,9 +1,8 @@
 """zyra-receiver sandbox"""
 
-import json
 import secrets
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx2
 import typer
@@ -15,6 +14,7 @@ from ..sandbox.chaos import chaos
 from ..sandbox.shapes import shape
 from ..sandbox.state import CATALOGUE, State, write_private
 from . import local
+from .fields import pair, put
 from .local import environment
 from .output import line
 
@@ -69,15 +69,9 @@ def trigger(
     """Has the sandbox tell an event as if it had happened."""
     if type not in CATALOGUE:
         raise ConfigurationError([f"{type} is not in Zyra's catalogue: {', '.join(CATALOGUE)}"])
-    data = {}
+    data: dict[str, Any] = {}
     for setting in set or []:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise ConfigurationError([f"--set takes name=value, not {setting!r}"])
-        try:
-            data[name] = json.loads(value)
-        except ValueError:
-            data[name] = value
+        put(data, *pair(setting))
     base = url or local.running(environment()).get("sandbox") or "http://127.0.0.1:8081"
     try:
         answer = httpx2.post(f"{base}/sandbox/trigger", json={"type": type, "data": data}, timeout=10, trust_env=False)

@@ -15,6 +15,7 @@ from receiver import config, signing
 from receiver.contract.errors import ConfigurationError
 from receiver.sources import SENDER, Source
 
+from .fields import pair, put
 from .local import environment, running
 from .output import line
 
@@ -75,26 +76,8 @@ def payload(source: Source, event: str, kind: str, settings: list[str]) -> dict[
         for place, text in zip(places, kind.split(".", len(places) - 1) if places else [], strict=False):
             put(found, place.removeprefix("json:"), text, force=True)
     for setting in settings:
-        path, equals, value = setting.partition("=")
-        if not equals or not path:
-            raise ConfigurationError([f"--set takes path=value, not {setting!r}"])
-        try:
-            put(found, path, json.loads(value))
-        except ValueError:
-            put(found, path, value)
+        put(found, *pair(setting))
     return found
-
-
-def put(document: dict[str, Any], path: str, value: Any, force: bool = False) -> None:
-    """Sets a field; force: in place of a value where an object is needed. Raises ConfigurationError."""
-    *names, last = path.split(".")
-    for name in names:
-        if force and not isinstance(document.get(name), dict):
-            document[name] = {}
-        document = document.setdefault(name, {})
-        if not isinstance(document, dict):
-            raise ConfigurationError([f"--set {path}: {name} is a value already"])
-    document[last] = value
 
 
 async def post_all(target: str, posts: list[tuple[bytes, dict[str, str]]], at_once: int) -> list[str]:

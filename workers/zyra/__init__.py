@@ -3,7 +3,7 @@
 routes     the route table, from `routes.toml`
 resources  the calls by area, as methods; `models`: what they return
 client     the two clients
-flow       the way of a call, a step at a time (`steps`): journal, budget, key, request
+flow       the way of a call, a step at a time (`steps`): recorded, looked up (`looking`), or made (`spending`)
 journal    what a run has asked already, so that no attempt asks it twice
 budget     how many calls a minute, shared by all workers
 keyring    whose key goes along

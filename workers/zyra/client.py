@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import httpx2
 
 from . import calls, resources
-from .flow import Terms
 from .keyring import ApiKey
 from .models import AuditEntry, Device, Endpoint, Invoice, Job, Row, ScimUser, SsoConfig, VirtualServer
 from .sending import Awaiting, Blocking, result
+from .spending import Terms
 from .transport import options, run, run_async
 
 R = TypeVar("R", bound=Row)

@@ -12,10 +12,10 @@ from ..ledger import Ledger
 from ..settings import Settings
 from .budget import Budget
 from .client import AsyncZyra, Zyra
-from .flow import Terms
 from .journal import Journal
 from .keyring import ApiKey, Login, Ring
 from .routes import table
+from .spending import Terms
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import httpx2
 from . import calls
 from .calls import Answer, Call
 from .errors import RateLimited, Unauthorized, Unreadable, ZyraError
-from .flow import Terms, perform
+from .flow import perform
 from .models import Row
+from .spending import Terms
 from .steps import Step
 from .transport import run, run_async
 

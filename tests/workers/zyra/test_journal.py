@@ -19,14 +19,14 @@ from tests.sandbox import KEY, PLENTY, Sandbox, playing
 from workers.attempt import told
 from workers.errors import GiveUp, LeaseLost, RetryLater
 from workers.ledger import Claim, Ledger, Outcome, Verdict
-from workers.zyra import AsyncZyra, Zyra, budget, flow
+from workers.zyra import AsyncZyra, Zyra, budget, looking
 from workers.zyra.budget import Budget
 from workers.zyra.errors import Conflict, OutcomeUnknown, ServerError, Unreachable, Unreadable
-from workers.zyra.flow import Terms
 from workers.zyra.journal import Journal, entries
 from workers.zyra.journal import told as calls_of
 from workers.zyra.keyring import ApiKey
 from workers.zyra.routes import Limits
+from workers.zyra.spending import Terms
 from workers.zyra.transport import options
 
 HANDLER = "m.f"
@@ -247,7 +247,7 @@ def test_a_refusal_is_no_outcome(run: Run) -> None:
 
 
 def test_a_call_may_still_be_under_way_so_a_look_up_waits(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "SETTLES", 5.0)  # of minutes of 0.1 s
+    monkeypatch.setattr(looking, "SETTLES", 5.0)  # of minutes of 0.1 s
     run.line.plan = ["500"]
     with pytest.raises(ServerError):
         run.attempt().virtual_servers.create(name="web-e5c0a1")
@@ -260,7 +260,7 @@ def test_a_call_may_still_be_under_way_so_a_look_up_waits(run: Run, monkeypatch:
 
 
 def test_a_list_that_is_too_long_tells_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "PAGES", 1)
+    monkeypatch.setattr(looking, "PAGES", 1)
     monkeypatch.setattr("workers.zyra.calls.PAGE", 2)
     run.line.plan = ["lost"]
     with pytest.raises(Unreachable):

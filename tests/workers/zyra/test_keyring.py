@@ -18,13 +18,13 @@ from tests.sandbox import KEY, PLENTY, Sandbox, playing
 from workers.errors import RetryLater
 from workers.ledger import Ledger
 from workers.status import survey
-from workers.zyra import Zyra, flow, keyring
+from workers.zyra import Zyra, keyring, spending
 from workers.zyra.budget import Budget
 from workers.zyra.calls import Answer
 from workers.zyra.errors import Forbidden, RateLimited, Unauthorized, Unreadable, ZyraError
-from workers.zyra.flow import Terms
 from workers.zyra.keyring import ApiKey, Login, token
 from workers.zyra.routes import Limits, table
+from workers.zyra.spending import Terms
 
 RICH = Limits(create=1000, read=1000, bulk=1000)
 
@@ -274,7 +274,7 @@ def test_a_short_wait_is_waited_and_a_long_one_is_not(
 ) -> None:
     one = zyra(sandbox, ApiKey(lambda: KEY), Budget(client, Limits(read=1), 1.0))
     one.virtual_servers.get("vs_0001")
-    monkeypatch.setattr(flow, "PATIENCE", 3.0)
+    monkeypatch.setattr(spending, "PATIENCE", 3.0)
     began = time.monotonic()
     one.virtual_servers.get("vs_0001")
     assert time.monotonic() - began > 1.8

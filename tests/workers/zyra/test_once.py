@@ -17,13 +17,13 @@ from receiver.contract.seal import Seal
 from tests.sandbox import KEY, Sandbox
 from workers.errors import GiveUp, LeaseLost, RetryLater
 from workers.ledger import Ledger, Outcome, Verdict
-from workers.zyra import AsyncZyra, Zyra, calls, flow
+from workers.zyra import AsyncZyra, Zyra, calls, looking
 from workers.zyra.budget import Budget
 from workers.zyra.errors import OutcomeUnknown, ServerError, Unauthorized, Unreachable, Unreadable, ZyraError
-from workers.zyra.flow import Terms
 from workers.zyra.journal import Journal
 from workers.zyra.keyring import ApiKey, Login
 from workers.zyra.routes import Limits, load, table
+from workers.zyra.spending import Terms
 from workers.zyra.transport import options
 
 from .test_journal import Run, run, sandbox  # noqa: F401 - fixtures
@@ -305,6 +305,32 @@ def test_a_wrong_password_is_one_alert_and_a_pause(
         run.ledger.client.delete(name)
 
 
+@pytest.mark.parametrize("journalled", [True, False])
+def test_tokens_that_are_never_accepted_are_a_refused_key(
+    run: Run,  # noqa: F811
+    seal: Seal,
+    caplog: pytest.LogCaptureFixture,
+    journalled: bool,
+) -> None:
+    """A login may succeed and its token may not: that is no loop, and no dead letter."""
+    asked: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.path)
+        login = request.url.path.endswith("login")
+        return Answer(200, json={"data": {"access_token": f"t{len(asked)}"}}) if login else Answer(401, json={})
+
+    zyra = other(run, answer, ring=Login("odd@example.com", lambda: "pw", run.ledger.client, seal, table()))
+    with pytest.raises(Unauthorized) as caught:
+        zyra.virtual_servers.stop("vs_0001") if journalled else zyra.virtual_servers.get("vs_0001")
+
+    assert isinstance(caught.value, RetryLater)
+    assert len(asked) <= 6
+    assert caplog.text.count("Zyra refuses the API key") == 1
+    for name in run.ledger.client.scan_iter("zr::api*"):
+        run.ledger.client.delete(name)
+
+
 def test_a_login_that_is_limited_holds_back(run: Run, seal: Seal) -> None:  # noqa: F811
     ring = Login("busy@example.com", lambda: "pw", run.ledger.client, seal, table())
     zyra = other(run, lambda _: Answer(429, headers={"retry-after": "9"}, json={}), ring=ring)
@@ -318,7 +344,7 @@ def test_a_login_that_is_limited_holds_back(run: Run, seal: Seal) -> None:  # no
 
 
 def test_another_machines_clock_does_not_hold_us_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr(flow, "SETTLES", 1.0)
+    monkeypatch.setattr(looking, "SETTLES", 1.0)
     run.line.plan = ["500"]
     with monkeypatch.context() as clock:
         clock.setattr("workers.zyra.journal.time.time", lambda: 4e9)

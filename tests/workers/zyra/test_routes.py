@@ -12,10 +12,10 @@ from tests.sandbox import KEY, PLENTY, Sandbox, playing
 from workers.sandbox.answers import Answers
 from workers.sandbox.specification import document
 from workers.zyra import AsyncZyra, Zyra
-from workers.zyra.flow import Terms
 from workers.zyra.keyring import ApiKey
 from workers.zyra.routes import Kind, Route, load, table
 from workers.zyra.specification import compare
+from workers.zyra.spending import Terms
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 NAMES = {"endpoints": "webhooks.endpoints"}  # where the client calls an area otherwise

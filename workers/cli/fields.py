@@ -1,0 +1,29 @@
+"""Fields as people give them: name=value, where the value is JSON if it can be, else text; a.b=5 for a field within."""
+
+import json
+from typing import Any
+
+from receiver.contract.errors import ConfigurationError
+
+
+def pair(text: str) -> tuple[str, Any]:
+    """Raises ConfigurationError."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ConfigurationError([f"takes name=value, not {text!r}"])
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def put(document: dict[str, Any], path: str, value: Any, force: bool = False) -> None:
+    """Sets a field; force: in place of a value where an object is needed. Raises ConfigurationError."""
+    *names, last = path.split(".")
+    for name in names:
+        if force and not isinstance(document.get(name), dict):
+            document[name] = {}
+        document = document.setdefault(name, {})
+        if not isinstance(document, dict):
+            raise ConfigurationError([f"{path}: {name} is a value already"])
+    document[last] = value
