@@ -1,4 +1,4 @@
-"""One request within the limits that all workers share: whose key, room in the budget, what the answer means for all."""
+"""One request within the limits that all share: whose key, room in the budget, what its answer means for the others."""
 
 import logging
 from collections.abc import Callable, Generator
