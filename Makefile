@@ -20,6 +20,10 @@ endif
 lint: $(VENV)/ready
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+# Schemathesis against the sandbox: in a place of its own, since nothing else here wants what it brings along.
+fuzz: $(VENV)/ready $(VENV)-fuzz/ready
+	@$(BIN)/python -m pytest -m fuzz -n 0 $(ARGS)
+
 # CONTROL=1 switches one guard off at a time: each row must fail. ROW=7,28 runs the rows of these numbers.
 faults: $(VENV)/ready
 	@$(BIN)/python -m tests.faults
@@ -38,7 +42,14 @@ $(VENV)/ready: requirements-dev.txt pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-lock:
-	@uv export $(EXPORT) --no-default-groups -o requirements.txt && uv export $(EXPORT) --all-extras --all-groups -o requirements-dev.txt
+$(VENV)-fuzz/ready: requirements-fuzz.txt
+	@$(PYTHON) -m venv $(VENV)-fuzz
+	@$(VENV)-fuzz/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-fuzz.txt
+	@touch $@
 
-.PHONY: dev test lint bench faults soak lock
+lock:
+	@uv export $(EXPORT) --no-default-groups -o requirements.txt
+	@uv export $(EXPORT) --all-extras --all-groups --no-group fuzz -o requirements-dev.txt
+	@uv export $(EXPORT) --only-group fuzz -o requirements-fuzz.txt
+
+.PHONY: dev test lint bench faults fuzz soak lock

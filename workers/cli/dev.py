@@ -14,13 +14,13 @@ from typing import IO, Annotated, Any
 from urllib.parse import urlsplit
 
 import httpx2
+import msgspec
 import typer
 
 from receiver.contract.connection import GONE, connect
 from receiver.contract.errors import ConfigurationError
 
-from ..sandbox.chaos import chaos
-from ..sandbox.shapes import shape
+from ..sandbox.__main__ import Options
 from ..sandbox.state import DEMO_SERVER, write_private
 from . import local
 from .embedded import Children, redis_command, socket_path
@@ -38,11 +38,11 @@ def dev(
     trouble: Annotated[str, typer.Option("--chaos", help="Of the sandbox: dup,reorder,late,drop,slow,...")] = "",
     seed: Annotated[int, typer.Option(help="Of the chaos.")] = 0,
     shaped: Annotated[str, typer.Option("--shape", help="Of the sandbox's payloads and envelopes.")] = "",
+    life: Annotated[float, typer.Option(min=0, help="How many things a minute happen in the sandbox by chance.")] = 0.0,
 ) -> int:
     """Runs everything on this machine until Ctrl-C; what was accepted is still there at the next start."""
     try:
-        chaos(trouble, seed)
-        shape(shaped)
+        options = Options(chaos=trouble, seed=seed, shape=shaped, life=life)
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
     folder = prepare((data_dir or local.folder()).absolute())
@@ -50,7 +50,7 @@ def dev(
     children = Children()
     stop_on_signals(children)
     try:
-        facts = start(folder, port, children, [trouble, str(seed), shaped, "60"])
+        facts = start(folder, port, children, options)
         write_private(folder / "dev.json", json.dumps(facts))
         print(json.dumps(facts) if as_line else welcome(facts), flush=True)
         return children.wait()
@@ -95,22 +95,26 @@ def hold(folder: Path) -> IO[str]:
 
 def ports(port: int) -> list[int]:
     """Ports for receiver, sandbox and the two kinds of metrics. Raises ConfigurationError where one is taken."""
-    held = []
-    for wanted in (port, port and port + 1, port and 9464, port and 9465):
-        taken = socket.socket()
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            taken.bind(("127.0.0.1", wanted))
-        except OSError:
-            raise ConfigurationError([f"port {wanted} is in use: `--port 0` picks free ones"]) from None
-        held.append(taken)
+    held = [free(wanted) for wanted in (port, port and port + 1, port and 9464, port and 9465)]
     found = [taken.getsockname()[1] for taken in held]
     for taken in held:
         taken.close()
     return found
 
 
-def start(folder: Path, port: int, children: Children, sandbox_options: list[str]) -> dict[str, Any]:
+def free(port: int) -> socket.socket:
+    """The port, held until it is closed; 0 is any. Raises ConfigurationError where it is taken."""
+    taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind(("127.0.0.1", port))
+    except OSError:
+        taken.close()
+        raise ConfigurationError([f"port {port} is in use: `--port 0` picks free ones"]) from None
+    return taken
+
+
+def start(folder: Path, port: int, children: Children, options: Options) -> dict[str, Any]:
     """Starts all parts in order, each when the one before is ready; what other commands need to know."""
     receiver, sandbox, metrics, worker_metrics = ports(port)
     url = os.environ.get("REDIS_URL") or start_redis(folder, children)
@@ -128,7 +132,7 @@ def start(folder: Path, port: int, children: Children, sandbox_options: list[str
     }
     command = [sys.executable, "-m"]
     hooks = f"{public}/webhooks/zyra"
-    played = [*command, "workers.sandbox", str(folder), str(sandbox), hooks, *sandbox_options]
+    played = [*command, "workers.sandbox", str(folder), str(sandbox), hooks, msgspec.json.encode(options).decode()]
     children.start("sandbox", played, env)
     answers("sandbox", f"http://127.0.0.1:{sandbox}/api/v1/devices", children)
     serving = {"HOST": "127.0.0.1", "PORT": str(receiver), "METRICS_PORT": str(metrics)}

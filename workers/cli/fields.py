@@ -12,9 +12,14 @@ def pair(text: str) -> tuple[str, Any]:
     if not equals or not name:
         raise ConfigurationError([f"takes name=value, not {text!r}"])
     try:
-        return name, json.loads(value)
-    except ValueError:
+        return name, json.loads(value, parse_constant=refuse)
+    except (ValueError, RecursionError):
         return name, value
+
+
+def refuse(word: str) -> None:
+    """NaN and Infinity are no JSON."""
+    raise ValueError(word)
 
 
 def put(document: dict[str, Any], path: str, value: Any, force: bool = False) -> None:

@@ -3,28 +3,29 @@
 import secrets
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import httpx2
 import typer
 
 from receiver.contract.errors import ConfigurationError
 
-from ..sandbox import __main__ as played
-from ..sandbox.chaos import chaos
-from ..sandbox.shapes import shape
+from ..sandbox.__main__ import Options, load, main
 from ..sandbox.state import CATALOGUE, State, write_private
 from . import local
+from .dev import free
 from .fields import pair, put
 from .local import environment
 from .output import line
 
+Url = Annotated[str, typer.Option(help="The sandbox, if it is not the one of the running dev.")]
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
 
 @app.callback()
 def sandbox(
     context: typer.Context,
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8081,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any.")] = 8081,
     data_dir: Annotated[Path | None, typer.Option(help="Where its key and its endpoints are kept.")] = None,
     hooks: Annotated[str, typer.Option(help="A receiver's URL that is told all events.")] = "",
     seed_file: Annotated[
@@ -33,30 +34,41 @@ def sandbox(
     trouble: Annotated[str, typer.Option("--chaos", help="dup,reorder,late,drop,rewrite,slow,fail-after,...")] = "",
     seed: Annotated[int, typer.Option(help="Of the chaos: the same one, the same trouble.")] = 0,
     shaped: Annotated[str, typer.Option("--shape", help="payload=nested|flat|resource,total=...,errors=...")] = "",
-    minute: Annotated[float, typer.Option(min=0.1, help="Seconds of the minute that limits count.")] = 60.0,
+    minute: Annotated[float, typer.Option(min=0.1, help="Seconds of a minute: of limits, breaches, payments.")] = 60.0,
+    life: Annotated[float, typer.Option(min=0, help="How many things a minute happen by chance.")] = 0.0,
 ) -> None:
     """A Zyra to develop against, on this machine only; `dev` has one already."""
     if context.invoked_subcommand:
         return
     try:
-        chaos(trouble, seed)
-        shape(shaped)
+        options = Options(chaos=trouble, seed=seed, shape=shaped, minute=minute, life=life)
         folder = prepare((data_dir or local.folder() / "sandbox").absolute(), seed_file)
-    except (ValueError, KeyError) as error:
+        state = load(folder)
+    except ValueError as error:
         raise ConfigurationError([str(error)]) from None
-    except OSError as error:
-        raise ConfigurationError([f"cannot use {data_dir}: {error.strerror}"]) from None
+    with free(port) as taken:
+        port = taken.getsockname()[1]
     line(f"sandbox on http://127.0.0.1:{port}, its key in {folder}/api-key")
-    played.main(folder, port, hooks, trouble, seed, shaped, minute)
+    main(state, port, hooks, options)
 
 
 def prepare(folder: Path, seed_file: Path | None) -> Path:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (folder / "api-key").exists():
-        write_private(folder / "api-key", "zyra_sk_" + secrets.token_hex(32))
+    """The folder, with a key and, if one is given, the seed. Raises ValueError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (folder / "api-key").exists():
+            write_private(folder / "api-key", "zyra_sk_" + secrets.token_hex(32))
+    except OSError as error:
+        raise ValueError(f"cannot use {folder}: {error.strerror}: name another one with --data-dir") from None
     if seed_file:
-        State(folder, "zyra_sk_").add(seed_file.read_text())
-        write_private(folder / "seed.json", seed_file.read_text())
+        try:
+            seed = seed_file.read_text()
+            State(folder, "zyra_sk_").add(seed)
+        except OSError as error:
+            raise ValueError(f"{seed_file}: {error.strerror}") from None
+        except ValueError as error:
+            raise ValueError(f"{seed_file}: {error}") from None
+        write_private(folder / "seed.json", seed)
     return folder
 
 
@@ -64,20 +76,52 @@ def prepare(folder: Path, seed_file: Path | None) -> Path:
 def trigger(
     type: Annotated[str, typer.Argument(help="One of the catalogue, such as job.failed.")],  # noqa: A002
     set: Annotated[list[str] | None, typer.Option(help="A field of the resource: id=job_1.")] = None,  # noqa: A002
-    url: Annotated[str, typer.Option(help="The sandbox, if it is not the one of the running dev.")] = "",
+    tell_only: Annotated[bool, typer.Option(help="The webhook alone, as if it came late: nothing changes.")] = False,
+    url: Url = "",
 ) -> int:
-    """Has the sandbox tell an event as if it had happened."""
+    """Has something happen: the state changes, and the event is told."""
     if type not in CATALOGUE:
         raise ConfigurationError([f"{type} is not in Zyra's catalogue: {', '.join(CATALOGUE)}"])
     data: dict[str, Any] = {}
     for setting in set or []:
         put(data, *pair(setting))
+    told = pull(url, "POST", "trigger", {"type": type, "data": data, "tell_only": tell_only})
+    if told is None:
+        return 1
+    line(f"told {told['endpoints']} endpoints")
+    return 0 if told["endpoints"] else 1
+
+
+@app.command()
+def key(
+    user: Annotated[str, typer.Option(help="Whose; nobody known is made.")] = "",
+    role: Annotated[str, typer.Option(help="Of a user who is made: org_admin or org_member.")] = "org_admin",
+    url: Url = "",
+) -> int:
+    """Makes an API key, and prints it this once."""
+    made = pull(url, "POST", "keys", {"user": user, "role": role})
+    if made is None:
+        return 1
+    print(made["key"])
+    return 0
+
+
+@app.command()
+def revoke(prefix: Annotated[str, typer.Argument(help="The key's first 18 characters.")], url: Url = "") -> int:
+    """Revokes an API key, at once."""
+    return 1 if pull(url, "DELETE", f"keys/{quote(prefix[:18], safe='')}") is None else 0
+
+
+def pull(url: str, method: str, lever: str, body: Any = None) -> Any:
+    """What the sandbox answers, or None, having said why."""
     base = url or local.running(environment()).get("sandbox") or "http://127.0.0.1:8081"
     try:
-        answer = httpx2.post(f"{base}/sandbox/trigger", json={"type": type, "data": data}, timeout=10, trust_env=False)
-        told = answer.json()["endpoints"]
-    except (httpx2.HTTPError, ValueError, KeyError):
+        answer = httpx2.request(method, f"{base}/sandbox/{lever}", json=body, timeout=10, trust_env=False)
+        found = answer.json()
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         line(f"there is no sandbox at {base}")
-        return 1
-    line(f"told {told} endpoints")
-    return 0 if told else 1
+        return None
+    if answer.is_success:
+        return found
+    line(found.get("error", f"the sandbox answers {answer.status_code}"))
+    return None

@@ -3,8 +3,9 @@
 https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli
 """
 
+import asyncio
 import contextlib
-import json
+import random
 import secrets
 import time
 from collections import deque
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx2
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -23,66 +25,62 @@ from ..zyra.routes import Kind, table
 from ..zyra.routes import Route as Row
 from .answers import Answers
 from .chaos import Chaos, Troubled
-from .desk import Asked, File, Page, Refusal
+from .desk import Act, Asked, File, Page, Refusal
+from .forms import taken
+from .levers import Levers
+from .life import Life
 from .shapes import Shape, invalid, listed
-from .specification import document
+from .specification import FILES, OPEN, document
 from .state import State, moment
 from .webhooks import Webhooks
 
 LIMITS = {"create": 5, "read": 30, "bulk": 100}  # a minute and endpoint, as SlowAPI counts
-OPEN = ("auth.login", "auth.refresh", "auth.reset_password", "auth.sso", "sso.metadata")  # without a key
 
 
 class Api:
-    def __init__(
-        self, state: State, webhooks: Webhooks, limits: Mapping[str, int], minute: float, shape: Shape
-    ) -> None:
+    def __init__(self, state: State, answers: Answers, limits: Mapping[str, int], minute: float, shape: Shape) -> None:
         self.state = state
         self.shape = shape
-        self.webhooks = webhooks
-        self.answers = Answers(state, webhooks)
+        self.answers = answers
         self.limits = limits
         self.minute = minute
         self._calls: dict[tuple[str, str], deque[float]] = {}
 
     def routes(self) -> list[Route]:
-        found = [self._route(row) for row in table().values()]
+        paths: dict[str, list[Row]] = {}
+        for row in table().values():
+            paths.setdefault(row.path, []).append(row)
+        found = [self._route(path, rows) for path, rows in paths.items()]
         found.sort(key=lambda route: "{" in route.path)  # what is written out goes before what fits any name
-        own = [
-            Route("/openapi.json", self.specification),
-            Route("/sandbox/state", self.told),
-            Route("/sandbox/trigger", self.trigger, methods=["POST"]),
-        ]
-        return [*found, *own]
+        return [*found, Route("/openapi.json", self.specification)]
 
-    def _route(self, row: Row) -> Route:
-        act = self.answers.find(row.name)
+    def _route(self, path: str, rows: list[Row]) -> Route:
+        """All verbs of a path."""
+        acts = {row.method: (row, self.answers.find(row.name)) for row in rows}
 
         async def endpoint(request: Request) -> Response:
-            request_id = f"req_{secrets.token_hex(6)}"
+            row, act = acts["GET" if request.method == "HEAD" else request.method]
             try:
-                user = self._authorize(request, row)
-                self._spend(row, user)
-                ids = tuple(request.path_params[name] for name in row.parameters)
-                asked = Asked(row.name, ids, request.query_params, await fields(request, row), user)
-                self.answers.allow(asked)
-                answer = self._answered(request_id, row, asked, await act(asked))
-            except Refusal as refusal:
-                answer = refused(request_id, row, refusal, self.shape)
+                answer = await self._call(request, row, act)
             except ClientDisconnect:  # nothing was done
                 return Response(status_code=400)
-            self.state.log.append(
-                {
-                    "at": time.time(),
-                    "method": row.method,
-                    "path": request.url.path,
-                    "limit": row.limit.value,
-                    "status": answer.status_code,
-                }
-            )
+            told = {"method": row.method, "path": request.url.path, "limit": row.limit.value}
+            self.state.log.append({"at": time.time(), **told, "status": answer.status_code})
             return answer
 
-        return Route(row.path, endpoint, methods=[row.method], name=row.name)
+        return Route(path, endpoint, methods=list(acts))
+
+    async def _call(self, request: Request, row: Row, act: Act) -> Response:
+        request_id = f"req_{secrets.token_hex(6)}"
+        try:
+            user = self._authorize(request, row)
+            self._spend(row, user)
+            ids = tuple(request.path_params[name] for name in row.parameters)
+            asked = Asked(row.name, ids, request.query_params, await fields(request, row), user)
+            self.answers.allow(asked)
+            return self._answered(request_id, row, asked, await act(asked))
+        except Refusal as refusal:
+            return refused(request_id, row.is_scim, refusal, self.shape)
 
     def _authorize(self, request: Request, row: Row) -> str:
         """The user whose key or token it is."""
@@ -111,7 +109,7 @@ class Api:
 
     def _answered(self, request_id: str, row: Row, asked: Asked, found: Any) -> Response:
         if isinstance(found, File):
-            return Response(found.content, media_type=found.kind)
+            return Response(found.content, media_type=FILES[row.name])
         if row.answer is Kind.NOTHING:
             return Response(status_code=204)
         if row.is_scim:
@@ -122,20 +120,7 @@ class Api:
         return JSONResponse({"success": True, "data": found, "meta": meta})
 
     async def specification(self, request: Request) -> Response:
-        return JSONResponse(document(table()))
-
-    async def trigger(self, request: Request) -> Response:
-        """Tells an event as if it had happened: {"type": ..., "data": {...}}."""
-        try:
-            body = json.loads(await request.body())
-            kind, data = str(body["type"]), dict(body.get("data") or {})
-        except (ValueError, KeyError, TypeError):
-            return JSONResponse({"error": "the body must be an object with type, and data"}, 422)
-        return JSONResponse({"endpoints": self.webhooks.tell(kind, data)})
-
-    async def told(self, request: Request) -> Response:
-        """The whole state, for tests and the curious."""
-        return JSONResponse({"areas": self.state.areas, "sso": self.state.sso, "calls": list(self.state.log)})
+        return JSONResponse(document(table(), self.shape))
 
 
 def scim(found: Page, asked: Asked) -> dict[str, Any]:
@@ -143,20 +128,19 @@ def scim(found: Page, asked: Asked) -> dict[str, Any]:
     return {
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
         "totalResults": found.total,
-        "startIndex": int(asked.query.get("startIndex", "1")),
+        "startIndex": max(int(asked.query.get("startIndex", "1")), 1),
         "itemsPerPage": len(found.items),
         "Resources": found.items,
     }
 
 
-def refused(request_id: str, row: Row | None, refusal: Refusal, shape: Shape) -> Response:
+def refused(request_id: str, is_scim: bool, refusal: Refusal, shape: Shape) -> Response:
     if refusal.code == "slowapi":
         return JSONResponse({"error": refusal.message}, refusal.status, headers=refusal.headers)
-    if row and row.is_scim:
+    if is_scim:
         schemas = ["urn:ietf:params:scim:api:messages:2.0:Error"]
-        return JSONResponse(
-            {"schemas": schemas, "status": str(refusal.status), "detail": refusal.message}, refusal.status
-        )
+        body = {"schemas": schemas, "status": str(refusal.status), "detail": refusal.message}
+        return JSONResponse(body, refusal.status, headers=refusal.headers)
     if refusal.status == 422 and shape.errors == "stock":
         return JSONResponse(invalid(refusal.message), 422)
     block = {"code": refusal.code, "message": refusal.message, "details": None, "request_id": request_id}
@@ -169,12 +153,14 @@ async def fields(request: Request, row: Row) -> dict[str, Any]:
     if not row.changes or (not raw and not row.fields):
         return {}
     try:
-        body = json.loads(raw)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict) or any(name not in body for name in row.fields):
-        raise Refusal(422, "invalid", f"the body must be an object with {', '.join(row.fields) or 'fields'}")
-    return body
+        given = msgspec.json.decode(raw, type=dict[str, Any])
+        body = {name: int(one) if isinstance(one, float) and one.is_integer() else one for name, one in given.items()}
+        msgspec.convert(body, taken(row.name))
+        return body
+    except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
+        raise Refusal(
+            422, "invalid", f"the body is no object with {', '.join(row.fields) or 'fields'}: {error}"
+        ) from None
 
 
 def create_app(
@@ -183,22 +169,30 @@ def create_app(
     minute: float = 60.0,
     shape: Shape | None = None,
     chaos: Chaos | None = None,
+    life: float = 0.0,
 ) -> Starlette:
+    """minute: seconds of it; life: how many things a minute happen by chance, drawn from the seed of the chaos."""
     http = httpx2.AsyncClient(timeout=10, follow_redirects=False, trust_env=False)
     how, trouble = shape or Shape(), chaos or Chaos()
-    api = Api(state, Webhooks(state, http, how, trouble), {**LIMITS, **(limits or {})}, minute, how)
+    webhooks = Webhooks(state, http, how, trouble)
+    answers = Answers(state, webhooks)
+    api = Api(state, answers, {**LIMITS, **(limits or {})}, minute, how)
+    lives = Life(answers, how, minute, random.Random(trouble.seed))  # noqa: S311 - no secret
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        living = asyncio.create_task(lives.live(life))
         yield
+        living.cancel()
         await http.aclose()
 
     async def missing(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return refused("req_none", None, Refusal(error.status_code, "not_found", error.detail), how)
+        refusal = Refusal(error.status_code, "not_found", error.detail, dict(error.headers or {}))
+        return refused("req_none", request.url.path.startswith("/scim/"), refusal, how)
 
     app = Starlette(
-        routes=api.routes(),
+        routes=[*api.routes(), *Levers(state, webhooks, lives).routes()],
         lifespan=lifespan,
         exception_handlers={HTTPException: missing},
         middleware=[Middleware(Troubled, trouble)] if trouble.kinds else [],

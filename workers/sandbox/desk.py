@@ -1,7 +1,7 @@
 """What every answer of the sandbox is made of: the call, its row, pages, files, refusals."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ LISTS = {
     "monitoring.alerts": "alerts",
     "cost_advisor.recommendations": "recommendations",
 }  # fmt: skip - whose rows are not called as their area is
+OURS = ("id", "status", "secret", "members", "settings", "created_at", "started_at", "total_cost", "schemas")
+FILTER = 'userName eq "([^"]*)"'  # the one of SCIM's filters that is known: RFC 7644, 3.4.2.2
+MOST = 10**9  # a number in a query
 
 
 class Refusal(Exception):
@@ -31,7 +34,6 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    kind: str
     content: bytes
 
 
@@ -71,29 +73,34 @@ class Desk:
     async def _get(self, asked: Asked) -> Row:
         return self.row(self._rows(asked), asked.ids[0])
 
-    def _becomes(self, row: Row, status: str, kind: str) -> Row:
+    def becomes(self, row: Row, status: str, kind: str) -> Row:
         row["status"] = status
         self.webhooks.tell(kind, dict(row))
         return row
 
-    def _soon(self, work: Any) -> None:
+    def soon(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
+def told(body: Row) -> Row:
+    """What the caller may say of a row."""
+    return {name: value for name, value in body.items() if name not in OURS}
+
+
 def paged(rows: list[Row], asked: Asked) -> Page:
     """Offset 0 and limit 50 where nothing is said, limit 200 at most."""
     scim = asked.name.startswith("scim_")
-    offset = whole(asked, "startIndex", 1) - 1 if scim else whole(asked, "offset", 0)
+    offset = max(whole(asked, "startIndex", 1) - 1, 0) if scim else whole(asked, "offset", 0)
     limit = min(whole(asked, "count" if scim else "limit", 50), 200)
     status = asked.query.get("status")
     found = [row for row in rows if status in (None, row.get("status"))]
-    return Page(found[max(offset, 0) : max(offset, 0) + limit], len(found))
+    return Page(found[offset : offset + limit], len(found))
 
 
 def whole(asked: Asked, name: str, default: int) -> int:
     text = asked.query.get(name, str(default))
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= MOST):
         raise Refusal(422, "invalid", f"{name} must be a whole number")
     return int(text)

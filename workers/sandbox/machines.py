@@ -1,9 +1,11 @@
 """Devices, virtual servers and jobs: what calls do to them, and the events of that."""
 
 import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
 
-from .desk import Asked, Desk, Refusal
-from .state import Row, moment
+from .desk import Asked, Desk, Page, Refusal, told
+from .state import Row, blank, moment
 
 BOOT = 0.2  # seconds until a started server runs, and between the states of a job
 PREFIXES = {"ml_jobs": "job", "inference": "inf", "fine_tuning_jobs": "ft"}
@@ -12,7 +14,7 @@ PREFIXES = {"ml_jobs": "job", "inference": "inf", "fine_tuning_jobs": "ft"}
 class Machines(Desk):
     async def devices__register(self, asked: Asked) -> Row:
         name = self.state.name("dev")
-        self.state.areas["devices"][name] = {"id": name, "capability_score": 0, **asked.body, "status": "pending"}
+        self.state.areas["devices"][name] = blank("devices", name) | told(asked.body) | {"status": "pending"}
         self.state.audit("device_register", asked.user, "device", name)
         return self.state.areas["devices"][name]
 
@@ -21,67 +23,98 @@ class Machines(Desk):
         if device["status"] != "pending":
             raise Refusal(409, "conflict", f"the device is {device['status']}")
         self.state.audit("device_approve", asked.user, "device", device["id"])
-        return self._becomes(device, "online", "device.approved")
+        return self.becomes(device, "online", "device.approved")
 
     async def devices__remove(self, asked: Asked) -> Row:
         device = await self._get(asked)
         del self.state.areas["devices"][device["id"]]
-        return self._becomes(device, "removed", "device.removed")
+        return self.becomes(device, "removed", "device.removed")
+
+    async def virtual_servers__list(self, asked: Asked) -> Page:
+        self.charge()
+        return await self._list(asked)
+
+    async def virtual_servers__get(self, asked: Asked) -> Row:
+        self.charge()
+        return await self._get(asked)
 
     async def virtual_servers__create(self, asked: Asked) -> Row:
         name = self.state.name("vs")
-        made = {"id": name, "vcpus": 1, "memory_mb": 1024, "gpu": 0, "cost_per_hour": "0.10", **asked.body}
-        self.state.areas["virtual_servers"][name] = {**made, "id": name, "started_at": moment()}
-        return self._becomes(self.state.areas["virtual_servers"][name], "running", "virtual_server.created")
+        made = blank("virtual_servers", name) | told(asked.body) | {"started_at": moment()}
+        if not isinstance(made["cost_per_hour"], str):
+            made["cost_per_hour"] = f"{made['cost_per_hour']:.4f}"
+        self.state.areas["virtual_servers"][name] = made
+        return self.becomes(made, "running", "virtual_server.created")
 
     async def virtual_servers__start(self, asked: Asked) -> Row:
         server = await self._get(asked)
         if server["status"] in ("running", "starting", "terminated"):
             raise Refusal(409, "conflict", f"the server is {server['status']}")
         server["status"] = "starting"
-        self._soon(self._boot(server))
+        self.state.stopped.discard(server["id"])
+        self.soon(self._boot(server))
         return server
 
     async def _boot(self, server: Row) -> None:
         await asyncio.sleep(BOOT)
         if server["status"] == "starting":
-            self._becomes(server, "running", "virtual_server.started")
+            server["started_at"] = moment()
+            self.becomes(server, "running", "virtual_server.started")
 
     async def virtual_servers__stop(self, asked: Asked) -> Row:
         server = await self._get(asked)
         if server["status"] in ("stopped", "terminated"):
             raise Refusal(409, "conflict", f"the server is {server['status']}")
-        return self._becomes(server, "stopped", "virtual_server.stopped")
+        self.charge()
+        self.state.stopped.add(server["id"])
+        return self.becomes(server, "stopped", "virtual_server.stopped")
 
     async def virtual_servers__resize(self, asked: Asked) -> Row:
         server = await self._get(asked)
-        server.update(asked.body)
+        server.update({name: value for name, value in asked.body.items() if name in ("vcpus", "memory_mb", "gpu")})
         return server
 
     async def virtual_servers__terminate(self, asked: Asked) -> Row:
         server = await self._get(asked)
         if server["status"] == "terminated":
             return server
-        return self._becomes(server, "terminated", "virtual_server.terminated")
+        self.charge()
+        return self.becomes(server, "terminated", "virtual_server.terminated")
+
+    def charge(self) -> None:
+        """Hours since a running server's start by its cost an hour, to four places.
+
+        https://getzyra.io/documentation/user-guides/organization/stage-3/06-billing-and-invoices
+        """
+        now = datetime.now(UTC)
+        for server in self.state.areas["virtual_servers"].values():
+            if server["status"] == "running" and "started_at" in server:
+                hours = Decimal((now - datetime.fromisoformat(server["started_at"])).total_seconds()) / 3600
+                server["total_cost"] = f"{hours * Decimal(server['cost_per_hour']):.4f}"
 
     # --- jobs
 
     async def _submit(self, asked: Asked) -> Row:
         area = asked.name.partition(".")[0]
-        name = self.state.name(PREFIXES[area])
-        job = self.state.areas[area][name] = {**asked.body, "id": name, "created_at": moment()}
-        self.state.audit("job_create", asked.user, "job", name)
-        self._becomes(job, "queued", "job.queued")
-        self._soon(self._work(job))
+        job = self.queue(area, told(asked.body))
+        self.state.audit("job_create", asked.user, "job", job["id"])
         return dict(job)
 
-    async def _work(self, job: Row) -> None:
+    def queue(self, area: str, said: Row) -> Row:
+        name = self.state.name(PREFIXES[area])
+        job = self.state.areas[area][name] = blank(area, name) | said | {"created_at": moment()}
+        self.becomes(job, "queued", "job.queued")
+        self.soon(self.work(job))
+        return job
+
+    async def work(self, job: Row) -> None:
+        """A queued job's way to its end."""
         end = "failed" if job.get("fail") else "completed"
-        for status, kind in (("running", "job.started"), (end, f"job.{end}")):
+        for before, status, kind in (("queued", "running", "job.started"), ("running", end, f"job.{end}")):
             await asyncio.sleep(BOOT)
-            if job["status"] == "cancelled":
+            if job["status"] != before:  # cancelled, or told otherwise
                 return
-            self._becomes(job, status, kind)
+            self.becomes(job, status, kind)
 
     async def _cancel(self, asked: Asked) -> Row:
         job = await self._get(asked)

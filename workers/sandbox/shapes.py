@@ -8,21 +8,26 @@ from .state import Row
 PAYLOADS = ("nested", "flat", "resource")
 TOTALS = ("meta", "top", "data")
 ERRORS = ("envelope", "stock")
+INVOICES = ("issued", "draft")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """payload: where the resource stands in a webhook; total: of a list; errors: of 422, enveloped or FastAPI's own."""
+    """payload: where the resource stands in a webhook; total: of a list; errors: of 422, enveloped or FastAPI's own;
+
+    invoice: what it is when `invoice.generated` is told.
+    """
 
     payload: str = "nested"
     total: str = "meta"
     errors: str = "envelope"
+    invoice: str = "issued"
 
 
 def shape(text: str) -> Shape:
     """payload=flat,total=top,errors=stock: what is not named stays as it is. Raises ValueError."""
     found = dict(part.strip().partition("=")[::2] for part in text.split(",") if part.strip())
-    known = {"payload": PAYLOADS, "total": TOTALS, "errors": ERRORS}
+    known = {"payload": PAYLOADS, "total": TOTALS, "errors": ERRORS, "invoice": INVOICES}
     for name, value in found.items():
         if value not in known.get(name, ()):
             ways = ", ".join(f"{one}={'|'.join(values)}" for one, values in known.items())

@@ -1,49 +1,17 @@
-"""The sandbox's own OpenAPI document, at /openapi.json."""
+"""The sandbox's own OpenAPI document, at /openapi.json: the route table, with the bodies and answers of `forms`."""
 
 from typing import Any
 
+import msgspec
+
 from ..zyra.routes import Kind, Route, Routes
+from .desk import FILTER, MOST
+from .forms import ANSWERED, TAKEN, Anything, answered, taken
+from .shapes import Shape
 
-
-def document(routes: Routes) -> dict[str, Any]:
-    paths: dict[str, dict[str, Any]] = {}
-    for route in routes.values():
-        paths.setdefault(route.path, {})[route.method.lower()] = operation(route)
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Zyra, played by the sandbox", "version": "1"},
-        "paths": paths,
-        "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
-        "security": [{"bearer": []}],
-    }
-
-
-def operation(route: Route) -> dict[str, Any]:
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.parameters
-    ]
-    paging = (("startIndex", "count") if route.is_scim else ("offset", "limit")) if route.answer is Kind.LIST else ()
-    parameters += [{"name": name, "in": "query", "schema": {"type": "integer", "minimum": 0}} for name in paging]
-    parameters += [{"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query]
-    found: dict[str, Any] = {
-        "operationId": route.name,
-        "tags": [route.area],
-        "parameters": parameters,
-        "responses": {
-            "204" if route.answer is Kind.NOTHING else "200": {"description": "done"},
-            **{str(status): {"description": text} for status, text in ERRORS.items()},
-        },
-    }
-    if route.changes and route.method != "DELETE":
-        schema = {"type": "object", "required": list(route.fields)} if route.fields else {"type": "object"}
-        found["requestBody"] = {
-            "required": bool(route.fields),
-            "content": {"application/json": {"schema": schema}},
-        }
-    return found
-
-
-ERRORS = {
+WHERE = "#/components/schemas/{name}"
+OPEN = ("auth.login", "auth.refresh", "auth.reset_password", "auth.sso", "sso.metadata")  # without a key
+REFUSALS = {
     401: "the key is missing or revoked",
     403: "the role is too low",
     404: "there is none",
@@ -51,3 +19,101 @@ ERRORS = {
     422: "the fields are wrong",
     429: "the limit is reached",
 }
+FILES = {
+    "invoices.pdf": "application/pdf",
+    "audit_log.export": "application/x-ndjson",
+    "sso.metadata": "application/samlmetadata+xml",
+}
+TEXT: dict[str, Any] = {"type": "string"}
+
+
+def document(routes: Routes, shape: Shape) -> dict[str, Any]:
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes.values():
+        paths.setdefault(route.path, {})[route.method.lower()] = operation(route, shape)
+    kinds = dict.fromkeys([*TAKEN.values(), *ANSWERED.values(), Anything])
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=WHERE)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Zyra, played by the sandbox", "version": "1"},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {name: {"type": "http", "scheme": "bearer"} for name in ("key", "scim")},
+        },
+    }
+
+
+def operation(route: Route, shape: Shape) -> dict[str, Any]:
+    done = "204" if route.answer is Kind.NOTHING else "200"
+    found: dict[str, Any] = {
+        "operationId": route.name,
+        "tags": [route.area],
+        "security": [] if route.name in OPEN else [{"scim" if route.is_scim else "key": []}],
+        "parameters": [*parameters(route)],
+        "responses": {
+            done: {"description": "done", **content(route, shape)},
+            **{str(status): {"description": REFUSALS[status], **json(body)} for status, body in refusals(route, shape)},
+        },
+    }
+    if route.changes and route.method != "DELETE":
+        found["requestBody"] = {"required": bool(route.fields), **json(reference(taken(route.name)))}
+    return found
+
+
+def parameters(route: Route) -> list[dict[str, Any]]:
+    whole = {"type": "integer", "minimum": 0, "maximum": MOST}
+    found = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in route.parameters]
+    if route.answer is Kind.LIST:
+        paging = ("startIndex", "count") if route.is_scim else ("offset", "limit")
+        found += [{"name": name, "in": "query", "schema": whole} for name in paging]
+    wants = {"filter": TEXT | {"pattern": f"^{FILTER}$"}}
+    return [*found, *({"name": name, "in": "query", "schema": wants.get(name, TEXT)} for name in route.query)]
+
+
+def content(route: Route, shape: Shape) -> dict[str, Any]:
+    """What is answered if all is well."""
+    row = reference(answered(route.name))
+    if route.answer is Kind.NOTHING:
+        return {}
+    if route.answer is Kind.FILE:
+        return {"content": {FILES[route.name]: {"schema": {}}}}
+    if route.is_scim:
+        return json(thing(Resources=array(row), totalResults={"type": "integer"}) if route.answer is Kind.LIST else row)
+    meta, total = {"request_id": TEXT, "timestamp": TEXT}, {"type": "integer", "minimum": 0}
+    said = {"success": {"const": True}}
+    if route.answer is not Kind.LIST:
+        return json(thing(**said, data=row, meta=thing(**meta)))
+    if shape.total == "top":
+        return json(thing(**said, data=array(row), total=total, meta=thing(**meta)))
+    if shape.total == "data":
+        return json(thing(**said, data=thing(items=array(row), total=total), meta=thing(**meta)))
+    return json(thing(**said, data=array(row), meta=thing(**meta, total=total)))
+
+
+def refusals(route: Route, shape: Shape) -> list[tuple[int, dict[str, Any]]]:
+    block = thing(code=TEXT, message=TEXT, details={}, request_id=TEXT)
+    usual = thing(success={"const": False}, error=block)
+    if route.is_scim:
+        usual = thing(schemas=array(TEXT), status=TEXT, detail=TEXT)
+    bodies = dict.fromkeys(REFUSALS, usual) | {429: thing(error=TEXT)}
+    if shape.errors == "stock" and not route.is_scim:
+        bodies[422] = thing(detail=array(thing(loc=array({}), msg=TEXT, type=TEXT)))
+    return list(bodies.items())
+
+
+def reference(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {"$ref": WHERE.format(name=kind.__name__)}
+
+
+def thing(**properties: Any) -> dict[str, Any]:
+    """An object that has all of these."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def array(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}

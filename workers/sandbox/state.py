@@ -11,8 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from .forms import Role, answered
+
 DEMO_SERVER = "vs_0002"  # stands in error at every start
 MOST_ENDPOINTS = 10
+SCIM_USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+TYPES = {"rules": "sla", "breaches": "sla.breaches", "alerts": "monitoring", "recommendations": "cost_advisor"}
 MOST_KEYS = 10  # active ones of a user
 # https://getzyra.io/documentation/user-guides/organization/stage-4/02-webhooks
 CATALOGUE = (
@@ -26,40 +32,81 @@ Row = dict[str, Any]
 Rows = dict[str, Row]
 
 
-def rows(states: dict[str, str], **common: Any) -> Rows:
-    return {name: {"id": name, "status": status, **common} for name, status in states.items()}
+def blank(area: str, name: str) -> Row:
+    """A row of an area as it is where nothing else is said."""
+    money = {"subtotal": "0.00", "tax_amount": "0.00", "total": "0.00", "currency": "USD"}
+    server = {"vcpus": 1, "memory_mb": 1024, "gpu": 0, "cost_per_hour": "0.10", "total_cost": "0.0000"}
+    rest: Row = {
+        "organizations": {"name": name, "settings": {}, "members": {}},
+        "devices": {"status": "online", "capability_score": 0},
+        "virtual_servers": {"status": "running", "name": name, **server},
+        "ml_jobs": {"status": "queued", "name": name},
+        "inference": {"status": "queued", "name": name},
+        "fine_tuning_jobs": {"status": "queued", "name": name},
+        "invoices": {"status": "issued", "invoice_number": f"INV-{datetime.now(UTC):%Y}-{name[-4:]}", **money},
+        "rules": {"status": "active", "name": name},
+        "breaches": {"status": "open"},
+        "alerts": {"status": "open"},
+        "recommendations": {"status": "open", "kind": "idle", "savings": "0.00"},
+        "endpoints": {},
+        "scim_users": {"userName": name, "schemas": [SCIM_USER], "active": True},
+    }
+    return {"id": name, **rest[area]}
+
+
+def rows(area: str, states: dict[str, str], **common: Any) -> Rows:
+    return {name: {**blank(area, name), "status": status, **common} for name, status in states.items()}
 
 
 def servers() -> Rows:
-    common = {"vcpus": 2, "memory_mb": 4096, "gpu": 0, "cost_per_hour": "0.10", "total_cost": "0.0000"}
-    found = rows({"vs_0001": "running", DEMO_SERVER: "error", "vs_0003": "stopped"}, **common)
-    return {name: {**row, "name": f"demo-{name[-1]}"} for name, row in found.items()}
+    found = rows("virtual_servers", {"vs_0001": "running", DEMO_SERVER: "error", "vs_0003": "stopped"})
+    return {name: {**row, "name": f"demo-{name[-1]}", "vcpus": 2, "memory_mb": 4096} for name, row in found.items()}
 
 
 def invoices() -> Rows:
-    money = {"subtotal": "40.00", "tax_amount": "8.00", "total": "48.00", "currency": "USD"}
-    found = rows({"inv_0001": "paid", "inv_0002": "issued"}, **money)
+    money = {"subtotal": "40.00", "tax_amount": "8.00", "total": "48.00"}
+    found = rows("invoices", {"inv_0001": "paid", "inv_0002": "issued"}, **money)
     return {name: {**row, "invoice_number": f"INV-2026-{name[-4:]}"} for name, row in found.items()}
 
 
 def seeds() -> dict[str, Rows]:
     """What is there at the start, by area of the route table."""
+    demo = {"name": "Demo", "settings": {"region": "eu", "tax_rate": "0.20"}}
     return {
-        "organizations": {"org_0001": {"id": "org_0001", "name": "Demo", "settings": {"region": "eu"}, "members": {}}},
-        "devices": rows({"dev_0001": "online", "dev_0002": "offline", "dev_0003": "pending"}, capability_score=640),
+        "organizations": {"org_0001": {**blank("organizations", "org_0001"), **demo}},
+        "devices": rows(
+            "devices", {"dev_0001": "online", "dev_0002": "offline", "dev_0003": "pending"}, capability_score=640
+        ),
         "virtual_servers": servers(),
-        "ml_jobs": rows({"job_0001": "completed"}, name="demo-train"),
-        "inference": rows({"inf_0001": "running"}, name="demo-model"),
-        "fine_tuning_jobs": rows({"ft_0001": "failed"}, name="demo-tune"),
+        "ml_jobs": rows("ml_jobs", {"job_0001": "completed"}, name="demo-train"),
+        "inference": rows("inference", {"inf_0001": "running"}, name="demo-model"),
+        "fine_tuning_jobs": rows("fine_tuning_jobs", {"ft_0001": "failed"}, name="demo-tune"),
         "invoices": invoices(),
-        "rules": rows({"rule_0001": "active"}, name="demo-1 CPU > 85 %", metric="cpu", threshold=85, minutes=5),
-        "breaches": rows({"br_0001": "resolved"}, virtual_server_id="vs_0003"),
-        "alerts": rows({"al_0001": "open"}, metric="cpu", virtual_server_id="vs_0001"),
-        "recommendations": rows({"rec_0001": "open", "rec_0002": "open"}, kind="idle", savings="12.40"),
+        "rules": rows(
+            "rules", {"rule_0001": "active"}, name="demo-1 CPU > 85 %", metric="cpu", threshold=85, minutes=5
+        ),
+        "breaches": rows("breaches", {"br_0001": "resolved"}, virtual_server_id="vs_0003"),
+        "alerts": rows("alerts", {"al_0001": "open"}, metric="cpu", virtual_server_id="vs_0001"),
+        "recommendations": rows("recommendations", {"rec_0001": "open", "rec_0002": "open"}, savings="12.40"),
         "audit_log": {},
         "scim_users": {},
         "endpoints": {},
     }
+
+
+def filled(area: str, name: str, row: Any) -> Row:
+    """The row with all that its area's rows have. Raises ValueError."""
+    made = {**blank(area, name), **msgspec.convert(row, Row), "id": name}
+    try:
+        msgspec.convert(made, answered(TYPES.get(area, area)))
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{area}, {name}: {error}") from None
+    return made
+
+
+class User(msgspec.Struct, frozen=True):
+    password: str
+    role: Role = "org_admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +122,8 @@ class State:
     folder: Path
     api_key: str
     areas: dict[str, Rows] = field(default_factory=seeds)
-    users: dict[str, tuple[str, str]] = field(default_factory=dict)  # password and role by e-mail
+    users: dict[str, User] = field(default_factory=dict)  # by e-mail
+    stopped: set[str] = field(default_factory=lambda: {"vs_0003"})  # servers that are meant to stand still
     keys: dict[str, Key] = field(default_factory=dict)  # active ones, by digest
     tokens: dict[str, tuple[str, float]] = field(default_factory=dict)  # user and end, by JWT or refresh token
     token_seconds: float = 900.0
@@ -95,19 +143,30 @@ class State:
         return self.areas["endpoints"]
 
     def load(self) -> None:
+        """The endpoints that were registered. Raises ValueError."""
         if self.file.exists():
-            self.areas["endpoints"] = json.loads(self.file.read_text())
+            found = msgspec.json.decode(self.file.read_bytes(), type=dict[str, Row])
+            self.areas["endpoints"] = {name: filled("endpoints", name, row) for name, row in found.items()}
 
     def add(self, text: str) -> None:
-        """Adds rows, or replaces them: JSON of areas, ids and rows. Raises ValueError."""
-        found = json.loads(text)
+        """Adds rows, or replaces them: JSON of areas, ids and rows; also of users. Raises ValueError."""
+        try:
+            found = json.loads(text)
+        except RecursionError:
+            raise ValueError("the seed is nested too deeply") from None
         if not isinstance(found, dict) or not all(isinstance(rows, dict) for rows in found.values()):
             raise ValueError('a seed is JSON such as {"devices": {"dev_1": {"status": "online"}}}')
+        users = msgspec.convert(found.pop("users", {}), dict[str, User])
+        made: dict[str, Rows] = {}
         for area, rows in found.items():
-            if area not in self.areas:
-                raise ValueError(f"there is no area {area!r}: {', '.join(self.areas)}")
-            for name, row in rows.items():
-                self.areas[area][name] = {"id": name, **row}
+            if area not in self.areas or area in ("audit_log", "endpoints"):
+                known = (one for one in self.areas if one not in ("audit_log", "endpoints"))
+                raise ValueError(f"there is no area {area!r}: {', '.join(known)}, users")
+            made[area] = {name: filled(area, name, row) for name, row in rows.items()}
+        self.users |= users
+        for area, rows in made.items():
+            self.areas[area] |= rows
+        self.stopped |= {name for name, row in made.get("virtual_servers", {}).items() if row["status"] == "stopped"}
 
     @property
     def file(self) -> Path:
@@ -117,8 +176,11 @@ class State:
         write_private(self.file, json.dumps(self.endpoints, indent=1))
 
     def name(self, prefix: str) -> str:
-        self.made += 1
-        return f"{prefix}_{self.made:04d}"
+        while True:
+            self.made += 1
+            name = f"{prefix}_{self.made:04d}"
+            if not any(name in rows for rows in self.areas.values()):
+                return name
 
     def add_key(self, key: str, user: str = "") -> bool:
         """Whether the user had room for one more; the one without a name is the organization's admin."""
@@ -138,7 +200,7 @@ class State:
         return user if time.time() < until and credential.startswith("eyJ") else None
 
     def role(self, user: str) -> str:
-        return self.users[user][1] if user in self.users else "org_admin"
+        return self.users[user].role if user in self.users else "org_admin"
 
     def audit(self, event: str, user: str, resource: str, name: str, success: bool = True) -> None:
         entry = self.name("aud")

@@ -9,6 +9,7 @@ import redis
 
 from tests.sandbox import KEY, Sandbox
 from workers.cli.output import Shown
+from workers.sandbox.state import User
 from workers.zyra.budget import Budget, fingerprint
 from workers.zyra.routes import Limit, table
 from workers.zyra.specification import load
@@ -125,7 +126,7 @@ def test_without_redis_nobody_counts(
 
 
 def test_with_a_login(tool: Tool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, client: redis.Redis) -> None:  # noqa: F811
-    sandbox.state.users["cli@example.com"] = ("pw", "org_admin")
+    sandbox.state.users["cli@example.com"] = User("pw", "org_admin")
     monkeypatch.delenv("ZYRA_API_KEY")
     monkeypatch.setenv("ZYRA_API_USER", "cli@example.com")
     monkeypatch.setenv("ZYRA_API_PASSWORD", "pw")
@@ -151,7 +152,7 @@ def test_on_a_terminal_there_are_tables(
     monkeypatch.setattr(Shown, "__init__", terminal)
     assert tool("api", "devices", "list")[1].splitlines()[0].split()[:2] == ["ID", "STATUS"]
     assert "name: demo-1" in tool("api", "virtual-servers", "get", "vs_0001")[1]
-    assert 'settings: {"region": "eu"}' in tool("api", "organizations", "get", "org_0001")[1]
+    assert 'settings: {"region": "eu", "tax_rate": "0.20"}' in tool("api", "organizations", "get", "org_0001")[1]
     assert tool("api", "routes")[1].splitlines()[0].split()[0] in ("CALL", "auth.login")
     budget = Budget(client)
     budget.hold(fingerprint(KEY), Limit.BULK, 30)

@@ -22,6 +22,15 @@ def test_the_sandbox_as_a_process(tool: Tool, tmp_path: Path) -> None:  # noqa: 
         assert tool("sandbox", "trigger", "job.failed", "--set", "id=j", "--set", "n=5", "--url", url)[:2] == (
             0, "told 1 endpoints\n",
         )  # fmt: skip
+        made = tool("sandbox", "key", "--user", "m@x.test", "--role", "org_member", "--url", url)[1].strip()
+        member = {"authorization": f"Bearer {made}"}
+        assert httpx2.get(f"{url}/api/v1/invoices", headers=member).status_code == 403
+        assert tool("sandbox", "revoke", made, "--url", url)[0] == 0
+        assert httpx2.get(f"{url}/api/v1/invoices", headers=member).status_code == 401
+        assert "no active key" in tool("sandbox", "revoke", made, "--url", url)[1]
+        assert "Invalid enum value" in tool("sandbox", "key", "--role", "king", "--url", url)[1]
+        assert "Expected `str`" in tool("sandbox", "trigger", "job.failed", "--set", "name=5", "--url", url)[1]
+        assert f"port {port} is in use" in tool("sandbox", *options)[2]
         deliveries = httpx2.get(f"{url}/sandbox/state").json()["areas"]["endpoints"]
         assert len(deliveries) == 1
         assert json.loads(json.dumps(found))["success"]
@@ -40,8 +49,15 @@ def test_what_is_wrong_is_said(tool: Tool, tmp_path: Path) -> None:  # noqa: F81
     (tmp_path / "bad").write_text("[]")
     seed = ("--data-dir", str(tmp_path / "s"), "--seed-file", str(tmp_path / "bad"))
     assert "a seed is JSON" in tool("sandbox", *seed)[2]
+    (tmp_path / "s" / "sandbox.json").write_text("{")
+    assert "sandbox.json: " in tool("sandbox", *seed[:2])[2]
+    (tmp_path / "s" / "api-key").unlink()
+    (tmp_path / "s" / "api-key").mkdir()
+    assert "api-key: Is a directory" in tool("sandbox", *seed[:2])[2]
+    assert "nowhere: No such file" in tool("sandbox", *seed[:2], "--seed-file", str(tmp_path / "nowhere"))[2]
     assert "cannot use" in tool("sandbox", "--data-dir", "/proc/nowhere")[2]
     assert "not in Zyra's catalogue" in tool("sandbox", "trigger", "nothing")[2]
     assert "takes name=value" in tool("sandbox", "trigger", "job.failed", "--set", "x")[2]
+    assert tool("sandbox", "trigger", "job.failed", "--url", "http://[::1")[0] == 1
     assert tool("sandbox", "trigger", "job.failed", "--url", f"http://127.0.0.1:{free_port()}")[0] == 1
     assert "there is no plague" in tool("dev", "--chaos", "plague", "--data-dir", str(tmp_path / "d"))[2]

@@ -59,6 +59,8 @@ def test_an_answer_fails_before_or_after(
 
     assert answer.status_code == status
     assert (state.areas["virtual_servers"]["vs_0001"]["status"] == "stopped") is happened
+    if kind == "cut":
+        assert len(answer.content) < int(answer.headers["content-length"])
     if kind in ("cut", "html", "fail-after"):
         with pytest.raises(ValueError, match=r".*"):
             answer.json()
@@ -129,7 +131,15 @@ def test_a_seed_says_what_is_there(tmp_path: Path) -> None:
     state = State(tmp_path, KEY)
     state.add('{"devices": {"dev_7": {"status": "pending"}}}')
 
-    assert state.areas["devices"]["dev_7"] == {"id": "dev_7", "status": "pending"}
-    for text, told in (("[]", "a seed is JSON"), ('{"cats": {}}', "there is no area 'cats'"), ("{", "Expecting")):
+    state.add('{"virtual_servers": {"vs_7": {"status": "stopped"}}, "users": {"a@x.test": {"password": "pw"}}}')
+
+    assert state.areas["devices"]["dev_7"] == {"id": "dev_7", "status": "pending", "capability_score": 0}
+    assert "vs_7" in state.stopped
+    assert state.role("a@x.test") == "org_admin"
+    for text, told in (
+        ("[]", "a seed is JSON"), ('{"cats": {}}', "there is no area 'cats'"), ("{", "Expecting"),
+        ('{"devices": {"dev_1": 5}}', "Expected `object`"), ('{"devices": {"dev_1": {"status": 5}}}', "devices, dev_1"),
+        ('{"users": {"a": {}}}', "missing required field `password`"), ("[" * 100_000, "nested"),
+    ):  # fmt: skip
         with pytest.raises(ValueError, match=told):
             state.add(text)

@@ -17,6 +17,7 @@ from receiver.contract.secrets import Secret
 from tests.sandbox import KEY, PLENTY, Sandbox, playing
 from workers.errors import RetryLater
 from workers.ledger import Ledger
+from workers.sandbox.state import User
 from workers.status import survey
 from workers.zyra import Zyra, keyring, spending
 from workers.zyra.budget import Budget
@@ -38,7 +39,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 @pytest.fixture
 def user(sandbox: Sandbox, client: redis.Redis) -> Iterator[str]:
     name = f"{secrets.token_hex(6)}@example.com"
-    sandbox.state.users[name] = ("pw", "org_admin")
+    sandbox.state.users[name] = User("pw", "org_admin")
     yield name
     for key in client.scan_iter("zr::api:u*"):
         client.delete(key)
@@ -238,7 +239,7 @@ def test_another_key_counts_at_once(sandbox: Sandbox, budget: Budget) -> None:
 
 
 def test_a_role_that_is_too_low(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
-    sandbox.state.users["m@example.com"] = ("pw", "org_member")
+    sandbox.state.users["m@example.com"] = User("pw", "org_member")
     sandbox.state.add_key("zyra_sk_member", "m@example.com")
     one = sandbox.client(key="zyra_sk_member")
 

@@ -10,7 +10,9 @@ import pytest
 
 from tests.sandbox import KEY, PLENTY, Sandbox, playing
 from workers.sandbox.answers import Answers
+from workers.sandbox.shapes import Shape
 from workers.sandbox.specification import document
+from workers.sandbox.state import User
 from workers.zyra import AsyncZyra, Zyra
 from workers.zyra.keyring import ApiKey
 from workers.zyra.routes import Kind, Route, load, table
@@ -48,7 +50,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
         state.areas["scim_users"]["usr_0002"] = {"id": "usr_0002", "userName": "a", "schemas": []}
         state.areas["ml_jobs"]["job_0002"] = {"id": "job_0002", "status": "running"}
         state.areas["fine_tuning_jobs"]["ft_0002"] = {"id": "ft_0002", "status": "queued"}
-        state.users["ops@example.com"] = ("pw", "org_admin")
+        state.users["ops@example.com"] = User("pw", "org_admin")
         state.tokens["refresh-me"] = "ops@example.com", 1e12
         state.tokens["refresh-me-too"] = "ops@example.com", 1e12
         yield found
@@ -69,7 +71,7 @@ def method(client: Any, row: Route) -> Any:
 def arguments(row: Route, function: Any, into: Path, token: str) -> tuple[list[Any], dict[str, Any]]:
     ids = IDS.get(row.name) or [FIRST.get(row.area, "")] * len(row.parameters)
     values = {"email": "ops@example.com", "password": "pw", "refresh_token": token, "role": "org_member",
-              "url": "https://x", "events": ["a"], "name": "n", "userName": token, "Operations": []}  # fmt: skip
+              "url": "https://x", "events": ["a"], "name": "n", "userName": f"{row.name} {token}", "Operations": []}  # fmt: skip
     fields = {name: values.get(name, "x") for name in row.fields}
     if row.answer is Kind.FILE:
         return [*ids, into], {}
@@ -177,11 +179,11 @@ def test_ids_are_counted() -> None:
 
 
 def test_the_table_agrees_with_the_sandboxs_specification() -> None:
-    assert list(compare(table(), document(table()))) == []
+    assert list(compare(table(), document(table(), Shape()))) == []
 
 
 def test_each_difference_of_a_specification_is_named() -> None:
-    spec = document(table())
+    spec = document(table(), Shape())
     paths = spec["paths"]
     del paths["/api/v1/cost-advisor/summary"]
     paths["/api/v1/virtual-servers/{server}/halt"] = paths.pop("/api/v1/virtual-servers/{id}/stop")
