@@ -28,6 +28,11 @@ def as_text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def as_name(value: Any) -> str | None:
+    """An id, which may come as a number."""
+    return str(value) if type(value) is int else as_text(value)
+
+
 def as_flag(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
@@ -66,7 +71,7 @@ def as_mapping(value: Any) -> dict[str, Any] | None:
 class Row(dict[str, Any]):
     """Whatever the API tells of one thing."""
 
-    id = Field("id", as_text)
+    id = Field("id", as_name)
     name = Field("name", as_text)
     status = Field("status", as_text)
 
@@ -108,7 +113,7 @@ class Endpoint(Row):
 class Invoice(Row):
     """https://getzyra.io/documentation/user-guides/organization/stage-3/06-billing-and-invoices"""
 
-    invoice_number = Field("invoice_number", as_text)
+    invoice_number = Field("invoice_number", as_name)
     period_start = Field("period_start", as_moment)
     period_end = Field("period_end", as_moment)
     subtotal = Field("subtotal", as_decimal)

@@ -1,11 +1,22 @@
 """Registration and rotation against the sandbox, in the role of Zyra."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from tests.kit import ROOT, free_port, running, wait_for
+from tests.receiver.test_app import up
 from tests.sandbox import Sandbox
+from workers import query
+from workers.cli import secret_file
+from workers.cli.secret_file import Rotation
+from workers.ledger import Ledger
+from workers.query import Filter
 
 from .test_commands import Tool, tool  # noqa: F401 - a fixture
 
@@ -83,7 +94,7 @@ def test_a_secret_is_rotated(tool: Tool, sandbox: Sandbox, secret: Path) -> None
     tool("endpoints", "register", "--url", URL, "--secret-file", str(secret), "--events", "job.failed")
     (old,) = sandbox.state.endpoints.values()
 
-    code, out, _ = tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--wait", "0")
+    code, out, _ = tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")
 
     (new,) = sandbox.state.endpoints.values()
     assert code == 0
@@ -91,29 +102,173 @@ def test_a_secret_is_rotated(tool: Tool, sandbox: Sandbox, secret: Path) -> None
     assert new["events"] == ["job.failed"]
     assert secret.read_text() == f"{new['secret']},{old['secret']}"
     assert "safe to remove" in out
-    assert tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--wait", "0")[0] == 0
+    assert tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")[0] == 0
     assert secret.read_text().count(",") == 2
 
 
-def test_a_rotation_that_was_broken_off_goes_on(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
+@pytest.fixture
+def receiver(
+    env: dict[str, str],
+    sandbox: Sandbox,
+    secret: Path,
+    tool: Tool,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[str]:
+    """The URL of a receiver that is registered, and reads the secret from its file."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/webhooks/zyra"
+    assert tool("endpoints", "register", "--url", url, "--secret-file", str(secret))[0] == 0
+    own = {name: value for name, value in env.items() if name != "ZYRA_WEBHOOK_SECRET"}
+    monkeypatch.delenv("ZYRA_WEBHOOK_SECRET", raising=False)
+    with running("workers.cli", "serve", env=own | {"PORT": str(port), "ZYRA_WEBHOOK_SECRET_FILE": str(secret)}):
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            wait_for(lambda: up(http))
+        yield url
+
+
+def test_the_first_endpoint_goes_once_the_receiver_takes_the_new_secret(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    secret: Path,
+    receiver: str,
+    ledger: Ledger,
+) -> None:
+    (old,) = sandbox.state.endpoints.values()
+    secret.chmod(0o440)
+    inode = secret.stat().st_ino
+
+    code, out, _ = tool("endpoints", "rotate", "--url", receiver, "--secret-file", str(secret))
+
+    (new,) = sandbox.state.endpoints.values()
+    assert (code, "takes the new secret" in out) == (0, True)
+    assert secret.read_text() == f"{new['secret']},{old['secret']}"
+    assert (secret.stat().st_ino, secret.stat().st_mode & 0o777) == (inode, 0o440)  # who has it mounted sees it
+    assert [path.name for path in secret.parent.glob(".webhook*")] == []
+    events = [one for one in query.search(ledger, Filter()) if one["type"] == "zyra-receiver.probe"]
+    assert len(events) == 1
+
+
+def test_both_endpoints_stay_while_the_receiver_does_not_take_the_new_secret(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    secret: Path,
+    receiver: str,
+    tmp_path: Path,
+) -> None:
+    """It reads another file, or cannot see it change; then somebody restarts it."""
+    other = tmp_path / "other"
+    other.write_text(secret.read_text())
+    rotate = ("endpoints", "rotate", "--url", receiver, "--secret-file", str(other), "--wait", "0.1")
+    code, out, _ = tool(*rotate)
+    assert (code, "(401), so both endpoints stay" in out) == (1, True)
+    assert len(sandbox.state.endpoints) == 2
+    kept = other.read_text()
+
+    secret.write_text(kept)
+
+    assert tool(*rotate[:-1], "20")[0] == 0
+    (new,) = sandbox.state.endpoints.values()
+    assert other.read_text() == kept == f"{new['secret']},{kept.split(',')[1]}"
+
+
+def test_an_endpoint_whose_secret_was_never_kept_is_not_the_one_that_stays(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    secret: Path,
+) -> None:
+    """The answer to its creation got lost, or we were killed before the secret was in the file."""
     tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
     (old,) = sandbox.state.endpoints.values()
-    sandbox.state.add_endpoint(URL, old["events"], f"zyra-receiver (in place of {old['id']})")
-
+    lost = sandbox.state.add_endpoint(URL, old["events"], f"zyra-receiver (in place of {old['id']})")
     assert "registered 2 times" in tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))[1]
-    assert tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--wait", "0")[0] == 0
 
-    assert old["id"] not in sandbox.state.endpoints
-    assert urls(sandbox) == [URL]
+    rotate = ("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")
+    code, out, _ = tool(*rotate[:-4], "/nonexistent/typo", *rotate[-3:])
+    assert (code, "does not hold the present secret" in out) == (1, True)
+    assert old["id"] in sandbox.state.endpoints
+    code, out, _ = tool(*rotate)
+
+    (new,) = sandbox.state.endpoints.values()
+    assert (code, lost["id"] in out) == (0, True)
+    assert new["id"] not in (old["id"], lost["id"])
+    assert secret.read_text() == f"{new['secret']},{old['secret']}"
+
+
+@pytest.mark.parametrize("torn", [True, False])
+def test_a_rotation_that_was_broken_off_goes_on(tool: Tool, sandbox: Sandbox, secret: Path, torn: bool) -> None:  # noqa: F811
+    """Of which the note is left; also where Zyra does not repeat descriptions."""
+    tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
+    (old,) = sandbox.state.endpoints.values()
+    new = sandbox.state.add_endpoint(URL, old["events"], "")
+    secret_file.begin(secret, Rotation(endpoint=new["id"], secret=new["secret"], before=old["secret"]))
+    if torn:
+        secret.write_text("")
+
+    code, _, _ = tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")
+
+    assert (code, list(sandbox.state.endpoints)) == (0, [new["id"]])
+    assert secret.read_text() == f"{new['secret']},{old['secret']}"
+    assert secret_file.under_way(secret) is None
+
+
+def test_an_endpoint_without_types_would_be_told_nothing(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
+    tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
+    (old,) = sandbox.state.endpoints.values()
+    old["events"] = []
+    rotate = ("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")
+    assert "name them with --events" in tool(*rotate)[1]
+    assert list(sandbox.state.endpoints) == [old["id"]]
+
+    code, out, _ = tool(*rotate, "--events", "job.failed,job.faild")
+
+    assert (code, "not in the catalogue that we know: job.faild" in out) == (0, True)
+    assert [row["events"] for row in sandbox.state.endpoints.values()] == [["job.failed", "job.faild"]]
+
+
+def test_a_full_disk_loses_no_secret(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
+    register = ("endpoints", "register", "--url", URL, "--secret-file", str(secret))
+    secret.touch()
+    assert "nothing is registered" in on_a_full_disk(*register)
+    assert (urls(sandbox), secret.read_text()) == ([], "")
+    assert tool(*register)[0] == 0
+    before = secret.read_text()
+
+    said = on_a_full_disk("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe")
+
+    assert "nothing was changed" in said
+    assert (len(urls(sandbox)), secret.read_text()) == (1, before)
+
+
+def on_a_full_disk(*words: str) -> str:
+    """What the command says where no file can grow."""
+    command = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-m", "workers.cli", *words]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}  # that writes, too
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
+    assert (found.returncode, "Traceback" in found.stderr) == (1, False), found.stderr
+    return found.stdout
+
+
+def test_what_is_no_id_or_no_text(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
+    assert "no id" in tool("endpoints", "delete", "..")[2]
+    secret.write_bytes(b"\xff")
+    assert "cannot read" in tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))[2]
+
+
+def test_without_redis_it_is_said(tool: Tool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+
+    code, out, _ = tool("endpoints", "list")
+
+    assert (code, "Redis" in out) == (1, True)
 
 
 def test_what_cannot_be_rotated(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
-    rotate = ("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--wait", "0")
-    assert "registered 0 times" in tool(*rotate)[1]
-    sandbox.state.add_endpoint(URL, ["a"], "")
+    rotate = ("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")
     assert "does not hold the present secret" in tool(*rotate)[1]
     secret.write_text("present")
-    os.mkdir(secret.parent / ".webhook-secret.new")
+    assert "registered 0 times" in tool(*rotate)[1]
+    sandbox.state.add_endpoint(URL, ["a"], "")
+    os.mkdir(secret.parent / ".webhook-secret.rotation")
     code, out, _ = tool(*rotate)
     assert (code, "nothing was changed" in out) == (1, True)
     assert len(urls(sandbox)) == 1

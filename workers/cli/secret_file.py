@@ -1,0 +1,86 @@
+"""The file in which receivers find Zyra's signing secrets, and the note beside it of a rotation that is under way."""
+
+import errno
+import os
+from pathlib import Path
+
+import msgspec
+
+from receiver.contract.errors import ConfigurationError
+
+from .local import environment
+
+
+class Rotation(msgspec.Struct, frozen=True, kw_only=True):
+    """endpoint: the new one; secret: its own, told once; before: what stood in the file."""
+
+    endpoint: str
+    secret: str
+    before: str
+
+
+def place(given: Path | None) -> Path:
+    """Raises ConfigurationError where nobody says where the secret is."""
+    named = environment().get("ZYRA_WEBHOOK_SECRET_FILE")
+    if given is None and not named:
+        raise ConfigurationError(["--secret-file is needed: the file where the receiver finds the signing secret"])
+    return given or Path(str(named))
+
+
+def read(path: Path) -> str | None:
+    """What stands in it, or None where nothing does, or there is none. Raises ConfigurationError."""
+    try:
+        return path.read_text("utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"cannot read {path}: {error}"]) from None
+
+
+def writable(path: Path) -> None:
+    """Raises ConfigurationError where a secret could not be kept there, before anybody tells us one."""
+    try:
+        made = not path.exists()
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+        if made:
+            path.unlink()
+    except OSError as error:
+        raise ConfigurationError([f"cannot write {path}: {error.strerror}"]) from None
+
+
+def keep(path: Path, text: str) -> None:
+    """Writes the file in place, since a container that has it mounted by itself would not see another one.
+
+    It is one write of a few bytes, so who reads has the old or the new; owner and rights stay. Raises OSError.
+    """
+    content = text.encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        if os.pwrite(descriptor, content, 0) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.ftruncate(descriptor, len(content))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def note(path: Path) -> Path:
+    return path.with_name(f".{path.name}.rotation")
+
+
+def under_way(path: Path) -> Rotation | None:
+    """The rotation that was broken off, if its note was written whole."""
+    try:
+        return msgspec.json.decode(note(path).read_bytes(), type=Rotation)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def begin(path: Path, rotation: Rotation) -> None:
+    """The note first, then the file: whatever ends us, the new secret is not lost. Raises OSError."""
+    keep(note(path), msgspec.json.encode(rotation).decode())
+    keep(path, f"{rotation.secret},{rotation.before}")
+
+
+def end(path: Path) -> None:
+    note(path).unlink(missing_ok=True)
