@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from .event import Event
     from .outgoing import post
     from .router import Router
-    from .zyra import AsyncZyra, Zyra
+    from .zyra import AsyncZyra, Zyra, ZyraError
 
-__all__ = ["AsyncZyra", "Event", "GiveUp", "RetryLater", "Router", "Zyra", "allow", "post"]
+__all__ = ["AsyncZyra", "Event", "GiveUp", "RetryLater", "Router", "Zyra", "ZyraError", "allow", "post"]
 
 PLACES = {
     "AsyncZyra": "zyra",
@@ -26,6 +26,7 @@ PLACES = {
     "RetryLater": "errors",
     "Router": "router",
     "Zyra": "zyra",
+    "ZyraError": "zyra",
     "allow": "context",
     "post": "outgoing",
 }

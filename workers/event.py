@@ -70,7 +70,7 @@ def with_payload(
 
 def resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
     """The id of what the event is about, at the first path that holds one; "" where none does."""
-    for steps in resolved(kind.partition(".")[0], paths):
+    for steps in resolved(kind, paths):
         value = payload
         for step in steps:
             value = value.get(step) if isinstance(value, dict) else None
@@ -81,5 +81,8 @@ def resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def resolved(resource: str, paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(path.format(resource=resource).split(".")) for path in paths)
+def resolved(kind: str, paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """The paths' steps; {resource} is each word of the type but the last, the nearest first: breach, then sla."""
+    words = kind.split(".")[-2::-1] or [kind]
+    found = [path.format(resource=word) for path in paths for word in (words if "{resource}" in path else words[:1])]
+    return tuple(tuple(path.split(".")) for path in found)

@@ -5,93 +5,149 @@ states are taken as their events are called.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .event import Event
+from .router import RECONCILED
+
+APART = 60.0  # seconds within which two webhooks may have come in the other order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """One kind of resource. types: the event that tells of a status, by status; gone: of what is there no more.
+    """One kind of resource. lists: calls that list it; types: the event that tells of a status, by status.
 
-    same: statuses of which an event of another type may have told.
+    same: statuses of which an event of another type may have told. ends: types after which nothing comes, so that one
+    which was heard at all was heard last. gone: of what is there no more; get: the call that finds out whether it is.
     """
 
-    areas: tuple[str, ...]
+    lists: tuple[str, ...]
     prefixes: tuple[str, ...]
     types: Mapping[str, str]
-    same: Mapping[str, tuple[str, ...]]
+    same: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ends: tuple[str, ...] = ()
     gone: str = ""
+    get: str = ""
 
 
 FAMILIES = {
     "virtual servers": Family(
-        areas=("virtual_servers",),
+        lists=("virtual_servers.list",),
         prefixes=("virtual_server.",),
         types={
             "running": "virtual_server.started", "stopped": "virtual_server.stopped",
             "terminated": "virtual_server.terminated", "error": "virtual_server.error",
         },
         same={"running": ("virtual_server.created",)},
+        ends=("virtual_server.terminated",),
         gone="virtual_server.terminated",
+        get="virtual_servers.get",
     ),
     "devices": Family(
-        areas=("devices",),
+        lists=("devices.list",),
         prefixes=("device.",),
-        types={"online": "device.online", "active": "device.online", "offline": "device.offline"},
+        types={"online": "device.online", "active": "device.online", "offline": "device.offline",
+               "removed": "device.removed"},
         same={"online": ("device.approved",), "active": ("device.approved",)},
         gone="device.removed",
+        get="devices.get",
     ),
     "jobs": Family(
-        areas=("ml_jobs", "inference", "fine_tuning_jobs"),
+        lists=("ml_jobs.list", "inference.list", "fine_tuning_jobs.list"),
         prefixes=("job.",),
         types={
             "queued": "job.queued", "running": "job.started", "started": "job.started", "completed": "job.completed",
             "failed": "job.failed",
         },
-        same={},
+        ends=("job.completed", "job.failed"),
     ),
     "invoices": Family(
-        areas=("invoices",),
+        lists=("invoices.list",),
         prefixes=("invoice.", "payment."),
         types={"issued": "invoice.generated", "paid": "invoice.paid"},
         same={"issued": ("payment.failed",), "draft": ("invoice.generated",)},
+        ends=("invoice.paid",),
+    ),
+    "breaches": Family(
+        lists=("sla.breaches",),
+        prefixes=("sla.",),
+        types={"open": "sla.breach.started", "resolved": "sla.breach.resolved", "closed": "sla.breach.resolved"},
+        ends=("sla.breach.resolved",),
     ),
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What the ledger knows of a resource. latest: types of the last event and of those just before it."""
+
+    last: Event
+    latest: frozenset[str]
+    types: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Gap:
-    """type: of the event that never came. heard: the type of the last one that did, or "" if we know none."""
+    """type: of the event that never came. heard: the last one that did, if we know one."""
 
     family: str
     resource: str
     status: str
     type: str
-    heard: str
+    heard: Event | None
     row: Mapping[str, Any]
 
 
-def last_heard(events: Iterable[Event]) -> dict[tuple[str, str], str]:
-    """The type of the last event of each resource, by family and id; events come newest first."""
-    found: dict[tuple[str, str], str] = {}
+def known(events: Iterable[Event]) -> dict[tuple[str, str], Heard]:
+    """What was heard of each resource, by family and id; events come newest first."""
+    found: dict[tuple[str, str], list[Event]] = {}
     for event in events:
         family = next((name for name, one in FAMILIES.items() if event.type.startswith(one.prefixes)), "")
         if family and event.resource_id:
-            found.setdefault((family, event.resource_id), event.type)
-    return found
+            found.setdefault((family, event.resource_id), []).append(event)
+    return {name: heard(several) for name, several in found.items()}
 
 
-def compare(family: str, rows: Iterable[Mapping[str, Any]], heard: Mapping[tuple[str, str], str]) -> Iterator[Gap]:
-    """Where what is told of a family's resources is not what we heard last of them."""
-    one, there = FAMILIES[family], set()
+def heard(events: list[Event]) -> Heard:
+    last = events[0]
+    delivered = [last, *(event for event in events[1:] if event.origin != RECONCILED)]  # what we made was in order
+    latest = [event for event in delivered if (last.received_at - event.received_at).total_seconds() <= APART]
+    return Heard(
+        last=last,
+        latest=frozenset(event.type for event in latest),
+        types=frozenset(event.type for event in events),
+    )
+
+
+def name(row: Mapping[str, Any]) -> str:
+    """A row's id, which may be a number; "" where it has none."""
+    value = row.get("id")
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def compare(family: str, rows: Iterable[Mapping[str, Any]], told: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
+    """Where what is listed of a family's resources is not what we heard last of them."""
+    one = FAMILIES[family]
     for row in rows:
-        name, status = str(row.get("id", "")), str(row.get("status", ""))
-        there.add(name)
-        kind, last = one.types.get(status, ""), heard.get((family, name), "")
-        if kind and name and last != kind and last not in one.same.get(status, ()):
-            yield Gap(family=family, resource=name, status=status, type=kind, heard=last, row=row)
-    for (other, name), last in heard.items():
-        if other == family and one.gone and name not in there and last != one.gone:
-            yield Gap(family=family, resource=name, status="gone", type=one.gone, heard=last, row={"id": name})
+        resource, status = name(row), str(row.get("status", "")).lower()
+        kind, before = one.types.get(status, ""), told.get((family, resource))
+        if kind and resource and not (before and was_told(one, kind, status, before)):
+            last = before.last if before else None
+            yield Gap(family=family, resource=resource, status=status, type=kind, heard=last, row=row)
+
+
+def was_told(family: Family, kind: str, status: str, heard: Heard) -> bool:
+    if kind in family.ends:
+        return kind in heard.types
+    return not heard.latest.isdisjoint({kind, *family.same.get(status, ())})
+
+
+def unlisted(family: str, rows: Iterable[Mapping[str, Any]], told: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
+    """What we heard of and is not listed. It may still be there: pages shift while they are read."""
+    one, there = FAMILIES[family], {name(row) for row in rows}
+    for (other, resource), before in told.items():
+        if other == family and one.gone and resource not in there and one.gone not in before.latest:
+            yield Gap(
+                family=family, resource=resource, status="gone", type=one.gone, heard=before.last, row={"id": resource}
+            )

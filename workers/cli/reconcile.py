@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,59 +18,87 @@ from receiver.contract.scripts import arguments, source
 from receiver.contract.seal import Seal
 
 from .. import query
-from ..errors import Unreadable
+from ..errors import RetryLater, Unreadable
 from ..event import Event, event
 from ..ledger import Ledger
-from ..reconcile import FAMILIES, Gap, compare, last_heard
+from ..reconcile import FAMILIES, Gap, Heard, compare, known, name, unlisted
 from ..router import RECONCILED
 from ..zyra import Zyra, ZyraError, calls
-from .api import client, listed
+from ..zyra.errors import NotFound
+from ..zyra.sending import result
+from ..zyra.transport import run
+from .api import client, listed, patiently
 from .output import as_json, line, table
 
 WEEK = 7 * 86_400_000  # milliseconds for which a gap that was filled is not filled again
 SOURCE = "zyra"
 
 
+class NoIds(Exception):
+    """The things of a list have no ids by which to know them."""
+
+
 def reconcile(
     backfill: Annotated[bool, typer.Option(help="Make the missing events, of origin reconciled.")] = False,
     unheard: Annotated[bool, typer.Option(help="Also of what the ledger knows no event of, or none any more.")] = False,
     most: Annotated[int, typer.Option(min=1, help="Events of the ledger that are looked at, newest first.")] = 5000,
+    settle: Annotated[float, typer.Option(min=0, help="Seconds in which a webhook that is under way may come.")] = 10.0,
     as_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Which webhooks never came: what Zyra's API says against the last events. Exits with 1 where there is a gap."""
     from .events import ledger
 
     kept, found = ledger()
-    heard = last_heard(known(kept, found.seal, most))
-    gaps = []
+    began, told = time.time(), known(read(kept, found.seal, query.Filter(source=SOURCE, limit=most)))
     try:
         with closing(client()) as zyra:
-            for family in FAMILIES:
-                gaps += list(compare(family, rows(zyra, family), heard))
+            gaps = [gap for family in FAMILIES for gap in differences(zyra, family, told)]
     except ZyraError as error:
-        line(f"Zyra refused: {error}: {error.advice}")
+        line(f"{error}: {error.advice}")
+        return 1
+    except (RetryLater, NoIds) as error:
+        line(str(error))
         return 1
     shown = [gap for gap in gaps if gap.heard or unheard]
+    if shown:
+        time.sleep(settle)
+        meanwhile = known(read(kept, found.seal, query.Filter(source=SOURCE, limit=most, since=began - settle)))
+        shown = [gap for gap in shown if (gap.family, gap.resource) not in meanwhile]
     made = {gap: fill(kept, found.seal, gap) for gap in shown} if backfill else {}
     tell(shown, made, as_lines)
     if not as_lines:
-        rest = len(gaps) - len(shown)
+        rest = sum(not gap.heard for gap in gaps) if not unheard else 0
         line(f"{len(shown)} missing" + (f"; {rest} of which the ledger knows nothing: --unheard" if rest else ""))
     return 1 if shown and not backfill else 0
 
 
-def known(kept: Ledger, seal: Seal, most: int) -> Iterator[Event]:
-    """Events of the source, newest first, as far as they can be read."""
-    for told in query.search(kept, query.Filter(source=SOURCE, limit=most)):
+def read(kept: Ledger, seal: Seal, wanted: query.Filter) -> Iterator[Event]:
+    """Events, newest first, as far as they can be read."""
+    for told in query.search(kept, wanted):
         try:
             yield event(query.opened(kept, seal, told["id"]))
         except (SealError, Unreadable):
             continue
 
 
-def rows(zyra: Zyra, family: str) -> Iterator[Mapping[str, Any]]:
-    for area in FAMILIES[family].areas:
-        yield from listed(zyra, calls.call(zyra.terms.routes[f"{area}.list"]))
+def differences(zyra: Zyra, family: str, told: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
+    """Raises ZyraError, and NoIds."""
+    rows = [row for one in FAMILIES[family].lists for row in listed(zyra, calls.call(zyra.terms.routes[one]))]
+    if rows and not any(map(name, rows)):
+        raise NoIds(f"Zyra lists {family} without ids, so they cannot be compared: `api check` says what has changed")
+    yield from compare(family, rows, told)
+    yield from (gap for gap in unlisted(family, rows, told) if is_gone(zyra, gap))
+
+
+def is_gone(zyra: Zyra, gap: Gap) -> bool:
+    """What the API says of this one thing."""
+    family = FAMILIES[gap.family]
+    call = calls.call(zyra.terms.routes[family.get], (gap.resource,))
+    try:
+        row = patiently(lambda: run(result(call, zyra.terms), zyra.http))
+    except NotFound as error:
+        return bool(error.code or error.message)  # else it is not the API's own word, but some proxy's
+    return family.types.get(str(calls.mapping(row).get("status")).lower()) == family.gone
 
 
 def fill(kept: Ledger, seal: Seal, gap: Gap) -> str:
@@ -86,7 +114,9 @@ def fill(kept: Ledger, seal: Seal, gap: Gap) -> str:
         id=event_id(moment), source=SOURCE, type=gap.type, received_at=moment, delivery_id="", origin=RECONCILED
     )
     content = Content(body=json.dumps(body, default=str).encode())
-    mark = hashlib.sha256(f"{gap.family} {gap.resource} {gap.type} {gap.heard}".encode()).hexdigest()[:32]
+    mark = hashlib.sha256(
+        f"{gap.family} {gap.resource} {gap.type} {gap.heard.id if gap.heard else ''}".encode()
+    ).hexdigest()[:32]
     values: list[str | int] = [labels.id, f"{SOURCE}:r:{mark}", WEEK, "", 0, SOURCE, gap.type, moment, "", RECONCILED]
     flat = arguments(kept.keys, 10**9, *values, *seal.close(Sealed(labels=labels, content=content)))
     verdict, name = kept.client.eval(source("receiver", "accept.lua"), 0, *flat)
@@ -98,10 +128,15 @@ def tell(gaps: list[Gap], made: Mapping[Gap, str], as_lines: bool) -> None:
         for gap in gaps:
             as_json(
                 {"family": gap.family, "resource": gap.resource, "status": gap.status, "missing": gap.type,
-                 "heard": gap.heard or None, "backfilled": made.get(gap)}
+                 "heard": last_type(gap) or None, "backfilled": made.get(gap)}
             )  # fmt: skip
         return
     cells = [
-        (gap.family, gap.resource, gap.status, gap.type, gap.heard or "nothing", made.get(gap, "-")) for gap in gaps
+        [gap.family, gap.resource, gap.status, gap.type, last_type(gap) or "nothing", made.get(gap, "-")]
+        for gap in gaps
     ]
     table(("WHAT", "ID", "STATUS NOW", "MISSING", "HEARD LAST", "BACKFILLED"), cells)
+
+
+def last_type(gap: Gap) -> str:
+    return gap.heard.type if gap.heard else ""

@@ -139,7 +139,7 @@ class Page:
 def page(call: Call, answer: Answer) -> Page:
     """One page of a list. Where `total` and the items stand is not documented: all the likely places are looked at."""
     data, document = read(call, answer), parse(answer)
-    items = data if isinstance(data, list) else next((v for v in mapping(data).values() if is_rows(v)), None)
+    items = data if isinstance(data, list) else max(filter(is_rows, mapping(data).values()), key=len, default=None)
     if items is None:
         raise Unreadable(answer.status, "unreadable", "the answer holds no list", call=str(call))
     places = [mapping(document), mapping(mapping(document).get("meta")), mapping(data)]

@@ -1,18 +1,25 @@
 """`events reconcile` against the sandbox, with events that got lost."""
 
 import json
+import threading
+from collections.abc import Callable
 from typing import Any
 
+import httpx2
 import pytest
 
 from receiver.contract.seal import Seal
 from tests.kit import accept
 from tests.sandbox import KEY, Sandbox
-from workers import Router, query
+from workers import RetryLater, Router, Zyra, query
 from workers.dispatch import decide
 from workers.ledger import Ledger
+from workers.zyra.keyring import ApiKey
+from workers.zyra.spending import Terms
 
 from .test_commands import Tool, tool  # noqa: F401 - a fixture
+
+RECONCILE = ("events", "reconcile", "--settle", "0")
 
 
 def heard(ledger: Ledger, seal: Seal, kind: str, resource: str) -> None:
@@ -34,23 +41,23 @@ def test_what_was_lost_is_told_and_made_once(
     heard(ledger, seal, "device.online", "dev_9999")  # by now it is gone
     accept(ledger, seal, b"no json", "device.online")
 
-    told = tool("events", "reconcile", "--json")
+    told = tool(*RECONCILE, "--json")
     assert told[0] == 1
     assert {(gap["resource"], gap["missing"]) for gap in gaps(told)} == {
         ("vs_0002", "virtual_server.error"), ("dev_9999", "device.removed"),
     }  # fmt: skip
 
-    filled = tool("events", "reconcile", "--json", "--backfill")
+    filled = tool(*RECONCILE, "--json", "--backfill")
     assert filled[0] == 0
     assert all(gap["backfilled"].startswith("accepted evt_") for gap in gaps(filled))
-    again = tool("events", "reconcile")
+    again = tool(*RECONCILE)
     assert (again[0], "0 missing; " in again[1]) == (0, True)
     made = [one for one in query.search(ledger, query.Filter(limit=10)) if one["origin"] == "reconciled"]
     assert {one["type"] for one in made} == {"virtual_server.error", "device.removed"}
 
 
 def test_also_of_what_nobody_heard(tool: Tool, sandbox: Sandbox) -> None:  # noqa: F811
-    code, out, _ = tool("events", "reconcile", "--unheard")
+    code, out, _ = tool(*RECONCILE, "--unheard")
 
     assert code == 1
     assert "virtual servers\tvs_0002\terror\tvirtual_server.error\tnothing\t-" in out
@@ -60,9 +67,9 @@ def test_also_of_what_nobody_heard(tool: Tool, sandbox: Sandbox) -> None:  # noq
 def test_a_refusal_of_zyra(tool: Tool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     sandbox.state.revoke(KEY)
 
-    code, out, _ = tool("events", "reconcile")
+    code, out, _ = tool(*RECONCILE)
 
-    assert (code, "Zyra refused" in out) == (1, True)
+    assert (code, "the API key is revoked" in out) == (1, True)
 
 
 def test_only_who_asks_for_them_gets_reconciled_events(ledger: Ledger, seal: Seal) -> None:
@@ -76,3 +83,94 @@ def test_only_who_asks_for_them_gets_reconciled_events(ledger: Ledger, seal: Sea
     handlers = [decide(claim, router, seal).decision.handlers for claim in ledger.take([], 2)]
 
     assert handlers == [("asks",), ("plain", "asks")]
+
+
+def other(monkeypatch: pytest.MonkeyPatch, answer: Callable[[httpx2.Request], httpx2.Response]) -> None:
+    """Another API in the place of the sandbox."""
+
+    def made() -> Zyra:
+        http = httpx2.Client(base_url="http://zyra.test", transport=httpx2.MockTransport(answer))
+        return Zyra("http://zyra.test", terms=Terms(ring=ApiKey(lambda: KEY)), http=http)
+
+    monkeypatch.setattr("workers.cli.reconcile.client", made)
+
+
+def test_a_page_that_shifts_while_it_is_read_is_no_loss(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    ledger: Ledger,
+    seal: Seal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is not listed is asked for: only the API's own word says that it is gone."""
+    answers = {"here": (200, {"data": {"id": "here", "status": "online"}}),
+               "gone": (404, {"error": {"code": "not_found", "message": "no"}}),
+               "removed": (200, {"data": {"id": "removed", "status": "REMOVED"}}),
+               "proxied": (404, "<html>")}  # fmt: skip
+    for name in answers:
+        heard(ledger, seal, "device.online", name)
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        status, found = answers.get(request.url.path.rpartition("/")[2], (200, {"data": []}))
+        return httpx2.Response(status, json=found) if isinstance(found, dict) else httpx2.Response(status, text=found)
+
+    other(monkeypatch, answer)
+
+    assert {gap["resource"] for gap in gaps(tool(*RECONCILE, "--json"))} == {"gone", "removed"}
+
+
+def test_things_without_ids_cannot_be_compared(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    ledger: Ledger,
+    seal: Seal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard(ledger, seal, "virtual_server.started", "vs_1")
+    other(
+        monkeypatch,
+        lambda _: httpx2.Response(200, json={"data": {"warnings": [], "items": [{"vs_id": "vs_1"}], "total": 1}}),
+    )
+
+    code, out, _ = tool(*RECONCILE, "--backfill")
+
+    assert (code, "without ids" in out) == (1, True)
+
+
+def test_a_second_loss_of_the_same_kind_is_filled_too(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    ledger: Ledger,
+    seal: Seal,
+) -> None:
+    made = []
+    for _ in range(2):
+        heard(ledger, seal, "virtual_server.started", "vs_0002")  # repaired; and lost again
+        made += gaps(tool(*RECONCILE, "--json", "--backfill"))
+
+    assert [gap["backfilled"].split()[0] for gap in made] == ["accepted", "accepted"]
+
+
+def test_a_webhook_that_came_meanwhile_is_not_missing(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    ledger: Ledger,
+    seal: Seal,
+) -> None:
+    heard(ledger, seal, "virtual_server.started", "vs_0002")
+    late = threading.Timer(1.0, heard, (ledger, seal, "virtual_server.error", "vs_0002"))
+    late.start()
+
+    code, out, _ = tool("events", "reconcile", "--settle", "2", "--json", "--backfill")
+
+    late.join()
+    assert (code, out) == (0, "")
+
+
+def test_where_redis_is_away_it_is_said(tool: Tool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    def nobody() -> Any:
+        raise RetryLater(5, "Redis does not answer")
+
+    monkeypatch.setattr("workers.cli.reconcile.client", nobody)
+
+    assert tool(*RECONCILE)[:2] == (1, "Redis does not answer\n")
