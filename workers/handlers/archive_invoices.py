@@ -4,32 +4,37 @@ https://getzyra.io/documentation/user-guides/organization/stage-3/06-billing-and
 """
 
 import json
-import os
 from pathlib import Path
 
 from workers import Event, GiveUp, RetryLater, Router, Zyra
 
-from .environment import needed
+from .environment import needed, seconds
 
 router = Router()
 FOLDER = Path(needed("ARCHIVE_DIR", "a folder for invoices, which all workers share"))
-DRAFT = 3600.0  # seconds until a draft is looked at again
+DRAFT = seconds("DRAFT_WAIT", 3600)  # until a draft is looked at again
 
 
 @router.on("invoice.generated", reconciled=True)
 @router.on("invoice.paid", name="workers.handlers.archive_invoices.archive_paid", reconciled=True)
 def archive(event: Event, zyra: Zyra) -> None:
     invoice = zyra.invoices.get(event.resource_id)
-    number = invoice.invoice_number or str(invoice.id)
-    if invoice.status == "draft":
+    number = invoice.invoice_number or event.resource_id
+    if str(invoice.status).lower() == "draft":
         raise RetryLater(DRAFT, f"{number} is still a draft")
     if None in (invoice.total, invoice.subtotal) or invoice.total != (invoice.subtotal or 0) + (
         invoice.tax_amount or 0
     ):
         raise GiveUp(f"{number}: {invoice.total} is not {invoice.subtotal} and {invoice.tax_amount} of tax: look at it")
-    if not number.replace("-", "").isalnum():
+    if not number.replace("-", "").replace("_", "").isalnum():
         raise GiveUp(f"{number!r} is no name for a file")
-    zyra.invoices.pdf(event.resource_id, FOLDER / f"{number}.pdf")
-    new = FOLDER / f".{number}.json"
-    new.write_text(json.dumps(invoice, default=str, indent=1))
-    os.replace(new, FOLDER / f"{number}.json")
+    new = FOLDER / f".{number}.{event.key[:8]}"  # two events of an invoice may be at work at once
+    try:
+        zyra.invoices.pdf(event.resource_id, new)
+        if not new.read_bytes()[:5] == b"%PDF-":
+            raise ValueError(f"{number}: what Zyra answers is no PDF")
+        new.replace(FOLDER / f"{number}.pdf")
+        new.write_text(json.dumps(invoice, default=str, indent=1))
+        new.replace(FOLDER / f"{number}.json")
+    finally:
+        new.unlink(missing_ok=True)

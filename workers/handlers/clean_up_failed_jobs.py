@@ -3,9 +3,10 @@
 https://getzyra.io/documentation/user-guides/organization/stage-5/03-cost-optimization-checklist
 """
 
-from workers import Event, GiveUp, Router, Zyra
+from workers import Event, GiveUp, Router, Zyra, ZyraError
 
 router = Router()
+GONE = (404, 409)  # it is terminated already, or being so
 
 
 @router.on("job.failed", reconciled=True)
@@ -13,5 +14,9 @@ def clean_up(event: Event, zyra: Zyra) -> None:
     if not event.resource_id:
         raise GiveUp("the event names no job")
     for server in list(zyra.virtual_servers.list()):
-        if server.get("job_id") == event.resource_id and server.status != "terminated":
-            zyra.virtual_servers.terminate(str(server.id))
+        if str(server.get("job_id")) == event.resource_id and server.status != "terminated":
+            try:
+                zyra.virtual_servers.terminate(server.id or "")
+            except ZyraError as error:
+                if error.status not in GONE:
+                    raise

@@ -13,4 +13,7 @@ def needed(name: str, what: str) -> str:
 
 def seconds(name: str, default: float) -> float:
     """Raises ValueError."""
-    return float(os.environ.get(name) or default)
+    try:
+        return float(os.environ.get(name) or default)
+    except ValueError:
+        raise ValueError(f"{name} must be a number of seconds") from None

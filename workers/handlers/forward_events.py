@@ -7,6 +7,7 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 import base64
 import hmac
 import time
+from urllib.parse import quote
 
 from workers import Event, Router, post
 
@@ -14,7 +15,20 @@ from .environment import needed
 
 router = Router()
 URL = needed("FORWARD_URL", "who else is to get the events")
-KEY = base64.b64decode(needed("FORWARD_SECRET", "whsec_ and 24 to 64 bytes in base64").removeprefix("whsec_"))
+
+
+def key(text: str) -> bytes:
+    """Raises ValueError: with a key that anybody guesses anybody could forge what the other side gets."""
+    try:
+        found = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        found = b""
+    if not text.startswith("whsec_") or not 24 <= len(found) <= 64:
+        raise ValueError("FORWARD_SECRET must be whsec_ and 24 to 64 bytes in base64")
+    return found
+
+
+KEY = key(needed("FORWARD_SECRET", "whsec_ and 24 to 64 bytes in base64"))
 
 
 @router.on("*", source="*")
@@ -25,6 +39,6 @@ def forward(event: Event) -> None:
     headers = {
         "webhook-id": event.id, "webhook-timestamp": moment, "webhook-signature": f"v1,{signature}",
         "content-type": event.headers.get("content-type", "application/json"),
-        "x-event-type": event.type, "x-event-source": event.source,
+        "x-event-type": quote(event.type), "x-event-source": event.source,
     }  # fmt: skip
     post(URL, content=event.body, headers=headers)

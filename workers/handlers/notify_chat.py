@@ -11,14 +11,13 @@ from .environment import needed
 
 router = Router()
 URL = needed("CHAT_URL", "the channel's incoming webhook")
-TYPES = os.environ.get("CHAT_TYPES", "virtual_server.error,job.failed,payment.failed,invoice.generated,sla.*").split(
-    ","
-)
+USUAL = "virtual_server.error,job.failed,payment.failed,invoice.generated,sla.*"
+TYPES = [one.strip() for one in (os.environ.get("CHAT_TYPES") or USUAL).split(",") if one.strip()]
 
 
 def notify(event: Event) -> None:
     post(URL, json={"text": f"Zyra: {event.type} {event.resource_id}".rstrip()})
 
 
-for one in map(str.strip, TYPES):
+for one in TYPES:
     router.on(one, name=f"workers.handlers.notify_chat {one}")(notify)

@@ -6,13 +6,15 @@ https://getzyra.io/documentation/user-guides/device-owner/stage-1/05-dashboard-t
 
 from datetime import UTC, datetime
 
-from workers import Event, RetryLater, Router, Zyra, post
+from workers import Event, RetryLater, Router, Zyra, ZyraError, post
 
 from .environment import needed, seconds
 
 router = Router()
 URL = needed("CHAT_URL", "the channel's incoming webhook")
 GRACE = seconds("OFFLINE_GRACE", 300)
+WELL = ("online", "active")  # both take work; how all else is called, no page says
+GONE = ("removed", "revoked", "rejected")
 
 
 @router.on("device.offline", reconciled=True)
@@ -20,5 +22,11 @@ def offline(event: Event, zyra: Zyra) -> None:
     left = GRACE - (datetime.now(UTC) - event.received_at).total_seconds()
     if left > 0:
         raise RetryLater(left, "it may come back")
-    if zyra.devices.get(event.resource_id).status == "offline":
+    try:
+        status = str(zyra.devices.get(event.resource_id).status).lower()
+    except ZyraError as error:
+        if error.status != 404:  # removed
+            raise
+        return
+    if status not in (*WELL, *GONE):
         post(URL, json={"text": f"Zyra: device {event.resource_id} has been offline for {GRACE:.0f} s"})

@@ -11,7 +11,9 @@ ZyraError                 an answer that is no success; left to fly it is an ord
 ├── Unreadable            an answer that is not what the API promises: HTML, cut off, too large, another envelope
 └── OutcomeUnknown        an earlier attempt made this call, and nobody can know whether it happened (also a GiveUp)
 
-Each says in `advice` what a person can do.
+NoId                      what was to be called has no id (a GiveUp, and a ValueError)
+
+Each ZyraError says in `advice` what a person can do.
 https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli
 """
 
@@ -36,6 +38,10 @@ class ZyraError(Exception):
         self.call = call
         said = " ".join(filter(None, [call, str(status or ""), code, message, request_id]))
         Exception.__init__(self, said)  # not super(): beside us may stand a RetryLater, which wants seconds
+
+
+class NoId(ValueError, GiveUp):
+    """What was to be called has no id, or one that is none."""
 
 
 class Unauthorized(ZyraError, RetryLater):

@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from .errors import NoId
+
 CALL = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/(?:[A-Za-z0-9._~/-]|\{[a-z_]+\})*)")
 PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
@@ -90,11 +92,11 @@ class Route:
         return self.path.startswith("/scim/")
 
     def at(self, *ids: str) -> str:
-        """The path for these ids, quoted, since an id must not climb to another path. Raises ValueError."""
+        """The path for these ids, quoted, since an id must not climb to another path. Raises NoId."""
         if len(ids) != len(self.parameters):
-            raise ValueError(f"{self.name} takes {', '.join(self.parameters) or 'no id'}")
+            raise NoId(f"{self.name} takes {', '.join(self.parameters) or 'no id'}")
         if not all(ids) or any(part in (".", "..") for part in ids):
-            raise ValueError(f"an id is empty or no id: {ids}")
+            raise NoId(f"{self.name}: an id is empty, or no id: {', '.join(ids)}")
         given = iter(ids)
         return PARAMETER.sub(lambda _: quote(next(given), safe="-_~"), self.path)
 

@@ -1,24 +1,29 @@
 """The shipped handlers that call others, against the sandbox and a server of other people."""
 
+import asyncio
 import base64
 import contextlib
 import hmac
 import importlib
 import json
+import socketserver
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from tests.others import Others, listening
 from tests.sandbox import PLENTY, Sandbox, playing
 from workers import Event, GiveUp, RetryLater, Zyra, plugins
-from workers.event import resource_id
-from workers.outgoing import PostFailed, post
+from workers.event import PATHS, resource_id
+from workers.outgoing import PostFailed, Target, post, sent, target
 
 SECRET = base64.b64encode(b"k" * 24).decode()
 
@@ -89,6 +94,26 @@ def test_invoices_are_archived_once_they_are_issued(
         archive(event("invoice.paid", "inv_0002"), client)
 
 
+def test_what_is_no_pdf_is_not_archived_as_one(
+    zyra: tuple[Sandbox, Zyra], recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "archive").mkdir()
+    monkeypatch.setenv("ARCHIVE_DIR", str(tmp_path / "archive"))
+    (sandbox, client), archive = zyra, recipe("archive_invoices").archive
+    sandbox.state.areas["invoices"]["42"] = {
+        **sandbox.state.areas["invoices"]["inv_0001"],
+        "id": 42,
+        "invoice_number": 7,
+    }
+    archive(event("invoice.paid", "42"), client)
+    monkeypatch.setattr("workers.sandbox.office.PDF", b"<html>log in</html>")
+
+    with pytest.raises(ValueError, match="no PDF"):
+        archive(event("invoice.paid", "inv_0001"), client)
+
+    assert sorted(path.name for path in (tmp_path / "archive").iterdir()) == ["7.json", "7.pdf"]
+
+
 def test_an_incident_is_opened_and_resolved_whatever_comes_first(
     zyra: tuple[Sandbox, Zyra], recipe: Recipe, others: Others
 ) -> None:
@@ -107,8 +132,34 @@ def test_an_incident_is_opened_and_resolved_whatever_comes_first(
     ]  # fmt: skip
 
 
+def test_breaches_are_told_apart(zyra: tuple[Sandbox, Zyra], recipe: Recipe, others: Others) -> None:
+    (sandbox, client), incidents = zyra, recipe("open_incidents")
+    sandbox.state.areas["breaches"] |= {"5": {"id": 5, "status": "resolved"}, "c": {"id": "c", "status": "Closed"},
+                                        "r": {"id": "r", "status": "over", "resolved_at": "2026-11-01"}}  # fmt: skip
+    for name in ("5", "c", "r"):
+        incidents.opened(event("sla.breach.started", name), client)
+
+    assert others.told == []
+    nameless = event("sla.breach.resolved")
+    assert nameless.resource_id == ""
+    with pytest.raises(GiveUp, match="names no breach"):
+        incidents.resolved(nameless)
+    assert resource_id({"data": {"breach_id": "br_1"}}, "sla.breach.started", PATHS) == "br_1"
+
+
+def test_a_long_history_is_looked_through_in_part(zyra: tuple[Sandbox, Zyra], recipe: Recipe, others: Others) -> None:
+    (sandbox, client), incidents = zyra, recipe("open_incidents")
+    for n in range(1500):
+        sandbox.state.areas["breaches"][f"b_{n}"] = {"id": f"b_{n}", "status": "resolved"}
+
+    incidents.opened(event("sla.breach.started", "b_1400"), client)
+
+    assert len(others.told) == 1
+    assert len(sandbox.calls("GET")) == 5
+
+
 def test_a_channel_is_told(recipe: Recipe, others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHAT_TYPES", "job.failed, device.*")
+    monkeypatch.setenv("CHAT_TYPES", "job.failed, device.*,")
     module = recipe("notify_chat")
 
     module.notify(event("job.failed", "job_1"))
@@ -129,6 +180,56 @@ def test_servers_of_a_failed_job_are_terminated(zyra: tuple[Sandbox, Zyra], reci
     assert len(sandbox.calls("DELETE")) == 2
     with pytest.raises(GiveUp):
         module.clean_up(event("job.failed"), client)
+
+
+def test_a_server_that_is_gone_by_now_spares_none_of_the_others(zyra: tuple[Sandbox, Zyra], recipe: Recipe) -> None:
+    (sandbox, client), module = zyra, recipe("clean_up_failed_jobs")
+    servers = sandbox.state.areas["virtual_servers"]
+    servers.clear()
+    for n in range(3):
+        servers[f"w_{n}"] = {"id": f"w_{n}", "status": "running", "job_id": 7}
+    listed = list(client.virtual_servers.list())
+    del servers["w_0"]
+
+    class Stale:
+        """The list as it was a moment ago."""
+
+        def list(self) -> Any:
+            return listed
+
+        terminate = client.virtual_servers.terminate
+
+    module.clean_up(event("job.failed", "7"), SimpleNamespace(virtual_servers=Stale()))
+
+    assert [row["status"] for row in servers.values()] == ["terminated", "terminated"]
+    listed[:] = [type(listed[0])({"status": "running", "job_id": "7"})]
+    with pytest.raises(GiveUp, match="no id"):
+        module.clean_up(event("job.failed", "7"), SimpleNamespace(virtual_servers=Stale()))
+    sandbox.state.revoke("zyra_sk_sandbox_0001")
+    listed[:] = [type(listed[0])({"id": "w_1", "status": "running", "job_id": "7"})]
+    with pytest.raises(RetryLater):
+        module.clean_up(event("job.failed", "7"), SimpleNamespace(virtual_servers=Stale()))
+
+
+@pytest.mark.parametrize("status", ["Offline", "unreachable", None])
+def test_whatever_a_device_is_that_is_not_well(
+    zyra: tuple[Sandbox, Zyra], recipe: Recipe, others: Others, status: str | None
+) -> None:
+    (sandbox, client), module = zyra, recipe("watch_devices")
+    sandbox.state.areas["devices"]["dev_0002"]["status"] = status
+
+    module.offline(event("device.offline", "dev_0002", age=301), client)
+    sandbox.state.areas["devices"]["dev_0002"]["status"] = "removed"
+    module.offline(event("device.offline", "dev_0002", age=301), client)
+    del sandbox.state.areas["devices"]["dev_0002"]
+    module.offline(event("device.offline", "dev_0002", age=301), client)
+
+    assert len(others.told) == 1
+    with pytest.raises(GiveUp, match="no id"):
+        module.offline(event("device.offline", age=301), client)
+    sandbox.state.revoke("zyra_sk_sandbox_0001")
+    with pytest.raises(RetryLater):
+        module.offline(event("device.offline", "dev_0001", age=301), client)
 
 
 def test_a_device_may_come_back(zyra: tuple[Sandbox, Zyra], recipe: Recipe, others: Others) -> None:
@@ -153,6 +254,30 @@ def test_events_are_forwarded_as_they_came_and_signed(recipe: Recipe, others: Ot
     assert headers["webhook-signature"] == f"v1,{signature}"
     assert headers["webhook-id"] == "evt_1"
     assert body == event("a.b").body
+
+
+@pytest.mark.parametrize("kind", ["größe.x", "a\nb", " a"])
+def test_a_type_may_be_any_text(recipe: Recipe, others: Others, kind: str) -> None:
+    recipe("forward_events").forward(event(kind))
+
+    assert unquote(others.got[0][0]["x-event-type"]) == kind
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_!!!!", "whsec_YQ==", "nonsense", "whsec_" + "Y" * 400])
+def test_a_key_that_anybody_guesses_signs_nothing(
+    recipe: Recipe, others: Others, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("FORWARD_SECRET", secret)
+
+    with pytest.raises(ValueError, match="FORWARD_SECRET must be"):
+        recipe("forward_events")
+
+
+def test_a_grace_is_a_number(recipe: Recipe, others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFLINE_GRACE", "5 min")
+
+    with pytest.raises(ValueError, match="OFFLINE_GRACE must be"):
+        recipe("watch_devices")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +326,8 @@ def test_what_an_answer_means(others: Others, status: int, kind: type[Exception]
 @pytest.mark.parametrize(
     "url",
     ["http://example.com/", "https://127.0.0.1/", "https://localhost/", "https://169.254.169.254/latest", "https://[::1]/",
-     "https://10.0.0.1/", "ftp://example.com/", "https://example.com:99999/"],
+     "https://10.0.0.1/", "ftp://example.com/", "https://example.com:99999/", "https://[bad", "https:///x",
+     "https://example.com:0/", "https://u:p@example.com/", f"https://{'x' * 64}.com/", "https://.example.com/"],
 )  # fmt: skip
 def test_the_machines_beside_us_are_not_posted_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ALLOW_PRIVATE_URLS", raising=False)
@@ -218,3 +344,61 @@ def test_who_cannot_be_reached_is_an_ordinary_failure(monkeypatch: pytest.Monkey
         post("http://[::1]:1/", content=b"x")
     with pytest.raises(PostFailed):
         post("https://no-such-host.invalid/", content=b"x")
+
+
+def test_the_next_address_of_a_host_is_tried(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = int(others.url.split(":")[2].split("/")[0])
+    dead = Target(host="two.test", port=port, addresses=("::1", "127.0.0.1"), scheme="http", path="/x")
+
+    assert asyncio.run(sent(dead, b"{}", {"host": dead.netloc}))[0] == 200
+    assert others.got[0][0]["host"] == f"two.test:{port}"
+    assert target_of("http://[::1]:80/a?b", monkeypatch).netloc == "[::1]"
+    assert target_of("https://127.0.0.1", monkeypatch).at("::1") == "https://[::1]:443/"
+
+
+def target_of(url: str, monkeypatch: pytest.MonkeyPatch) -> Target:
+    monkeypatch.setenv("ALLOW_PRIVATE_URLS", "1")
+    return target(url)
+
+
+def test_who_drips_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOW_PRIVATE_URLS", "1")
+    monkeypatch.setattr("workers.outgoing.TOTAL", 1.0)
+
+    class Dripping(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with contextlib.suppress(OSError):
+                for byte in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100:
+                    self.request.sendall(bytes([byte]))
+                    time.sleep(0.2)
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(PostFailed, match="no answer within"):
+            post(f"http://127.0.0.1:{server.server_address[1]}/", json={})
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    assert time.monotonic() - began < 5
+
+
+def test_a_wait_is_believed_for_an_hour(others: Others) -> None:
+    others.status, others.headers = 429, {"retry-after": "999999"}
+
+    with pytest.raises(RetryLater) as caught:
+        post(others.url, json={})
+
+    assert caught.value.seconds == 3600
+
+
+def test_an_async_handler_may_post_too(others: Others) -> None:
+    async def handler() -> bytes:
+        return post(others.url, json={})
+
+    assert asyncio.run(handler()) == b"ok"

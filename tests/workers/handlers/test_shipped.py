@@ -1,88 +1,132 @@
-"""The handlers that come with the receiver, against the sandbox."""
+"""The handlers that come with the receiver and call nobody else, against the sandbox."""
+
+# ruff: noqa: F811 - fixtures are imported
 
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
 
 import pytest
 
-from workers import Event, GiveUp
+from tests.workers.zyra.test_journal import Run, run, sandbox  # noqa: F401 - fixtures
+from workers import Event, GiveUp, RetryLater
 from workers.context import CURRENT, Context, Lease
 from workers.handlers.log_event import log_event
 from workers.handlers.restart_virtual_server import restart
 from workers.ledger import Ledger
+from workers.zyra.errors import RateLimited, Unreachable
 
 NUMBERS = count()
-
-
-class Servers:
-    """Remembers what it was asked, and answers as told."""
-
-    def __init__(self, status: str) -> None:
-        self.status = status
-        self.asked: list[str] = []
-
-    def get(self, server: str) -> dict[str, Any]:
-        return {"id": server, "status": self.status}
-
-    def stop(self, server: str) -> None:
-        self.asked.append("stop")
-
-    def start(self, server: str) -> None:
-        self.asked.append("start")
-
-
-class Client:
-    def __init__(self, status: str) -> None:
-        self.virtual_servers = Servers(status)
+Make = Callable[..., Event]
 
 
 @pytest.fixture
-def event(ledger: Ledger) -> Callable[[int], Event]:
+def event(ledger: Ledger) -> Make:
     CURRENT.set(Context(ledger, Lease(0)))
 
-    def make(attempt: int = 1) -> Event:
+    def make(server: str = "vs_0002", name: str = "") -> Event:
         return Event(
-            id=f"e{next(NUMBERS)}", source="zyra", type="virtual_server.error", payload={}, resource_id="vs_1", body=b"", headers={},
-            received_at=datetime.now(UTC), attempt=attempt,
+            id=name or f"e{next(NUMBERS)}", source="zyra", type="virtual_server.error", payload={}, body=b"", headers={},
+            resource_id=server, received_at=datetime.now(UTC),
         )  # fmt: skip
 
     return make
 
 
+def asked(run: Run) -> list[str]:
+    return [str(one["path"]).rpartition("/")[2] for one in run.sandbox.calls("POST")]
+
+
+def becomes(run: Run, status: str) -> None:
+    run.sandbox.state.areas["virtual_servers"]["vs_0002"]["status"] = status
+
+
 @pytest.mark.parametrize(
-    ("status", "attempt", "asked"),
-    [
-        ("error", 1, ["stop", "start"]),
-        ("running", 1, []),
-        ("terminated", 1, []),
-        ("stopped", 1, []),  # somebody stopped it: that must win
-        ("stopped", 2, ["start"]),  # an earlier attempt got no further
-    ],
+    ("status", "expected"),
+    [("error", ["stop", "start"]), ("running", []), ("starting", []), ("terminated", []), ("stopped", [])],
 )
 def test_a_server_is_restarted_only_if_it_still_needs_it(
-    event: Callable[[int], Event], status: str, attempt: int, asked: list[str]
+    run: Run, event: Make, status: str, expected: list[str]
 ) -> None:
-    client: Any = Client(status)
+    """If it is stopped, somebody stopped it: that must win."""
+    becomes(run, status)
 
-    restart(event(attempt), client)
+    restart(event(), run.attempt())
 
-    assert client.virtual_servers.asked == asked
+    assert asked(run) == expected
 
 
-def test_the_fourth_restart_within_an_hour_is_a_persons_turn(event: Callable[[int], Event]) -> None:
-    client: Any = Client("error")
+@pytest.mark.parametrize("fault", ["unsent", "500"])
+def test_a_later_attempt_goes_on_where_the_first_stopped_the_server(run: Run, event: Make, fault: str) -> None:
+    told = event()
+    run.line.plan = ["", fault]
+    with pytest.raises(Exception, match=r"start"):
+        restart(told, run.attempt())
+
+    restart(told, run.again())
+
+    assert asked(run) == ["stop", "start"]
+
+
+def test_a_server_that_a_person_stopped_between_two_attempts_stays_so(run: Run, event: Make) -> None:
+    """Also if the first attempt was about to stop it."""
+    told = event()
+    run.line.plan = ["unsent"]
+    with pytest.raises(Unreachable):
+        restart(told, run.attempt())
+    becomes(run, "stopped")
+
+    restart(told, run.again())
+
+    assert asked(run) == []
+
+
+def test_an_attempt_that_got_no_answer_at_all_has_done_nothing(
+    run: Run, event: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, first = event(), run.attempt()
+    monkeypatch.setattr(first.virtual_servers, "get", spent)
+    with pytest.raises(RateLimited):
+        restart(told, first)
+    becomes(run, "stopped")
+
+    restart(told, run.again())
+
+    assert asked(run) == []
+
+
+def spent(server: str) -> None:
+    raise RateLimited(0, "budget", "is spent")
+
+
+def test_two_events_of_a_server_are_one_restart(run: Run, event: Make) -> None:
+    """Both have read that it is in error before either acts."""
+    restart(event(), run.attempt())
+    becomes(run, "error")
+
+    with pytest.raises(RetryLater):
+        restart(event(), run.attempt())
+
+    assert asked(run) == ["stop", "start"]
+
+
+def test_an_error_of_the_api_is_an_error(run: Run, event: Make) -> None:
+    run.line.plan = ["500"]
+    with pytest.raises(Exception, match="500"):
+        restart(event(), run.attempt())
+
+
+def test_the_fourth_restart_within_an_hour_is_a_persons_turn(run: Run, event: Make, ledger: Ledger) -> None:
     for _ in range(3):
-        restart(event(1), client)
+        assert ledger.allow("restart:vs_0002", 3, 3600)
 
     with pytest.raises(GiveUp, match="three times"):
-        restart(event(1), client)
+        restart(event(), run.attempt())
 
 
-def test_every_event_is_logged(event: Callable[[int], Event], caplog: pytest.LogCaptureFixture) -> None:
+def test_every_event_is_logged(event: Make, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        log_event(event(1))
+        log_event(event("vs_1"))
 
     assert caplog.records[0].resource == "vs_1"  # type: ignore[attr-defined]
