@@ -27,6 +27,8 @@ def listening() -> Iterator[Others]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            if len(body) < int(self.headers["content-length"]):  # who sent it was killed
+                return
             found.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
             self.send_response(found.status)
             for name, value in found.headers.items():

@@ -33,9 +33,11 @@ class Context:
 CURRENT: ContextVar[Context] = ContextVar("zyra-receiver")
 
 
-def allow(key: str, times: int, seconds: float) -> bool:
+def allow(key: str, times: int, seconds: float, who: str = "") -> bool:
     """Whether this may happen once more: at most `times` in any `seconds`, counted over all workers.
 
+    who: such as `event.id`. Who was allowed is allowed again within these seconds, and counts once: a later attempt is
+    the same thing. With times=0 nobody new is, which tells whether somebody was.
     Raises LookupError outside a handler.
     """
-    return CURRENT.get().ledger.allow(key, times, seconds)
+    return CURRENT.get().ledger.allow(key, times, seconds, who)

@@ -218,9 +218,12 @@ class Ledger:
         """Whether the run has one of the handler's places among all workers."""
         return bool(self.call("slot.lua", handler, places, run))
 
-    def allow(self, key: str, times: int, seconds: float) -> bool:
-        """Whether this may happen once more: at most `times` in any `seconds`, counted over all workers."""
-        return bool(self.call("allow.lua", key, times, int(seconds * 1000), secrets.token_hex(8)))
+    def allow(self, key: str, times: int, seconds: float, who: str = "") -> bool:
+        """Whether this may happen once more: at most `times` in any `seconds`, counted over all workers.
+
+        who: whoever was counted within these seconds may again, and is not counted a second time.
+        """
+        return bool(self.call("allow.lua", key, times, int(seconds * 1000), who or secrets.token_hex(8)))
 
     def _claims(self, answers: Sequence[Any], now: float) -> list[Claim]:
         names = [self.keys.body(event_of(text(answer[0]))) for answer in answers]

@@ -618,6 +618,12 @@ def test_allow_counts_in_a_moving_window(ledger: Ledger) -> None:
     wait_for(lambda: ledger.allow("k", 2, 0.3), 2)
 
 
+def test_who_was_allowed_is_allowed_again_and_counts_once(ledger: Ledger) -> None:
+    asked = [("a", 1), ("b", 1), ("a", 1), ("b", 2), ("a", 0), ("c", 0)]
+
+    assert [ledger.allow("k", times, 60, who) for who, times in asked] == [True, False, True, True, True, False]
+
+
 # --- junk
 
 

@@ -25,15 +25,20 @@ MOST = 1000  # breaches that are looked through: five reads
 
 @router.on("sla.breach.started")
 def opened(event: Event, zyra: Zyra) -> None:
-    name = breach(event)
-    row = next((row for row in islice(zyra.sla.breaches(), MOST) if row.id == name), None)
-    if row is None or (str(row.status).lower() not in OVER and not row.get("resolved_at")):
-        post(URL, json=told(event, "trigger"))  # else its end was told before its beginning
+    if not is_over(breach(event), zyra):  # else its end was told before its beginning
+        post(URL, json=told(event, "trigger"))
+        if is_over(breach(event), zyra):  # and its end was told while we spoke
+            post(URL, json=told(event, "resolve"))
 
 
 @router.on("sla.breach.resolved", reconciled=True)
 def resolved(event: Event) -> None:
     post(URL, json=told(event, "resolve"))
+
+
+def is_over(name: str, zyra: Zyra) -> bool:
+    row = next((row for row in islice(zyra.sla.breaches(), MOST) if row.id == name), None)
+    return row is not None and (str(row.status).lower() in OVER or bool(row.get("resolved_at")))
 
 
 def breach(event: Event) -> str:

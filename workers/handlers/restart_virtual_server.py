@@ -7,21 +7,20 @@ been stopped by somebody, which must win.
 from workers import Event, GiveUp, RetryLater, Router, Zyra, ZyraError, allow
 
 router = Router()
-APART = 30.0  # seconds in which one event of a server is enough
+APART = 60.0  # seconds within which one event of a server is enough
+HOUR = 3600.0
 
 
 @router.on("virtual_server.error")
 def restart(event: Event, zyra: Zyra) -> None:
     server = event.resource_id
     status = zyra.virtual_servers.get(server).status
-    if status not in ("error", "stopped"):
+    begun = allow(f"restart:{server}", times=0, seconds=HOUR, who=event.id)  # by an earlier attempt
+    if status != "error" and not (status == "stopped" and begun):
         return
-    if status == "error" and not allow(f"restarting:{server}", times=1, seconds=APART):
-        raise RetryLater(APART, "another attempt is restarting it")
-    is_first = allow(f"restart:{event.id}", times=1, seconds=86400)  # a later attempt is the same restart
-    if status == "stopped" and is_first:
-        return
-    if is_first and not allow(f"restart:{server}", times=3, seconds=3600):
+    if not allow(f"restarting:{server}", times=1, seconds=APART, who=event.id):
+        raise RetryLater(APART, "another event's handler is restarting it")
+    if not allow(f"restart:{server}", times=3, seconds=HOUR, who=event.id):
         raise GiveUp(f"{server} was restarted three times within an hour: look at it")
     try:
         zyra.virtual_servers.stop(server)  # one that an earlier attempt has made is not made again

@@ -155,7 +155,11 @@ def test_a_long_history_is_looked_through_in_part(zyra: tuple[Sandbox, Zyra], re
     incidents.opened(event("sla.breach.started", "b_1400"), client)
 
     assert len(others.told) == 1
-    assert len(sandbox.calls("GET")) == 5
+    assert len(sandbox.calls("GET")) == 10  # before it is opened, and after
+    ended = [False, True]
+    incidents.is_over = lambda name, zyra: ended.pop(0)
+    incidents.opened(event("sla.breach.started", "b_1"), client)
+    assert [one["event_action"] for one in others.told] == ["trigger", "trigger", "resolve"]
 
 
 def test_a_channel_is_told(recipe: Recipe, others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
