@@ -61,8 +61,9 @@ class Life:
         name = str(said.get("id") or self._ready(area, before) or self._state.name(PREFIXES[area]))
         rows = self._rows(area, name)
         new = self._bill() if kind == "invoice.generated" and name not in rows else {}
+        changed = filled(area, name, {**new, **rows.get(name, {}), **said, "id": name, "status": after})
         row = rows.setdefault(name, {})
-        row.update(filled(area, name, {**new, **row, **said, "id": name, "status": after}))
+        row.update(changed)
         self._follows(kind, row, rows)
         return self._machines.webhooks.tell(kind, dict(row))
 
@@ -81,7 +82,7 @@ class Life:
     def _follows(self, kind: str, row: Row, rows: Rows) -> None:
         if kind == "device.removed":
             del rows[row["id"]]
-        elif kind == "job.queued":
+        elif kind in ("job.queued", "job.started"):
             self._machines.soon(self._machines.work(row))
         elif kind == "invoice.generated":
             row["status"] = "draft" if self._shape.invoice == "draft" else "issued"

@@ -108,13 +108,13 @@ class Machines(Desk):
         return job
 
     async def work(self, job: Row) -> None:
-        """A queued job's way to its end."""
+        """A job's way to its end, unless it is cancelled or told otherwise meanwhile."""
         end = "failed" if job.get("fail") else "completed"
         for before, status, kind in (("queued", "running", "job.started"), ("running", end, f"job.{end}")):
-            await asyncio.sleep(BOOT)
-            if job["status"] != before:  # cancelled, or told otherwise
-                return
-            self.becomes(job, status, kind)
+            if job["status"] == before:
+                await asyncio.sleep(BOOT)
+            if job["status"] == before:
+                self.becomes(job, status, kind)
 
     async def _cancel(self, asked: Asked) -> Row:
         job = await self._get(asked)

@@ -78,6 +78,8 @@ def test_what_happens_changes_what_the_api_says(play: Play, state: State) -> Non
     trigger(http, "device.removed", id="dev_0001")
     trigger(http, "job.failed", id="ft_0001", name="mine")
     trigger(http, "job.failed", id="job_new")
+    trigger(http, "job.started", id="job_8")
+    wait_for(lambda: state.areas["ml_jobs"]["job_8"]["status"] == "completed")
 
     assert http.get("/api/v1/virtual-servers/vs_0001").json()["data"]["status"] == "error"
     assert http.get("/api/v1/devices/dev_0001").status_code == 404
@@ -104,6 +106,7 @@ def test_what_cannot_happen_is_said(play: Play, state: State, body: bytes) -> No
     answer = http.post("/sandbox/trigger", content=body)
 
     assert (answer.status_code, list(answer.json())) == (422, ["error"])
+    assert all(row for rows in state.areas.values() for row in rows.values())
     assert told(state) == []
 
 
