@@ -11,12 +11,14 @@ import pytest
 
 from tests.kit import ROOT, free_port, running, wait_for
 from tests.receiver.test_app import up
-from tests.sandbox import Sandbox
-from workers import query
+from tests.sandbox import KEY, Sandbox
+from workers import Zyra, query
 from workers.cli import secret_file
 from workers.cli.secret_file import Rotation
 from workers.ledger import Ledger
 from workers.query import Filter
+from workers.zyra.keyring import ApiKey
+from workers.zyra.spending import Terms
 
 from .test_commands import Tool, tool  # noqa: F401 - a fixture
 
@@ -239,13 +241,68 @@ def test_a_full_disk_loses_no_secret(tool: Tool, sandbox: Sandbox, secret: Path)
     assert (len(urls(sandbox)), secret.read_text()) == (1, before)
 
 
+FULL = """
+import atexit, resource, runpy, sys
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+atexit.register(resource.setrlimit, resource.RLIMIT_FSIZE, before)  # what measures coverage writes at the end
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+runpy.run_module("workers.cli", run_name="__main__", alter_sys=True)
+"""
+
+
 def on_a_full_disk(*words: str) -> str:
     """What the command says where no file can grow."""
-    command = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-m", "workers.cli", *words]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}  # that writes, too
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
+    found = subprocess.run([sys.executable, "-c", FULL, *words], cwd=ROOT, capture_output=True, text=True)
     assert (found.returncode, "Traceback" in found.stderr) == (1, False), found.stderr
     return found.stdout
+
+
+class Deaf:
+    """A Zyra whose answer to a creation holds no secret."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._real = httpx2.HTTPTransport()
+        self.client = Zyra(
+            sandbox.url,
+            terms=Terms(ring=ApiKey(lambda: KEY)),
+            http=httpx2.Client(base_url=sandbox.url, transport=httpx2.MockTransport(self.answer)),
+        )
+
+    def answer(self, request: httpx2.Request) -> httpx2.Response:
+        found = self._real.handle_request(request)
+        found.read()
+        if request.method != "POST":
+            return httpx2.Response(found.status_code, content=found.content)
+        row = found.json()["data"]
+        return httpx2.Response(200, json={"data": {name: row[name] for name in row if name != "secret"}})
+
+
+def test_an_endpoint_without_a_secret_is_none(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    secret: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("workers.cli.endpoints.client", lambda: Deaf(sandbox).client)
+    register = ("endpoints", "register", "--url", URL, "--secret-file", str(secret))
+    assert "holds no secret" in tool(*register)[1]
+    assert (urls(sandbox), secret.exists()) == ([], False)
+    row = sandbox.state.add_endpoint(URL, ["job.failed"], "")
+    secret.write_text(row["secret"])
+
+    code, out, _ = tool("endpoints", "rotate", *register[2:], "--no-probe")
+
+    assert (code, "holds no secret" in out) == (1, True)
+    assert (urls(sandbox), secret.read_text()) == ([URL], row["secret"])
+
+
+def test_a_url_that_nobody_answers_keeps_both(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
+    nobody = f"http://127.0.0.1:{free_port()}/webhooks/zyra"
+    tool("endpoints", "register", "--url", nobody, "--secret-file", str(secret))
+
+    code, out, _ = tool("endpoints", "rotate", "--url", nobody, "--secret-file", str(secret), "--wait", "0")
+
+    assert (code, "(ConnectError), so both endpoints stay" in out) == (1, True)
 
 
 def test_what_is_no_id_or_no_text(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811

@@ -392,6 +392,13 @@ def test_who_drips_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_a_header_that_is_none_is_not_sent(others: Others) -> None:
+    with pytest.raises(PostFailed, match="LocalProtocolError"):
+        post(others.url, content=b"x", headers={"x": "a\nb"})
+
+    assert others.got == []
+
+
 def test_a_wait_is_believed_for_an_hour(others: Others) -> None:
     others.status, others.headers = 429, {"retry-after": "999999"}
 

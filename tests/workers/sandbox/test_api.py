@@ -211,7 +211,14 @@ def test_scim_has_documents_of_its_own(http: TestClient) -> None:
     assert (again.status_code, again.json()["detail"]) == (409, "userName is taken")
     patch = {"Operations": [{"op": "Replace", "value": {"active": False}}, {"op": "remove", "path": "x"}]}
     assert http.patch(f"/scim/v2/Users/{made['id']}", json=patch, headers=scim).json()["active"] is False
-    assert http.delete(f"/scim/v2/Users/{made['id']}", headers=scim).status_code == 204
+    path = f"/scim/v2/Users/{made['id']}"
+    wrong = http.patch(path, json={"Operations": [{"op": "add", "path": "userName", "value": 5}]}, headers=scim)
+    assert (wrong.status_code, wrong.json()["status"]) == (422, "422")
+    assert http.put(path, json={"userName": "b"}, headers=scim).json()["schemas"] == made["schemas"]
+    found = http.get("/scim/v2/Users", params={"filter": 'userName eq "B"', "startIndex": 0}, headers=scim).json()
+    assert (found["totalResults"], found["startIndex"]) == (1, 1)
+    assert http.get("/scim/v2/Users", params={"filter": "title pr"}, headers=scim).status_code == 422
+    assert http.delete(path, headers=scim).status_code == 204
 
 
 def test_logins(http: TestClient, state: State) -> None:
