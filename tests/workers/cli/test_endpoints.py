@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -257,24 +257,25 @@ def on_a_full_disk(*words: str) -> str:
     return found.stdout
 
 
-class Deaf:
+@contextlib.contextmanager
+def deaf(sandbox: Sandbox) -> Iterator[Callable[[], Zyra]]:
     """A Zyra whose answer to a creation holds no secret."""
+    real = httpx2.HTTPTransport()
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._real = httpx2.HTTPTransport()
-        self.client = Zyra(
-            sandbox.url,
-            terms=Terms(ring=ApiKey(lambda: KEY)),
-            http=httpx2.Client(base_url=sandbox.url, transport=httpx2.MockTransport(self.answer)),
-        )
-
-    def answer(self, request: httpx2.Request) -> httpx2.Response:
-        found = self._real.handle_request(request)
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        found = real.handle_request(request)
         found.read()
         if request.method != "POST":
             return httpx2.Response(found.status_code, content=found.content)
         row = found.json()["data"]
         return httpx2.Response(200, json={"data": {name: row[name] for name in row if name != "secret"}})
+
+    def client() -> Zyra:
+        http = httpx2.Client(base_url=sandbox.url, transport=httpx2.MockTransport(answer))
+        return Zyra(sandbox.url, terms=Terms(ring=ApiKey(lambda: KEY)), http=http)
+
+    yield client
+    real.close()
 
 
 def test_an_endpoint_without_a_secret_is_none(
@@ -283,14 +284,15 @@ def test_an_endpoint_without_a_secret_is_none(
     secret: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("workers.cli.endpoints.client", lambda: Deaf(sandbox).client)
     register = ("endpoints", "register", "--url", URL, "--secret-file", str(secret))
-    assert "holds no secret" in tool(*register)[1]
-    assert (urls(sandbox), secret.exists()) == ([], False)
-    row = sandbox.state.add_endpoint(URL, ["job.failed"], "")
-    secret.write_text(row["secret"])
+    with deaf(sandbox) as client:
+        monkeypatch.setattr("workers.cli.endpoints.client", client)
+        assert "holds no secret" in tool(*register)[1]
+        assert (urls(sandbox), secret.exists()) == ([], False)
+        row = sandbox.state.add_endpoint(URL, ["job.failed"], "")
+        secret.write_text(row["secret"])
 
-    code, out, _ = tool("endpoints", "rotate", *register[2:], "--no-probe")
+        code, out, _ = tool("endpoints", "rotate", *register[2:], "--no-probe")
 
     assert (code, "holds no secret" in out) == (1, True)
     assert (urls(sandbox), secret.read_text()) == ([URL], row["secret"])
