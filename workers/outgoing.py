@@ -4,6 +4,7 @@ The addresses are looked up, checked, and are those that are connected to. No re
 """
 
 import asyncio
+import contextlib
 import json as encoding
 import os
 import socket
@@ -23,6 +24,7 @@ from .errors import GiveUp, RetryLater
 
 TOTAL = 20.0  # seconds for all of it: who drips must not hold a thread
 TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
+PATIENCE = 5.0  # of them for the body of an answer
 LARGEST = 64 * 1024  # bytes of an answer that are looked at
 MOST = 4  # addresses of a host that are tried
 LONGEST_WAIT = 3600.0  # seconds that a Retry-After is believed
@@ -56,7 +58,7 @@ def post(url: str, *, json: Any = None, content: bytes = b"", headers: Mapping[s
 
     PostFailed is an ordinary failure, RetryLater a 429, GiveUp another 4xx or a URL that must not be called.
     ALLOW_PRIVATE_URLS=1 allows addresses of private networks, and http, for those who mean it.
-    It blocks, for 20 s at most: an `async def` handler calls it by asyncio.to_thread.
+    It blocks, for 20 s at most once the host's addresses are known: an `async def` handler uses asyncio.to_thread.
     """
     body = encoding.dumps(json).encode() if json is not None else content
     kind = {"content-type": "application/json"} if json is not None else {}
@@ -90,7 +92,9 @@ async def asked(
 ) -> tuple[int, str, bytes]:
     more = {"sni_hostname": target.host}
     async with http.stream("POST", target.at(address), content=body, headers=headers, extensions=more) as response:
-        answer = await anext(response.aiter_bytes(LARGEST), b"")
+        answer = b""
+        with contextlib.suppress(httpx2.HTTPError, TimeoutError):  # it is taken, whatever it goes on to say
+            answer = await asyncio.wait_for(anext(response.aiter_bytes(LARGEST), b""), PATIENCE)
     return response.status_code, response.headers.get("retry-after", ""), answer
 
 

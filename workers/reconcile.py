@@ -147,7 +147,7 @@ def unlisted(family: str, rows: Iterable[Mapping[str, Any]], told: Mapping[tuple
     """What we heard of and is not listed. It may still be there: pages shift while they are read."""
     one, there = FAMILIES[family], {name(row) for row in rows}
     for (other, resource), before in told.items():
-        if other == family and one.gone and resource not in there and one.gone not in before.latest:
+        if other == family and one.gone and resource not in there and not was_told(one, one.gone, "gone", before):
             yield Gap(
                 family=family, resource=resource, status="gone", type=one.gone, heard=before.last, row={"id": resource}
             )

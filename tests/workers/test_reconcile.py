@@ -72,4 +72,6 @@ def test_what_is_not_listed_any_more() -> None:
 
     assert [(gap.resource, gap.type) for gap in unlisted("devices", [], told)] == [("a", "device.removed")]
     assert list(unlisted("devices", [{"id": "a"}], told)) == []
+    late = known([event("virtual_server.stopped", "d"), event("virtual_server.terminated", "d", ago=600)])
+    assert list(unlisted("virtual servers", [], late)) == []  # a retry of what was told before the end
     assert list(unlisted("jobs", [], told)) == []

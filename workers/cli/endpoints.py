@@ -12,12 +12,12 @@ from receiver.contract.errors import ConfigurationError
 from receiver.schemes import table as schemes
 
 from ..errors import RetryLater
-from ..zyra import Zyra, ZyraError, calls
+from ..zyra import Zyra, ZyraError
 from ..zyra.models import Endpoint
 from . import rotation, secret_file
-from .api import client, listed, patiently
+from .api import client, patiently
 from .output import line, table
-from .rotation import OURS, Refused, its_secret
+from .rotation import OURS, Proof, Refused, every, found, its_secret
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -37,8 +37,8 @@ def register(
     """Registers our endpoint and keeps its signing secret; one that is there already is brought up to date."""
     wanted = types(events) or list(schemes()["zyra"].types)
     path = secret_file.place(secret_file_)
-    with calling() as zyra:
-        ours = find(zyra, url)
+    with secret_file.alone(path), calling() as zyra:
+        ours = [*found(zyra, url).values()]
         if len(ours) > 1:
             raise Refused(f"{url} is registered {len(ours)} times: `endpoints rotate` ends a rotation, or delete one")
         if ours:
@@ -70,16 +70,17 @@ def rotate(
     url: Url,
     secret_file_: File = None,
     events: Annotated[str, typer.Option(help="Types to be told, a comma list; those of the first if none.")] = "",
-    wait: Annotated[float, typer.Option(min=0, help="Seconds in which the receivers must take the secret.")] = 30.0,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds in which the receivers must take the secret.")] = 60.0,
     probe: Annotated[bool, typer.Option(help="Ask the receivers whether they take it, or just wait.")] = True,
+    probes: Annotated[int, typer.Option(min=1, help="How often: several times as often as there are receivers.")] = 20,
 ) -> int:
     """Gives our endpoint a new secret without losing an event: a second endpoint, both secrets, then the first goes.
 
     It goes only once the URL takes deliveries with the new secret. What was broken off goes on where it was.
     """
     path = secret_file.place(secret_file_)
-    with calling() as zyra:
-        rotation.rotate(zyra, find(zyra, url), path, types(events), wait, probe)
+    with secret_file.alone(path), calling() as zyra:
+        rotation.rotate(zyra, url, path, types(events), Proof(probes=probes if probe else 0, wait=wait))
     return 0
 
 
@@ -104,14 +105,6 @@ def types(text: str) -> list[str]:
     if unknown := [one for one in found if one not in schemes()["zyra"].types]:
         line(f"not in the catalogue that we know: {', '.join(unknown)}")
     return found
-
-
-def every(zyra: Zyra) -> Iterator[Endpoint]:
-    return map(Endpoint, listed(zyra, calls.call(zyra.terms.routes["endpoints.list"])))
-
-
-def find(zyra: Zyra, url: str) -> list[Endpoint]:
-    return [row for row in every(zyra) if row.url == url and row.id]
 
 
 def create(zyra: Zyra, url: str, events: list[str], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -14,7 +15,8 @@ from receiver.contract.errors import SealError
 from receiver.contract.keys import event_id
 from receiver.contract.records import Content, Labels
 from receiver.contract.records import Event as Sealed
-from receiver.contract.scripts import arguments, source
+from receiver.contract.scripts import arguments
+from receiver.contract.scripts import source as script
 from receiver.contract.seal import Seal
 
 from .. import query
@@ -31,7 +33,6 @@ from .api import client, listed, patiently
 from .output import as_json, line, table
 
 WEEK = 7 * 86_400_000  # milliseconds for which a gap that was filled is not filled again
-SOURCE = "zyra"
 
 
 class NoIds(Exception):
@@ -41,6 +42,7 @@ class NoIds(Exception):
 def reconcile(
     backfill: Annotated[bool, typer.Option(help="Make the missing events, of origin reconciled.")] = False,
     unheard: Annotated[bool, typer.Option(help="Also of what the ledger knows no event of, or none any more.")] = False,
+    source: Annotated[str, typer.Option(help="Under which name we hear from Zyra.")] = "zyra",
     most: Annotated[int, typer.Option(min=1, help="Events of the ledger that are looked at, newest first.")] = 5000,
     settle: Annotated[float, typer.Option(min=0, help="Seconds in which a webhook that is under way may come.")] = 10.0,
     as_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
@@ -49,27 +51,27 @@ def reconcile(
     from .events import ledger
 
     kept, found = ledger()
-    began, told = time.time(), known(read(kept, found.seal, query.Filter(source=SOURCE, limit=most)))
-    try:
-        with closing(client()) as zyra:
-            gaps = [gap for family in FAMILIES for gap in differences(zyra, family, told)]
-    except ZyraError as error:
-        line(f"{error}: {error.advice}")
-        return 1
-    except (RetryLater, NoIds) as error:
-        line(str(error))
-        return 1
+    began, told = time.time(), known(read(kept, found.seal, query.Filter(source=source, limit=most)))
+    gaps, missed = [], 0
+    with closing(client()) as zyra:
+        for family in FAMILIES:
+            try:
+                gaps += list(differences(zyra, family, told))
+            except (ZyraError, RetryLater, NoIds) as error:
+                missed += 1
+                advice = f": {error.advice}" if isinstance(error, ZyraError) else ""
+                print(f"{family} could not be compared: {error}{advice}", file=sys.stderr)
     shown = [gap for gap in gaps if gap.heard or unheard]
     if shown:
         time.sleep(settle)
-        meanwhile = known(read(kept, found.seal, query.Filter(source=SOURCE, limit=most, since=began - settle)))
+        meanwhile = known(read(kept, found.seal, query.Filter(source=source, limit=most, since=began - settle)))
         shown = [gap for gap in shown if (gap.family, gap.resource) not in meanwhile]
-    made = {gap: fill(kept, found.seal, gap) for gap in shown} if backfill else {}
+    made = {gap: fill(kept, found.seal, source, gap) for gap in shown} if backfill else {}
     tell(shown, made, as_lines)
     if not as_lines:
         rest = sum(not gap.heard for gap in gaps) if not unheard else 0
         line(f"{len(shown)} missing" + (f"; {rest} of which the ledger knows nothing: --unheard" if rest else ""))
-    return 1 if shown and not backfill else 0
+    return 1 if missed or (shown and not backfill) else 0
 
 
 def read(kept: Ledger, seal: Seal, wanted: query.Filter) -> Iterator[Event]:
@@ -93,6 +95,8 @@ def differences(zyra: Zyra, family: str, told: Mapping[tuple[str, str], Heard]) 
 def is_gone(zyra: Zyra, gap: Gap) -> bool:
     """What the API says of this one thing."""
     family = FAMILIES[gap.family]
+    if gap.resource in (".", ".."):
+        return False  # no thing has such an id
     call = calls.call(zyra.terms.routes[family.get], (gap.resource,))
     try:
         row = patiently(lambda: run(result(call, zyra.terms), zyra.http))
@@ -101,7 +105,7 @@ def is_gone(zyra: Zyra, gap: Gap) -> bool:
     return family.types.get(str(calls.mapping(row).get("status")).lower()) == family.gone
 
 
-def fill(kept: Ledger, seal: Seal, gap: Gap) -> str:
+def fill(kept: Ledger, seal: Seal, source: str, gap: Gap) -> str:
     """Puts the missing event into the ledger and the queue, once: its id, or that of the one that was made before."""
     moment = int(time.time() * 1000)
     body = {
@@ -111,15 +115,15 @@ def fill(kept: Ledger, seal: Seal, gap: Gap) -> str:
         "data": dict(gap.row),
     }
     labels = Labels(
-        id=event_id(moment), source=SOURCE, type=gap.type, received_at=moment, delivery_id="", origin=RECONCILED
+        id=event_id(moment), source=source, type=gap.type, received_at=moment, delivery_id="", origin=RECONCILED
     )
     content = Content(body=json.dumps(body, default=str).encode())
     mark = hashlib.sha256(
         f"{gap.family} {gap.resource} {gap.type} {gap.heard.id if gap.heard else ''}".encode()
     ).hexdigest()[:32]
-    values: list[str | int] = [labels.id, f"{SOURCE}:r:{mark}", WEEK, "", 0, SOURCE, gap.type, moment, "", RECONCILED]
+    values: list[str | int] = [labels.id, f"{source}:r:{mark}", WEEK, "", 0, source, gap.type, moment, "", RECONCILED]
     flat = arguments(kept.keys, 10**9, *values, *seal.close(Sealed(labels=labels, content=content)))
-    verdict, name = kept.client.eval(source("receiver", "accept.lua"), 0, *flat)
+    verdict, name = kept.client.eval(script("receiver", "accept.lua"), 0, *flat)
     return f"{verdict.decode()} {name.decode()}"
 
 

@@ -8,7 +8,8 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -17,17 +18,16 @@ from receiver import signing
 from receiver.schemes import table as schemes
 from receiver.sources import SENDER
 
-from ..zyra import Zyra
+from ..zyra import Zyra, calls
 from ..zyra.models import Endpoint
 from . import secret_file
-from .api import patiently
+from .api import listed, patiently
 from .output import line
 from .secret_file import Rotation
 
 OURS = "zyra-receiver"
 ROTATED = re.compile(r"\(in place of ([^)]+)\)")
-PROBES = 5  # deliveries in a row that must be taken, since a balancer has several receivers behind it
-APART = 0.5  # seconds between two
+APART = 0.25  # seconds between two probes
 BODY = b"zyra-receiver endpoints rotate: is the new secret accepted?"  # no JSON, so no handler ever sees it
 
 
@@ -35,63 +35,88 @@ class Refused(Exception):
     """What was asked for cannot be done; the message says what to do."""
 
 
-def rotate(zyra: Zyra, ours: Sequence[Endpoint], path: Path, events: Sequence[str], wait: float, probe: bool) -> None:
-    """Raises Refused and ZyraError; called again, it goes on where it was."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """probes: deliveries in a row that must be taken; 0: none, just wait. wait: seconds for it."""
+
+    probes: int
+    wait: float
+
+
+def rotate(zyra: Zyra, url: str, path: Path, events: Sequence[str], proof: Proof) -> None:
+    """Raises Refused, ZyraError and ConfigurationError; called again, it goes on where it was."""
+    ours = found(zyra, url)
     note = secret_file.under_way(path)
-    present = secret_file.read(path) or (note.before if note else "")
-    if not present:
-        raise Refused(f"{path} does not hold the present secret: without it what is under way would be refused")
-    old, new = pair(ours, note)
-    if new and note and note.endpoint == new.id:
+    if note and note.endpoint not in ours:
+        note = None  # of some rotation before, whose endpoint somebody has deleted
+    if note is None:
+        note = second(zyra, only(ours, url), path, events)
+    else:
         restore(path, note)
-    else:
-        if new:
-            remove(zyra, new)
-            line(f"deleted {new.id}, of a rotation that was broken off before its secret was kept")
-        note = second(zyra, old, path, present, events)
     line(f"both secrets are accepted once the receivers have read {path} again")
-    if probe:
-        proved(str(old.url), note.secret, wait, path)
-    else:
-        time.sleep(wait)
-    remove(zyra, old)
+    if note.first in ours:
+        if proof.probes:
+            proved(url, note.secret, proof, path)
+        else:
+            time.sleep(proof.wait)
+        remove_first(zyra, url, path, note)
     secret_file.end(path)
-    line(f"deleted {old.id}, {note.endpoint} is in its place")
+    line(f"deleted {note.first}, {note.endpoint} is in its place")
     line("the old secret stays in the file for what Zyra may still repeat: `sources` says when it is safe to remove")
 
 
-def remove(zyra: Zyra, endpoint: Endpoint) -> None:
-    patiently(lambda: zyra.webhooks.endpoints.delete(str(endpoint.id)))
+def every(zyra: Zyra) -> Iterator[Endpoint]:
+    return map(Endpoint, listed(zyra, calls.call(zyra.terms.routes["endpoints.list"])))
 
 
-def pair(ours: Sequence[Endpoint], note: Rotation | None) -> tuple[Endpoint, Endpoint | None]:
-    """The endpoint that is to go, and the one in its place, if a rotation was broken off. Raises Refused."""
-    by_id = {row.id: row for row in ours}
-    for row in ours:
+def found(zyra: Zyra, url: str) -> dict[str, Endpoint]:
+    """The endpoints with our URL, by id."""
+    return {row.id: row for row in every(zyra) if row.url == url and row.id}
+
+
+def only(ours: Mapping[str, Endpoint], url: str) -> Endpoint:
+    """Raises Refused."""
+    if len(ours) == 1:
+        return next(iter(ours.values()))
+    for row in ours.values():
         before = ROTATED.search(row.description or "")
-        if before and before[1] in by_id:
-            return by_id[before[1]], row
-    if note and len(ours) == 2 and note.endpoint in by_id:  # where Zyra does not repeat descriptions
-        return next(row for row in ours if row.id != note.endpoint), by_id[note.endpoint]
-    if len(ours) != 1:
-        raise Refused(f"the URL is registered {len(ours)} times, not once: `endpoints list` shows all")
-    return ours[0], None
+        if before and before[1] in ours:
+            raise Refused(
+                f"{row.id} is in place of {before[1]} already, and its secret is not known here. Somebody else rotates "
+                f"it now, or a rotation was broken off before its secret was kept: then `endpoints delete {row.id}`, "
+                f"and call this again"
+            )
+    raise Refused(f"{url} is registered {len(ours)} times, not once: `endpoints list` shows all")
 
 
-def second(zyra: Zyra, old: Endpoint, path: Path, before: str, events: Sequence[str]) -> Rotation:
+def remove_first(zyra: Zyra, url: str, path: Path, note: Rotation) -> None:
+    """Raises Refused where the second one is not there any more, or its secret is not."""
+    present = secret_file.read(path) or ""
+    if note.endpoint not in found(zyra, url) or note.secret not in present.split(","):
+        raise Refused(
+            f"{note.endpoint}, or its secret in {path}, is gone: somebody else was at work; nothing is deleted"
+        )
+    patiently(lambda: zyra.webhooks.endpoints.delete(note.first))
+
+
+def second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) -> Rotation:
     """Registers the second endpoint; its secret stands in the file before the old ones. Raises Refused."""
+    before = secret_file.read(path)
+    if before is None:
+        raise Refused(f"{path} does not hold the present secret: without it what is under way would be refused")
     secret_file.writable(path)
     wanted = events or told(zyra, old)
     description = f"{OURS} (in place of {old.id})"
     made = patiently(lambda: zyra.webhooks.endpoints.create(str(old.url), wanted, description))
     try:
-        rotation = Rotation(endpoint=str(made.id), secret=its_secret(made), before=before)
+        rotation = Rotation(first=str(old.id), endpoint=str(made.id), secret=its_secret(made), before=before)
         secret_file.begin(path, rotation)
     except BaseException as error:
-        remove(zyra, made)  # nobody could verify what it would send
+        patiently(lambda: zyra.webhooks.endpoints.delete(str(made.id)))  # nobody could verify what it would send
         if isinstance(error, OSError):
             with contextlib.suppress(OSError):
                 secret_file.keep(path, before)
+                secret_file.end(path)
             raise Refused(f"cannot write {path}: {error.strerror}: nothing was changed at Zyra") from None
         raise
     line(f"registered {made.id}; its secret is in {path}, before the old one")
@@ -114,27 +139,33 @@ def its_secret(made: Endpoint) -> str:
 
 
 def restore(path: Path, note: Rotation) -> None:
-    """The new secret into the file, if it is not there."""
+    """The new secret into the file, if it is not there. Raises Refused."""
     present = secret_file.read(path)
     if note.secret not in (present or "").split(","):
-        secret_file.keep(path, f"{note.secret},{present or note.before}")
+        try:
+            secret_file.keep(path, f"{note.secret},{present or note.before}")
+        except OSError as error:
+            raise Refused(f"cannot write {path}: {error.strerror}: both endpoints stay") from None
 
 
-def proved(url: str, secret: str, wait: float, path: Path) -> None:
-    """Posts deliveries signed with the new secret until some in a row are taken. Raises Refused."""
-    until, taken, said = time.monotonic() + wait, 0, ""
-    name = f"probe_{secrets.token_hex(8)}"
-    while taken < PROBES:
+def proved(url: str, secret: str, proof: Proof, path: Path) -> None:
+    """Posts deliveries signed with the new secret until enough in a row are taken. Raises Refused.
+
+    It is a sample: behind a balancer that picks at random each receiver should be asked several times.
+    """
+    name, until, taken = f"probe_{secrets.token_hex(8)}", time.monotonic() + proof.wait, 0
+    if probed(url, secrets.token_hex(32), name).startswith("2"):
+        raise Refused(f"{url} takes deliveries whatever they are signed with, which proves nothing: --no-probe")
+    while taken < proof.probes:
         said = probed(url, secret, name)
         taken = taken + 1 if said.startswith("2") else 0
-        if taken < PROBES:
-            if time.monotonic() > until:
-                raise Refused(
-                    f"{url} does not take the new secret ({said}), so both endpoints stay, and nothing is lost. Do the "
-                    f"receivers read {path}? Restart them if they may not see it change, and call this again; from "
-                    f"where {url} cannot be reached, --no-probe takes your word for it"
-                )
-            time.sleep(APART)
+        if not taken and time.monotonic() > until:
+            raise Refused(
+                f"{url} does not take the new secret ({said}), so both endpoints stay, and nothing is lost. Do all "
+                f"receivers read {path}? Restart those that may not see it change, and call this again; from where "
+                f"{url} cannot be reached, --no-probe takes your word for it"
+            )
+        time.sleep(APART)
     line(f"{url} takes the new secret")
 
 

@@ -69,6 +69,8 @@ def prepare(folder: Path, seed_file: Path | None) -> Path:
         except ValueError as error:
             raise ValueError(f"{seed_file}: {error}") from None
         write_private(folder / "seed.json", seed)
+    else:
+        (folder / "seed.json").unlink(missing_ok=True)
     return folder
 
 
@@ -95,7 +97,7 @@ def trigger(
 @app.command()
 def key(
     user: Annotated[str, typer.Option(help="Whose; nobody known is made.")] = "",
-    role: Annotated[str, typer.Option(help="Of a user who is made: org_admin or org_member.")] = "org_admin",
+    role: Annotated[str, typer.Option(help="Of a user who is made: org_admin (the default) or org_member.")] = "",
     url: Url = "",
 ) -> int:
     """Makes an API key, and prints it this once."""

@@ -1,7 +1,10 @@
 """The file in which receivers find Zyra's signing secrets, and the note beside it of a rotation that is under way."""
 
+import contextlib
 import errno
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,8 +15,9 @@ from .local import environment
 
 
 class Rotation(msgspec.Struct, frozen=True, kw_only=True):
-    """endpoint: the new one; secret: its own, told once; before: what stood in the file."""
+    """first: the endpoint that is to go; endpoint: the new one, with its secret; before: what the file held."""
 
+    first: str
     endpoint: str
     secret: str
     before: str
@@ -37,21 +41,41 @@ def read(path: Path) -> str | None:
         raise ConfigurationError([f"cannot read {path}: {error}"]) from None
 
 
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """While nobody else changes the file by these commands. Raises ConfigurationError."""
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        descriptor = os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigurationError([f"cannot write {lock}: {error.strerror}"]) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ConfigurationError([f"another `endpoints` command is at work with {path}"]) from None
+    finally:
+        os.close(descriptor)
+
+
 def writable(path: Path) -> None:
     """Raises ConfigurationError where a secret could not be kept there, before anybody tells us one."""
-    try:
-        made = not path.exists()
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-        if made:
-            path.unlink()
-    except OSError as error:
-        raise ConfigurationError([f"cannot write {path}: {error.strerror}"]) from None
+    for one in (path, note(path)):
+        real = Path(os.path.realpath(one))
+        try:
+            is_new = not real.exists()
+            os.close(os.open(real, os.O_WRONLY | os.O_CREAT, 0o600))
+            if is_new:
+                real.unlink()
+        except OSError as error:
+            raise ConfigurationError([f"cannot write {real}: {error.strerror}"]) from None
 
 
 def keep(path: Path, text: str) -> None:
     """Writes the file in place, since a container that has it mounted by itself would not see another one.
 
-    It is one write of a few bytes, so who reads has the old or the new; owner and rights stay. Raises OSError.
+    It is one write of a few bytes; owner and rights stay. Who reads in this very moment may see a part, and looks again
+    within a second. Raises OSError.
     """
     content = text.encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)

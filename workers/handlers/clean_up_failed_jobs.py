@@ -14,7 +14,8 @@ def clean_up(event: Event, zyra: Zyra) -> None:
     if not event.resource_id:
         raise GiveUp("the event names no job")
     for server in list(zyra.virtual_servers.list()):
-        if str(server.get("job_id")) == event.resource_id and server.status != "terminated":
+        job = server.get("job_id")
+        if job is not None and str(job) == event.resource_id and server.status != "terminated":
             try:
                 zyra.virtual_servers.terminate(server.id or "")
             except ZyraError as error:

@@ -20,7 +20,7 @@ URL = os.environ.get("INCIDENT_URL") or (
     PAGERDUTY if ROUTING_KEY else needed("PAGERDUTY_ROUTING_KEY", "or set INCIDENT_URL, which gets the same JSON")
 )
 OVER = ("resolved", "closed", "ended")  # no page says how Zyra calls it; a word that we do not know is no end
-MOST = 1000  # breaches that are looked through: five reads
+MOST = 1000  # breaches that are looked through, in five reads; one that stands further down counts as open
 
 
 @router.on("sla.breach.started")

@@ -9,19 +9,21 @@ from workers import Event, GiveUp, RetryLater, Router, Zyra, ZyraError, allow
 router = Router()
 APART = 60.0  # seconds within which one event of a server is enough
 HOUR = 3600.0
+WEEK = 7 * 86400.0  # longer than any run
 
 
 @router.on("virtual_server.error")
 def restart(event: Event, zyra: Zyra) -> None:
     server = event.resource_id
     status = zyra.virtual_servers.get(server).status
-    begun = allow(f"restart:{server}", times=0, seconds=HOUR, who=event.id)  # by an earlier attempt
+    begun = allow(f"restart:{event.id}", times=0, seconds=WEEK, who="us")  # by an earlier attempt
     if status != "error" and not (status == "stopped" and begun):
         return
     if not allow(f"restarting:{server}", times=1, seconds=APART, who=event.id):
         raise RetryLater(APART, "another event's handler is restarting it")
-    if not allow(f"restart:{server}", times=3, seconds=HOUR, who=event.id):
+    if not begun and not allow(f"restart:{server}", times=3, seconds=HOUR, who=event.id):
         raise GiveUp(f"{server} was restarted three times within an hour: look at it")
+    allow(f"restart:{event.id}", times=1, seconds=WEEK, who="us")
     try:
         zyra.virtual_servers.stop(server)  # one that an earlier attempt has made is not made again
     except ZyraError as error:

@@ -53,7 +53,9 @@ def main(state: State, port: int, endpoint: str, options: Options) -> None:
     if "cut" in options.chaos:  # of which the server would complain each time
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     if endpoint:
-        write_private(state.folder / "webhook-secret", state.demo_endpoint(endpoint, list(CATALOGUE)))
+        secret, file = state.demo_endpoint(endpoint, list(CATALOGUE)), state.folder / "webhook-secret"
+        if not file.exists() or secret not in file.read_text().split(","):  # it may hold two, after a rotation
+            write_private(file, secret)
     trouble = chaos(options.chaos, options.seed)
     app = create_app(state, minute=options.minute, shape=shape(options.shape), chaos=trouble, life=options.life)
     uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False)).run()

@@ -5,6 +5,7 @@ https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli
 
 import asyncio
 import contextlib
+import logging
 import random
 import secrets
 import time
@@ -34,6 +35,7 @@ from .specification import FILES, OPEN, document
 from .state import State, moment
 from .webhooks import Webhooks
 
+log = logging.getLogger(__name__)
 LIMITS = {"create": 5, "read": 30, "bulk": 100}  # a minute and endpoint, as SlowAPI counts
 
 
@@ -123,6 +125,11 @@ class Api:
         return JSONResponse(document(table(), self.shape))
 
 
+def ended(living: asyncio.Task[None]) -> None:
+    if not living.cancelled() and (error := living.exception()):
+        log.error("nothing happens any more", exc_info=error)
+
+
 def scim(found: Page, asked: Asked) -> dict[str, Any]:
     """RFC 7644, 3.4.2"""
     return {
@@ -182,6 +189,7 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         living = asyncio.create_task(lives.live(life))
+        living.add_done_callback(ended)
         yield
         living.cancel()
         await http.aclose()

@@ -52,6 +52,7 @@ class Invitation(Struct):
 
 class NewDevice(Struct):
     name: Name
+    capability_score: Annotated[int, Meta(ge=0, le=1000)] | UnsetType = UNSET
 
 
 class Size(Struct):

@@ -1,7 +1,7 @@
 """What Zyra does not have: a look at everything, a hand on what happens, and keys without a dashboard."""
 
 import secrets
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -24,7 +24,7 @@ class Happening(msgspec.Struct):
 
 class Wish(msgspec.Struct):
     user: str = ""
-    role: Role = "org_admin"
+    role: Role | Literal[""] = ""
 
 
 class Levers:
@@ -65,8 +65,11 @@ class Levers:
             wish = msgspec.json.decode(await request.body() or b"{}", type=Wish)
         except (ValueError, RecursionError) as error:
             return JSONResponse({"error": str(error)}, 422)
-        if wish.user:
-            self._state.users.setdefault(wish.user, User(secrets.token_hex(16), wish.role))
+        known = self._state.users.get(wish.user)
+        if known and wish.role not in ("", known.role):
+            return JSONResponse({"error": f"{wish.user} is {known.role}"}, 409)
+        if wish.user and not known:
+            self._state.users[wish.user] = User(secrets.token_hex(16), wish.role or "org_admin")
         key = f"zyra_sk_{secrets.token_hex(32)}"
         if not self._state.add_key(key, wish.user):
             return JSONResponse({"error": f"a user has at most {MOST_KEYS} active keys"}, 409)

@@ -60,6 +60,7 @@ class Life:
         area, before, after = HAPPENINGS[kind]
         name = str(said.get("id") or self._ready(area, before) or self._state.name(PREFIXES[area]))
         rows = self._rows(area, name)
+        self._machines.charge()
         new = self._bill() if kind == "invoice.generated" and name not in rows else {}
         changed = filled(area, name, {**new, **rows.get(name, {}), **said, "id": name, "status": after})
         row = rows.setdefault(name, {})
@@ -96,7 +97,6 @@ class Life:
 
     def _bill(self) -> Row:
         """What the servers have cost, with the organization's tax."""
-        self._machines.charge()
         areas, now = self._state.areas, datetime.now(UTC)
         costs = sum(Decimal(row["total_cost"]) for row in areas["virtual_servers"].values())
         rates = [Decimal(row["settings"].get("tax_rate", "0")) for row in areas["organizations"].values()]
@@ -104,7 +104,6 @@ class Life:
         tax = (subtotal * (rates or [Decimal(0)])[0]).quantize(CENT)
         begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         return {
-            "invoice_number": f"INV-{now.year}-{len(areas['invoices']) + 1:04d}",
             "subtotal": str(subtotal), "tax_amount": str(tax), "total": str(subtotal + tax), "currency": "USD",
             "period_start": begin.isoformat(), "period_end": now.isoformat(),
         }  # fmt: skip

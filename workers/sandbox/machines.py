@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from .desk import Asked, Desk, Page, Refusal, told
-from .state import Row, blank, moment
+from .state import Row, moment
 
 BOOT = 0.2  # seconds until a started server runs, and between the states of a job
 PREFIXES = {"ml_jobs": "job", "inference": "inf", "fine_tuning_jobs": "ft"}
@@ -14,7 +14,7 @@ PREFIXES = {"ml_jobs": "job", "inference": "inf", "fine_tuning_jobs": "ft"}
 class Machines(Desk):
     async def devices__register(self, asked: Asked) -> Row:
         name = self.state.name("dev")
-        self.state.areas["devices"][name] = blank("devices", name) | told(asked.body) | {"status": "pending"}
+        self.state.areas["devices"][name] = self.made("devices", name, told(asked.body) | {"status": "pending"})
         self.state.audit("device_register", asked.user, "device", name)
         return self.state.areas["devices"][name]
 
@@ -40,10 +40,10 @@ class Machines(Desk):
 
     async def virtual_servers__create(self, asked: Asked) -> Row:
         name = self.state.name("vs")
-        made = blank("virtual_servers", name) | told(asked.body) | {"started_at": moment()}
-        if not isinstance(made["cost_per_hour"], str):
-            made["cost_per_hour"] = f"{made['cost_per_hour']:.4f}"
-        self.state.areas["virtual_servers"][name] = made
+        said = told(asked.body) | {"started_at": moment()}
+        if not isinstance(cost := said.get("cost_per_hour", ""), str):
+            said["cost_per_hour"] = f"{cost:.4f}"
+        made = self.state.areas["virtual_servers"][name] = self.made("virtual_servers", name, said)
         return self.becomes(made, "running", "virtual_server.created")
 
     async def virtual_servers__start(self, asked: Asked) -> Row:
@@ -89,7 +89,8 @@ class Machines(Desk):
         now = datetime.now(UTC)
         for server in self.state.areas["virtual_servers"].values():
             if server["status"] == "running" and "started_at" in server:
-                hours = Decimal((now - datetime.fromisoformat(server["started_at"])).total_seconds()) / 3600
+                seconds = (now - datetime.fromisoformat(server["started_at"])).total_seconds()
+                hours = Decimal(max(seconds, 0.0)) / 3600
                 server["total_cost"] = f"{hours * Decimal(server['cost_per_hour']):.4f}"
 
     # --- jobs
@@ -102,7 +103,7 @@ class Machines(Desk):
 
     def queue(self, area: str, said: Row) -> Row:
         name = self.state.name(PREFIXES[area])
-        job = self.state.areas[area][name] = blank(area, name) | said | {"created_at": moment()}
+        job = self.state.areas[area][name] = self.made(area, name, said | {"created_at": moment()})
         self.becomes(job, "queued", "job.queued")
         self.soon(self.work(job))
         return job

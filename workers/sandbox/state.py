@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,6 +20,7 @@ DEMO_SERVER = "vs_0002"  # stands in error at every start
 MOST_ENDPOINTS = 10
 SCIM_USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 TYPES = {"rules": "sla", "breaches": "sla.breaches", "alerts": "monitoring", "recommendations": "cost_advisor"}
+MOST_ENTRIES = 10_000  # of the audit log
 MOST_KEYS = 10  # active ones of a user
 # https://getzyra.io/documentation/user-guides/organization/stage-4/02-webhooks
 CATALOGUE = (
@@ -43,7 +45,7 @@ def blank(area: str, name: str) -> Row:
         "ml_jobs": {"status": "queued", "name": name},
         "inference": {"status": "queued", "name": name},
         "fine_tuning_jobs": {"status": "queued", "name": name},
-        "invoices": {"status": "issued", "invoice_number": f"INV-{datetime.now(UTC):%Y}-{name[-4:]}", **money},
+        "invoices": {"status": "issued", "invoice_number": f"INV-{datetime.now(UTC):%Y}-{number(name)}", **money},
         "rules": {"status": "active", "name": name},
         "breaches": {"status": "open"},
         "alerts": {"status": "open"},
@@ -52,6 +54,11 @@ def blank(area: str, name: str) -> Row:
         "scim_users": {"userName": name, "schemas": [SCIM_USER], "active": True},
     }
     return {"id": name, **rest[area]}
+
+
+def number(name: str) -> str:
+    """The digits of an id, four at least."""
+    return "".join(filter(str.isdecimal, name)).zfill(4)
 
 
 def rows(area: str, states: dict[str, str], **common: Any) -> Rows:
@@ -98,10 +105,17 @@ def filled(area: str, name: str, row: Any) -> Row:
     """The row with all that its area's rows have. Raises ValueError."""
     made = {**blank(area, name), **msgspec.convert(row, Row), "id": name}
     try:
-        msgspec.convert(made, answered(TYPES.get(area, area)))
+        found = msgspec.convert(made, answered(TYPES.get(area, area)))
     except msgspec.ValidationError as error:
         raise ValueError(f"{area}, {name}: {error}") from None
+    if isinstance(begun := getattr(found, "started_at", None), datetime):
+        made["started_at"] = begun.isoformat()  # in one of the forms that are read everywhere
     return made
+
+
+def refuse(word: str) -> None:
+    """NaN and Infinity are no JSON."""
+    raise ValueError(f"{word} is no JSON")
 
 
 class User(msgspec.Struct, frozen=True):
@@ -151,7 +165,7 @@ class State:
     def add(self, text: str) -> None:
         """Adds rows, or replaces them: JSON of areas, ids and rows; also of users. Raises ValueError."""
         try:
-            found = json.loads(text)
+            found = json.loads(text, parse_constant=refuse)
         except RecursionError:
             raise ValueError("the seed is nested too deeply") from None
         if not isinstance(found, dict) or not all(isinstance(rows, dict) for rows in found.values()):
@@ -209,6 +223,8 @@ class State:
             "user_agent": "", "resource_type": resource, "resource_id": name, "details": {}, "success": success,
             "created_at": moment(),
         }  # fmt: skip
+        if len(self.areas["audit_log"]) > MOST_ENTRIES:
+            del self.areas["audit_log"][next(iter(self.areas["audit_log"]))]
 
     def add_endpoint(self, url: str, events: list[str], description: str) -> Row:
         """A new endpoint with its secret: 32 bytes, shown as 64 hex digits."""
@@ -219,11 +235,16 @@ class State:
         return row
 
     def demo_endpoint(self, url: str, events: list[str]) -> str:
-        """The secret of the endpoint that `dev` listens on: the same at every start, though the port may differ."""
-        row = next((row for row in self.endpoints.values() if row["description"] == "dev"), None)
-        if row is None:
-            row = self.add_endpoint(url, events, "dev")
-        row["url"] = url
+        """The secret of the endpoint that `dev` listens on: the same at every start, though the port may differ.
+
+        It is known by its path on this machine, since after a rotation another endpoint is in its place.
+        """
+        path = urlsplit(url).path
+        places = [(urlsplit(row["url"]), row) for row in self.endpoints.values()]
+        mine = [row for place, row in places if (place.hostname, place.path) == ("127.0.0.1", path)]
+        row = mine[-1] if mine else self.add_endpoint(url, events, "dev")
+        for one in mine:
+            one["url"] = url
         self.save()
         return str(row["secret"])
 

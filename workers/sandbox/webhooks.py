@@ -60,6 +60,8 @@ class Webhooks:
     async def _deliver(self, endpoint: Row, kind: str, body: bytes, delivery: Row, delay: float) -> None:
         await asyncio.sleep(delay)
         for wait in WAITS:
+            if endpoint["id"] not in self._state.endpoints:
+                break
             if delivery["attempts"] and self._chaos.strikes("rewrite"):
                 body = json.dumps(json.loads(body), indent=1).encode()
             signature = hmac.new(endpoint["secret"].encode(), body, hashlib.sha256).hexdigest()
@@ -72,7 +74,7 @@ class Webhooks:
                     delivery["status"] = "delivered"
                     return
                 log.info("delivery refused", extra={"status": response.status_code, "type": kind})
-            except httpx2.HTTPError as error:
+            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 log.info("delivery failed", extra={"error": str(error), "type": kind})
             await asyncio.sleep(wait)
         delivery["status"] = "failed"

@@ -1,8 +1,10 @@
 """Registration and rotation against the sandbox, in the role of Zyra."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import httpx2
 import pytest
 
 from tests.kit import ROOT, free_port, running, wait_for
+from tests.others import listening
 from tests.receiver.test_app import up
 from tests.sandbox import KEY, Sandbox
 from workers import Zyra, query
@@ -145,7 +148,7 @@ def test_the_first_endpoint_goes_once_the_receiver_takes_the_new_secret(
     assert (code, "takes the new secret" in out) == (0, True)
     assert secret.read_text() == f"{new['secret']},{old['secret']}"
     assert (secret.stat().st_ino, secret.stat().st_mode & 0o777) == (inode, 0o440)  # who has it mounted sees it
-    assert [path.name for path in secret.parent.glob(".webhook*")] == []
+    assert [path.name for path in secret.parent.glob(".webhook*")] == [".webhook-secret.lock"]
     events = [one for one in query.search(ledger, Filter()) if one["type"] == "zyra-receiver.probe"]
     assert len(events) == 1
 
@@ -173,44 +176,127 @@ def test_both_endpoints_stay_while_the_receiver_does_not_take_the_new_secret(
     assert other.read_text() == kept == f"{new['secret']},{kept.split(',')[1]}"
 
 
-def test_an_endpoint_whose_secret_was_never_kept_is_not_the_one_that_stays(
+def test_an_endpoint_whose_secret_is_not_known_here_is_left_alone(
     tool: Tool,  # noqa: F811
     sandbox: Sandbox,
     secret: Path,
 ) -> None:
-    """The answer to its creation got lost, or we were killed before the secret was in the file."""
+    """The answer to its creation got lost, or somebody else rotates the endpoint from another machine."""
     tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
     (old,) = sandbox.state.endpoints.values()
     lost = sandbox.state.add_endpoint(URL, old["events"], f"zyra-receiver (in place of {old['id']})")
     assert "registered 2 times" in tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))[1]
 
     rotate = ("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")
-    code, out, _ = tool(*rotate[:-4], "/nonexistent/typo", *rotate[-3:])
-    assert (code, "does not hold the present secret" in out) == (1, True)
-    assert old["id"] in sandbox.state.endpoints
     code, out, _ = tool(*rotate)
 
-    (new,) = sandbox.state.endpoints.values()
-    assert (code, lost["id"] in out) == (0, True)
-    assert new["id"] not in (old["id"], lost["id"])
-    assert secret.read_text() == f"{new['secret']},{old['secret']}"
+    assert (code, f"`endpoints delete {lost['id']}`" in out) == (1, True)
+    assert list(sandbox.state.endpoints) == [old["id"], lost["id"]]
+    assert tool("endpoints", "delete", lost["id"])[0] == 0
+    assert tool(*rotate)[0] == 0
 
 
+def test_two_commands_at_once(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
+    with secret_file.alone(secret):
+        said = tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))[2]
+
+    assert "another `endpoints` command" in said
+    assert tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))[0] == 0
+
+
+def test_the_first_stays_if_the_second_is_gone_by_then(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    secret: Path,
+) -> None:
+    tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
+    (old,) = sandbox.state.endpoints
+
+    def meanwhile() -> None:
+        wait_for(lambda: len(sandbox.state.endpoints) == 2)
+        del sandbox.state.endpoints[[*sandbox.state.endpoints][1]]
+
+    other = threading.Thread(target=meanwhile)
+    other.start()
+    code, out, _ = tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "1")
+    other.join()
+
+    assert (code, "is gone: somebody else was at work" in out) == (1, True)
+    assert list(sandbox.state.endpoints) == [old]
+    assert tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (lambda n: 202, "whatever they are signed with"),
+        (lambda n: 401 if n == 0 else 202 if n % 4 else 401, "does not take the new secret (401)"),  # one of several
+        (lambda n: 302, "does not take the new secret (302)"),
+    ],
+)
+def test_what_proves_nothing(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    secret: Path,
+    asked: Callable[[int], int],
+    said: str,
+) -> None:
+    with listening() as others:
+        others.answer = asked
+        url = others.url.partition("?")[0]
+        tool("endpoints", "register", "--url", url, "--secret-file", str(secret))
+
+        code, out, _ = tool("endpoints", "rotate", "--url", url, "--secret-file", str(secret), "--wait", "2")
+
+    assert (code, said in out) == (1, True)
+    assert len(sandbox.state.endpoints) == 2
+
+
+@pytest.mark.parametrize("deleted", [True, False])
 @pytest.mark.parametrize("torn", [True, False])
-def test_a_rotation_that_was_broken_off_goes_on(tool: Tool, sandbox: Sandbox, secret: Path, torn: bool) -> None:  # noqa: F811
-    """Of which the note is left; also where Zyra does not repeat descriptions."""
+def test_a_rotation_that_was_broken_off_goes_on(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    secret: Path,
+    torn: bool,
+    deleted: bool,
+) -> None:
+    """Of which the note is left: before the first endpoint was deleted, or after."""
     tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
     (old,) = sandbox.state.endpoints.values()
     new = sandbox.state.add_endpoint(URL, old["events"], "")
-    secret_file.begin(secret, Rotation(endpoint=new["id"], secret=new["secret"], before=old["secret"]))
+    note = Rotation(first=old["id"], endpoint=new["id"], secret=new["secret"], before=old["secret"])
+    secret_file.begin(secret, note)
     if torn:
         secret.write_text("")
+    if deleted:
+        del sandbox.state.endpoints[old["id"]]
 
     code, _, _ = tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")
 
     assert (code, list(sandbox.state.endpoints)) == (0, [new["id"]])
     assert secret.read_text() == f"{new['secret']},{old['secret']}"
     assert secret_file.under_way(secret) is None
+
+
+def test_a_note_of_long_ago_is_none(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
+    tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
+    (old,) = sandbox.state.endpoints.values()
+    secret_file.begin(secret, Rotation(first="whe_0", endpoint="whe_1", secret="s", before=old["secret"]))
+
+    assert tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")[0] == 0
+
+    (new,) = sandbox.state.endpoints.values()
+    assert secret.read_text() == f"{new['secret']},s,{old['secret']}"
+
+
+def test_a_link_keeps_its_target(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
+    secret.symlink_to(secret.parent / "elsewhere")
+
+    tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
+
+    assert secret.is_symlink()
+    assert len((secret.parent / "elsewhere").read_text()) == 64
 
 
 def test_an_endpoint_without_types_would_be_told_nothing(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
@@ -239,6 +325,12 @@ def test_a_full_disk_loses_no_secret(tool: Tool, sandbox: Sandbox, secret: Path)
 
     assert "nothing was changed" in said
     assert (len(urls(sandbox)), secret.read_text()) == (1, before)
+    (old,) = sandbox.state.endpoints.values()
+    new = sandbox.state.add_endpoint(URL, old["events"], "")
+    note = Rotation(first=old["id"], endpoint=new["id"], secret=new["secret"], before=before)
+    secret_file.begin(secret, note)
+    secret.write_text(before)
+    assert "both endpoints stay" in on_a_full_disk("endpoints", "rotate", "--url", URL, "--secret-file", str(secret))
 
 
 FULL = """
@@ -323,13 +415,13 @@ def test_without_redis_it_is_said(tool: Tool, sandbox: Sandbox, monkeypatch: pyt
 
 def test_what_cannot_be_rotated(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
     rotate = ("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")
-    assert "does not hold the present secret" in tool(*rotate)[1]
-    secret.write_text("present")
     assert "registered 0 times" in tool(*rotate)[1]
     sandbox.state.add_endpoint(URL, ["a"], "")
+    assert "does not hold the present secret" in tool(*rotate)[1]
+    secret.write_text("present")
     os.mkdir(secret.parent / ".webhook-secret.rotation")
-    code, out, _ = tool(*rotate)
-    assert (code, "nothing was changed" in out) == (1, True)
+    code, _, err = tool(*rotate)
+    assert (code, "cannot write" in err) == (2, True)
     assert len(urls(sandbox)) == 1
     sandbox.state.add_endpoint(URL, ["a"], "")
     assert "registered 2 times" in tool(*rotate)[1]

@@ -67,9 +67,9 @@ def test_also_of_what_nobody_heard(tool: Tool, sandbox: Sandbox) -> None:  # noq
 def test_a_refusal_of_zyra(tool: Tool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     sandbox.state.revoke(KEY)
 
-    code, out, _ = tool(*RECONCILE)
+    code, _, err = tool(*RECONCILE)
 
-    assert (code, "the API key is revoked" in out) == (1, True)
+    assert (code, "the API key is revoked" in err) == (1, True)
 
 
 def test_only_who_asks_for_them_gets_reconciled_events(ledger: Ledger, seal: Seal) -> None:
@@ -132,9 +132,9 @@ def test_things_without_ids_cannot_be_compared(
         lambda _: httpx2.Response(200, json={"data": {"warnings": [], "items": [{"vs_id": "vs_1"}], "total": 1}}),
     )
 
-    code, out, _ = tool(*RECONCILE, "--backfill")
+    code, _, err = tool(*RECONCILE, "--backfill")
 
-    assert (code, "without ids" in out) == (1, True)
+    assert (code, "without ids" in err) == (1, True)
 
 
 def test_a_second_loss_of_the_same_kind_is_filled_too(
@@ -167,10 +167,37 @@ def test_a_webhook_that_came_meanwhile_is_not_missing(
     assert (code, out) == (0, "")
 
 
-def test_where_redis_is_away_it_is_said(tool: Tool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    def nobody() -> Any:
-        raise RetryLater(5, "Redis does not answer")
+def test_one_list_that_is_refused_hides_no_other(
+    tool: Tool,  # noqa: F811
+    sandbox: Sandbox,
+    ledger: Ledger,
+    seal: Seal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The key of an org_member sees no invoices; another call has no room in the budget."""
+    heard(ledger, seal, "virtual_server.started", "vs_1")
+    heard(ledger, seal, "device.online", "..")
 
-    monkeypatch.setattr("workers.cli.reconcile.client", nobody)
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/invoices"):
+            return httpx2.Response(403, json={"error": {"code": "forbidden", "message": "no"}})
+        if "jobs" in request.url.path:
+            raise RetryLater(5, "Redis does not answer")
+        if request.url.path.endswith("/virtual-servers"):
+            return httpx2.Response(200, json={"data": [{"id": "vs_1", "status": "error"}], "total": 1})
+        return httpx2.Response(200, json={"data": []})
 
-    assert tool(*RECONCILE)[:2] == (1, "Redis does not answer\n")
+    other(monkeypatch, answer)
+
+    code, out, err = tool(*RECONCILE, "--json", "--backfill")
+
+    assert [gap["resource"] for gap in gaps((code, out, err))] == ["vs_1"]
+    assert code == 1
+    assert "invoices could not be compared" in err
+    assert "jobs could not be compared: Redis does not answer" in err
+
+
+def test_under_another_name(tool: Tool, sandbox: Sandbox, ledger: Ledger, seal: Seal) -> None:  # noqa: F811
+    heard(ledger, seal, "virtual_server.started", "vs_0002")
+
+    assert "0 missing" in tool(*RECONCILE, "--source", "prod")[1]

@@ -57,6 +57,20 @@ def test_a_server_is_restarted_only_if_it_still_needs_it(
     assert asked(run) == expected
 
 
+def test_a_start_that_fails_for_hours_is_tried_to_the_end(run: Run, event: Make, ledger: Ledger) -> None:
+    """What is counted for an hour is not what tells that we have begun."""
+    told = event()
+    run.line.plan = ["", "500"]
+    with pytest.raises(Exception, match=r"start"):
+        restart(told, run.attempt())
+    for name in ledger.client.scan_iter("*allow:restart:vs_0002"):
+        ledger.client.delete(name)
+
+    restart(told, run.again())
+
+    assert asked(run) == ["stop", "start"]
+
+
 @pytest.mark.parametrize("fault", ["unsent", "500"])
 def test_a_later_attempt_goes_on_where_the_first_stopped_the_server(run: Run, event: Make, fault: str) -> None:
     told = event()

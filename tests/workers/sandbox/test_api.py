@@ -137,6 +137,21 @@ def test_endpoints_are_ten_at_most_and_https(http: TestClient) -> None:
     assert refused(http.post("/api/v1/webhooks/endpoints", json=make | {"url": "http://x.test"})) == (422, "invalid")
 
 
+def test_after_a_rotation_the_demo_endpoint_is_the_one_in_its_place(state: State) -> None:
+    first = state.demo_endpoint("http://127.0.0.1:1/hooks", ["a"])
+    new = state.add_endpoint("http://127.0.0.1:1/hooks", ["a"], "zyra-receiver (in place of it)")
+    del state.endpoints[next(iter(state.endpoints))]
+
+    assert state.demo_endpoint("http://127.0.0.1:2/hooks", ["a"]) == new["secret"] != first
+    assert len(state.endpoints) == 1
+
+
+def test_what_is_sent_is_held_against_what_may_be_answered(http: TestClient) -> None:
+    assert refused(http.post("/api/v1/devices", json={"name": "x", "capability_score": "abc"})) == (422, "invalid")
+    assert refused(http.post("/api/v1/devices", json={"name": "x", "capability_score": 1001})) == (422, "invalid")
+    assert data(http.post("/api/v1/virtual-servers", json={"name": "x", "total_cost": "x"}))["total_cost"] == "0.0000"
+
+
 def test_the_demo_endpoint_keeps_its_secret_when_its_port_changes(state: State) -> None:
     first = state.demo_endpoint("http://127.0.0.1:1/a", ["a"])
     second = State(state.folder, "k")

@@ -140,6 +140,7 @@ def test_a_seed_says_what_is_there(tmp_path: Path) -> None:
         ("[]", "a seed is JSON"), ('{"cats": {}}', "there is no area 'cats'"), ("{", "Expecting"),
         ('{"devices": {"dev_1": 5}}', "Expected `object`"), ('{"devices": {"dev_1": {"status": 5}}}', "devices, dev_1"),
         ('{"users": {"a": {}}}', "missing required field `password`"), ("[" * 100_000, "nested"),
+        ('{"devices": {"dev_1": {"x": NaN}}}', "NaN is no JSON"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=told):
             state.add(text)

@@ -11,6 +11,34 @@ from workers.sandbox.state import State
 from workers.sandbox.webhooks import Webhooks
 
 
+def test_nothing_more_is_sent_to_an_endpoint_that_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "WAITS", (0, 0, 0))
+    state = State(tmp_path, "k")
+    row = state.add_endpoint("http://127.0.0.1:1/x", ["a.b"], "")
+    odd = state.add_endpoint("http://127.0.0.1:99999999/x", ["a.b"], "")
+    got: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.port == 99999999:
+            raise httpx2.InvalidURL("a port")  # as it is from a real connection
+        got.append(request)
+        del state.endpoints[row["id"]]
+        return httpx2.Response(503)
+
+    async def tell() -> None:
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http:
+            hooks = Webhooks(state, http)
+            hooks.tell("a.b", {})
+            await asyncio.gather(*hooks._tasks)
+
+    asyncio.run(tell())
+
+    assert len(got) == 1
+    assert [[one["status"] for one in state.deliveries[name].values()] for name in (row["id"], odd["id"])] == [
+        ["failed"]
+    ] * 2
+
+
 def test_events_are_signed_and_tried_until_they_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "WAITS", (0, 0, 0))
     state = State(tmp_path, "k")
