@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -35,6 +36,7 @@ def register(
     secret_file_: File = None,
 ) -> int:
     """Registers our endpoint and keeps its signing secret; one that is there already is brought up to date."""
+    url = checked(url)
     wanted = types(events) or list(schemes()["zyra"].types)
     path = secret_file.place(secret_file_)
     with secret_file.alone(path), calling() as zyra:
@@ -80,7 +82,7 @@ def rotate(
     """
     path = secret_file.place(secret_file_)
     with secret_file.alone(path), calling() as zyra:
-        rotation.rotate(zyra, url, path, types(events), Proof(probes=probes if probe else 0, wait=wait))
+        rotation.rotate(zyra, checked(url), path, types(events), Proof(probes=probes if probe else 0, wait=wait))
     return 0
 
 
@@ -98,6 +100,18 @@ def calling() -> Iterator[Zyra]:
         raise typer.Exit(1) from None
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
+
+
+def checked(url: str) -> str:
+    """Raises ConfigurationError: Zyra wants https, and the sandbox takes this machine, too."""
+    try:
+        parts = urlsplit(url)
+        good = bool(parts.hostname) and parts.port != 0 and (parts.scheme == "https" or parts.hostname == "127.0.0.1")
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigurationError([f"--url {url}: must be https, such as https://hooks.example.com/webhooks/zyra"])
+    return url
 
 
 def types(text: str) -> list[str]:

@@ -74,7 +74,7 @@ class Webhooks:
                     delivery["status"] = "delivered"
                     return
                 log.info("delivery refused", extra={"status": response.status_code, "type": kind})
-            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            except Exception as error:  # whatever a URL leads to that is none
                 log.info("delivery failed", extra={"error": str(error), "type": kind})
             await asyncio.sleep(wait)
         delivery["status"] = "failed"

@@ -400,6 +400,8 @@ def test_a_url_that_nobody_answers_keeps_both(tool: Tool, sandbox: Sandbox, secr
 
 
 def test_what_is_no_id_or_no_text(tool: Tool, sandbox: Sandbox, secret: Path) -> None:  # noqa: F811
+    for url in ("http://hooks.example.com/", "https:///x", "http://127.0.0.1:99999/x", "hooks", "https://[x"):
+        assert "must be https" in tool("endpoints", "register", "--url", url, "--secret-file", str(secret))[2]
     assert "no id" in tool("endpoints", "delete", "..")[2]
     secret.write_bytes(b"\xff")
     assert "cannot read" in tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))[2]

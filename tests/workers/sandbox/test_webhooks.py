@@ -20,7 +20,7 @@ def test_nothing_more_is_sent_to_an_endpoint_that_was_deleted(tmp_path: Path, mo
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         if request.url.port == 99999999:
-            raise httpx2.InvalidURL("a port")  # as it is from a real connection
+            raise OverflowError("port must be 0-65535")  # as it is from a real connection
         got.append(request)
         del state.endpoints[row["id"]]
         return httpx2.Response(503)
