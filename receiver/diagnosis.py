@@ -65,6 +65,7 @@ def attempts(
     previous: Sequence[str],
     others: Mapping[str, Sequence[str]],
 ) -> Iterator[Attempt]:
+    yield "the secret that the source has by now: it did not have it then", delivery, scheme, secrets
     yield "a previous secret: the provider still signs with it", delivery, scheme, previous
     for name, texts in others.items():
         yield f"the secret of source {name}: is the endpoint's URL the right one?", delivery, scheme, texts

@@ -81,6 +81,8 @@ class Endpoint:
                 raise WrongMethod("method")
             keys = await self._remote[source.name].keys(delivery, time.time()) if source.fetches else ()
             accepted = source.accept(delivery, time.time(), keys)
+            if self._watch.cannot_keep:
+                raise Unavailable("durability")
             if self._watch.full:
                 raise Unavailable("memory")
             receipt = await self._inbox.accept(accepted)

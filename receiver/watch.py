@@ -36,11 +36,13 @@ class Watch:
             self.reachable = False
             return
         before, self.verdict = self.verdict, judge(self.level, info, config, self.replicas)
-        for text in (self.verdict.lacks + self.verdict.hidden) if before != self.verdict else ():
-            log.warning(text)
         self.memory = memory_used(info)
         self.reachable = True
         self.met = self.met or not self.verdict.lacks
+        for text in (self.verdict.lacks + self.verdict.hidden) if before != self.verdict else ():
+            log.warning(text)
+        if self.cannot_keep and before != self.verdict:
+            log.error("deliveries get 503 until Redis meets DURABILITY=%s, or another level is set", self.level.value)
 
     async def _config(self) -> dict[str, str]:
         try:
@@ -48,6 +50,11 @@ class Watch:
         except ResponseError:  # managed servers and tight rights hide it
             return {}
         return {str(name): str(value) for name, value in found.items()}
+
+    @property
+    def cannot_keep(self) -> bool:
+        """Whether Redis lacks what DURABILITY says, and always has: then nothing is answered 2xx."""
+        return bool(self.verdict.lacks) and not self.met
 
     @property
     def full(self) -> bool:

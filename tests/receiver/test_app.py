@@ -418,8 +418,13 @@ def test_not_ready_until_redis_has_once_met_the_level(env: dict[str, str], own_s
     with TestClient(create_app(settings.read(env | {"REDIS_URL": own_server.url}), CollectorRegistry())) as http:
         assert http.get("/readyz").status_code == 503
         assert "noeviction" in http.get("/readyz").json()["reasons"][0]
+        assert post(http, payload()).status_code == 503  # what is answered 2xx is kept
         own_client.config_set("maxmemory-policy", "noeviction")
         wait_for(lambda: http.get("/readyz").status_code == 200)
+        assert post(http, payload()).status_code == 202
+        own_client.config_set("maxmemory-policy", "allkeys-lru")  # a later lack is for monitors to tell
+        wait_for(lambda: http.get("/healthz").status_code == 503)
+        assert post(http, payload()).status_code == 202
     own_client.close()
 
 

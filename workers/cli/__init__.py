@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         status = app(arguments or sys.argv[1:] or ["--help"], standalone_mode=False)
     except ConfigurationError as error:
-        quit_with(2, *error.faults)
+        quit_with(2, *error.faults, *hint(error.faults))
     except typer.TyperException as error:
         quit_with(2, *filter(None, [error.format_message()]))
     except (typer.Abort, KeyboardInterrupt):
@@ -63,6 +64,15 @@ def main(arguments: list[str] | None = None) -> None:
     except redis.RedisError as error:
         quit_with(1, f"Redis does not answer as it should: {error}. Is REDIS_URL right, and does Redis run?")
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def hint(faults: Sequence[str]) -> list[str]:
+    """What is missing may be what a `dev` tells, if one ran."""
+    from .local import folder, running
+
+    if not any("is not set" in fault for fault in faults) or not folder().exists() or running():
+        return []
+    return [f"or is it `make dev` that does not run, with {folder()}?"]
 
 
 def quit_with(status: int, *lines: str) -> None:

@@ -161,7 +161,7 @@ def patiently(act: Callable[[], T]) -> T:
         except RateLimited as error:
             if time.monotonic() + error.seconds > until:
                 raise
-            print(f"waiting {error.seconds:.0f} s: {error}", file=sys.stderr)
+            print(f"waiting {error.seconds:.0f} s: {error.message}", file=sys.stderr)
             time.sleep(error.seconds)
 
 

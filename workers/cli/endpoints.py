@@ -28,16 +28,19 @@ File = Annotated[
     typer.Option("--secret-file", help="Where the signing secret is: it is told only once. ZYRA_WEBHOOK_SECRET_FILE."),
 ]
 
+New = Annotated[bool, typer.Option("--new", help="Types may be others than those of the catalogue that we know.")]
+
 
 @app.command()
 def register(
     url: Url,
     events: Annotated[str, typer.Option(help="Types to be told, a comma list; all of the catalogue if none.")] = "",
     secret_file_: File = None,
+    new: New = False,
 ) -> int:
     """Registers our endpoint and keeps its signing secret; one that is there already is brought up to date."""
     url = checked(url)
-    wanted = types(events) or list(schemes()["zyra"].types)
+    wanted = types(events, new) or list(schemes()["zyra"].types)
     path = secret_file.place(secret_file_)
     with secret_file.alone(path), calling() as zyra:
         ours = [*found(zyra, url).values()]
@@ -74,6 +77,7 @@ def rotate(
     events: Annotated[str, typer.Option(help="Types to be told, a comma list; those of the first if none.")] = "",
     wait: Annotated[float, typer.Option(min=0, help="Seconds in which the receivers must take the secret.")] = 60.0,
     probe: Annotated[bool, typer.Option(help="Ask the receivers whether they take it, or just wait.")] = True,
+    new: New = False,
     probes: Annotated[int, typer.Option(min=1, help="How often: several times as often as there are receivers.")] = 20,
 ) -> int:
     """Gives our endpoint a new secret without losing an event: a second endpoint, both secrets, then the first goes.
@@ -82,7 +86,7 @@ def rotate(
     """
     path = secret_file.place(secret_file_)
     with secret_file.alone(path), calling() as zyra:
-        rotation.rotate(zyra, checked(url), path, types(events), Proof(probes=probes if probe else 0, wait=wait))
+        rotation.rotate(zyra, checked(url), path, types(events, new), Proof(probes=probes if probe else 0, wait=wait))
     return 0
 
 
@@ -114,10 +118,13 @@ def checked(url: str) -> str:
     return url
 
 
-def types(text: str) -> list[str]:
-    found = [one.strip() for one in text.split(",") if one.strip()]
-    if unknown := [one for one in found if one not in schemes()["zyra"].types]:
-        line(f"not in the catalogue that we know: {', '.join(unknown)}")
+def types(text: str, new: bool) -> list[str]:
+    """Raises ConfigurationError for a type that is in no catalogue: an endpoint with a misspelt one hears nothing."""
+    found, known = [one.strip() for one in text.split(",") if one.strip()], schemes()["zyra"].types
+    unknown = [one for one in found if one not in known]
+    if unknown and not new:
+        told = f"{', '.join(unknown)} is not in the catalogue: {', '.join(known)}"
+        raise ConfigurationError([f"{told}; --new says that Zyra has it by now"])
     return found
 
 

@@ -13,6 +13,8 @@ from receiver.contract.errors import ConfigurationError
 
 from .local import environment
 
+MOST = 65536  # bytes of such a file
+
 
 class Rotation(msgspec.Struct, frozen=True, kw_only=True):
     """first: the endpoint that is to go; endpoint: the new one, with its secret; before: what the file held."""
@@ -34,7 +36,8 @@ def place(given: Path | None) -> Path:
 def read(path: Path) -> str | None:
     """What stands in it, or None where nothing does, or there is none. Raises ConfigurationError."""
     try:
-        return path.read_text("utf-8").strip() or None
+        with path.open("rb") as file:
+            return file.read(MOST).decode().strip() or None
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

@@ -103,8 +103,8 @@ def seeds() -> dict[str, Rows]:
 
 def filled(area: str, name: str, row: Any) -> Row:
     """The row with all that its area's rows have. Raises ValueError."""
-    made = {**blank(area, name), **msgspec.convert(row, Row), "id": name}
     try:
+        made = {**blank(area, name), **msgspec.convert(row, Row), "id": name}
         found = msgspec.convert(made, answered(TYPES.get(area, area)))
     except msgspec.ValidationError as error:
         raise ValueError(f"{area}, {name}: {error}") from None
@@ -170,7 +170,10 @@ class State:
             raise ValueError("the seed is nested too deeply") from None
         if not isinstance(found, dict) or not all(isinstance(rows, dict) for rows in found.values()):
             raise ValueError('a seed is JSON such as {"devices": {"dev_1": {"status": "online"}}}')
-        users = msgspec.convert(found.pop("users", {}), dict[str, User])
+        try:
+            users = msgspec.convert(found.pop("users", {}), dict[str, User])
+        except msgspec.ValidationError as error:
+            raise ValueError(f"users: {error}") from None
         made: dict[str, Rows] = {}
         for area, rows in found.items():
             if area not in self.areas or area in ("audit_log", "endpoints"):
