@@ -42,13 +42,14 @@ def register(
     url = checked(url)
     wanted = types(events, new) or list(schemes()["zyra"].types)
     path = secret_file.place(secret_file_)
-    with secret_file.alone(path), calling() as zyra:
+    with calling() as zyra:
         ours = [*found(zyra, url).values()]
         if len(ours) > 1:
             raise Refused(f"{url} is registered {len(ours)} times: `endpoints rotate` ends a rotation, or delete one")
         if ours:
             return bring_up_to_date(zyra, ours[0], wanted, path)
-        create(zyra, url, wanted, path)
+        with secret_file.alone(path):
+            create(zyra, url, wanted, path)
     return 0
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .state import Row, Rows, State, filled
+from .state import Row, Rows, State
 from .webhooks import Webhooks
 
 LISTS = {
@@ -66,13 +66,6 @@ class Desk:
         if name not in found:
             raise Refusal(404, "not_found", f"there is no {name}")
         return found[name]
-
-    def made(self, area: str, name: str, said: Row) -> Row:
-        """A new row; the caller's fields must be such as an answer may hold."""
-        try:
-            return filled(area, name, said)
-        except ValueError as error:
-            raise Refusal(422, "invalid", str(error)) from None
 
     async def _list(self, asked: Asked) -> Page:
         return paged(list(self._rows(asked).values()), asked)

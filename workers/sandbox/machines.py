@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from .desk import Asked, Desk, Page, Refusal, told
-from .state import Row, moment
+from .state import Row, filled, moment
 
 BOOT = 0.2  # seconds until a started server runs, and between the states of a job
 PREFIXES = {"ml_jobs": "job", "inference": "inf", "fine_tuning_jobs": "ft"}
@@ -14,7 +14,7 @@ PREFIXES = {"ml_jobs": "job", "inference": "inf", "fine_tuning_jobs": "ft"}
 class Machines(Desk):
     async def devices__register(self, asked: Asked) -> Row:
         name = self.state.name("dev")
-        self.state.areas["devices"][name] = self.made("devices", name, told(asked.body) | {"status": "pending"})
+        self.state.areas["devices"][name] = filled("devices", name, told(asked.body) | {"status": "pending"})
         self.state.audit("device_register", asked.user, "device", name)
         return self.state.areas["devices"][name]
 
@@ -43,7 +43,7 @@ class Machines(Desk):
         said = told(asked.body) | {"started_at": moment()}
         if not isinstance(cost := said.get("cost_per_hour", ""), str):
             said["cost_per_hour"] = f"{cost:.4f}"
-        made = self.state.areas["virtual_servers"][name] = self.made("virtual_servers", name, said)
+        made = self.state.areas["virtual_servers"][name] = filled("virtual_servers", name, said)
         return self.becomes(made, "running", "virtual_server.created")
 
     async def virtual_servers__start(self, asked: Asked) -> Row:
@@ -103,7 +103,7 @@ class Machines(Desk):
 
     def queue(self, area: str, said: Row) -> Row:
         name = self.state.name(PREFIXES[area])
-        job = self.state.areas[area][name] = self.made(area, name, said | {"created_at": moment()})
+        job = self.state.areas[area][name] = filled(area, name, said | {"created_at": moment()})
         self.becomes(job, "queued", "job.queued")
         self.soon(self.work(job))
         return job

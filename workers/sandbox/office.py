@@ -10,7 +10,7 @@ import msgspec
 
 from . import forms
 from .desk import FILTER, Asked, Desk, File, Page, Refusal, paged, told
-from .state import MOST_ENDPOINTS, Row
+from .state import MOST_ENDPOINTS, Row, filled
 
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n% "
 
@@ -126,7 +126,7 @@ class Office(Desk):
 
     async def sla__create_rule(self, asked: Asked) -> Row:
         name = self.state.name("rule")
-        self.state.areas["rules"][name] = self.made("rules", name, told(asked.body))
+        self.state.areas["rules"][name] = filled("rules", name, told(asked.body))
         return self.state.areas["rules"][name]
 
     async def sla__delete_rule(self, asked: Asked) -> Row:
@@ -184,7 +184,7 @@ class Office(Desk):
         users = self.state.areas["scim_users"]
         self._named_once(asked, "")
         name = self.state.name("usr")
-        users[name] = self.made("scim_users", name, told(asked.body))
+        users[name] = filled("scim_users", name, told(asked.body))
         return users[name]
 
     async def scim_users__replace(self, asked: Asked) -> Row:
