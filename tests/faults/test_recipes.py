@@ -236,7 +236,7 @@ def test_a_zyra_of_another_shape_is_a_matter_of_configuration(
         '[sources.zyra]\nscheme = "zyra"\nsecrets = ["file:' + world["ZYRA_WEBHOOK_SECRET_FILE"] + '"]\n'
         'id_fields = ["delivery_id"]\nresource_id = ["resource.id"]\n'
     )
-    how = shape("payload=resource,total=data,errors=stock,invoice=draft")
+    how = shape("payload=resource,total=data,errors=stock,invoice=draft,stop=slow")
     world |= {"ZYRA_API_LIMITS": "create=100000,read=100000"}
     with playing(tmp_path, PLENTY, minute=1.0, shape=how) as sandbox, listening() as others:
         fill(sandbox, 6)

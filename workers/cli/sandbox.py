@@ -43,35 +43,40 @@ def sandbox(
     try:
         options = Options(chaos=trouble, seed=seed, shape=shaped, minute=minute, life=life)
         folder = prepare((data_dir or local.folder() / "sandbox").absolute(), seed_file)
-        state = load(folder)
+        state = load(folder, hooks)
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
     with free(port) as taken:
         port = taken.getsockname()[1]
     line(f"sandbox on http://127.0.0.1:{port}, its key in {folder}/api-key")
-    main(state, port, hooks, options)
+    main(state, port, options)
 
 
 def prepare(folder: Path, seed_file: Path | None) -> Path:
     """The folder, with a key and, if one is given, the seed. Raises ValueError."""
+    seed = checked(seed_file) if seed_file else ""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (folder / "api-key").exists():
             write_private(folder / "api-key", "zyra_sk_" + secrets.token_hex(32))
+        (folder / "seed.json").unlink(missing_ok=True)
+        if seed:
+            write_private(folder / "seed.json", seed)
     except OSError as error:
         raise ValueError(f"cannot use {folder}: {error.strerror}: name another one with --data-dir") from None
-    if seed_file:
-        try:
-            seed = seed_file.read_text()
-            State(folder, "zyra_sk_").add(seed)
-        except OSError as error:
-            raise ValueError(f"{seed_file}: {error.strerror}") from None
-        except ValueError as error:
-            raise ValueError(f"{seed_file}: {error}") from None
-        write_private(folder / "seed.json", seed)
-    else:
-        (folder / "seed.json").unlink(missing_ok=True)
     return folder
+
+
+def checked(seed_file: Path) -> str:
+    """The seed's text. Raises ValueError."""
+    try:
+        seed = seed_file.read_text()
+        State(Path(), "").add(seed)
+    except OSError as error:
+        raise ValueError(f"{seed_file}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{seed_file}: {error}") from None
+    return seed
 
 
 @app.command()

@@ -30,8 +30,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         shape(self.shape)
 
 
-def load(folder: Path) -> State:
-    """What is kept in the folder: the API key, the endpoints, and seed.json, if it is there. Raises ValueError."""
+def load(folder: Path, endpoint: str) -> State:
+    """What is kept in the folder: the API key, the endpoints, and seed.json, if it is there. Raises ValueError.
+
+    endpoint: a URL that is told everything, if there is one; its secret goes into the folder, too.
+    """
     where = folder / "api-key"
     try:
         state = State(folder, where.read_text().strip())
@@ -40,6 +43,11 @@ def load(folder: Path) -> State:
         where = folder / "seed.json"
         if where.exists():
             state.add(where.read_text())
+        where = folder / "webhook-secret"
+        if endpoint:
+            secret = state.demo_endpoint(endpoint, list(CATALOGUE))
+            if not where.exists() or secret not in where.read_text().split(","):  # it may hold two, after a rotation
+                write_private(where, secret)
     except OSError as error:
         raise ValueError(f"{where}: {error.strerror}") from None
     except ValueError as error:  # also what is no UTF-8, or no JSON
@@ -47,15 +55,11 @@ def load(folder: Path) -> State:
     return state
 
 
-def main(state: State, port: int, endpoint: str, options: Options) -> None:
-    """Serves the sandbox; the secret of `endpoint`, which is told everything, goes into its folder."""
+def main(state: State, port: int, options: Options) -> None:
+    """Serves the sandbox."""
     logs.setup("WARNING")
     if "cut" in options.chaos:  # of which the server would complain each time
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    if endpoint:
-        secret, file = state.demo_endpoint(endpoint, list(CATALOGUE)), state.folder / "webhook-secret"
-        if not file.exists() or secret not in file.read_text().split(","):  # it may hold two, after a rotation
-            write_private(file, secret)
     trouble = chaos(options.chaos, options.seed)
     app = create_app(state, minute=options.minute, shape=shape(options.shape), chaos=trouble, life=options.life)
     uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False)).run()
@@ -63,4 +67,4 @@ def main(state: State, port: int, endpoint: str, options: Options) -> None:
 
 if __name__ == "__main__":
     folder, port, endpoint, options = sys.argv[1:]
-    main(load(Path(folder)), int(port), endpoint, msgspec.json.decode(options, type=Options))
+    main(load(Path(folder), endpoint), int(port), msgspec.json.decode(options, type=Options))

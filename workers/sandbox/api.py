@@ -25,9 +25,9 @@ from starlette.routing import Route
 from ..zyra.routes import Kind, table
 from ..zyra.routes import Route as Row
 from .answers import Answers
+from .bodies import taken
 from .chaos import Chaos, Troubled
 from .desk import Act, Asked, File, Page, Refusal
-from .forms import taken
 from .levers import Levers
 from .life import Life
 from .shapes import Shape, invalid, listed
@@ -40,9 +40,9 @@ LIMITS = {"create": 5, "read": 30, "bulk": 100}  # a minute and endpoint, as Slo
 
 
 class Api:
-    def __init__(self, state: State, answers: Answers, limits: Mapping[str, int], minute: float, shape: Shape) -> None:
-        self.state = state
-        self.shape = shape
+    def __init__(self, answers: Answers, limits: Mapping[str, int], minute: float) -> None:
+        self.state = answers.state
+        self.shape = answers.shape
         self.answers = answers
         self.limits = limits
         self.minute = minute
@@ -182,9 +182,9 @@ def create_app(
     http = httpx2.AsyncClient(timeout=10, follow_redirects=False, trust_env=False)
     how, trouble = shape or Shape(), chaos or Chaos()
     webhooks = Webhooks(state, http, how, trouble)
-    answers = Answers(state, webhooks)
-    api = Api(state, answers, {**LIMITS, **(limits or {})}, minute, how)
-    lives = Life(answers, how, minute, random.Random(trouble.seed))  # noqa: S311 - no secret
+    answers = Answers(state, webhooks, how)
+    api = Api(answers, {**LIMITS, **(limits or {})}, minute)
+    lives = Life(answers, minute, random.Random(trouble.seed))  # noqa: S311 - no secret
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

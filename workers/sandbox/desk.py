@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .state import Row, Rows, State
+from .rows import Row, Rows
+from .shapes import Shape
+from .state import State
 from .webhooks import Webhooks
 
 LISTS = {
@@ -54,8 +56,9 @@ Act = Callable[[Asked], Awaitable[Any]]
 class Desk:
     """Where the state is, and what most answers need of it."""
 
-    def __init__(self, state: State, webhooks: Webhooks) -> None:
+    def __init__(self, state: State, webhooks: Webhooks, shape: Shape | None = None) -> None:
         self.state = state
+        self.shape = shape or Shape()
         self.webhooks = webhooks
         self._tasks: set[asyncio.Task[None]] = set()
 

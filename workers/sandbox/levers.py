@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .forms import Role
+from .bodies import Role
 from .life import HAPPENINGS, Life
 from .state import MOST_KEYS, State, User
 from .webhooks import Webhooks

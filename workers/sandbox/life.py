@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from .machines import Machines
-from .shapes import Shape
-from .state import Row, Rows, blank, filled, moment
+from .rows import Row, Rows, blank, filled
+from .state import moment
 
 EVALUATED = 5  # minutes between two looks at the agreements
 PREFIXES = {"devices": "dev", "virtual_servers": "vs", "breaches": "br", "invoices": "inv", "ml_jobs": "job"}
@@ -45,10 +45,9 @@ CENT = Decimal("0.01")
 
 
 class Life:
-    def __init__(self, machines: Machines, shape: Shape, minute: float, draw: random.Random) -> None:
+    def __init__(self, machines: Machines, minute: float, draw: random.Random) -> None:
         self._machines = machines
         self._state = machines.state
-        self._shape = shape
         self._minute = minute
         self._draw = draw
 
@@ -86,7 +85,7 @@ class Life:
         elif kind in ("job.queued", "job.started"):
             self._machines.soon(self._machines.work(row))
         elif kind == "invoice.generated":
-            row["status"] = "draft" if self._shape.invoice == "draft" else "issued"
+            row["status"] = "draft" if self._machines.shape.invoice == "draft" else "issued"
             self._machines.soon(self._pay(row))
         elif kind.startswith("virtual_server."):
             self._state.stopped.discard(row["id"])  # nobody wanted it to stand still

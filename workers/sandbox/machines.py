@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from .desk import Asked, Desk, Page, Refusal, told
-from .state import Row, filled, moment
+from .rows import Row, filled
+from .state import moment
 
 BOOT = 0.2  # seconds until a started server runs, and between the states of a job
 PREFIXES = {"ml_jobs": "job", "inference": "inf", "fine_tuning_jobs": "ft"}
@@ -48,7 +49,7 @@ class Machines(Desk):
 
     async def virtual_servers__start(self, asked: Asked) -> Row:
         server = await self._get(asked)
-        if server["status"] in ("running", "starting", "terminated"):
+        if server["status"] in ("running", "starting", "stopping", "terminated"):
             raise Refusal(409, "conflict", f"the server is {server['status']}")
         server["status"] = "starting"
         self.state.stopped.discard(server["id"])
@@ -63,11 +64,20 @@ class Machines(Desk):
 
     async def virtual_servers__stop(self, asked: Asked) -> Row:
         server = await self._get(asked)
-        if server["status"] in ("stopped", "terminated"):
+        if server["status"] in ("stopping", "stopped", "terminated"):
             raise Refusal(409, "conflict", f"the server is {server['status']}")
         self.charge()
         self.state.stopped.add(server["id"])
-        return self.becomes(server, "stopped", "virtual_server.stopped")
+        if self.shape.stop == "at-once":
+            return self.becomes(server, "stopped", "virtual_server.stopped")
+        server["status"] = "stopping"
+        self.soon(self._halt(server))
+        return server
+
+    async def _halt(self, server: Row) -> None:
+        await asyncio.sleep(BOOT)
+        if server["status"] == "stopping":
+            self.becomes(server, "stopped", "virtual_server.stopped")
 
     async def virtual_servers__resize(self, asked: Asked) -> Row:
         server = await self._get(asked)

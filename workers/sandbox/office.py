@@ -8,9 +8,10 @@ import time
 
 import msgspec
 
-from . import forms
+from . import resources
 from .desk import FILTER, Asked, Desk, File, Page, Refusal, paged, told
-from .state import MOST_ENDPOINTS, Row, filled
+from .rows import Row, filled
+from .state import MOST_ENDPOINTS
 
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n% "
 
@@ -208,7 +209,7 @@ class Office(Desk):
                 value, path = operation.get("value"), operation.get("path")
                 changed |= told({path: value} if path else value if isinstance(value, dict) else {})
         try:
-            msgspec.convert(changed, forms.User)
+            msgspec.convert(changed, resources.User)
         except msgspec.ValidationError as error:
             raise Refusal(422, "invalidValue", str(error)) from None
         row.update(changed)

@@ -3,31 +3,33 @@
 from dataclasses import dataclass
 from typing import Any
 
-from .state import Row
+from .rows import Row
 
 PAYLOADS = ("nested", "flat", "resource")
 TOTALS = ("meta", "top", "data")
 ERRORS = ("envelope", "stock")
 INVOICES = ("issued", "draft")
+STOPS = ("at-once", "slow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """payload: where the resource stands in a webhook; total: of a list; errors: of 422, enveloped or FastAPI's own;
 
-    invoice: what it is when `invoice.generated` is told.
+    invoice: what it is when `invoice.generated` is told; stop: whether a server that is to stop has stopped at once.
     """
 
     payload: str = "nested"
     total: str = "meta"
     errors: str = "envelope"
     invoice: str = "issued"
+    stop: str = "at-once"
 
 
 def shape(text: str) -> Shape:
     """payload=flat,total=top,errors=stock: what is not named stays as it is. Raises ValueError."""
     found = dict(part.strip().partition("=")[::2] for part in text.split(",") if part.strip())
-    known = {"payload": PAYLOADS, "total": TOTALS, "errors": ERRORS, "invoice": INVOICES}
+    known = {"payload": PAYLOADS, "total": TOTALS, "errors": ERRORS, "invoice": INVOICES, "stop": STOPS}
     for name, value in found.items():
         if value not in known.get(name, ()):
             ways = ", ".join(f"{one}={'|'.join(values)}" for one, values in known.items())

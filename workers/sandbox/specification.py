@@ -1,12 +1,13 @@
-"""The sandbox's own OpenAPI document, at /openapi.json: the route table, with the bodies and answers of `forms`."""
+"""The sandbox's own OpenAPI document, at /openapi.json: the route table, with its bodies and resources."""
 
 from typing import Any
 
 import msgspec
 
 from ..zyra.routes import Kind, Route, Routes
+from .bodies import TAKEN, Anything, taken
 from .desk import FILTER, MOST
-from .forms import ANSWERED, TAKEN, Anything, answered, taken
+from .resources import ANSWERED, answered
 from .shapes import Shape
 
 WHERE = "#/components/schemas/{name}"

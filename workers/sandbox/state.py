@@ -9,17 +9,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from .forms import Role, answered
+from .bodies import Role
+from .rows import Row, Rows, filled, seeds
 
-DEMO_SERVER = "vs_0002"  # stands in error at every start
 MOST_ENDPOINTS = 10
-SCIM_USER = "urn:ietf:params:scim:schemas:core:2.0:User"
-TYPES = {"rules": "sla", "breaches": "sla.breaches", "alerts": "monitoring", "recommendations": "cost_advisor"}
 MOST_ENTRIES = 10_000  # of the audit log
 MOST_KEYS = 10  # active ones of a user
 # https://getzyra.io/documentation/user-guides/organization/stage-4/02-webhooks
@@ -29,93 +26,6 @@ CATALOGUE = (
     *(f"job.{what}" for what in ("queued", "started", "completed", "failed")),
     *("sla.breach.started", "sla.breach.resolved", "invoice.generated", "invoice.paid", "payment.failed"),
 )
-
-Row = dict[str, Any]
-Rows = dict[str, Row]
-
-
-def blank(area: str, name: str) -> Row:
-    """A row of an area as it is where nothing else is said."""
-    money = {"subtotal": "0.00", "tax_amount": "0.00", "total": "0.00", "currency": "USD"}
-    server = {"vcpus": 1, "memory_mb": 1024, "gpu": 0, "cost_per_hour": "0.10", "total_cost": "0.0000"}
-    rest: Row = {
-        "organizations": {"name": name, "settings": {}, "members": {}},
-        "devices": {"status": "online", "capability_score": 0},
-        "virtual_servers": {"status": "running", "name": name, **server},
-        "ml_jobs": {"status": "queued", "name": name},
-        "inference": {"status": "queued", "name": name},
-        "fine_tuning_jobs": {"status": "queued", "name": name},
-        "invoices": {"status": "issued", "invoice_number": f"INV-{datetime.now(UTC):%Y}-{number(name)}", **money},
-        "rules": {"status": "active", "name": name},
-        "breaches": {"status": "open"},
-        "alerts": {"status": "open"},
-        "recommendations": {"status": "open", "kind": "idle", "savings": "0.00"},
-        "endpoints": {},
-        "scim_users": {"userName": name, "schemas": [SCIM_USER], "active": True},
-    }
-    return {"id": name, **rest[area]}
-
-
-def number(name: str) -> str:
-    """The digits of an id, four at least."""
-    return "".join(filter(str.isdecimal, name)).zfill(4)
-
-
-def rows(area: str, states: dict[str, str], **common: Any) -> Rows:
-    return {name: {**blank(area, name), "status": status, **common} for name, status in states.items()}
-
-
-def servers() -> Rows:
-    found = rows("virtual_servers", {"vs_0001": "running", DEMO_SERVER: "error", "vs_0003": "stopped"})
-    return {name: {**row, "name": f"demo-{name[-1]}", "vcpus": 2, "memory_mb": 4096} for name, row in found.items()}
-
-
-def invoices() -> Rows:
-    money = {"subtotal": "40.00", "tax_amount": "8.00", "total": "48.00"}
-    found = rows("invoices", {"inv_0001": "paid", "inv_0002": "issued"}, **money)
-    return {name: {**row, "invoice_number": f"INV-2026-{name[-4:]}"} for name, row in found.items()}
-
-
-def seeds() -> dict[str, Rows]:
-    """What is there at the start, by area of the route table."""
-    demo = {"name": "Demo", "settings": {"region": "eu", "tax_rate": "0.20"}}
-    return {
-        "organizations": {"org_0001": {**blank("organizations", "org_0001"), **demo}},
-        "devices": rows(
-            "devices", {"dev_0001": "online", "dev_0002": "offline", "dev_0003": "pending"}, capability_score=640
-        ),
-        "virtual_servers": servers(),
-        "ml_jobs": rows("ml_jobs", {"job_0001": "completed"}, name="demo-train"),
-        "inference": rows("inference", {"inf_0001": "running"}, name="demo-model"),
-        "fine_tuning_jobs": rows("fine_tuning_jobs", {"ft_0001": "failed"}, name="demo-tune"),
-        "invoices": invoices(),
-        "rules": rows(
-            "rules", {"rule_0001": "active"}, name="demo-1 CPU > 85 %", metric="cpu", threshold=85, minutes=5
-        ),
-        "breaches": rows("breaches", {"br_0001": "resolved"}, virtual_server_id="vs_0003"),
-        "alerts": rows("alerts", {"al_0001": "open"}, metric="cpu", virtual_server_id="vs_0001"),
-        "recommendations": rows("recommendations", {"rec_0001": "open", "rec_0002": "open"}, savings="12.40"),
-        "audit_log": {},
-        "scim_users": {},
-        "endpoints": {},
-    }
-
-
-def filled(area: str, name: str, row: Any) -> Row:
-    """The row with all that its area's rows have. Raises ValueError."""
-    try:
-        made = {**blank(area, name), **msgspec.convert(row, Row), "id": name}
-        found = msgspec.convert(made, answered(TYPES.get(area, area)))
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{area}, {name}: {error}") from None
-    if isinstance(begun := getattr(found, "started_at", None), datetime):
-        made["started_at"] = begun.isoformat()  # in one of the forms that are read everywhere
-    return made
-
-
-def refuse(word: str) -> None:
-    """NaN and Infinity are no JSON."""
-    raise ValueError(f"{word} is no JSON")
 
 
 class User(msgspec.Struct, frozen=True):
@@ -165,7 +75,7 @@ class State:
     def add(self, text: str) -> None:
         """Adds rows, or replaces them: JSON of areas, ids and rows; also of users. Raises ValueError."""
         try:
-            found = json.loads(text, parse_constant=refuse)
+            found = msgspec.json.decode(text)
         except RecursionError:
             raise ValueError("the seed is nested too deeply") from None
         if not isinstance(found, dict) or not all(isinstance(rows, dict) for rows in found.values()):

@@ -11,8 +11,9 @@ from typing import Any
 import httpx2
 
 from .chaos import Chaos
+from .rows import Row
 from .shapes import Shape, payload
-from .state import Row, State, moment
+from .state import State, moment
 
 log = logging.getLogger(__name__)
 KEPT = 200  # deliveries of an endpoint

@@ -49,6 +49,8 @@ def test_what_is_wrong_is_said(tool: Tool, tmp_path: Path) -> None:  # noqa: F81
     (tmp_path / "bad").write_text("[]")
     seed = ("--data-dir", str(tmp_path / "s"), "--seed-file", str(tmp_path / "bad"))
     assert "a seed is JSON" in tool("sandbox", *seed)[2]
+    assert not (tmp_path / "s").exists()
+    (tmp_path / "s").mkdir()
     (tmp_path / "s" / "sandbox.json").write_text("{")
     assert "sandbox.json: " in tool("sandbox", *seed[:2])[2]
     (tmp_path / "s" / "api-key").unlink()
