@@ -14,7 +14,7 @@ class Verdict:
 
 
 def judge(level: Durability, info: Mapping[str, Any], config: Mapping[str, str], replicas: int = 1) -> Verdict:
-    """info: INFO's fields. config: CONFIG GET's, empty where the server or its rights refuse it."""
+    """info: INFO's fields. config: CONFIG GET's. Each is empty where the server or its rights refuse it."""
     lacks, hidden = [], []
     policy = config.get("maxmemory-policy") or str(info.get("maxmemory_policy", ""))
     if policy and policy != "noeviction":
@@ -24,7 +24,9 @@ def judge(level: Durability, info: Mapping[str, Any], config: Mapping[str, str],
     if str(info.get("role", "master")) != "master":
         lacks.append("this Redis is a replica: connect to the primary")
     if level in (Durability.ALWAYS, Durability.EVERYSEC):
-        if not int(info.get("aof_enabled", 0)):
+        if "aof_enabled" not in info:
+            hidden.append("appendonly is hidden: make sure that it is yes")
+        elif not int(info["aof_enabled"]):
             lacks.append("appendonly is off: a restart of Redis loses accepted events; set appendonly yes")
         fsync = config.get("appendfsync", "")
         enough = ("always",) if level is Durability.ALWAYS else ("always", "everysec")
@@ -32,10 +34,12 @@ def judge(level: Durability, info: Mapping[str, Any], config: Mapping[str, str],
             lacks.append(f"appendfsync is {fsync}: DURABILITY={level} needs {' or '.join(enough)}")
         if not fsync:
             hidden.append(f"appendfsync is hidden: make sure that it is {' or '.join(enough)}")
-    if level is Durability.REPLICATED and int(info.get("connected_slaves", 0)) < replicas:
-        lacks.append(
-            f"{info.get('connected_slaves', 0)} replicas are connected: DURABILITY=replicated needs {replicas}"
-        )
+    if level is Durability.REPLICATED:
+        if "connected_slaves" not in info:
+            hidden.append(f"the number of replicas is hidden: make sure that there are {replicas}")
+        elif int(info["connected_slaves"]) < replicas:
+            told = info["connected_slaves"]
+            lacks.append(f"{told} replicas are connected: DURABILITY=replicated needs {replicas}")
     return Verdict(lacks=tuple(lacks), hidden=tuple(hidden))
 
 

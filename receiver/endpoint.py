@@ -81,7 +81,7 @@ class Endpoint:
                 raise WrongMethod("method")
             keys = await self._remote[source.name].keys(delivery, time.time()) if source.fetches else ()
             accepted = source.accept(delivery, time.time(), keys)
-            if self._watch.cannot_keep:
+            if not self._watch.met:  # what is answered 2xx is kept as DURABILITY says
                 raise Unavailable("durability")
             if self._watch.full:
                 raise Unavailable("memory")

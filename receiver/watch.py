@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis.asyncio as redis
 from redis.exceptions import RedisError, ResponseError
@@ -28,8 +30,8 @@ class Watch:
     async def look(self) -> None:
         try:
             async with asyncio.timeout(2):
-                info = await self.client.info()
-                config = await self._config()
+                info = await self._told(self.client.info())
+                config = await self._told(self.client.config_get("appendfsync", "maxmemory-policy"))
         except (RedisError, OSError, TimeoutError) as error:
             if self.reachable or not self.met:
                 log.warning("Redis does not answer: deliveries get 503 until it does", extra={"error": str(error)})
@@ -41,20 +43,14 @@ class Watch:
         self.met = self.met or not self.verdict.lacks
         for text in (self.verdict.lacks + self.verdict.hidden) if before != self.verdict else ():
             log.warning(text)
-        if self.cannot_keep and before != self.verdict:
-            log.error("deliveries get 503 until Redis meets DURABILITY=%s, or another level is set", self.level.value)
+        if not self.met and before != self.verdict:
+            log.error("deliveries get 503 until this is mended: `zyra-receiver check` says the same")
 
-    async def _config(self) -> dict[str, str]:
+    async def _told(self, asked: Awaitable[Mapping[Any, Any]]) -> dict[str, Any]:
         try:
-            found = await self.client.config_get("appendfsync", "maxmemory-policy")
+            return {str(name): value for name, value in (await asked).items()}
         except ResponseError:  # managed servers and tight rights hide it
             return {}
-        return {str(name): str(value) for name, value in found.items()}
-
-    @property
-    def cannot_keep(self) -> bool:
-        """Whether Redis lacks what DURABILITY says, and always has: then nothing is answered 2xx."""
-        return bool(self.verdict.lacks) and not self.met
 
     @property
     def full(self) -> bool:

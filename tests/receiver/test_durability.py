@@ -31,10 +31,12 @@ def test_what_redis_lacks(level: Durability, info: dict[str, Any], config: dict[
 
 
 def test_what_redis_hides_is_no_lack() -> None:
-    found = judge(Durability.EVERYSEC, GOOD, {})
-
-    assert found.lacks == ()
-    assert len(found.hidden) == 2
+    for level, info, hidden in (
+        (Durability.EVERYSEC, GOOD, 2), (Durability.EVERYSEC, {}, 3), (Durability.REPLICATED, {}, 2), (Durability.NONE, {}, 1),
+    ):  # fmt: skip
+        found = judge(level, info, {})
+        assert found.lacks == ()
+        assert len(found.hidden) == hidden
 
 
 def test_memory_without_a_limit_is_never_full() -> None:

@@ -31,6 +31,17 @@ def test_before_the_first_answer_nobody_is_ready() -> None:
     assert asyncio.run(look()) == ["Redis has not answered yet"]
 
 
+def test_who_may_not_ask_is_told_so_and_is_ready(own_server: Server) -> None:
+    async def look() -> tuple[bool, int]:
+        watch = Watch(connect(own_server.url), Durability.EVERYSEC)
+        await watch.client.execute_command("ACL", "SETUSER", "default", "-config", "-info")
+        await watch.look()
+        await watch.client.aclose()
+        return watch.met, len(watch.verdict.hidden)
+
+    assert asyncio.run(look()) == (True, 3)
+
+
 def test_hidden_settings_do_not_stop_readiness(own_server: Server) -> None:
     async def look() -> tuple[list[str], int]:
         watch = Watch(connect(own_server.url), Durability.EVERYSEC)

@@ -21,7 +21,8 @@ from receiver.contract.connection import GONE, connect
 from receiver.contract.errors import ConfigurationError
 
 from ..sandbox.__main__ import Options
-from ..sandbox.state import DEMO_SERVER, write_private
+from ..sandbox.rows import DEMO_SERVER
+from ..sandbox.state import write_private
 from . import local
 from .embedded import Children, redis_command, socket_path
 

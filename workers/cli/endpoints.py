@@ -1,8 +1,9 @@
 """zyra-receiver endpoints"""
 
+import contextlib
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -91,7 +92,7 @@ def rotate(
     return 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def calling() -> Iterator[Zyra]:
     """The client; what goes wrong is a line or two and exit code 1. Raises ConfigurationError for what is no id."""
     try:
@@ -138,9 +139,10 @@ def create(zyra: Zyra, url: str, events: list[str], path: Path) -> None:
     try:
         secret_file.keep(path, its_secret(made))
     except BaseException as error:
-        zyra.webhooks.endpoints.delete(str(made.id))  # nobody could verify what it would send
-        if isinstance(error, OSError):
+        with contextlib.suppress(OSError):
             os.truncate(path, 0)
+        patiently(lambda: zyra.webhooks.endpoints.delete(str(made.id)))  # nobody could verify what it would send
+        if isinstance(error, OSError):
             raise Refused(f"cannot write {path}: {error.strerror}: nothing is registered") from None
         raise
     line(f"registered {made.id}; its secret is in {path}: set ZYRA_WEBHOOK_SECRET_FILE to it")

@@ -112,11 +112,11 @@ def second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) -> Rota
         rotation = Rotation(first=str(old.id), endpoint=str(made.id), secret=its_secret(made), before=before)
         secret_file.begin(path, rotation)
     except BaseException as error:
+        with contextlib.suppress(OSError):
+            secret_file.keep(path, before)  # first of all, since receivers read it
         patiently(lambda: zyra.webhooks.endpoints.delete(str(made.id)))  # nobody could verify what it would send
+        secret_file.end(path)
         if isinstance(error, OSError):
-            with contextlib.suppress(OSError):
-                secret_file.keep(path, before)
-                secret_file.end(path)
             raise Refused(f"cannot write {path}: {error.strerror}: nothing was changed at Zyra") from None
         raise
     line(f"registered {made.id}; its secret is in {path}, before the old one")
@@ -139,11 +139,11 @@ def its_secret(made: Endpoint) -> str:
 
 
 def restore(path: Path, note: Rotation) -> None:
-    """The new secret into the file, if it is not there. Raises Refused."""
-    present = secret_file.read(path)
-    if note.secret not in (present or "").split(","):
+    """All secrets that the note knows into the file, if one is not there whole. Raises Refused."""
+    wanted = [note.secret, *note.before.split(",")]
+    if not set(wanted) <= set((secret_file.read(path) or "").split(",")):
         try:
-            secret_file.keep(path, f"{note.secret},{present or note.before}")
+            secret_file.keep(path, ",".join(wanted))
         except OSError as error:
             raise Refused(f"cannot write {path}: {error.strerror}: both endpoints stay") from None
 

@@ -30,7 +30,7 @@ def place(given: Path | None) -> Path:
     named = environment().get("ZYRA_WEBHOOK_SECRET_FILE")
     if given is None and not named:
         raise ConfigurationError(["--secret-file is needed: the file where the receiver finds the signing secret"])
-    return given or Path(str(named))
+    return Path(os.path.realpath(given or str(named)))  # by one name, whoever calls it how
 
 
 def read(path: Path) -> str | None:
@@ -53,25 +53,31 @@ def alone(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ConfigurationError([f"cannot write {lock}: {error.strerror}"]) from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held(descriptor, path)
         yield
-    except BlockingIOError:
-        raise ConfigurationError([f"another `endpoints` command is at work with {path}"]) from None
     finally:
         os.close(descriptor)
+
+
+def held(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigurationError([f"another `endpoints` command is at work with {path}"]) from None
+    except OSError as error:  # a file system without locks
+        raise ConfigurationError([f"cannot lock beside {path}: {error.strerror}"]) from None
 
 
 def writable(path: Path) -> None:
     """Raises ConfigurationError where a secret could not be kept there, before anybody tells us one."""
     for one in (path, note(path)):
-        real = Path(os.path.realpath(one))
         try:
-            is_new = not real.exists()
-            os.close(os.open(real, os.O_WRONLY | os.O_CREAT, 0o600))
+            is_new = not one.exists()
+            os.close(os.open(one, os.O_WRONLY | os.O_CREAT, 0o600))
             if is_new:
-                real.unlink()
+                one.unlink()
         except OSError as error:
-            raise ConfigurationError([f"cannot write {real}: {error.strerror}"]) from None
+            raise ConfigurationError([f"cannot write {one}: {error.strerror}"]) from None
 
 
 def keep(path: Path, text: str) -> None:

@@ -4,9 +4,12 @@ Zyra has no restart call: stop, then start. The server is read first, since by n
 been stopped by somebody, which must win.
 """
 
+from collections.abc import Callable
+
 from workers import Event, GiveUp, RetryLater, Router, Zyra, ZyraError, allow
 
 router = Router()
+SOON = 10.0  # seconds until a server that is being stopped is looked at again
 APART = 60.0  # seconds within which one event of a server is enough
 HOUR = 3600.0
 WEEK = 7 * 86400.0  # longer than any run
@@ -17,6 +20,8 @@ def restart(event: Event, zyra: Zyra) -> None:
     server = event.resource_id
     status = zyra.virtual_servers.get(server).status
     begun = allow(f"restart:{event.id}", times=0, seconds=WEEK, who="us")  # by an earlier attempt
+    if status == "stopping" and begun:
+        raise RetryLater(SOON, f"{server} is being stopped")
     if status != "error" and not (status == "stopped" and begun):
         return
     if not allow(f"restarting:{server}", times=1, seconds=APART, who=event.id):
@@ -24,10 +29,17 @@ def restart(event: Event, zyra: Zyra) -> None:
     if not begun and not allow(f"restart:{server}", times=3, seconds=HOUR, who=event.id):
         raise GiveUp(f"{server} was restarted three times within an hour: look at it")
     allow(f"restart:{event.id}", times=1, seconds=WEEK, who="us")
+    is_ours = taken(zyra.virtual_servers.stop, server)  # one that an earlier attempt has made is not made again
+    if is_ours and not taken(zyra.virtual_servers.start, server):
+        raise RetryLater(SOON, f"{server} is not stopped yet, or somebody else has started it")
+
+
+def taken(call: Callable[[str], object], server: str) -> bool:
+    """Whether the server was in a state that allows the call; 409 says that it was not."""
     try:
-        zyra.virtual_servers.stop(server)  # one that an earlier attempt has made is not made again
+        call(server)
     except ZyraError as error:
-        if error.status != 409:  # it was stopped meanwhile, and not by us
+        if error.status != 409:
             raise
-    else:
-        zyra.virtual_servers.start(server)
+        return False
+    return True

@@ -202,6 +202,10 @@ def test_two_commands_at_once(tool: Tool, sandbox: Sandbox, secret: Path) -> Non
 
     assert "another `endpoints` command" in said
     assert tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))[0] == 0
+    link = secret.with_name("link")
+    link.symlink_to(secret)
+    with secret_file.alone(secret):
+        assert "another `endpoints` command" in tool("endpoints", "rotate", "--url", URL, "--secret-file", str(link))[2]
 
 
 def test_the_first_stays_if_the_second_is_gone_by_then(
@@ -332,6 +336,11 @@ def test_a_full_disk_loses_no_secret(tool: Tool, sandbox: Sandbox, secret: Path)
     secret_file.begin(secret, note)
     secret.write_text(before)
     assert "both endpoints stay" in on_a_full_disk("endpoints", "rotate", "--url", URL, "--secret-file", str(secret))
+    secret.write_text(f"{new['secret']},{before[:20]}")  # the old one was cut off
+
+    assert tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")[0] == 0
+
+    assert secret.read_text() == f"{new['secret']},{before}"
 
 
 FULL = """

@@ -19,7 +19,23 @@ from workers.zyra.spending import Terms
 
 from .test_commands import Tool, tool  # noqa: F401 - a fixture
 
+Answer = Callable[[httpx2.Request], httpx2.Response]
+Other = Callable[[Answer], None]
 RECONCILE = ("events", "reconcile", "--settle", "0")
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], None]:
+    """Puts another API in the place of the sandbox."""
+
+    def put(answer: Answer) -> None:
+        def made() -> Zyra:
+            http = httpx2.Client(base_url="http://zyra.test", transport=httpx2.MockTransport(answer))
+            return Zyra("http://zyra.test", terms=Terms(ring=ApiKey(lambda: KEY)), http=http)
+
+        monkeypatch.setattr("workers.cli.reconcile.client", made)
+
+    return put
 
 
 def heard(ledger: Ledger, seal: Seal, kind: str, resource: str) -> None:
@@ -85,22 +101,12 @@ def test_only_who_asks_for_them_gets_reconciled_events(ledger: Ledger, seal: Sea
     assert handlers == [("asks",), ("plain", "asks")]
 
 
-def other(monkeypatch: pytest.MonkeyPatch, answer: Callable[[httpx2.Request], httpx2.Response]) -> None:
-    """Another API in the place of the sandbox."""
-
-    def made() -> Zyra:
-        http = httpx2.Client(base_url="http://zyra.test", transport=httpx2.MockTransport(answer))
-        return Zyra("http://zyra.test", terms=Terms(ring=ApiKey(lambda: KEY)), http=http)
-
-    monkeypatch.setattr("workers.cli.reconcile.client", made)
-
-
 def test_a_page_that_shifts_while_it_is_read_is_no_loss(
     tool: Tool,  # noqa: F811
     sandbox: Sandbox,
     ledger: Ledger,
     seal: Seal,
-    monkeypatch: pytest.MonkeyPatch,
+    other: Other,
 ) -> None:
     """What is not listed is asked for: only the API's own word says that it is gone."""
     answers = {"here": (200, {"data": {"id": "here", "status": "online"}}),
@@ -114,7 +120,7 @@ def test_a_page_that_shifts_while_it_is_read_is_no_loss(
         status, found = answers.get(request.url.path.rpartition("/")[2], (200, {"data": []}))
         return httpx2.Response(status, json=found) if isinstance(found, dict) else httpx2.Response(status, text=found)
 
-    other(monkeypatch, answer)
+    other(answer)
 
     assert {gap["resource"] for gap in gaps(tool(*RECONCILE, "--json"))} == {"gone", "removed"}
 
@@ -124,11 +130,10 @@ def test_things_without_ids_cannot_be_compared(
     sandbox: Sandbox,
     ledger: Ledger,
     seal: Seal,
-    monkeypatch: pytest.MonkeyPatch,
+    other: Other,
 ) -> None:
     heard(ledger, seal, "virtual_server.started", "vs_1")
     other(
-        monkeypatch,
         lambda _: httpx2.Response(200, json={"data": {"warnings": [], "items": [{"vs_id": "vs_1"}], "total": 1}}),
     )
 
@@ -172,7 +177,7 @@ def test_one_list_that_is_refused_hides_no_other(
     sandbox: Sandbox,
     ledger: Ledger,
     seal: Seal,
-    monkeypatch: pytest.MonkeyPatch,
+    other: Other,
 ) -> None:
     """The key of an org_member sees no invoices; another call has no room in the budget."""
     heard(ledger, seal, "virtual_server.started", "vs_1")
@@ -187,7 +192,7 @@ def test_one_list_that_is_refused_hides_no_other(
             return httpx2.Response(200, json={"data": [{"id": "vs_1", "status": "error"}], "total": 1})
         return httpx2.Response(200, json={"data": []})
 
-    other(monkeypatch, answer)
+    other(answer)
 
     code, out, err = tool(*RECONCILE, "--json", "--backfill")
 

@@ -3,22 +3,31 @@
 # ruff: noqa: F811 - fixtures are imported
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 
 import pytest
 
-from tests.workers.zyra.test_journal import Run, run, sandbox  # noqa: F401 - fixtures
+from tests.sandbox import PLENTY, Sandbox, playing
+from tests.workers.zyra.test_journal import Run, run  # noqa: F401 - a fixture
 from workers import Event, GiveUp, RetryLater
 from workers.context import CURRENT, Context, Lease
 from workers.handlers.log_event import log_event
 from workers.handlers.restart_virtual_server import restart
 from workers.ledger import Ledger
+from workers.sandbox.shapes import shape
 from workers.zyra.errors import RateLimited, Unreachable
 
 NUMBERS = count()
 Make = Callable[..., Event]
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    with playing(tmp_path, PLENTY, shape=shape(getattr(request, "param", ""))) as found:
+        yield found
 
 
 @pytest.fixture
@@ -44,7 +53,14 @@ def becomes(run: Run, status: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [("error", ["stop", "start"]), ("running", []), ("starting", []), ("terminated", []), ("stopped", [])],
+    [
+        ("error", ["stop", "start"]),
+        ("running", []),
+        ("starting", []),
+        ("terminated", []),
+        ("stopped", []),
+        ("stopping", []),
+    ],
 )
 def test_a_server_is_restarted_only_if_it_still_needs_it(
     run: Run, event: Make, status: str, expected: list[str]
@@ -77,6 +93,24 @@ def test_a_later_attempt_goes_on_where_the_first_stopped_the_server(run: Run, ev
     run.line.plan = ["", fault]
     with pytest.raises(Exception, match=r"start"):
         restart(told, run.attempt())
+
+    restart(told, run.again())
+
+    assert asked(run) == ["stop", "start"]
+
+
+@pytest.mark.parametrize("sandbox", ["stop=slow"], indirect=True)
+@pytest.mark.parametrize("fault", ["", "unsent"])
+def test_a_server_that_takes_its_time_to_stop_is_started_then(run: Run, event: Make, fault: str) -> None:
+    """It is `stopping` meanwhile, and cannot be started yet."""
+    told = event()
+    run.line.plan = ["", fault]
+    with pytest.raises(RetryLater if not fault else Unreachable):
+        restart(told, run.attempt())
+    becomes(run, "stopping")
+    with pytest.raises(RetryLater, match="is being stopped"):
+        restart(told, run.again())
+    becomes(run, "stopped")
 
     restart(told, run.again())
 
