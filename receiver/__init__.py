@@ -14,8 +14,7 @@ durability  what this Redis can promise
 watch       looks at Redis once a second, for readiness and back-pressure
 notices     what operators are told once a second: refusals, with a diagnosis, and secrets in use
 metrics     counters
-patience    a deadline that costs nothing where there is nothing to wait for
 settings    the environment of the receiver
-serve       uvicorn, with a drain before the end
+server      uvicorn, and the bounds on its connections
 contract    what the workers share
 """

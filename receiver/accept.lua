@@ -1,7 +1,8 @@
--- accept: none -> accepted. ARGV after the ledger's: max pending, then 12 values an event:
--- id, mark, window (ms), mark of its bytes ('' where its id is signed), 1 if the same bytes are not to run again,
--- source, type, received at, delivery id, origin, key id, sealed bytes.
--- Answers two values an event: accepted, duplicate, full or junk, and the id.
+-- accept: none -> accepted. ARGV after the ledger's: max pending, then 13 values an event:
+-- id, mark, window (ms), digest of the content ('' where it is a part of the mark), mark of what is signed ('' where id
+-- and type are signed too), 1 if what is signed is one event whatever its id and type, source, type, received at,
+-- delivery id, origin, key id, sealed bytes.
+-- A mark holds the event's id, then the digest. Answers two values an event: accepted, duplicate, full or junk, and the id.
 redis.call('SADD', R .. ':queues', LIST)
 local room = tonumber(ARGV[4]) - redis.call('ZCARD', Z .. 'pending') - redis.call('ZCARD', Z .. 'queued')
   - redis.call('ZCARD', Z .. 'running')
@@ -11,42 +12,45 @@ local answer = function(verdict, id)
   answers[#answers + 1] = id
 end
 local seen = function(mark) return marks[mark] or redis.pcall('GET', mark) end
-for i = 5, #ARGV, 12 do
-  local id, window = ARGV[i], tonumber(ARGV[i + 2])
+for i = 5, #ARGV, 13 do
+  local id, window, digest = ARGV[i], tonumber(ARGV[i + 2]), ARGV[i + 3]
   local mark = Z .. 'seen:' .. ARGV[i + 1]
-  local bytes = window > 0 and ARGV[i + 3] ~= '' and Z .. 'seen:' .. ARGV[i + 3]
+  local signed = ARGV[i + 4] ~= '' and Z .. 'seen:' .. ARGV[i + 4]
   local first = window > 0 and seen(mark)
-  local same = not first and bytes and seen(bytes)
+  local same = not first and signed and seen(signed)
   if type(same) == 'table' then same = false end
-  if same and ARGV[i + 4] == '1' then first = same end
+  if same and ARGV[i + 5] == '1' then first = same end
   if type(first) == 'table' then
     answer('junk', id)
   elseif first then
-    if get(event_key(first), 'state') then redis.pcall('HINCRBY', event_key(first), 'duplicates', 1) end
-    answer('duplicate', first)
+    local name = string.sub(first, 1, 30)
+    if get(event_key(name), 'state') then redis.pcall('HINCRBY', event_key(name), 'duplicates', 1) end
+    if digest ~= '' and string.sub(first, 31) ~= digest then count('duplicates_changed') end
+    answer('duplicate', name)
   elseif room <= 0 then
     answer('full', id)
   else
-    redis.call('SET', Z .. 'body:' .. id, ARGV[i + 11])
-    add('events', ARGV[i + 7], id)
-    enqueue(id, 'accepted', 'source', ARGV[i + 5], 'type', ARGV[i + 6], 'received_at', ARGV[i + 7],
-      'delivery_id', ARGV[i + 8], 'key', ARGV[i + 10])
-    if ARGV[i + 9] ~= 'delivery' then redis.call('HSET', event_key(id), 'origin', ARGV[i + 9]) end
+    redis.call('SET', Z .. 'body:' .. id, ARGV[i + 12])
+    add('events', ARGV[i + 8], id)
+    enqueue(id, 'accepted', 'source', ARGV[i + 6], 'type', ARGV[i + 7], 'received_at', ARGV[i + 8],
+      'delivery_id', ARGV[i + 9], 'key', ARGV[i + 11])
+    if ARGV[i + 10] ~= 'delivery' then redis.call('HSET', event_key(id), 'origin', ARGV[i + 10]) end
     if same then
-      redis.call('HSET', event_key(id), 'repeats', same)
+      redis.call('HSET', event_key(id), 'repeats', string.sub(same, 1, 30))
       count('repeats')
     end
-    if window > 0 then marks[mark] = id end
-    if bytes and not same then marks[bytes] = id end
+    if window > 0 then marks[mark] = id .. digest end
+    if window > 0 and signed and not same then marks[signed] = id end
     room = room - 1
     answer('accepted', id)
   end
 end
 flush()
-for i = 5, #ARGV, 12 do  -- last of all: an event whose mark stands is there
-  for _, name in ipairs({ARGV[i + 1], ARGV[i + 3]}) do
+for i = 5, #ARGV, 13 do  -- last of all: an event whose mark stands is there
+  for _, name in ipairs({ARGV[i + 1], ARGV[i + 4]}) do
     local mark = Z .. 'seen:' .. name
-    if marks[mark] == ARGV[i] then redis.call('SET', mark, ARGV[i], 'PX', ARGV[i + 2]) end
+    local value = marks[mark]
+    if value and string.sub(value, 1, 30) == ARGV[i] then redis.call('SET', mark, value, 'PX', ARGV[i + 2]) end
   end
 end
 return answers

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from redis.exceptions import RedisError
@@ -24,6 +25,8 @@ from .inbox import Inbox, connect
 from .metrics import Metrics
 from .notices import Notices
 from .remote_keys import RemoteKeys
+from .server.bodies import DEFAULT_BUDGET_BYTES, BodyBudget
+from .server.connections import STATE, Connections, limit_connections
 from .settings import Settings
 from .watch import Watch
 
@@ -60,11 +63,13 @@ def create_app(
     )
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        budget = found.body_budget_bytes or max(DEFAULT_BUDGET_BYTES, 2 * found.max_body_bytes)
+        connections = Connections(limit_connections(found.max_connections), BodyBudget(budget))
         await watch.look()
-        watching = asyncio.create_task(watch_forever(watch, metrics, notices))
+        watching = asyncio.create_task(watch_forever(watch, metrics, notices, connections))
         memory.settle()
-        yield
+        yield {STATE: connections}
         watching.cancel()
         await client.aclose()
         await watch.client.aclose()
@@ -88,8 +93,12 @@ def create_app(
     return app
 
 
-async def watch_forever(watch: Watch, metrics: Metrics, notices: Notices) -> None:
+async def watch_forever(watch: Watch, metrics: Metrics, notices: Notices, connections: Connections) -> None:
+    trim = memory.Trimmer()
     while True:
+        metrics.look_at(connections)
+        if not connections.bodies.held_bytes:
+            trim()
         metrics.redis_up.set(watch.reachable)
         metrics.redis_hides.set(len(watch.verdict.hidden))
         await asyncio.sleep(1)

@@ -76,7 +76,7 @@ def source(
     if how is None:
         faults += mine
         return None
-    options: dict[str, Any] = {"id_fields": how.id_fields}
+    options: dict[str, Any] = {}
     for key, parse in PARSERS.items():
         if key in row:
             try:

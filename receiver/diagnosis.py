@@ -28,6 +28,7 @@ REASONS = {
     "digest": "the digest of the body is not the one that was signed: the body was changed on the way",
     "not-ours": "it is signed for another account than the one that `parameter` names",
     "no-key": "the provider knows no key of the name that the delivery gives",
+    "challenge": "its text is one that our answer to a challenge signs for anybody: no provider sent it",
     "not-waiting": "the provider tells a secret, and the source waits for none: see `learned:` in docs/providers.md",
 }
 
@@ -154,8 +155,9 @@ def with_url(delivery: Delivery, url: str) -> Delivery:
 
 def shown(scheme: Scheme, delivery: Delivery) -> dict[str, str]:
     """The headers that may be told; of what is or may be a credential only the length."""
-    plain = {"content-type", "user-agent", "content-length", "date", *scheme.id_header.split("|")}
-    plain |= {place[7:] for place in (*scheme.type, scheme.timestamp) if place.startswith("header:")}
+    plain = {"content-type", "user-agent", "content-length", "date"}
+    places = (*scheme.identity, *scheme.type, scheme.timestamp)
+    plain |= {name for place in places if place.startswith("header:") for name in place[7:].split("|")}
     secret = {name for place in scheme.signature for name in place.removeprefix("header:").split("|")}
     secret |= {"authorization", "cookie"}
     found = {}

@@ -13,26 +13,22 @@ from .errors import (
     NotFound,
     Rejected,
     TooLarge,
-    TooSlow,
     Unavailable,
     WrongEncoding,
     WrongMethod,
-    WrongUpgrade,
 )
 from .handshakes import Answer
 from .inbox import Inbox
 from .metrics import Metrics
 from .notices import Notices
-from .patience import within
 from .remote_keys import RemoteKeys
 from .sources import Source
 from .watch import Watch
 
-DEADLINE = 10.0  # seconds until a request must be complete
 PREFIX = "/webhooks/"
 PLAIN = (b"", b"identity")
 GZIP = (*PLAIN, b"gzip")
-GUARDED = frozenset((b"content-encoding", b"content-length", b"upgrade"))
+GUARDED = frozenset((b"content-encoding", b"content-length"))
 
 
 class Disconnected(Exception):
@@ -65,10 +61,7 @@ class Endpoint:
             source = self._source(scope)
             headers = scope["headers"]
             self._guard(headers, source.scheme.gzip != "")
-            try:
-                body = await within(DEADLINE, self._body(receive))
-            except TimeoutError:
-                raise TooSlow("deadline") from None
+            body = await self._body(receive)
             started = time.perf_counter()
             delivery = Delivery(scope["headers"], body, scope["method"], called(source, scope))
             if source.scheme.gzip and delivery.text(b"content-encoding") == "gzip":
@@ -128,22 +121,20 @@ class Endpoint:
                 raise WrongEncoding("encoding")
             if name == b"content-length" and (len(value) > 15 or not value.isdigit() or int(value) > self._limit):
                 raise TooLarge("size")
-            if name == b"upgrade":  # the parser then gives no body, and a good signature would seem wrong
-                raise WrongUpgrade("upgrade")
 
     async def _body(self, receive: Receive) -> bytes:
-        chunks, size = [], 0
+        """The whole body. Raises Rejected: it is too large, or the server gave up waiting for its end."""
+        body = bytearray()
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise Disconnected
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > self._limit:
+            part: bytes = message.get("body", b"")
+            if len(body) + len(part) > self._limit:
                 raise TooLarge("size")
-            chunks.append(chunk)
             if not message.get("more_body"):
-                return b"".join(chunks)
+                return bytes(body + part) if body else part
+            body += part
 
 
 def called(source: Source, scope: Scope) -> str:

@@ -1,6 +1,5 @@
 """
 Rejected: a delivery that is not accepted; knows the status it deserves
-├── WrongUpgrade      400
 ├── NotFound          404
 ├── WrongMethod       405
 ├── TooSlow           408, and the connection is closed
@@ -21,11 +20,6 @@ class Rejected(Exception):
     def __init__(self, cause: str) -> None:
         self.cause = cause
         super().__init__(cause)
-
-
-class WrongUpgrade(Rejected):
-    error = "send the delivery without an Upgrade header"
-    closes = True
 
 
 class NotFound(Rejected):

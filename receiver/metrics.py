@@ -1,13 +1,14 @@
 """The receiver's counters. With several server processes they meet in the files of PROMETHEUS_MULTIPROC_DIR."""
 
 import os
-from threading import Thread
-from wsgiref.simple_server import WSGIServer
+from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from .contract import exposition
 from .errors import Rejected, Unavailable
+from .server.connections import Connections
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
@@ -30,6 +31,22 @@ class Metrics:
         self.redis_hides = gauge("zr_redis_hides", "Durability settings that Redis would not tell", registry)
         self._children: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
 
+        self.connections = gauge("zr_connections", "Connections of senders", registry, "livesum")
+        self.connections_limit = gauge("zr_connections_limit", "How many there may be", registry, "livesum")
+        self.body_bytes = gauge("zr_body_bytes", "Bytes of bodies under way", registry, "livesum")
+        self.malformed = Counter("zr_malformed", "Requests that are no HTTP", registry=registry)
+        self.evicted = Counter("zr_evicted", "Connections closed to make room for others", registry=registry)
+        self._counted = (0, 0)
+
+    def look_at(self, connections: Connections) -> None:
+        """Tells how many connections there are, and what was counted since the last look."""
+        self.connections.set(connections.open)
+        self.connections_limit.set(connections.limit)
+        self.body_bytes.set(connections.bodies.held_bytes)
+        self.malformed.inc(connections.malformed - self._counted[0])
+        self.evicted.inc(connections.evicted - self._counted[1])
+        self._counted = (connections.malformed, connections.evicted)
+
     def accept(self, source: str, duplicate: bool, seconds: float) -> None:
         self._child(self.duplicates if duplicate else self.accepted, source).inc()
         self.ack.observe(seconds)
@@ -51,15 +68,19 @@ class Metrics:
         return found
 
 
-def gauge(name: str, text: str, registry: CollectorRegistry) -> Gauge:
-    return Gauge(name, text, registry=registry, multiprocess_mode="livemin")
+def gauge(name: str, text: str, registry: CollectorRegistry, mode: Literal["livemin", "livesum"] = "livemin") -> Gauge:
+    """mode: how the values of several server processes become one."""
+    return Gauge(name, text, registry=registry, multiprocess_mode=mode)
 
 
-def export(port: int, registry: CollectorRegistry) -> tuple[WSGIServer, Thread] | None:
-    """Serves /metrics on its own port, for this process or for all that share PROMETHEUS_MULTIPROC_DIR; 0 is off."""
+def export(host: str, port: int, registry: CollectorRegistry) -> None:
+    """Serves the metrics of this process, or of all that share PROMETHEUS_MULTIPROC_DIR. Port 0 is off.
+
+    Raises OSError where nobody can listen there.
+    """
     if not port:
-        return None
+        return
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return start_http_server(port, addr="0.0.0.0", registry=registry)  # noqa: S104 - scraped from other hosts
+    exposition.serve_in_thread(exposition.listen(host, port), registry)

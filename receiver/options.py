@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from .contract.settings import seconds
 
-FIELD = re.compile("[A-Za-z0-9_$-]+(:[A-Za-z0-9_-]+)?")
+FIELD = re.compile("[A-Za-z0-9_$-]+([.][A-Za-z0-9_$-]+)*(:[A-Za-z0-9_-]+)?")
+TYPE = re.compile(r"[A-Za-z0-9._:/-]{1,250}")
 PATH = re.compile(r"(?:[A-Za-z0-9_$.-]|\{resource\})+")
 
 
@@ -18,7 +19,7 @@ def names(value: object) -> tuple[str, ...]:
 def fields(value: object) -> tuple[str, ...]:
     found = names(value)
     if not all(FIELD.fullmatch(name) for name in found):
-        raise ValueError("must name fields of letters, digits, _, - and $, such as event_id or id:evt")
+        raise ValueError("must name fields of letters, digits, _, - and $, such as event_id, data.id or id:evt")
     return found
 
 
@@ -63,6 +64,12 @@ def word(value: object) -> str:
     return value
 
 
+def event_type(value: object) -> str:
+    if not isinstance(value, str) or not TYPE.fullmatch(value):
+        raise ValueError("must be a type such as order.created, for events that name none")
+    return value
+
+
 def repeats(value: object) -> str:
     if value not in ("accept", "duplicate"):
         raise ValueError('must be "accept" or "duplicate"')
@@ -98,6 +105,7 @@ PARSERS = {
     "digest_window": duration,
     "id_fields": fields,
     "resource_id": paths,
+    "type": event_type,
     "check_type": flag,
     "tolerance": tolerance,
     "unconfirmed": flag,

@@ -81,7 +81,7 @@ def as_json_string(delivery: Delivery) -> bytes:
 
 
 def form_sorted(delivery: Delivery) -> bytes:
-    return "".join(name + value for name, value in sorted(delivery.form)).encode()
+    return "".join(name + value for name, value in delivery.sorted_form).encode()
 
 
 def without_query(url: str) -> bytes:

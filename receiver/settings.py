@@ -15,11 +15,12 @@ class Settings(Shared):
     sources: dict[str, Source]
     durability: Durability = setting("DURABILITY", durability, Durability.EVERYSEC)
     replicas: int = setting("REDIS_MIN_REPLICAS", number(1, 10), 1)
-    host: str = setting("HOST", str, "127.0.0.1")
     port: int = setting("PORT", number(0, 65535), 8080)
     metrics_port: int = setting("METRICS_PORT", number(0, 65535), 9464)
     processes: int = setting("WEB_CONCURRENCY", number(1, 64), 1)
     max_body_bytes: int = setting("MAX_BODY_BYTES", number(1024, 64 * 1024 * 1024), 1024 * 1024)
+    body_budget_bytes: int = setting("BODY_BUDGET_BYTES", number(1024 * 1024, 2**40), 0)  # 0: see `body_budget`
+    max_connections: int = setting("MAX_CONNECTIONS", number(8, 10**6), 0)  # 0: as many as open files allow
     max_pending: int = setting("MAX_PENDING", number(1, 10**9), 100_000)
     drain_seconds: float = setting("DRAIN_SECONDS", seconds, 3.0)
 
@@ -29,6 +30,8 @@ def read(env: Mapping[str, str] = os.environ) -> Settings:
     faults: list[str] = []
     sources = config.load(env, faults)
     found = load(Settings, env, faults, sources=sources)
+    if found and found.body_budget_bytes and found.body_budget_bytes < 2 * found.max_body_bytes:
+        faults.append("BODY_BUDGET_BYTES must be at least twice MAX_BODY_BYTES, else one large body fills it")
     if found is None or faults:
         raise ConfigurationError(faults)
     return found

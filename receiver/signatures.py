@@ -42,6 +42,12 @@ def verify(scheme: Scheme, delivery: Delivery, keys: Sequence[Key], now: float) 
     return compiled(scheme).verify(delivery, keys, now)
 
 
+def signed_content(scheme: Scheme, delivery: Delivery) -> bytes:
+    """What the signature of a verified delivery covers, without its time, where that is not the body; else the body."""
+    verifier = compiled(scheme)
+    return verifier.content(delivery) if isinstance(verifier, Parts) else delivery.body
+
+
 def build(scheme: Scheme) -> Verifier:
     """Raises ValueError where the row makes no sense."""
     from . import jws, message_signatures, tokens
@@ -76,6 +82,9 @@ class Parts:
         self._ours = (place(scheme.ours), scheme.parameter.encode()) if scheme.ours and scheme.parameter else None
         self._named = named(scheme.remote) if scheme.remote else []
         self._key_id = place(scheme.key_id) if scheme.key_id else None
+        self._challenges = [
+            re.compile(one.pattern) for one in scheme.handshakes if one.mac.startswith("hmac-") and not one.signed
+        ]
         self.algorithm = algorithm(scheme.algorithm, scheme.encoding)
         if not self._keyed and self.algorithm.sign and not scheme.algorithm.startswith("hmac-"):
             raise ValueError("a plain digest needs {key} among what is signed: else anybody can make it")
@@ -84,6 +93,12 @@ class Parts:
     def verify(self, delivery: Delivery, keys: Sequence[Key], now: float) -> int:
         if self._require or self._named or self._ours:
             self._check(delivery)
+        position = self._try_groups(delivery, keys, now)
+        if self._challenges:
+            self._refuse_challenge(delivery)
+        return position
+
+    def _try_groups(self, delivery: Delivery, keys: Sequence[Key], now: float) -> int:
         groups = self._values.read(delivery)
         if len(groups) == 1:
             return self._fitting(delivery, keys, now, *groups[0])
@@ -94,6 +109,12 @@ class Parts:
             except BadSignature as error:
                 failure = error
         raise failure
+
+    def _refuse_challenge(self, delivery: Delivery) -> None:
+        """An unsigned handshake has us sign what anybody asks: such a text is no delivery."""
+        text = self.content(delivery).decode("utf-8", "replace")
+        if any(pattern.fullmatch(text) for pattern in self._challenges):
+            raise BadSignature("challenge")
 
     def _check(self, delivery: Delivery) -> None:
         for name, value in self._require:
@@ -137,6 +158,16 @@ class Parts:
         if self._single:
             return self._single(delivery, stamp, items, key)
         return b"".join([part(delivery, stamp, items, key) for part in self._parts])
+
+    def content(self, delivery: Delivery) -> bytes:
+        """What is signed, without time and key."""
+        try:
+            items = next((items for _, items in self._values.read(delivery)), {})
+            if self._builder:
+                return b"\0".join(claim.texts[0] for claim in self._claims(delivery, b"", b"", [b""]))
+            return self.text(delivery, b"", items, b"")
+        except BadSignature:  # another group of the value was the one that fitted
+            return delivery.body
 
     def _holds(self, key: Key, claim: Claim) -> bool:
         how = algorithm(claim.algorithm, self._scheme.encoding) if claim.algorithm else self.algorithm

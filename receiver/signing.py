@@ -34,11 +34,11 @@ def headers(scheme: Scheme, key: Any, body: bytes, kind: str, event: str, now: f
     """The headers that make a delivery of this body valid. Raises ValueError where the row cannot be signed by us."""
     if not possible(scheme):
         raise ValueError("deliveries of this scheme cannot be made here: its key is the provider's alone")
-    found = {"content-type": "application/json" if scheme.body == "json" else "application/x-www-form-urlencoded"}
+    found = {"content-type": "application/json" if "json" in scheme.body else "application/x-www-form-urlencoded"}
     named = [name.partition("|")[0] for name in HEADERS.findall(scheme.signed)]
     found |= dict.fromkeys(named, event)
-    if scheme.id_header:
-        found[scheme.id_header.partition("|")[0]] = event
+    for name in [item[7:].partition("|")[0] for item in scheme.identity if item.startswith("header:")]:
+        found[name] = event
     if scheme.type and scheme.type[0].startswith("header:"):
         found[scheme.type[0].removeprefix("header:")] = kind
     found |= dict(scheme.require)

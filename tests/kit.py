@@ -85,7 +85,7 @@ def free_port() -> int:
 def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual_server.error", **more: Any) -> str:
     """Puts an event into the ledger as the receiver does; its id."""
     mark = more.pop("mark", secrets.token_hex(8))
-    content = Content(body=body, **{k: more.pop(k) for k in ("doubt", "format", "resource") if k in more})
+    content = Content(body=body, **{k: more.pop(k) for k in ("format", "resource") if k in more})
     now = int(time.time() * 1000)
     labels = Labels(id=event_id(now), source=more.pop("source", "zyra"), type=kind, received_at=now, **more)
     event = Event(labels=labels, content=content)
@@ -93,6 +93,7 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
         labels.id,
         mark,
         1000,
+        "",
         "",
         0,
         labels.source,

@@ -5,11 +5,11 @@ import random
 
 import msgspec
 
-from receiver.contract.errors import Altered, UnknownKey
+from receiver.contract.errors import Altered, UnknownKey, Unreadable
 from receiver.contract.keys import run_id
 from receiver.contract.seal import Seal
 
-from .errors import GiveUp, LeaseLost, RetryLater, Unreadable
+from .errors import GiveUp, LeaseLost, RetryLater
 from .event import Event, event
 from .ledger import Claim, Ledger, Outcome, Verdict
 from .router import Handler, Router

@@ -6,17 +6,16 @@ from typing import Any
 
 import msgspec
 
-from receiver.contract.errors import Altered, UnknownKey
+from receiver.contract.body import read
+from receiver.contract.errors import Altered, UnknownKey, Unreadable
 from receiver.contract.keys import run_id
 from receiver.contract.records import Event as Sealed
 from receiver.contract.records import EventState
 from receiver.contract.seal import Seal
 
 from .attempt import Attempt
-from .errors import Unreadable
 from .event import Event, with_payload
 from .ledger import Claim, Decision, Ledger
-from .reading import read
 from .router import Handler, Router
 
 log = logging.getLogger(__name__)
@@ -43,10 +42,8 @@ def decide(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> 
         return ended(claim, "parked", "unknown-seal-key")
     except Altered:
         return ended(claim, EventState.DEAD, "altered")
-    if opened.content.doubt:
-        return ended(claim, EventState.UNREADABLE, opened.content.doubt)
     try:
-        payload = read(opened.content.body, opened.content.format)
+        payload = read(opened.content)
     except Unreadable as error:
         return ended(claim, EventState.UNREADABLE, error.cause)
     handlers = router.matching(claim.labels.source, claim.labels.type, claim.labels.origin)

@@ -3,7 +3,6 @@ What a handler may raise, besides everything else, which is an ordinary failure
 ├── GiveUp        no later attempt can help: the run is dead at once
 └── RetryLater    again in so many seconds; costs no budget
 
-Unreadable        the body is not what its format promises
 LeaseLost         this attempt is not the run's owner any more: calls to the API are refused
 """
 
@@ -22,14 +21,6 @@ class RetryLater(Exception):
     def __init__(self, seconds: float, why: str = "") -> None:
         self.seconds = min(max(0.0, float(seconds)), LONGEST)  # NaN becomes 0
         super().__init__(why or f"again in {self.seconds:g} s")
-
-
-class Unreadable(Exception):
-    """cause: one of not-utf-8, not-json, constant, duplicate-key, too-deep, long-number, not-form."""
-
-    def __init__(self, cause: str) -> None:
-        self.cause = cause
-        super().__init__(cause)
 
 
 class LeaseLost(Exception):

@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 
+from receiver.contract.body import read
 from receiver.contract.records import Event as Sealed
-
-from .reading import read
 
 PATHS = ("data.id", "data.{resource}_id", "{resource}_id", "resource_id", "id")
 
@@ -42,7 +41,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 def event(sealed: Sealed, *, attempt: int = 1, is_replay: bool = False, handler: str = "") -> Event:
     """The event behind an opened seal. Raises Unreadable where its body is not what the source's format promises."""
-    payload = read(sealed.content.body, sealed.content.format)
+    payload = read(sealed.content)
     return with_payload(sealed, payload, attempt=attempt, is_replay=is_replay, handler=handler)
 
 

@@ -2,13 +2,13 @@
 
 import logging
 import os
-import signal
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from receiver.contract import exposition
 from receiver.contract.connection import GONE, text
 
 from .ledger import Ledger, whole
@@ -65,18 +65,17 @@ class LedgerCollector(Collector):
         return max(0.0, seconds + micro / 1e6 - queued / 1000)
 
 
-def serve(port: int, ledger: Ledger, parent: int) -> None:  # pragma: no cover - likewise
+def serve(host: str, port: int, ledger: Ledger, parent: int) -> None:  # pragma: no cover - likewise
     from .worker import end_with
 
     end_with(parent)
     registry = CollectorRegistry()
     registry.register(LedgerCollector(ledger))
     try:
-        start_http_server(port, addr="0.0.0.0", registry=registry)  # noqa: S104 - scraped from other hosts
-        signal.pause()
+        exposition.serve(exposition.listen(host, port), registry)
     except OSError as error:
         log.error(
-            "cannot listen on port %s for metrics: METRICS_PORT changes it, 0 is off", port, extra={"error": error}
+            "cannot listen on %s:%s for metrics: METRICS_PORT changes it, 0 is off", host, port, extra={"error": error}
         )
     finally:
         os._exit(0)

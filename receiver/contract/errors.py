@@ -1,6 +1,7 @@
 """
 ReceiverError
 ├── ConfigurationError   one or more faults a person must mend; the command line exits with 2
+├── Unreadable           a body that no reader of its format can read
 └── SealError            an event's seal does not open
     ├── UnknownKey       sealed with a key that SEAL_KEY no longer names: parked, never dropped
     └── Altered          the bytes or the labels are not the ones we sealed
@@ -19,6 +20,14 @@ class ConfigurationError(ReceiverError):
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = list(faults)
         super().__init__("\n".join(self.faults))
+
+
+class Unreadable(ReceiverError):
+    """cause: one of not-utf-8, not-json, constant, too-deep, long-number, not-form."""
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        super().__init__(cause)
 
 
 class SealError(ReceiverError):

@@ -26,7 +26,7 @@ class RunState(StrEnum):
 
 
 class Body(StrEnum):
-    """The format that a scheme promises for its bodies."""
+    """A format of bodies. The receiver decides for each body which one of those that its scheme takes."""
 
     JSON = "json"
     FORM = "form"
@@ -50,8 +50,9 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     format: Body = Body.JSON
+    unordered: bool = False  # whether the order of a form's fields is not signed
+    json_field: str = ""  # of a form: whose JSON is the payload where no other field is there
     resource: tuple[str, ...] = ()  # paths to the resource's id, when the source names its own
-    doubt: str = ""  # why the event must not be dispatched, found while it was accepted
 
     def __repr__(self) -> str:  # no payload in a log or a traceback
         return f"Content({len(self.body)} bytes)"

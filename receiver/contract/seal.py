@@ -24,12 +24,13 @@ encode = msgspec.json.Encoder().encode
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What stands before the body under the seal: headers, format, paths to the resource's id, doubt."""
+    """What stands before the body under the seal: see `Content` for the fields."""
 
     h: tuple[tuple[str, str], ...]
     f: Body
     r: tuple[str, ...] = ()
-    d: str = ""
+    j: str = ""
+    u: bool = False
 
 
 decode = msgspec.json.Decoder(Meta).decode
@@ -113,14 +114,16 @@ def named(key: str, name: str) -> bytes:
 
 
 def pack(content: Content) -> bytes:
-    text = encode(Meta(content.headers, content.format, content.resource, content.doubt))
+    text = encode(Meta(content.headers, content.format, content.resource, content.json_field, content.unordered))
     return b"".join((len(text).to_bytes(4, "big"), text, content.body))
 
 
 def unpack(plain: bytes) -> Content:
     end = 4 + int.from_bytes(plain[:4], "big")
     meta = decode(plain[4:end])
-    return Content(body=plain[end:], headers=meta.h, format=meta.f, resource=meta.r, doubt=meta.d)
+    return Content(
+        body=plain[end:], headers=meta.h, format=meta.f, resource=meta.r, json_field=meta.j, unordered=meta.u
+    )
 
 
 def key(text: str) -> bytes:

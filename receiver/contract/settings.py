@@ -90,6 +90,13 @@ class Shared:
     log_level: str = setting("LOG_LEVEL", level, "INFO")
     rq_prefix: str = setting("RQ_KEY_PREFIX", str, "rq")
     keep_done: float = setting("KEEP_DONE", seconds, 86400.0)
+    host: str = setting("HOST", str, "127.0.0.1")
+    metrics_host: str = setting("METRICS_HOST", str, "")
+
+    @property
+    def metrics_address(self) -> str:
+        """Where metrics are served: METRICS_HOST, else HOST."""
+        return self.metrics_host or self.host
 
 
 S = TypeVar("S", bound=Shared)

@@ -107,12 +107,14 @@ class Scheme:
     future: str = "within"  # whether the time may lie in the future: within the tolerance, never, any
 
     # What the event is
-    id_header: str = ""
-    id_fields: tuple[str, ...] = ()  # fields of the body that are sure to name it; "id:evt" wants that beginning
+    identity: tuple[str, ...] = ()  # places, all of them joined; a|b: the first that is there; json:id:evt: begins so
+    identity_scope: str = ""  # "event": the id alone names the event, and its repetitions may differ in bytes
     type: tuple[str, ...] = ()  # places, joined by dots; those that are missing are left out
     type_echo: tuple[str, ...] = ()  # fields that repeat the type if their value is one of types
     types: tuple[str, ...] = ()  # the provider's catalogue
-    body: Body = Body.JSON
+    body: tuple[Body, ...] = (Body.JSON,)  # formats that it sends
+    json_field: str = ""  # of a form, whose JSON is the payload if no other field is there
+    unprotected: tuple[str, ...] = ()  # what the signature leaves open besides what its columns say, in words
     gzip: str = ""  # "inflated" or "deflated": what is signed of a compressed body; "": there are none
 
     # What the provider wants to hear
@@ -141,6 +143,43 @@ class Scheme:
         return "{url" in self.signed or self.builder in URLS or hashed or self.primitive == MESSAGE
 
     @property
+    def signs_fields(self) -> bool:
+        """Whether the fields of a form are signed, and not its bytes: their order and their writing are then open."""
+        return self.builder in ("twilio", "plivo", "paddle-classic") or "{form_sorted}" in self.signed
+
+    def signs(self, kind: str, name: str) -> bool:
+        """Whether the signature covers what stands in a place."""
+        if kind in ("json", "form"):
+            if self.covers == "body" or f"{{{kind}:{name}}}" in self.signed:
+                return True
+        elif kind == "query":
+            query_signed = "{url}" in self.signed or any(how.startswith(("url", "qsh")) for how in self.hashes.values())
+            if query_signed or self.builder in ("twilio", "plivo", "contentful"):
+                return True
+        elif f"{{header:{name}}}" in self.signed or name in self.covered:
+            return True
+        return f"{kind}:{name}" in SIGNED_BY_BUILDER.get(self.builder, ())
+
+    @property
+    def open_parts(self) -> tuple[str, ...]:
+        """What an attacker who has captured a delivery can change in it, in words for the operator."""
+        found = list(self.unprotected)
+        places = [*self.identity, *self.type]
+        headers = [name for place in places if place.startswith("header:") for name in place[7:].split("|")]
+        found += [f"header {name}" for name in dict.fromkeys(headers) if not self.signs("header", name)]
+        if self.covers == "nothing":
+            found.append("the whole body")
+        elif self.covers == "part":
+            found.append("all fields of the body but those that are signed")
+        if self.builder == "twilio" or "{form_sorted}" in self.signed or self.builder == "plivo":
+            found.append("where a field's name ends and its value begins: they are signed without separators")
+        if "{body_crc32}" in self.signed:
+            found.append("the body, which is bound by a CRC-32 only: others with the same sum can be made")
+        if self.algorithm in ("sha1", "sha256", "sha512", "md5") and self.signed.startswith("{key}"):
+            found.append("what is added at the end: a plain digest that begins with the secret can be extended")
+        return tuple(found)
+
+    @property
     def covers(self) -> str:
         """What of the body the signature binds: body, part or nothing."""
         if self.primitive in ("static-token", "basic-auth", "none"):
@@ -161,6 +200,10 @@ class Scheme:
 MESSAGE = "http-signatures"
 URLS = ("twilio", "plivo", "contentful", "hubspot-old", "mercadopago")
 PARTIAL = {"adyen": "part", "mercadopago": "nothing"}
+SIGNED_BY_BUILDER = {
+    "mercadopago": ("header:x-request-id", "query:data.id"),
+    "plivo": ("header:x-plivo-signature-v3-nonce",),
+}
 
 
 @cache
@@ -172,11 +215,24 @@ def table() -> dict[str, Scheme]:
 
 def scheme(row: Any) -> Scheme:
     """Raises ValueError where a column is unknown, missing or of another type."""
+    row = modern(row)
     known(row, Scheme)
     for one in row.get("handshakes", []):
         known(one, Handshake)
     known(row.get("remote", {}), Remote)
     return msgspec.convert(row, Scheme, strict=True)
+
+
+def modern(row: Any) -> Any:
+    """The row with the columns of today, where somebody wrote it for an earlier version."""
+    row = dict(row)
+    if isinstance(row.get("body"), str):
+        row["body"] = [row["body"]]
+    header, fields = row.pop("id_header", ""), row.pop("id_fields", [])
+    if header or fields:
+        places = [f"header:{header}"] * bool(header) + [f"json:{'|'.join(fields)}"] * bool(fields)
+        row.setdefault("identity", ["|".join(places)])
+    return row
 
 
 def known(row: Any, kind: type[Scheme] | type[Handshake] | type[Remote]) -> None:

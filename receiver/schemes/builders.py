@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ..delivery import Delivery, as_text, from_base64, loads, steps
+from ..delivery import Delivery, as_text, from_base64, loads, one, steps
 from ..errors import BadSignature
 
 if TYPE_CHECKING:
@@ -45,16 +45,13 @@ def twilio(delivery: Delivery, _s: object, _k: object, _t: object, candidates: S
 
     A body that is no form is bound by its digest in the query. The port may have been lost, or added, on the way.
     """
-    told = dict(delivery.query).get("bodySHA256", "")
+    told = one(delivery.query, "bodySHA256")
     fields = ""
     if told:
-        if not hmac.compare_digest(hashlib.sha256(delivery.body).hexdigest().encode(), told.encode()):
+        if not hmac.compare_digest(hashlib.sha256(delivery.body).hexdigest().encode(), told):
             raise BadSignature("digest")
     elif delivery.body:
-        by_name: dict[str, set[str]] = {}
-        for name, value in delivery.form:
-            by_name.setdefault(name, set()).add(value)
-        fields = "".join(name + value for name in sorted(by_name) for value in sorted(by_name[name]))
+        fields = "".join(name + value for name, value in dict.fromkeys(delivery.sorted_form))  # each once
     return [Claim([(url + fields).encode() for url in with_and_without_port(delivery.url)], candidates)]
 
 
@@ -73,7 +70,8 @@ def plivo(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Se
     """The package plivo, utils/signature_v3.py: URL, sorted query and form, then the nonce."""
     nonce = needed(delivery.header(b"x-plivo-signature-v3-nonce").decode())
     query = "&".join(f"{name}={value}" for name, value in sorted(delivery.query))
-    fields = "".join(name + value for name, value in sorted(delivery.form)) if delivery.method == "POST" else ""
+    form = delivery.sorted_form if delivery.method == "POST" else []
+    fields = "".join(name + value for name, value in form)
     text = delivery.url.partition("?")[0] + f"?{query}" * bool(query or fields) + "." * bool(query and fields) + fields
     return [Claim([f"{text}.{nonce}".encode()], candidates)]
 
@@ -92,7 +90,7 @@ def contentful(delivery: Delivery, _s: object, _k: object, _t: object, candidate
 
 def mercadopago(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> list[Claim]:
     """The package mercadopago: what is absent is left out."""
-    name = dict(delivery.query).get("data.id", "").lower()
+    name = one(delivery.query, "data.id").decode().lower()
     request = delivery.header(b"x-request-id").decode()
     text = f"id:{name};" * bool(name) + f"request-id:{request};" * bool(request) + f"ts:{stamp.decode()};"
     return [Claim([text.encode()], candidates)]
@@ -160,7 +158,7 @@ CHALLENGE = re.compile(rb"[0-9a-f]{20,32}\s*")
 
 def braintree(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
     """The package braintree, webhook_notification_gateway.py: what looks like a challenge is no payload."""
-    payload = dict(delivery.form).get("bt_payload", "").encode()
+    payload = one(delivery.form, "bt_payload")
     if not payload or CHALLENGE.fullmatch(payload):
         raise BadSignature("malformed")
     return [Claim([payload, payload + b"\n"], candidates)]
@@ -187,7 +185,7 @@ def listed_headers(
 
 def paddle_classic(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
     """Paddle Classic signs the sorted fields as PHP serializes an array."""
-    fields = sorted((name, value) for name, value in delivery.form if name != "p_signature")
+    fields = [(name, value) for name, value in delivery.sorted_form if name != "p_signature"]
     text = "".join(f"{php(name)}{php(value)}" for name, value in fields)
     return [Claim([f"a:{len(fields)}:{{{text}}}".encode()], candidates)]
 

@@ -42,7 +42,9 @@ def zyra(tmp_path: Path) -> Source:
         ({"delivery_id": "d1"}, "d1"),
         ({"id": "evt_2"}, "evt_2"),
         ({"id": "vs_2"}, ""),  # a resource's id names no event
-        ({"event_id": 5}, ""),
+        ({"event_id": 5}, "5"),
+        ({"event_id": 1.5}, "1.5"),
+        ({"event_id": True}, ""),
         ({"event_id": None, "id": {"evt": 1}}, ""),
         ({"event_id": ""}, ""),
         ({"event_id": "x" * 251}, ""),
@@ -78,18 +80,28 @@ def test_an_id_marks_for_a_week(zyra: Source) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "doubt"),
+    ("header", "body", "kind"),
     [
-        ("device.online", b'{"event_type":"device.online"}', ""),
-        ("device.online", b'{"event_type":"device.offline"}', "type-mismatch"),
-        ("device.online", b'{"type":"vm"}', ""),  # not one of the catalogue: something else
-        ("new.kind", b"{}", ""),
-        ("", b"{}", "no-type"),
-        ("x" * 251, b"{}", "no-type"),
+        ("device.online", b'{"event_type":"device.online"}', "device.online"),
+        ("device.online", b'{"event_type":"device.offline"}', "device.offline"),  # the signed word counts
+        ("device.online", b'{"type":"vm"}', "device.online"),  # not one of the catalogue: something else
+        ("new.kind", b"{}", "new.kind"),
+        ("", b"{}", "event"),
+        ("x" * 251, b"{}", "event"),
     ],
 )
-def test_doubts_about_the_type(zyra: Source, kind: str, body: bytes, doubt: str) -> None:
-    assert deliver(zyra, body, kind).event.content.doubt == doubt
+def test_the_type(zyra: Source, header: str, body: bytes, kind: str) -> None:
+    assert deliver(zyra, body, header).event.labels.type == kind
+
+
+def test_a_source_may_name_the_type_of_events_without_one(zyra: Source) -> None:
+    assert deliver(replace(zyra, type="order.created"), b"{}", "").event.labels.type == "order.created"
+
+
+def test_a_source_may_let_the_header_count(zyra: Source) -> None:
+    trusting = replace(zyra, check_type=False)
+
+    assert deliver(trusting, b'{"type":"device.offline"}', "device.online").event.labels.type == "device.online"
 
 
 def test_kept_headers_hold_no_credentials(tmp_path: Path) -> None:
@@ -220,17 +232,38 @@ def test_a_source_may_know_better_where_its_resource_is_named(tmp_path: Path) ->
     assert (content.resource, content.format) == (("data.server",), Body.JSON)
 
 
-def test_the_format_is_the_schemes(zyra: Source) -> None:
-    raw = replace(zyra, scheme=replace(zyra.scheme, body=Body.RAW))
+@pytest.mark.parametrize(
+    ("body", "formats", "expected"),
+    [
+        (b"{}", [Body.RAW], Body.RAW),
+        (b"a=1", [Body.JSON], Body.JSON),
+        (b" \xef", [Body.JSON, Body.FORM], Body.FORM),
+        (b"\xef\xbb\xbf \n{}", [Body.FORM, Body.JSON], Body.JSON),
+        (b"[", [Body.FORM, Body.JSON], Body.JSON),
+        (b"a=1", [Body.JSON, Body.FORM], Body.FORM),
+        (b"--x\r\n", [Body.JSON, Body.FORM], Body.FORM),
+        (b"", [Body.FORM, Body.JSON], Body.FORM),
+        (b"a=1", [Body.JSON, Body.RAW], Body.JSON),
+    ],
+)
+def test_the_bytes_decide_among_the_formats_of_the_scheme(
+    zyra: Source, body: bytes, formats: list[Body], expected: Body
+) -> None:
+    source = replace(zyra, scheme=replace(zyra.scheme, body=tuple(formats)))
 
-    assert deliver(raw, b"{}").event.content.format is Body.RAW
+    assert deliver(source, body, **{"content-type": "text/plain"}).event.content.format is expected
 
 
 def test_marks_are_the_same_in_every_release(zyra: Source) -> None:
     """Else an upgrade would take a redelivery for a new event."""
-    assert zyra.mark("e1", "a", b"{}")[0] == "zyra:i:8b5cc4df7eec7d32a7814eca4af047ae"
-    assert zyra.mark("", "a", b"{}")[0] == "zyra:d:f6957cc5833a828f3f9be0c55dae6d14"
-    assert zyra.mark("", "a", b"[]")[0] != zyra.mark("", "a", b"{}")[0]
+    named = deliver(zyra, b'{"event_id":"e1"}', "a")
+    nameless = deliver(zyra, b"{}", "a")
+
+    assert (named.mark, named.signed_mark) == ("zyra:i:1e89a752d5693e65cb1cbe81d0fc2410", "")
+    assert (nameless.mark, nameless.signed_mark) == (
+        "zyra:d:3f45915384091365a324027f1dacb8c9",
+        "zyra:b:44136fa355b3678a1146ad16f7e8649e",
+    )
 
 
 def test_a_field_that_is_no_text_at_all(zyra: Source) -> None:
@@ -244,7 +277,7 @@ def test_a_scheme_without_fields_to_look_at(tmp_path: Path) -> None:
 
     event = hub.accept(as_delivery(headers, b"{}"), 1.0).event
 
-    assert (event.labels.type, event.content.doubt) == ("", "no-type")
+    assert event.labels.type == "event"
 
 
 def test_a_type_that_is_no_ascii_is_none(zyra: Source) -> None:
@@ -252,7 +285,7 @@ def test_a_type_that_is_no_ascii_is_none(zyra: Source) -> None:
 
     event = zyra.accept(Delivery([*headers, (b"x-zyra-event", b"\xff")], b"{}"), 1.0).event
 
-    assert (event.labels.type, event.content.doubt) == ("", "no-type")
+    assert event.labels.type == "event"
 
 
 def test_exactly_these_headers_are_kept(tmp_path: Path) -> None:

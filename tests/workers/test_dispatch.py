@@ -44,7 +44,8 @@ def router() -> Router:
         ("b", b"{}", {}, "unhandled", "", []),
         ("a.b", b"{", {}, "unreadable", "not-json", []),
         ("a.b", b"{", {"format": Body.RAW}, "dispatched", "", ["one", "two", "boom"]),
-        ("a.b", b"{}", {"doubt": "type-mismatch"}, "unreadable", "type-mismatch", []),
+        ("a.b", b"", {}, "dispatched", "", ["one", "two", "boom"]),
+        ("a.b", b"a=1", {"format": Body.FORM}, "dispatched", "", ["one", "two", "boom"]),
     ],
 )
 def test_what_becomes_of_an_event(

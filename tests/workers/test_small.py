@@ -74,9 +74,9 @@ def test_metrics_without_redis() -> None:
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # pytest has threads, `work` has none
 def test_metrics_have_a_process_of_their_own(ledger: Ledger) -> None:
-    assert export(0, ledger) == 0
+    assert export("127.0.0.1", 0, ledger) == 0
     port = free_port()
-    pid = export(port, ledger)
+    pid = export("127.0.0.1", port, ledger)
     try:
         assert "zr_ledger_up 1.0" in wait_for(lambda: fetch(port))
     finally:

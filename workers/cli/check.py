@@ -130,24 +130,25 @@ def origin(source: Source) -> str:
 
 
 def dedup(source: Source) -> str:
-    if source.scheme.id_header:
-        return f"header {source.scheme.id_header}, kept {source.dedup_window:g} s"
-    if source.id_fields:
-        return f"payload fields {', '.join(source.id_fields)}, else a digest for {source.digest_window:g} s"
-    return f"a digest of the body for {source.digest_window:g} s: the provider gives no id"
+    """How repetitions are known."""
+    places = source.identity
+    if not places:
+        return f"the body's digest, for {source.digest_window:g} s: no id is known"
+    alone = " alone" if source.scheme.identity_scope == "event" else " and the body's digest"
+    return f"{' and '.join(places).replace('|', ' or ')}{alone}, for {source.dedup_window:g} s"
 
 
 def replay(source: Source) -> str:
+    """What somebody can do who has captured a delivery."""
     if source.scheme.timestamp and source.scheme.tolerance:
-        return f"the signed time may be {source.scheme.tolerance} s off"
-    if source.id_signed:
-        return "only the dedup key: the provider signs no time, so a captured delivery stays valid"
+        told = f"a captured delivery can be sent again for {source.scheme.tolerance} s, then its signed time is too old"
+    else:
+        told = "a captured delivery stays valid for ever: the provider signs no time"
+    if source.labels.is_id_signed and source.labels.is_type_signed:
+        return f"{told}; it is known by its id or digest, which are signed"
     if source.repeats == "duplicate":
-        return "the same bytes run once, whatever their id, which is not signed"
-    return (
-        'the id is not signed: the same bytes under a new id are accepted, and marked; repeats = "duplicate" '
-        "refuses to run them again"
-    )
+        return f"{told}; the same signed bytes run once, whatever id and type come with them"
+    return f'{told}; under another id or type it is a new event, marked `repeats` (repeats = "duplicate" refuses it)'
 
 
 def shown(url: str) -> str:

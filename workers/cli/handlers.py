@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from receiver.contract import keys as names
-from receiver.contract.errors import ConfigurationError, SealError
-from receiver.contract.records import Body, Content, Labels
+from receiver.contract.body import read_json
+from receiver.contract.errors import ConfigurationError, SealError, Unreadable
+from receiver.contract.records import Content, Labels
 from receiver.contract.records import Event as Sealed
 
 from .. import plugins, query, settings
-from ..errors import Unreadable
 from ..event import Event, event
-from ..reading import read
 from ..router import Handler
 from .events import ledger
 from .local import current_folder_importable, environment
@@ -56,7 +55,7 @@ def from_file(path: Path, kind: str, source: str) -> Event:
     except OSError as error:
         raise ConfigurationError([f"--event {path}: {error.strerror}"]) from None
     if not kind:
-        told = read(body, Body.JSON)
+        told = read_json(body)
         kind = str(told.get("event") or told.get("type") or "") if isinstance(told, dict) else ""
     labels = Labels(id="evt_" + "0" * 26, source=source, type=kind, received_at=int(time.time() * 1000))
     return event(Sealed(labels=labels, content=Content(body=body)))

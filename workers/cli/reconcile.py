@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from receiver.contract.errors import SealError
+from receiver.contract.errors import SealError, Unreadable
 from receiver.contract.keys import event_id
 from receiver.contract.records import Content, Labels
 from receiver.contract.records import Event as Sealed
@@ -20,7 +20,7 @@ from receiver.contract.scripts import source as script
 from receiver.contract.seal import Seal
 
 from .. import query
-from ..errors import RetryLater, Unreadable
+from ..errors import RetryLater
 from ..event import Event, event
 from ..ledger import Ledger
 from ..reconcile import FAMILIES, Gap, Heard, compare, known, name, unlisted
@@ -121,7 +121,19 @@ def fill(kept: Ledger, seal: Seal, source: str, gap: Gap) -> str:
     mark = hashlib.sha256(
         f"{gap.family} {gap.resource} {gap.type} {gap.heard.id if gap.heard else ''}".encode()
     ).hexdigest()[:32]
-    values: list[str | int] = [labels.id, f"{source}:r:{mark}", WEEK, "", 0, source, gap.type, moment, "", RECONCILED]
+    values: list[str | int] = [
+        labels.id,
+        f"{source}:r:{mark}",
+        WEEK,
+        "",
+        "",
+        0,
+        source,
+        gap.type,
+        moment,
+        "",
+        RECONCILED,
+    ]
     flat = arguments(kept.keys, 10**9, *values, *seal.close(Sealed(labels=labels, content=content)))
     verdict, name = kept.client.eval(script("receiver", "accept.lua"), 0, *flat)
     return f"{verdict.decode()} {name.decode()}"

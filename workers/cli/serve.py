@@ -2,7 +2,7 @@
 
 import typer
 
-from receiver.serve import main
+from receiver.server.serve import main
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

@@ -29,7 +29,9 @@ def work(
     found = settings.read()
     logs.setup(found.log_level)
     exporter = export(
-        found.metrics_port, Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done)
+        found.metrics_address,
+        found.metrics_port,
+        Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done),
     )
     worker = Worker(
         found.queue,
@@ -46,7 +48,7 @@ def work(
             os.kill(exporter, 9)
 
 
-def export(port: int, ledger: Ledger) -> int:
+def export(host: str, port: int, ledger: Ledger) -> int:
     """Serves /metrics from a process of its own, since the parent must stay free of threads; its pid, or 0 if off."""
     if not port:
         return 0
@@ -55,5 +57,5 @@ def export(port: int, ledger: Ledger) -> int:
         return pid
     from ..metrics import serve  # pragma: no cover - in a child that is ended by a signal
 
-    serve(port, ledger, parent)  # pragma: no cover
+    serve(host, port, ledger, parent)  # pragma: no cover
     return 0  # pragma: no cover

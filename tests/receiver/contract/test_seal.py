@@ -11,7 +11,14 @@ from receiver.contract.seal import Seal, key
 from receiver.contract.secrets import Secret
 
 LABELS = Labels(id="evt_1", source="zyra", type="a.b", received_at=5, delivery_id="d", origin="delivery")
-CONTENT = Content(body=b"\x00body", headers=(("user-agent", "x"),), format=Body.RAW, resource=("a.b",), doubt="no-type")
+CONTENT = Content(
+    body=b"\x00body",
+    headers=(("user-agent", "x"),),
+    format=Body.RAW,
+    resource=("a.b",),
+    json_field="payload",
+    unordered=True,
+)
 
 
 def opened(closed: tuple[str, bytes]) -> tuple[str, Labels, bytes]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from receiver.protocol import BoundedProtocol
+from receiver.server.protocol import GuardedProtocol
 
 Answer = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -56,7 +56,7 @@ def exchange(app: Answer, request: bytes) -> bytes:
 
     async def serve() -> bytes:
         listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(app, http=BoundedProtocol, lifespan="off", log_config=None, access_log=False)
+        config = uvicorn.Config(app, http=GuardedProtocol, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from receiver.serve import listen
+from receiver.server.serve import listen
 from tests.kit import children_of, free_port, payload, running, wait_for
 from tests.receiver.test_app import post, up
 

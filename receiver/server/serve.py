@@ -16,11 +16,11 @@ from starlette.applications import Starlette
 from uvicorn.supervisors import multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
-from . import settings as environment
-from .contract import logs
-from .metrics import export
-from .protocol import BoundedProtocol
-from .settings import Settings
+from .. import settings as environment
+from ..contract import logs
+from ..metrics import export
+from ..settings import Settings
+from .protocol import GuardedProtocol
 
 FINISH = 4  # seconds that what is in flight may take after the listener closed
 
@@ -92,31 +92,30 @@ def serve(settings: Settings) -> None:
         "receiver.app:create_app",
         factory=True,
         loop="uvloop",
-        http=BoundedProtocol,
+        http=GuardedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_keep_alive=75,
         timeout_graceful_shutdown=FINISH,
         workers=settings.processes,
     )
     if settings.processes > 1:
         with tempfile.TemporaryDirectory(prefix="zr-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            show_metrics(settings.metrics_port)
+            show_metrics(settings.metrics_address, settings.metrics_port)
             Workers(config, [listener], settings.drain_seconds).run()
     else:
-        show_metrics(settings.metrics_port)
+        show_metrics(settings.metrics_address, settings.metrics_port)
         Server(config).run(sockets=[listener])
 
 
-def show_metrics(port: int) -> None:
+def show_metrics(host: str, port: int) -> None:
     try:
-        export(port, REGISTRY)
+        export(host, port, REGISTRY)
     except OSError as error:
-        sys.exit(f"cannot listen on port {port} for metrics: {error.strerror}. METRICS_PORT changes it, 0 is off")
+        sys.exit(f"cannot listen on {host}:{port} for metrics: {error.strerror}. METRICS_PORT changes it, 0 is off")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,199 @@
+"""What a verified delivery is called: its identity, its type, and the marks by which its repetitions are known.
+
+What the signature covers may name an event; what it does not cover names one only together with the signed bytes.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from .contract.body import BOM, decide_format
+from .contract.records import Body
+from .delivery import Delivery, place, steps
+from .errors import BadSignature
+from .schemes import Scheme
+from .signatures import signed_content
+
+MAX_LABEL = 250  # characters of an id or a type that the ledger keeps
+UNTYPED = "event"  # the type of events whose provider names none
+KINDS = ("header", "json", "form", "query", "header-json", "body")
+DIGITS = b"-0123456789"
+
+
+class Spot(NamedTuple):
+    """One alternative of a place. beginning: what its value must begin with."""
+
+    kind: str
+    name: str
+    beginning: str = ""
+
+
+class Marks(NamedTuple):
+    """Names of marks in Redis. digest: of the content, where the identity alone makes the mark.
+
+    signed: the mark of what is signed alone, where somebody could send it again under another name; else "".
+    """
+
+    event: str
+    digest: str = ""
+    signed: str = ""
+
+
+def alternatives(item: str) -> tuple[Spot, ...]:
+    """The spots of a place such as header:a|b, json:event_id|id:evt or header:a|json:b; the first one counts."""
+    kind, found = "", []
+    for text in item.split("|"):
+        head, colon, rest = text.partition(":")
+        if colon and head in KINDS:
+            kind, text = head, rest
+        if not kind or not text:
+            raise ValueError(f"{item!r} is no place: header:, query:, form: or json: with a name")
+        name, _, beginning = text.partition(":") if kind == "json" else (text, "", "")
+        found.append(Spot(kind, name, beginning))
+    return tuple(found)
+
+
+class LabelReader:
+    """Reads labels as one source wants them."""
+
+    def __init__(self, source: str, scheme: Scheme, identity: Sequence[str], untyped: str, check_type: bool) -> None:
+        self._source = source.encode()
+        self._prefix = source
+        self._scheme = scheme
+        self._identity = [alternatives(item) for item in identity]
+        self._types = [alternatives(item) for item in scheme.type]
+        self._single_type = self._types[0][0].name.encode() if is_one_header(self._types) else b""
+        self._single_id = self._identity[0][0].name.encode() if is_one_header(self._identity) else b""
+        self._echo = scheme.type_echo if check_type else ()
+        self._untyped = untyped or UNTYPED
+        self._scope_event = scheme.identity_scope == "event"
+        self.is_id_signed = all(scheme.signs(*spot[:2]) for spots in self._identity for spot in spots)
+        self.is_type_signed = all(scheme.signs(*spot[:2]) for spots in self._types for spot in spots)
+        paths = [spot.name for spots in (*self._identity, *self._types) for spot in spots if spot.kind == "json"]
+        self._peeker = Peeker([*paths, *self._echo]) if paths or self._echo else None
+
+    def format(self, delivery: Delivery) -> Body:
+        return decide_format(delivery.body, self._scheme.body)
+
+    def peek(self, delivery: Delivery, kind: Body) -> Mapping[str, str]:
+        """The wanted fields of the body's JSON that hold a text or a number, where it has any."""
+        if self._peeker is None:
+            return {}
+        text = delivery.body
+        if kind is Body.FORM:
+            text = self._find((Spot("form", self._scheme.json_field),), delivery, {}).encode("utf-8", "replace")
+        try:
+            return self._peeker.peek(text.removeprefix(BOM)) if text else {}
+        except (msgspec.MsgspecError, RecursionError, UnicodeError):
+            return {}  # dispatch will say what is wrong with it
+
+    def identity(self, delivery: Delivery, seen: Mapping[str, str]) -> str:
+        """The values of all places, joined; "" if there is none, or if they are too long to be kept."""
+        if self._single_id:
+            text = delivery.text(self._single_id)
+        else:
+            values = [self._find(spots, delivery, seen) for spots in self._identity]
+            text = "|".join(values) if any(values) else ""
+        return text if len(text) <= MAX_LABEL else ""
+
+    def type(self, delivery: Delivery, seen: Mapping[str, str]) -> str:
+        """The type; the signed word of the body counts more than an unsigned header."""
+        for path in self._echo:
+            if (word := seen.get(path, "")) in self._scheme.types:
+                return word
+        if self._single_type:
+            text = delivery.text(self._single_type)
+        else:
+            text = ".".join(filter(None, (self._find(spots, delivery, seen) for spots in self._types)))
+        return text if 0 < len(text) <= MAX_LABEL else self._untyped
+
+    def _find(self, spots: tuple[Spot, ...], delivery: Delivery, seen: Mapping[str, str]) -> str:
+        for spot in spots:
+            if spot.kind == "header":
+                value = delivery.text(spot.name.encode())
+            elif spot.kind == "json":
+                value = seen.get(spot.name, "")
+                value = value if value.startswith(spot.beginning) else ""
+            elif spot.name:
+                try:
+                    value = place(f"{spot.kind}:{spot.name}")(delivery).decode("utf-8", "replace")
+                except BadSignature:  # the delivery is the provider's; its labels are not readable
+                    value = ""
+            else:
+                value = ""
+            if value:
+                return value
+        return ""
+
+    def marks(self, delivery: Delivery, identity: str, kind: str) -> Marks:
+        """Two deliveries are one event if the event's mark is the same."""
+        is_named = identity != "" and self.is_id_signed
+        content = hashlib.sha256(canonical_content(self._scheme, delivery)).digest()
+        if is_named and self._scope_event:
+            mark = digest(self._source, identity.encode())
+            return Marks(f"{self._prefix}:i:{mark}", content.hex()[:16])
+        parts = [self._source, identity.encode()]
+        if not is_named and not self.is_type_signed:
+            parts.append(kind.encode())
+        mark = f"{self._prefix}:{'i' if identity else 'd'}:{digest(*parts, content)}"
+        if is_named or (self.is_id_signed and self.is_type_signed):
+            return Marks(mark)
+        if self._scheme.covers != "body":
+            content = hashlib.sha256(signed_content(self._scheme, delivery)).digest()
+        return Marks(mark, "", f"{self._prefix}:b:{content.hex()[:32]}")
+
+
+def canonical_content(scheme: Scheme, delivery: Delivery) -> bytes:
+    """What the handler reads, in one form only: who sends a signed form's fields in another order sends nothing new."""
+    if not scheme.signs_fields or not delivery.body:
+        return delivery.body
+    try:
+        return repr(sorted(set(delivery.form))).encode()
+    except BadSignature:  # JSON, whose digest is signed
+        return delivery.body
+
+
+def digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
+
+
+def is_one_header(places: Sequence[tuple[Spot, ...]]) -> bool:
+    return len(places) == 1 and len(places[0]) == 1 and places[0][0].kind == "header"
+
+
+class Peeker:
+    """Reads the few fields that are needed before the answer, and builds nothing else."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._paths = [(path, *path.split(".")) for path in dict.fromkeys(paths)]
+        tops = list(dict.fromkeys(top for _, top, *_ in self._paths))
+        self._is_list = any(top.isdigit() or top == "*" for top in tops)
+        wanted = [(f"f{number}", msgspec.Raw, msgspec.Raw()) for number in range(len(tops))]
+        self._at = {top: f"f{number}" for number, top in enumerate(tops)}
+        names = {f"f{number}": top for number, top in enumerate(tops)}
+        self._object = msgspec.json.Decoder(msgspec.defstruct("Peek", wanted, rename=names))
+        self._list = msgspec.json.Decoder(list[msgspec.Raw])
+
+    def peek(self, body: bytes) -> dict[str, str]:
+        """Text by path; numbers as they are written. Raises what msgspec raises."""
+        seen = {}
+        found: Any = self._list.decode(body) if self._is_list else self._object.decode(body)
+        for path, top, *rest in self._paths:
+            if self._is_list:
+                raw = found[int(top)] if top.isdigit() and int(top) < len(found) else msgspec.Raw()
+            else:
+                raw = getattr(found, self._at[top])
+            first = bytes(raw)[:1]
+            if rest:
+                value = steps([msgspec.json.decode(raw)], rest)[0] if first in (b"{", b"[") else None
+            elif first == b'"':
+                value = msgspec.json.decode(raw)
+            else:
+                value = bytes(raw).decode() if first and first in DIGITS else None
+            if isinstance(value, str):
+                seen[path] = value
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                seen[path] = str(value)
+        return seen

@@ -1,0 +1,49 @@
+"""The memory that request bodies may take, all together, until they are answered."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from ..errors import Unavailable
+
+SMALL_BYTES = 64 * 1024  # bodies up to this size have a reserve
+RESERVE = 8  # one part in so many of the budget is kept for small bodies
+DEFAULT_BUDGET_BYTES = 64 * 1024 * 1024
+
+
+class Request(Protocol):
+    held_bytes: int
+
+    def fail(self, error: Unavailable) -> None: ...
+
+
+class BodyBudget:
+    """Counts the bytes of bodies. Over the budget the largest incomplete request gets 503, not the newcomer."""
+
+    def __init__(self, limit_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._limit_large_bytes = limit_bytes - limit_bytes // RESERVE
+        self.held_bytes = 0
+        self._large_bytes = 0  # of bodies over SMALL_BYTES
+        self.shed = 0  # requests that were given up for others, since the start
+
+    def hold(self, request: Request, size: int, incomplete: Iterable[Request]) -> None:
+        """Counts bytes that a request has received. incomplete: the others that may be given up to make room."""
+        before = request.held_bytes
+        request.held_bytes = after = before + size
+        self.held_bytes += size
+        if after > SMALL_BYTES:
+            self._large_bytes += size if before > SMALL_BYTES else after
+        while self.held_bytes > self._limit_bytes or self._large_bytes > self._limit_large_bytes:
+            largest = max([request, *incomplete], key=lambda one: one.held_bytes)
+            if not largest.held_bytes:
+                return  # all that is held is complete, and will be answered
+            self.release(largest)
+            self.shed += 1
+            largest.fail(Unavailable("bodies"))
+
+    def release(self, request: Request) -> None:
+        """Forgets what a request holds."""
+        self.held_bytes -= request.held_bytes
+        if request.held_bytes > SMALL_BYTES:
+            self._large_bytes -= request.held_bytes
+        request.held_bytes = 0

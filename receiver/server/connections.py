@@ -1,0 +1,125 @@
+"""All connections of a server process: how many there may be, and how long each may wait for its sender."""
+
+import asyncio
+import logging
+import resource
+from typing import Protocol
+
+from .bodies import BodyBudget
+
+log = logging.getLogger(__name__)
+IDLE_SECONDS = 75.0  # between two requests
+INCOMPLETE_SECONDS = 10.0  # from the first byte of a request, or from the start, to its last byte
+CLOSING_SECONDS = 10.0  # for the sender to read what was said
+SWEEP_SECONDS = 1.0
+STATE = "receiver.connections"  # the key of ASGI's lifespan state under which the application passes Connections
+MAX_CONNECTIONS = 8192
+OWN_FILES = 64  # file descriptors that a process needs for other things than its senders
+
+
+class Connection(Protocol):
+    phase: "dict[Connection, float] | None"
+
+    def time_out(self) -> None: ...
+    def close_idle(self) -> None: ...
+    def abort(self) -> None: ...
+    def make_room(self) -> None: ...
+
+
+class Connections:
+    """Each connection is in one phase: idle, incomplete, closing, or none while we are the ones who are waited for.
+
+    A phase maps its connections to the time of the loop at which they entered it, the longest one first.
+    """
+
+    def __init__(self, limit: int = MAX_CONNECTIONS, bodies: BodyBudget | None = None) -> None:
+        self.limit = limit
+        self.bodies = bodies or BodyBudget()
+        self.idle: dict[Connection, float] = {}
+        self.incomplete: dict[Connection, float] = {}
+        self.closing: dict[Connection, float] = {}
+        self.open = 0
+        self.malformed = 0  # requests that are no HTTP, since the start
+        self.evicted = 0  # connections closed to make room, since the start
+        self._logged = (0, 0, 0)
+        self._sweeping = False
+
+    def add(self, connection: Connection) -> None:
+        """At the limit the connection goes that has waited longest for its sender, and not the newcomer."""
+        self.open += 1
+        self.move(connection, self.incomplete)
+        if self.open > self.limit:
+            self._evict()
+        if not self._sweeping:
+            self._sweeping = True
+            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def remove(self, connection: Connection) -> None:
+        self.open -= 1
+        self.move(connection, None)
+
+    def move(self, connection: Connection, phase: dict[Connection, float] | None) -> None:
+        """Puts a connection into a phase, from now on."""
+        if connection.phase is not None:
+            del connection.phase[connection]
+        connection.phase = phase
+        if phase is not None:
+            phase[connection] = asyncio.get_running_loop().time()
+
+    def _evict(self) -> None:
+        """Closing ones first: all was said to them."""
+        phases = [self.closing] if self.closing else [phase for phase in (self.idle, self.incomplete) if phase]
+        phase = min(phases, key=lambda one: next(iter(one.values())))
+        victim = next(iter(phase))
+        self.evicted += 1
+        self.move(victim, None)
+        victim.make_room()
+
+    def _sweep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in overdue(self.closing, now - CLOSING_SECONDS):
+            self.move(connection, None)
+            connection.abort()
+        for connection in overdue(self.incomplete, now - INCOMPLETE_SECONDS):
+            self.move(connection, self.closing)
+            connection.time_out()
+        for connection in overdue(self.idle, now - IDLE_SECONDS):
+            self.move(connection, self.closing)
+            connection.close_idle()
+        self._report()
+        self._sweeping = self.open > 0
+        if self._sweeping:
+            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def _report(self) -> None:
+        """One line a second at most, whatever the senders do."""
+        counts = (self.malformed, self.evicted, self.bodies.shed)
+        malformed, evicted, shed = (new - old for new, old in zip(counts, self._logged, strict=True))
+        self._logged = counts
+        if malformed or evicted or shed:
+            log.warning(
+                "bad senders: %d malformed requests, %d connections closed at the limit of %d, %d bodies shed",
+                malformed, evicted, self.limit, shed,
+            )  # fmt: skip
+
+
+def overdue(phase: dict[Connection, float], before: float) -> list[Connection]:
+    """The connections that entered the phase before this time; they stand first."""
+    found = []
+    for connection, since in phase.items():
+        if since > before:
+            break
+        found.append(connection)
+    return found
+
+
+def limit_connections(wanted: int = 0) -> int:
+    """How many connections fit below the limit of open files, which is raised as far as it may be. wanted: 0 is all."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * (wanted or MAX_CONNECTIONS)
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    # a quarter stays free: a burst is accepted before anybody can be closed for it
+    fits = max(8, (soft - OWN_FILES) * 3 // 4)
+    return min(wanted or MAX_CONNECTIONS, fits)

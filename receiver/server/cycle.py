@@ -1,0 +1,82 @@
+"""One request and its response: uvicorn's, with bounds."""
+
+from typing import Any
+
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPResponseStartEvent
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from ..errors import Rejected
+
+
+class Cycle(RequestResponseCycle):
+    """Sends a response that is whole in one piece; uvicorn sends its head and its body by a system call each."""
+
+    _start: HTTPResponseStartEvent | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.held_bytes = 0  # of the body, as the budget counts them
+        self.failure: Rejected | None = None
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether bytes of the request are still to come, and somebody waits for them."""
+        return self.more_body and not self.response_complete and not self.disconnected
+
+    def fail(self, error: Rejected) -> None:
+        """Ends the wait for the rest of the request: `receive` raises the error."""
+        self.failure = error
+        self.body = bytearray()
+        self.message_event.set()
+
+    def disconnect(self) -> None:
+        """Whatever the application says from now on, nobody hears it."""
+        self.disconnected = True
+        self.message_event.set()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+        if not self.disconnected and not self.response_complete:
+            self.flow.resume_reading()
+            await self.message_event.wait()
+            self.message_event.clear()
+        if self.failure:
+            raise self.failure
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start" and not self.response_started:
+            self._start = message  # the last one counts: an application that failed since is answered 500
+            return
+        start, self._start = self._start, None
+        if start is None:
+            await super().send(message)
+        elif message["type"] != "http.response.body" or message.get("more_body"):
+            await super().send(start)
+            await super().send(message)
+        else:
+            await self._respond(start, b"" if self.scope["method"] == "HEAD" else message.get("body", b""))
+
+    async def _respond(self, start: HTTPResponseStartEvent, body: bytes) -> None:
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if self.more_body:
+            self.keep_alive = False  # the rest of the request is not parsed
+        lines = [STATUS_LINE[start["status"]]]
+        for name, value in (*self.default_headers, *start["headers"]):
+            lines += (name, b": ", value, b"\r\n")
+            if name == b"connection" and value == b"close":
+                self.keep_alive = False
+        if not self.keep_alive and (b"connection", b"close") not in start["headers"]:
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join((*lines, b"\r\n", body)))
+        self.response_started = self.response_complete = True
+        self.message_event.set()
+        self.on_response()
