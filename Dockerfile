@@ -4,12 +4,14 @@ ARG PYTHON=3.13-slim-bookworm
 FROM docker.io/library/python:${PYTHON} AS build
 WORKDIR /src
 RUN python -m venv /app
-COPY requirements.txt ./
-RUN /app/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY requirements.txt requirements-build.txt ./
+RUN /app/bin/pip install --no-cache-dir --require-hashes -r requirements.txt \
+    && python -m venv /build && /build/bin/pip install --no-cache-dir --require-hashes -r requirements-build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY receiver receiver
 COPY workers workers
-RUN /app/bin/pip install --no-cache-dir --no-deps . && /app/bin/pip uninstall --yes pip
+RUN /build/bin/python -m pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheel . \
+    && /app/bin/pip install --no-cache-dir --no-deps --no-index /wheel/*.whl && /app/bin/pip uninstall --yes pip
 
 FROM docker.io/library/python:${PYTHON}
 RUN groupadd --gid 10001 receiver && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin receiver

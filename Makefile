@@ -35,11 +35,11 @@ soak: $(VENV)/ready
 bench: $(VENV)/ready
 	@$(BIN)/python -m tests.bench
 
-$(VENV)/ready: requirements-dev.txt pyproject.toml
+$(VENV)/ready: requirements-dev.txt requirements-build.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt -r requirements-build.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)-fuzz/ready: requirements-fuzz.txt
@@ -49,7 +49,8 @@ $(VENV)-fuzz/ready: requirements-fuzz.txt
 
 lock:
 	@uv export $(EXPORT) --no-default-groups -o requirements.txt
-	@uv export $(EXPORT) --all-extras --all-groups --no-group fuzz -o requirements-dev.txt
+	@uv export $(EXPORT) --all-extras --all-groups --no-group fuzz --no-group build -o requirements-dev.txt
 	@uv export $(EXPORT) --only-group fuzz -o requirements-fuzz.txt
+	@uv export $(EXPORT) --only-group build -o requirements-build.txt
 
 .PHONY: dev test lint bench faults fuzz soak lock

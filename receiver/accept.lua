@@ -3,7 +3,7 @@
 -- and type are signed too), 1 if what is signed is one event whatever its id and type, source, type, received at,
 -- delivery id, origin, key id, sealed bytes.
 -- A mark holds the event's id, then the digest. Answers two values an event: accepted, duplicate, full or junk, and the id.
-redis.call('SADD', R .. ':queues', LIST)
+redis.pcall('SADD', R .. ':queues', LIST)  -- for RQ's own tools; what else stands there must not stop us
 local room = tonumber(ARGV[4]) - redis.call('ZCARD', Z .. 'pending') - redis.call('ZCARD', Z .. 'queued')
   - redis.call('ZCARD', Z .. 'running')
 local answers, marks = {}, {}

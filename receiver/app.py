@@ -49,6 +49,7 @@ def create_app(
     settings: Settings | None = None, registry: CollectorRegistry = REGISTRY, fetcher: Fetcher | None = None
 ) -> Receiver:
     """The receiver as an ASGI application. Without settings the environment is read; raises ConfigurationError."""
+    memory.forbid_core_dumps()
     found = settings or environment.read()
     client = connect(found.redis_url)
     keys = Keys(found.queue, found.rq_prefix)

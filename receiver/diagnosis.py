@@ -5,7 +5,8 @@ verification costs, so it runs seldom and away from the loop.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +14,12 @@ from .delivery import Delivery, place
 from .errors import BadSignature
 from .schemes import Scheme
 from .signatures import PUBLIC, build, decode_key
-from .values import Values, seconds
+from .values import Values
+from .values import seconds as seconds_of
 
-LARGEST = 256 * 1024  # bytes of a body that is tried in other forms
+LARGEST = 64 * 1024  # bytes of a body that is tried in other forms
 ENCODINGS = ("hex", "hex-any", "base64", "base64url", "hex-upper")
+WRONG = "wrong secret, or the body was changed on the way"
 REASONS = {
     "missing": "a header or field that the scheme needs is not there: is it this provider, and is signing switched on?",
     "repeated": "a header that counts stands twice: does a proxy add it?",
@@ -42,18 +45,24 @@ def diagnose(
     *,
     previous: Sequence[str] = (),
     others: Mapping[str, Sequence[str]] | None = None,
+    seconds: float = float("inf"),
+    timer: Callable[[], float] = time.perf_counter,
 ) -> str:
-    """previous: secrets that were configured before. others: the secrets of other sources."""
+    """previous: secrets that were configured before. others: the secrets of other sources. seconds: it may take."""
     if cause == "stale":
         return clock(scheme, delivery, now)
+    ends = timer() + seconds
     for reason, one, how, texts in attempts(scheme, delivery, secrets, previous, others or {}):
+        if timer() > ends:
+            return f"{REASONS.get(cause, WRONG)} (not all that could explain it was tried)"
         if fits(how, one, texts, now):
             return reason
+        time.sleep(0)  # others may have the interpreter
     if cause == "malformed":
         return "the value of the signature is not written as the scheme says: another scheme, or another version of it?"
     if scheme.key in PUBLIC and cause == "wrong":
         return "no key of the provider's fits: the body was changed on the way, or somebody else signed it"
-    return REASONS.get(cause, "wrong secret, or the body was changed on the way")
+    return REASONS.get(cause, WRONG)
 
 
 Attempt = tuple[str, Delivery, Scheme, Sequence[str]]
@@ -124,7 +133,7 @@ def clock(scheme: Scheme, delivery: Delivery, now: float) -> str:
             text = Values(scheme).read(delivery)[0][1].get(name.encode(), b"")
         else:
             text = place(scheme.timestamp)(delivery)
-        off = now - seconds(text, scheme.unit)
+        off = now - seconds_of(text, scheme.unit)
     except (BadSignature, ValueError):
         return "the signed time is outside of the window: a late retry, or a wrong clock?"
     when = f"{abs(off):.0f} s in the {'past' if off > 0 else 'future'}"

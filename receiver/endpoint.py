@@ -83,7 +83,7 @@ class Endpoint:
             await answer(send, source.success_status, told(source.scheme, receipt))
         except BadSignature as rejected:
             self._metrics.reject(rejected)
-            self._notices.refused(source, delivery, rejected.cause)
+            self._notices.refused(source, delivery, rejected.cause, time.perf_counter() - started)
             await refuse(send, rejected, source.scheme.failure_status, source.scheme.silent)
         except Rejected as rejected:
             self._metrics.reject(rejected)

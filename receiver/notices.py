@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import redis.asyncio as redis
 
@@ -21,11 +22,21 @@ from .delivery import Delivery
 from .sources import Source
 
 log = logging.getLogger(__name__)
-MOST = 1000  # refusals that are kept
+MAX_REFUSALS = 500  # of each source that are kept: one source must not push out those of another
 AGE = 24 * 3600  # seconds
 DAYS = 8  # of counts that are kept
+LEAST_SECONDS = 0.02  # that a diagnosis may take; a request that took longer is explained for as long as it took
 CAPTURE = 3600.0  # seconds after the start for which bodies are captured
 CAPTURED = 64 * 1024  # bytes of one
+
+
+class Refused(NamedTuple):
+    """at: seconds since 1970. spent: seconds of verification."""
+
+    delivery: Delivery
+    cause: str
+    at: float
+    spent: float
 
 
 class Notices:
@@ -35,29 +46,30 @@ class Notices:
         self._seal = seal
         self._sources = sources
         self._started = time.monotonic()
-        self._refused: dict[str, tuple[Delivery, str, float]] = {}
+        self._refused: dict[str, Refused] = {}
         for source in sources.values():
             if source.capture:
                 log.warning("source %s: refused bodies are captured for %d minutes", source.name, CAPTURE // 60)
 
-    def refused(self, source: Source, delivery: Delivery, cause: str) -> None:
-        """Leaves a refusal to be explained; the first one of each second counts."""
+    def refused(self, source: Source, delivery: Delivery, cause: str, spent: float) -> None:
+        """Leaves a refusal to be explained; the first one of each second counts. spent: seconds that it took."""
         if source.name not in self._refused:
-            self._refused[source.name] = delivery, cause, time.time()
+            self._refused[source.name] = Refused(delivery, cause, time.time(), spent)
 
     async def publish(self) -> None:
         """Raises redis errors; what was not published is lost, which costs nobody an event."""
         refused, self._refused = self._refused, {}
-        entries = [await asyncio.to_thread(self._explained, name, *one) for name, one in refused.items()]
+        entries = {name: await asyncio.to_thread(self._explained, name, one) for name, one in refused.items()}
         uses = [use for source in self._sources.values() for use in self._uses(source)]
         if not entries and not uses:
             return
         day = self._keys.named(f"secrets:{datetime.now(UTC):%Y%m%d}")
         async with self._client.pipeline(transaction=False) as pipe:
-            if entries:
-                refusals = self._keys.named("refusals")
-                pipe.lpush(refusals, *entries)
-                pipe.ltrim(refusals, 0, MOST - 1)
+            for name, entry in entries.items():
+                refusals = self._keys.named(f"refusals:{name}")
+                pipe.sadd(self._keys.named("refusals"), name)
+                pipe.lpush(refusals, entry)
+                pipe.ltrim(refusals, 0, MAX_REFUSALS - 1)
                 pipe.expire(refusals, AGE)
             for field, count in uses:
                 pipe.hincrby(day, field, count)
@@ -72,18 +84,26 @@ class Notices:
         source.uses.clear()
         return [(mark(self._seal, source, texts[at][1]), count) for at, count in uses.items() if at < len(texts)]
 
-    def _explained(self, name: str, delivery: Delivery, cause: str, at: float) -> str:
-        source = self._sources[name]
+    def _explained(self, name: str, refused: Refused) -> str:
+        source, (delivery, cause, at, spent) = self._sources[name], refused
         texts = {one.name: [text for _, text in one.texts()] for one in self._sources.values()}
         try:
             reason = diagnosis.diagnose(
-                source.scheme, delivery, cause, texts.pop(name), at, previous=list(source.previous), others=texts
+                source.scheme,
+                delivery,
+                cause,
+                texts.pop(name),
+                at,
+                previous=list(source.previous),
+                others=texts,
+                seconds=max(LEAST_SECONDS, spent),
             )
         except Exception:  # hostile input must not end the task that publishes
             log.exception("a refusal was not explained")
             reason = "not explained: a fault of ours"
+        refusal = f"ref_{secrets.token_hex(6)}"
         entry = {
-            "id": f"ref_{secrets.token_hex(6)}",
+            "id": refusal,
             "at": at,
             "source": name,
             "cause": cause,
@@ -93,8 +113,14 @@ class Notices:
             "headers": diagnosis.shown(source.scheme, delivery),
         }
         if source.capture and time.monotonic() - self._started < CAPTURE:
-            entry["body_b64"] = base64.b64encode(delivery.body[:CAPTURED]).decode()
+            sealed = self._seal.wrap(capture_place(refusal), delivery.body[:CAPTURED])
+            entry["body_sealed"] = base64.b64encode(sealed).decode()
         return json.dumps(entry)
+
+
+def capture_place(refusal: str) -> str:
+    """The name under which a captured body is sealed."""
+    return f"refusal:{refusal}"
 
 
 def mark(seal: Seal, source: Source, text: str) -> str:

@@ -43,7 +43,9 @@ class Source:
     public_url: str = ""  # as the provider calls it, without a query
     dedup_window: float = 7 * 86400.0
     digest_window: float = 300.0
-    id_fields: tuple[str, ...] = ()  # the operator's own, of the body; the first that is there
+    id_fields: tuple[str, ...] | None = (
+        None  # the operator's own, of the body; the first that is there; None: the scheme's
+    )
     resource_id: tuple[str, ...] = ()
     type: str = ""  # of events that name none; "": the word `event`
     check_type: bool = True  # whether the body's own word counts more than an unsigned header
@@ -135,7 +137,9 @@ class Source:
     @property
     def identity(self) -> tuple[str, ...]:
         """Places that together name an event: the operator's own, else the scheme's."""
-        return ("json:" + "|".join(self.id_fields),) if self.id_fields else self.scheme.identity
+        if self.id_fields is None:
+            return self.scheme.identity
+        return ("json:" + "|".join(self.id_fields),) if self.id_fields else ()
 
     @cached_property
     def labels(self) -> LabelReader:

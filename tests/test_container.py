@@ -30,5 +30,5 @@ def test_the_image_gets_only_what_it_needs() -> None:
 
     assert ignored[0] == "*"
     assert {line[1:] for line in ignored[1:] if line.startswith("!")} == {
-        "requirements.txt", "pyproject.toml", "README.md", "LICENSE", "receiver", "workers",
+        "requirements.txt", "requirements-build.txt", "pyproject.toml", "README.md", "LICENSE", "receiver", "workers",
     }  # fmt: skip

@@ -12,7 +12,7 @@ from receiver.contract.seal import Seal
 from .errors import GiveUp, LeaseLost, RetryLater
 from .event import Event, event
 from .ledger import Claim, Ledger, Outcome, Verdict
-from .router import Handler, Router
+from .router import Handler, Router, may_match
 
 log = logging.getLogger(__name__)
 FIRST, FACTOR, LONGEST = 5.0, 4.0, 6 * 3600.0  # seconds of back-off
@@ -41,7 +41,9 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
     handler = router.get(claim.handler)
     if handler is None:
         return outcome(claim, Verdict.MISSING, f"no-such-handler: no worker has {claim.handler[:100]!r}", PARKED)
-    if run_id(claim.event, claim.handler) != claim.unit or not handler.matches(found.source, found.type, found.origin):
+    if run_id(claim.event, claim.handler) != claim.unit or not may_match(
+        handler, found.source, found.type, found.origin
+    ):
         return outcome(claim, Verdict.REFUSED, f"{claim.handler} is not for {found.source} {found.type}")
     try:
         wanted = handler.wants(found)

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -197,15 +197,16 @@ class Ledger:
         dry_run: bool = False,
         reason: str = "",
         keep_calls: bool = False,
-        unanswered: str = "",
+        unanswered: Mapping[str, bytes] | None = None,
     ) -> tuple[str, int]:
         """What was done with the event, in words, and how many runs were queued (0: nothing).
 
-        keep_calls: whether calls to the API that an earlier attempt has made are not made again. unanswered: what is to
-        be thought of those that nobody heard an answer of: happened, repeat, or "", which looks them up.
+        keep_calls: whether calls to the API that an earlier attempt has made are not made again. unanswered: by run,
+        what a person said of those without an answer, as `journal.seal_word` makes it; else they are looked up.
         """
         audit = self._audit("replay", event, reason)
-        flags = (int(again), int(dry_run), audit, int(keep_calls), unanswered)
+        words = [value for pair in (unanswered or {}).items() for value in pair]
+        flags = (int(again), int(dry_run), audit, int(keep_calls), *words)
         said, queued = self.call("replay.lua", self.keep, event, *flags)
         return text(said), queued
 

@@ -5,6 +5,8 @@ import os
 import resource
 from pathlib import Path
 
+from receiver.contract.memory import forbid_core_dumps
+
 SHARE = 0.75  # of the container's or machine's memory, for one process
 WORN = 0.6  # of its limit: a process that uses more takes nothing new, before its neighbours feel it
 FIRST_TO_GO = "800"  # of 1000: whom the kernel ends when memory runs out, rather than the parent
@@ -12,7 +14,7 @@ FIRST_TO_GO = "800"  # of 1000: whom the kernel ends when memory runs out, rathe
 
 def apply(memory: int = 0) -> int:
     """Sets the limits of this process and answers how many bytes of data it may hold; 0 takes our share."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold payloads and keys
+    forbid_core_dumps()
     most, (_, ceiling) = memory or int(available() * SHARE), resource.getrlimit(resource.RLIMIT_DATA)
     if ceiling != resource.RLIM_INFINITY:  # a limit that stands already
         most = min(most, ceiling)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json as encoding
 import os
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ TOTAL = 20.0  # seconds for all of it: who drips must not hold a thread
 TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
 PATIENCE = 5.0  # of them for the body of an answer
 LARGEST = 64 * 1024  # bytes of an answer that are looked at
+VISIBLE = re.compile(r"[ -~\t]*")  # what may stand in a header
 MOST = 4  # addresses of a host that are tried
 LONGEST_WAIT = 3600.0  # seconds that a Retry-After is believed
 
@@ -64,6 +66,9 @@ def post(url: str, *, json: Any = None, content: bytes = b"", headers: Mapping[s
     kind = {"content-type": "application/json"} if json is not None else {}
     found = target(url)
     given = {"host": found.netloc, **kind, **(headers or {})}
+    for name, value in given.items():
+        if not VISIBLE.fullmatch(f"{name}:{value}"):
+            raise GiveUp(f"the header {name!r} is not printable ASCII: no attempt can send it")
     with ThreadPoolExecutor(1) as own:  # a loop of its own, also where this thread has one
         status, again, answer = own.submit(asyncio.run, sent(found, body, given)).result()
     judge(status, again, found.host)

@@ -1,7 +1,8 @@
 """Which handler wants which event. Routers compose; nothing registers itself anywhere else."""
 
 import inspect
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -9,7 +10,12 @@ from .event import Event
 
 F = TypeVar("F", bound=Callable[..., Any])
 RECONCILED = "reconciled"  # the origin of events that we made, of what nobody told us
+LONGEST_WORD = 250  # characters of a type, a source or a name
 KINDS = 1000  # sources and types whose handlers are remembered
+
+
+TYPE = re.compile(r"[A-Za-z0-9_:/ -]+(\.[A-Za-z0-9_:/ -]+)*(\.\*)?|\*")
+LONGEST_TIMEOUT_SECONDS = 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +23,7 @@ class Handler:
     """A function of an event, and how it wants to be run."""
 
     name: str
-    type: str
+    types: tuple[str, ...]
     source: str
     function: Callable[..., Any]
     when: Callable[[Event], bool] | None = None
@@ -32,9 +38,7 @@ class Handler:
     def matches(self, source: str, kind: str, origin: str = "delivery") -> bool:
         if self.source not in ("*", source) or (origin == RECONCILED and not self.reconciled):
             return False
-        if self.type.endswith(".*"):
-            return kind.startswith(self.type[:-1])
-        return self.type in ("*", kind)
+        return any(fits(wanted, kind) for wanted in self.types)
 
     def wants(self, event: Event) -> bool:
         """Whether the handler is for this event. Whatever its `when` raises flies."""
@@ -55,8 +59,7 @@ class Router:
 
     def on(
         self,
-        type: str,  # noqa: A002 - the word of the interface
-        *,
+        *types: str,
         source: str = "zyra",
         name: str | None = None,
         when: Callable[[Event], bool] | None = None,
@@ -66,15 +69,32 @@ class Router:
         isolated: bool = False,
         reconciled: bool = False,
     ) -> Callable[[F], F]:
-        """Registers a handler: see docs/handlers.md for every option. Raises ValueError where one makes no sense."""
-        if not type or timeout <= 0 or max_attempts < 1 or (concurrency is not None and concurrency < 1):
-            raise ValueError("on() needs a type, timeout > 0, max_attempts >= 1, and concurrency >= 1 or none")
+        """Registers a handler for events of these types: see docs/handlers.md for every option.
+
+        Raises ValueError where one makes no sense, and says which.
+        """
+        faults = [*type_faults(types)]
+        faults += [f"source= must be the name of a source, or *, not {source!r}"] * (not is_word(source))
+        faults += [f"name= must be a text of 1 to 250 characters, not {name!r}"] * (
+            name is not None and not is_word(name)
+        )
+        faults += when_faults(when)
+        if not is_number(timeout) or not 0 < timeout <= LONGEST_TIMEOUT_SECONDS:
+            faults.append(f"timeout= must be seconds, more than 0 and at most 86400, not {timeout!r}")
+        if not is_whole(max_attempts) or max_attempts < 1:
+            faults.append(f"max_attempts= must be a whole number from 1 on, not {max_attempts!r}")
+        if concurrency is not None and (not is_whole(concurrency) or concurrency < 1):
+            faults.append(f"concurrency= must be a whole number from 1 on, or None, not {concurrency!r}")
+        for option, value in (("isolated", isolated), ("reconciled", reconciled)):
+            faults += [f"{option}= must be True or False, not {value!r}"] * (not isinstance(value, bool))
+        if faults:
+            raise ValueError("on(): " + "; ".join(faults))
 
         def register(function: F) -> F:
             self._add(
                 Handler(
                     name=name or f"{function.__module__}.{function.__qualname__}",
-                    type=type,
+                    types=types,
                     source=source,
                     function=function,
                     when=when,
@@ -111,12 +131,61 @@ class Router:
         if found is None:
             if len(self._matching) >= KINDS:  # a provider may invent types without end
                 self._matching.clear()
-            found = tuple(one for one in self if one.matches(source, kind, origin))
+            found = tuple(one for one in self if may_match(one, source, kind, origin))
             self._matching[source, kind, origin] = found
         return found
 
     def __iter__(self) -> Iterator[Handler]:
         return iter(self._handlers.values())
+
+
+def fits(wanted: str, kind: str) -> bool:
+    """Whether a type is the wanted one, or of its family."""
+    return kind.startswith(wanted[:-1]) if wanted.endswith(".*") else wanted in ("*", kind)
+
+
+def may_match(handler: Handler, source: str, kind: str, origin: str) -> bool:
+    """Whether a handler is for such events. One that cannot say so gets a run, which fails for it alone."""
+    try:
+        return handler.matches(source, kind, origin)
+    except Exception:
+        return True
+
+
+def type_faults(types: Sequence[object]) -> Iterator[str]:
+    if not types:
+        yield 'name the type, such as on("virtual_server.error")'
+    for one in types:
+        if isinstance(one, list | tuple | set | frozenset):
+            words = ", ".join(repr(word) for word in one)
+            yield f"several types are arguments of their own: on({words}), and no {type(one).__name__}"
+        elif callable(one):
+            yield 'write @router.on("virtual_server.error"), with the type in parentheses'
+        elif not isinstance(one, str):
+            yield f"a type is a text, not {one!r}"
+        elif not TYPE.fullmatch(one) or len(one) > LONGEST_WORD:
+            yield f'{one!r} is no type: write "virtual_server.error", "virtual_server.*" for a family, or "*" for all'
+
+
+def when_faults(when: object) -> Iterator[str]:
+    if when is None:
+        return
+    if not callable(when):
+        yield f"when= must be a function of the event, not {when!r}"
+    elif inspect.iscoroutinefunction(when):
+        yield "when= must be a plain function: an `async def` answers a coroutine, which is always true"
+
+
+def is_word(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_WORD and value.isprintable()
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def takes_client(function: Callable[..., Any]) -> bool:

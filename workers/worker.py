@@ -61,6 +61,7 @@ class Worker(BaseWorker):
         prepare_for_work: bool = True,
         **options: Any,
     ) -> None:
+        memory.forbid_core_dumps()
         named = [queue if isinstance(queue, str) else queue.name for queue in as_list(queues)]
         super().__init__(
             named, name=name, connection=connection, worker_ttl=WORKER_TTL, prepare_for_work=prepare_for_work

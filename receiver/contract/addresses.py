@@ -1,20 +1,39 @@
-"""Which addresses belong to the open internet, so that nobody's URL leads us to the machines beside us."""
+"""SSRF guard: which addresses belong to the open internet. Only these may be contacted at other people's word.
 
-from ipaddress import IPv4Address, IPv6Network, ip_address
+The special-purpose registries of RFC 6890, as IANA keeps them, and what clouds use besides.
+"""
 
-GLOBAL = IPv6Network("2000::/3")  # all that was ever given out
-DOCUMENTATION = IPv6Network("3fff::/20")
-NAT64 = IPv6Network("64:ff9b::/96")
-CLOUDS = {IPv4Address("168.63.129.16")}  # Azure's own services, on a public address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+SPECIAL_IPV4 = [
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
+        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        "168.63.129.16/32",  # Azure's own services, on a public address
+    )
+]  # fmt: skip
+GLOBAL_IPV6 = IPv6Network("2000::/3")  # all that was ever given out
+SPECIAL_IPV6 = [
+    IPv6Network(text)
+    for text in (
+        "2001::/23",  # protocol assignments, Teredo among them, which is looked into below
+        "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
+    )
+]  # fmt: skip
+NAT64 = (IPv6Network("64:ff9b::/96"),)
 
 
 def public(text: str) -> bool:
-    """Whether an address is global, and so is the IPv4 address that it may stand for."""
+    """Whether an address is of the open internet, and so is the IPv4 address that it may stand for."""
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv4Address):
-        return address.is_global and not address.is_multicast and address not in CLOUDS
-    if address in NAT64:
+        return not any(address in network for network in SPECIAL_IPV4)
+    if any(address in network for network in NAT64):
         return public(str(IPv4Address(int(address) & 0xFFFFFFFF)))
-    within = [one for one in (address.sixtofour, *(address.teredo or ())) if one]
-    known = address in GLOBAL and address not in DOCUMENTATION and address.is_global
-    return known and all(public(str(one)) for one in within)
+    return is_global_ipv6(address)
+
+
+def is_global_ipv6(address: IPv6Address) -> bool:
+    return address in GLOBAL_IPV6 and not any(address in network for network in SPECIAL_IPV6)

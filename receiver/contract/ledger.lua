@@ -55,7 +55,11 @@ end
 local flush = function()
   for name, units in pairs(dropped) do in_parts('ZREM', Z .. name, units) end
   for name, units in pairs(added) do in_parts('ZADD', Z .. name, units) end
-  for name, by in pairs(counted) do redis.call('HINCRBY', Z .. 'counters', name, by) end
+  for name, by in pairs(counted) do
+    if type(redis.pcall('HINCRBY', Z .. 'counters', name, by)) == 'table' then  -- what stands there is no number
+      redis.call('HSET', Z .. 'counters', name, by)
+    end
+  end
   if ordinal then redis.call('SET', Z .. 'ordinal', whole(ordinal)) end
   in_parts('RPUSH', LIST, pushed)
 end
@@ -75,8 +79,16 @@ end
 
 -- Queues a new unit under a job id of its own, and writes the fields given; a worker claims it only under that id.
 -- RQ's job has no hash: its id says all, and our Job class reads nothing else.
+-- The last ordinal; where what stands there is none of ours, the time in ms, which is above all that we ever gave.
+local last_ordinal = function()
+  local found = redis.call('GET', Z .. 'ordinal')
+  if not found then return 0 end
+  if string.find(found, '^%d+$') and #found < 15 then return tonumber(found) end
+  count('junk')
+  return now
+end
 local enqueue = function(unit, state, ...)
-  ordinal = (ordinal or tonumber(redis.call('GET', Z .. 'ordinal') or 0) or 0) + 1
+  ordinal = (ordinal or last_ordinal()) + 1
   local job = whole(ordinal)
   redis.call('HSET', unit_key(unit), 'state', state, 'job', job, ...)
   pushed[#pushed + 1] = job .. '-' .. unit

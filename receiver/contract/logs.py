@@ -41,7 +41,8 @@ class Words(Line):
         head = f"{out.pop('time')[11:19]} {out.pop('level'):<7} {printable(str(out.pop('text')))}"
         out.pop("logger")
         rest = " ".join(f"{name}={printable(str(value))}" for name, value in out.items())
-        return "\n".join(filter(None, [f"{head} {rest}".rstrip(), traceback]))
+        lines = [printable(line) for line in (traceback or "").splitlines()]
+        return "\n".join([f"{head} {rest}".rstrip(), *lines])
 
 
 def printable(text: str) -> str:

@@ -15,6 +15,11 @@ def settle() -> None:
     gc.set_threshold(EVERY, 20, 50)
 
 
+def forbid_core_dumps() -> None:
+    """A core dump would hold payloads, keys and secrets. What this process starts makes none, either."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 class Trimmer:
     """Gives back to the system what a load has left free: cycles that the rare collector did not find, and the heap.
 

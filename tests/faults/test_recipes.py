@@ -105,7 +105,8 @@ def fill(sandbox: Sandbox, number: int) -> None:
 
 def trigger(sandbox: Sandbox, number: int) -> None:
     rows = sandbox.state.areas
-    with httpx2.Client(base_url=sandbox.url) as http:
+    shown = {"x-sandbox-token": sandbox.state.control_token}
+    with httpx2.Client(base_url=sandbox.url, headers=shown) as http:
 
         def tell(kind: str, data: Any) -> None:
             http.post("/sandbox/trigger", content=json.dumps({"type": kind, "data": data}, default=str))

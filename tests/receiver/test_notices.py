@@ -1,5 +1,6 @@
 """What operators are told, over the front door."""
 
+import base64
 import json
 import time
 from pathlib import Path
@@ -11,6 +12,8 @@ from starlette.testclient import TestClient
 
 from receiver import diagnosis, notices
 from receiver.contract.keys import Keys
+from receiver.contract.seal import Seal
+from receiver.contract.secrets import Secret
 from tests.kit import payload, signed, wait_for
 
 from .test_app import post, sources
@@ -20,7 +23,8 @@ WRONG = {"x-zyra-signature": "0" * 64, "x-zyra-event": "a.b", "authorization": "
 
 
 def refusals(client: redis.Redis, keys: Keys) -> list[dict[str, Any]]:
-    return [json.loads(one) for one in client.lrange(keys.named("refusals"), 0, -1)]
+    names = [name.decode() for name in client.smembers(keys.named("refusals"))]
+    return [json.loads(one) for name in names for one in client.lrange(keys.named(f"refusals:{name}"), 0, -1)]
 
 
 def storm(http: TestClient, seconds: float) -> None:
@@ -44,7 +48,7 @@ def test_a_refusal_is_explained_to_the_operator_alone(
     assert found[0]["headers"]["x-zyra-signature"] == "(64 bytes)"
     assert "credential" not in str(found)
     assert "body_b64" not in found[0]
-    assert 0 < client.ttl(keys.named("refusals")) <= 86400
+    assert 0 < client.ttl(keys.named("refusals:zyra")) <= 86400
 
 
 def test_bodies_are_captured_only_where_that_is_asked_for(
@@ -54,7 +58,9 @@ def test_bodies_are_captured_only_where_that_is_asked_for(
         post(http, b"body", WRONG)
         (found,) = wait_for(lambda: refusals(client, keys))
 
-    assert found["body_b64"] == "Ym9keQ=="
+    sealed = base64.b64decode(found["body_sealed"])
+    assert Seal(Secret("SEAL_KEY", env["SEAL_KEY"], None)).unwrap(f"refusal:{found['id']}", sealed) == b"body"
+    assert "body_b64" not in found
     assert "refused bodies are captured for 60 minutes" in caplog.text
 
 
@@ -66,7 +72,7 @@ def test_capturing_ends_by_itself(
         post(http, b"body", WRONG)
         (found,) = wait_for(lambda: refusals(client, keys))
 
-    assert "body_b64" not in found
+    assert not {"body_b64", "body_sealed"} & found.keys()
 
 
 def test_a_fault_of_ours_does_not_end_the_explaining(

@@ -329,7 +329,7 @@ def test_what_a_source_does_unless_told_otherwise(zyra: Source) -> None:
         300,
         True,
     )
-    assert (plain.keep_headers, plain.id_fields, plain.resource_id) == ((), (), ())
+    assert (plain.keep_headers, plain.id_fields, plain.resource_id) == ((), None, ())
     assert "test-secret" not in repr(plain)
 
 

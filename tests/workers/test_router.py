@@ -95,7 +95,7 @@ def test_a_function_that_takes_no_event_is_no_handler(function: Any) -> None:
     ("kind", "options"), [("", {}), ("a", {"timeout": 0}), ("a", {"max_attempts": 0}), ("a", {"concurrency": 0})]
 )
 def test_options_that_make_no_sense_are_refused(kind: str, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="on\\(\\) needs"):
+    with pytest.raises(ValueError, match="on\\(\\): "):
         Router().on(kind, **options)
 
 
@@ -117,3 +117,61 @@ def test_a_handler_that_comes_later_is_found() -> None:
     router.on("a.b", name="late")(lambda event: None)
 
     assert [handler.name for handler in router.matching("zyra", "a.b")] == ["late"]
+
+
+@pytest.mark.parametrize(
+    ("types", "options", "message"),
+    [
+        ((), {}, "name the type"),
+        ((["a.b", "c.d"],), {}, r"on\('a.b', 'c.d'\), and no list"),
+        ((lambda event: None,), {}, "with the type in parentheses"),
+        ((5,), {}, "a type is a text, not 5"),
+        (("",), {}, "is no type"),
+        (("*.created",), {}, "is no type"),
+        (("a*",), {}, "is no type"),
+        (("a\n",), {}, "is no type"),
+        (("a",), {"source": ["zyra"]}, "source= must be"),
+        (("a",), {"name": ""}, "name= must be"),
+        (("a",), {"when": "x"}, "when= must be a function"),
+        (("a",), {"timeout": "60"}, "timeout= must be seconds"),
+        (("a",), {"timeout": float("nan")}, "timeout= must be seconds"),
+        (("a",), {"max_attempts": 1.5}, "max_attempts= must be a whole number"),
+        (("a",), {"concurrency": True}, "concurrency= must be a whole number"),
+        (("a",), {"isolated": 1}, "isolated= must be True or False"),
+        (("a",), {"source": "", "timeout": 0}, "source= .*; timeout= "),
+    ],
+)
+def test_every_word_is_checked(types: tuple[Any, ...], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Router().on(*types, **options)
+
+
+def test_a_when_that_is_async_is_always_true_and_therefore_refused() -> None:
+    async def when(event: Event) -> bool:
+        return False
+
+    with pytest.raises(ValueError, match="plain function"):
+        Router().on("a", when=when)  # type: ignore[arg-type]
+
+
+def test_several_types() -> None:
+    router = Router()
+    router.on("a.b", "c.*")(lambda event: None)
+
+    assert [len(router.matching("zyra", kind)) for kind in ("a.b", "c.d", "a.c")] == [1, 1, 0]
+
+
+def test_a_handler_that_cannot_be_matched_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    router = Router()
+    router.on("a", name="good")(lambda event: None)
+    router.on("b", name="bad")(lambda event: None)
+    real = module.fits
+
+    def fits(wanted: str, kind: str) -> bool:
+        if wanted == "b":
+            raise TypeError("a fault")
+        return real(wanted, kind)
+
+    monkeypatch.setattr(module, "fits", fits)
+
+    assert [handler.name for handler in router.matching("zyra", "a")] == ["good", "bad"]

@@ -10,6 +10,8 @@ import typer
 from typer.core import TyperGroup
 
 from receiver.contract.errors import ConfigurationError
+from receiver.contract.logs import printable
+from receiver.contract.memory import forbid_core_dumps
 
 COMMANDS = {
     "dev": "Everything on one machine: Redis, a Zyra sandbox, the receiver and a worker.",
@@ -53,6 +55,7 @@ def root() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command. Exits with 0, or 1 where it failed, or 2 where it was called or configured wrongly."""
+    forbid_core_dumps()
     try:
         status = app(arguments or sys.argv[1:] or ["--help"], standalone_mode=False)
     except ConfigurationError as error:
@@ -77,5 +80,5 @@ def hint(faults: Sequence[str]) -> list[str]:
 
 def quit_with(status: int, *lines: str) -> None:
     for line in lines:
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {printable(line)}", file=sys.stderr)
     sys.exit(status)

@@ -30,7 +30,7 @@ from ..zyra.sending import page, result, saved
 from ..zyra.transport import run
 from .fields import pair, put
 from .local import environment
-from .output import Shown, as_json, line
+from .output import Shown, as_json, complain, line
 from .output import table as print_table
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -72,10 +72,10 @@ def api(
                 return request(zyra, what.upper(), rest, params, body, show)
             return by_name(zyra, what, rest, params, body, out, show)
     except ZyraError as error:
-        print(f"error: {error}\n  {error.advice}", file=sys.stderr)
+        complain(f"error: {error}\n  {error.advice}")
         return 1
     except RetryLater as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return 1
     except OSError as error:
         raise ConfigurationError([f"cannot write {out}: {error.strerror}"]) from None
@@ -161,7 +161,7 @@ def patiently(act: Callable[[], T]) -> T:
         except RateLimited as error:
             if time.monotonic() + error.seconds > until:
                 raise
-            print(f"waiting {error.seconds:.0f} s: {error.message}", file=sys.stderr)
+            complain(f"waiting {error.seconds:.0f} s: {error.message}")
             time.sleep(error.seconds)
 
 

@@ -1,6 +1,6 @@
 """zyra-receiver check"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from receiver.contract.connection import GONE, connect, text
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.settings import Durability
 from receiver.durability import Verdict, judge
+from receiver.signatures import PUBLIC
 from receiver.sources import Source
 
 from .. import plugins
@@ -38,6 +39,8 @@ def check(role: Annotated[Role, typer.Option(help="Whose configuration.")] = Rol
 def receiver() -> int:
     found = receiving.read(environment())
     verdict = look(found.redis_url, found.durability, found.replicas)
+    for fault in shared_secrets(found.sources):
+        line("warning:", fault)
     for source in found.sources.values() if verdict else ():
         for told in guarantees(source, found.durability, verdict):
             line(f"{source.name}:", told)
@@ -72,8 +75,8 @@ def conclude(url: str, verdict: Verdict | None) -> int:
 def look(url: str, level: Durability, replicas: int) -> Verdict | None:
     client = connect(url)
     try:
-        info = told(client.info)
-        config = told(lambda: client.config_get("appendfsync", "maxmemory-policy"))
+        info = read_or_hidden(client.info)
+        config = read_or_hidden(lambda: client.config_get("appendfsync", "maxmemory-policy"))
     except GONE:
         return None
     finally:
@@ -81,7 +84,7 @@ def look(url: str, level: Durability, replicas: int) -> Verdict | None:
     return judge(level, info, {text(k): text(v) for k, v in config.items()}, replicas)
 
 
-def told(ask: Callable[[], Any]) -> Any:
+def read_or_hidden(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except ResponseError:  # managed servers and tight rights hide it
@@ -99,7 +102,18 @@ def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> li
         f"durability: {DURABLE[level] if verdict and not verdict.lacks else 'NOT MET'}",
         f"dedup: {dedup(source)}",
         f"replay protection: {replay(source)}",
+        f"unprotected: {'; '.join(scheme.open_parts) or 'nothing'}",
     ]
+
+
+def shared_secrets(sources: Mapping[str, Source]) -> Iterator[str]:
+    """Sources that hold the same secret: what is signed for one of them is then valid at the other."""
+    holders: dict[str, list[str]] = {}
+    for name, source in sources.items():
+        for secret in {secret for _, secret in source.texts()} if source.scheme.key not in PUBLIC else ():
+            holders.setdefault(secret, []).append(name)
+    for names in sorted({tuple(names) for names in holders.values() if len(names) > 1}):
+        yield f"sources {', '.join(names)} share a secret: a delivery to one of them is valid at the other"
 
 
 DURABLE = {

@@ -22,7 +22,7 @@ from receiver.contract.errors import ConfigurationError
 
 from ..sandbox.__main__ import Options
 from ..sandbox.rows import DEMO_SERVER
-from ..sandbox.state import write_private
+from ..sandbox.state import CONTROL_TOKEN, write_private
 from . import local
 from .embedded import Children, redis_command, socket_path
 
@@ -76,6 +76,7 @@ def prepare(folder: Path) -> Path:
         raise ConfigurationError([f"dev calls its own sandbox only: unset ZYRA_API_URL, which is {url}"])
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        local.check_private(folder)
         for name in ("seal-key", "api-key"):
             if not (folder / name).exists():
                 write_private(folder / name, ("zyra_sk_" if name == "api-key" else "") + secrets.token_hex(32))
@@ -149,6 +150,7 @@ def start(folder: Path, port: int, children: Children, options: Options) -> dict
         "metrics": [f"http://127.0.0.1:{number}/metrics" for number in (metrics, worker_metrics)],
         "secret_file": env["ZYRA_WEBHOOK_SECRET_FILE"],
         "api_key_file": env["ZYRA_API_KEY_FILE"],
+        "control_token_file": str(folder / CONTROL_TOKEN),
         "seal_key_file": env["SEAL_KEY_FILE"],
         "demo_server": DEMO_SERVER,
         "handlers": handlers,

@@ -1,7 +1,7 @@
 """zyra-receiver events"""
 
+import base64
 import json
-import sys
 import time
 from collections.abc import Sequence
 from enum import StrEnum
@@ -9,16 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from receiver.contract.connection import connect
+from receiver.contract.connection import connect, text
 from receiver.contract.errors import ConfigurationError, SealError
 from receiver.contract.keys import Keys, run_id
 from receiver.contract.records import EventState
 from receiver.contract.seal import Seal
+from receiver.notices import capture_place
 
 from .. import query, settings
 from ..ledger import Ledger
 from .local import environment
-from .output import as_json, line, table
+from .output import as_json, complain, line, table
 from .reconcile import reconcile
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -89,7 +90,7 @@ def show(
     kept, found_settings = ledger()
     found = query.show(kept, event)
     if found is None:
-        print(f"error: there is no event {event!r}", file=sys.stderr)
+        complain(f"error: there is no event {event!r}")
         return 1
     if body:
         try:
@@ -129,7 +130,7 @@ def calls(kept: Ledger, seal: Seal, event: str, handler: str) -> Sequence[dict[s
     try:
         return [{**one, "at": query.stamp(one["at"])} for one in journal.told(kept, seal, run)]
     except SealError as error:
-        print(f"error: the calls of {handler} are not to be had: {error}", file=sys.stderr)
+        complain(f"error: the calls of {handler} are not to be had: {error}")
         return []
 
 
@@ -153,13 +154,25 @@ def replay(
     """Starts dead runs again with a fresh budget."""
     if unanswered and not keep_calls:
         raise ConfigurationError(["--unanswered says something of the calls that --keep-calls keeps: give both"])
-    kept = ledger()[0]
+    kept, found_settings = ledger()
     chosen = choose(kept, ids, filter_by(state or EventState.DEAD, type, source, since, limit))
-    return each(
-        chosen,
-        rate,
-        lambda event: kept.replay(event, again=again, dry_run=dry_run, reason=reason, keep_calls=keep_calls),
-    )
+
+    def start_again(event: str) -> tuple[str, int]:
+        said = words(kept, found_settings.seal, event, unanswered) if unanswered else {}
+        return kept.replay(event, again=again, dry_run=dry_run, reason=reason, keep_calls=keep_calls, unanswered=said)
+
+    return each(chosen, rate, start_again)
+
+
+def words(kept: Ledger, seal: Seal, event: str, said: Unanswered) -> dict[str, bytes]:
+    """What a person says of the event's calls without an answer, sealed, by run. Raises ConfigurationError."""
+    from ..zyra import journal
+
+    runs = [run_id(event, run["handler"]) for run in (query.show(kept, event) or {"runs": []})["runs"]]
+    try:
+        return {run: journal.seal_word(kept, seal, run, said is Unanswered.HAPPENED) for run in runs}
+    except SealError as error:
+        raise ConfigurationError([f"cannot decrypt the API calls of {event}: {error}"]) from None
 
 
 @app.command()
@@ -189,12 +202,16 @@ def explain(
     as_lines: Json = False,
 ) -> int:
     """Why deliveries were refused, newest first: one a second for each source is kept for a day."""
-    kept = ledger()[0]
-    raws = kept.client.lrange(kept.keys.named("refusals"), 0, -1)
+    kept, found_settings = ledger()
+    names = [text(name) for name in kept.client.smembers(kept.keys.named("refusals"))]
+    raws = [raw for name in names for raw in kept.client.lrange(kept.keys.named(f"refusals:{name}"), 0, -1)]
     found = [one for one in map(refused, raws) if one and one["at"] > time.time() - 86400]
+    found.sort(key=lambda one: -one["at"])
+    for one in found:
+        open_captured(one, found_settings.seal)
     chosen = [one for one in found if refusal in ("", one["id"]) and source in ("", one["source"])][:limit]
     if refusal and not chosen:
-        print(f"error: there is no refusal {refusal!r}, or not any more", file=sys.stderr)
+        complain(f"error: there is no refusal {refusal!r}, or not any more")
         return 1
     if as_lines:
         for one in chosen:
@@ -212,6 +229,17 @@ def explain(
 
 
 app.command()(reconcile)
+
+
+def open_captured(refusal: dict[str, Any], seal: Seal) -> None:
+    """Puts the captured body, if there is one, in the place of its sealed bytes."""
+    sealed = refusal.pop("body_sealed", None)
+    if isinstance(sealed, str):
+        try:
+            body = seal.unwrap(capture_place(refusal["id"]), base64.b64decode(sealed))
+            refusal["body_b64"] = base64.b64encode(body).decode()
+        except (SealError, ValueError) as error:
+            refusal["body_b64"] = f"cannot be decrypted: {error}"
 
 
 def refused(raw: bytes | str) -> dict[str, Any] | None:

@@ -32,7 +32,10 @@ def handlers(
     current_folder_importable()
     found = plugins.load(settings.read(environment()).handlers)
     if not given:
-        table(("HANDLER", "SOURCE", "TYPE", "TIMEOUT"), [(h.name, h.source, h.type, f"{h.timeout:g} s") for h in found])
+        table(
+            ("HANDLER", "SOURCE", "TYPE", "TIMEOUT"),
+            [(h.name, h.source, ", ".join(h.types), f"{h.timeout:g} s") for h in found],
+        )
         return 0
     try:
         one = known(given) if names.EVENT.fullmatch(given) else from_file(Path(given), type, source)
@@ -65,7 +68,8 @@ def verdict(handler: Handler, one: Event) -> str:
     if handler.matches(one.source, one.type) and not handler.matches(one.source, one.type, one.origin):
         return "no: it does not ask for reconciled events"
     if not handler.matches(one.source, one.type):
-        return f"no: it is for {handler.source} {handler.type}, this is {one.source} {one.type or 'without a type'}"
+        wanted = f"{handler.source} {', '.join(handler.types)}"
+        return f"no: it is for {wanted}, this is {one.source} {one.type or 'without a type'}"
     try:
         return "would run" if handler.wants(one) else "no: its `when` says no"
     except Exception as error:

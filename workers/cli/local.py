@@ -8,12 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from receiver.contract.errors import ConfigurationError
+
 SECRETS = {"ZYRA_WEBHOOK_SECRET": "secret_file", "ZYRA_API_KEY": "api_key_file", "SEAL_KEY": "seal_key_file"}
 PLAIN = {"REDIS_URL": "redis_url", "ZYRA_API_URL": "sandbox", "WORKER_HANDLERS": "handlers"}
 
 
 def folder(env: Mapping[str, str] = os.environ) -> Path:
     return Path(env.get("RECEIVER_DATA_DIR", ".zyra-receiver")).absolute()
+
+
+def check_private(folder: Path) -> None:
+    """Raises ConfigurationError where others could change what we keep there: keys, and what a `dev` runs."""
+    found = folder.stat()
+    if found.st_uid != os.geteuid() and os.geteuid() != 0:
+        raise ConfigurationError([f"{folder} belongs to another user: name a folder of your own with --data-dir"])
+    if found.st_mode & 0o022:
+        raise ConfigurationError([f"others may write to {folder}: chmod go-w {folder}, once you trust what is in it"])
 
 
 def running(env: Mapping[str, str] = os.environ) -> dict[str, Any]:

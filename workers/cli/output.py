@@ -13,6 +13,12 @@ def line(*parts: object) -> None:
     print(*(printable(str(part)) for part in parts))
 
 
+def complain(text: str) -> None:
+    """To standard error; what others wrote cannot write to the terminal."""
+    for one in text.splitlines():
+        print(printable(one), file=sys.stderr)
+
+
 def as_json(value: Any) -> None:
     print(json.dumps(value, default=str), flush=True)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -30,7 +29,7 @@ from ..zyra.errors import NotFound
 from ..zyra.sending import result
 from ..zyra.transport import run
 from .api import client, listed, patiently
-from .output import as_json, line, table
+from .output import as_json, complain, line, table
 
 WEEK = 7 * 86_400_000  # milliseconds for which a gap that was filled is not filled again
 
@@ -60,7 +59,7 @@ def reconcile(
             except (ZyraError, RetryLater, NoIds) as error:
                 missed += 1
                 advice = f": {error.advice}" if isinstance(error, ZyraError) else ""
-                print(f"{family} could not be compared: {error}{advice}", file=sys.stderr)
+                complain(f"{family} could not be compared: {error}{advice}")
     shown = [gap for gap in gaps if gap.heard or unheard]
     if shown:
         time.sleep(settle)

@@ -1,6 +1,7 @@
 """zyra-receiver sandbox"""
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -11,7 +12,8 @@ import typer
 from receiver.contract.errors import ConfigurationError
 
 from ..sandbox.__main__ import Options, load, main
-from ..sandbox.state import CATALOGUE, State, write_private
+from ..sandbox.levers import TOKEN_HEADER
+from ..sandbox.state import CATALOGUE, CONTROL_TOKEN, State, write_private
 from . import local
 from .dev import free
 from .fields import pair, put
@@ -19,6 +21,7 @@ from .local import environment
 from .output import line
 
 Url = Annotated[str, typer.Option(help="The sandbox, if it is not the one of the running dev.")]
+Folder = Annotated[Path | None, typer.Option("--data-dir", help="Its folder, which holds the token that it wants.")]
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
 
@@ -57,6 +60,7 @@ def prepare(folder: Path, seed_file: Path | None) -> Path:
     seed = checked(seed_file) if seed_file else ""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        local.check_private(folder)
         if not (folder / "api-key").exists():
             write_private(folder / "api-key", "zyra_sk_" + secrets.token_hex(32))
         (folder / "seed.json").unlink(missing_ok=True)
@@ -85,6 +89,7 @@ def trigger(
     set: Annotated[list[str] | None, typer.Option(help="A field of the resource: id=job_1.")] = None,  # noqa: A002
     tell_only: Annotated[bool, typer.Option(help="The webhook alone, as if it came late: nothing changes.")] = False,
     url: Url = "",
+    folder: Folder = None,
 ) -> int:
     """Has something happen: the state changes, and the event is told."""
     if type not in CATALOGUE:
@@ -92,7 +97,7 @@ def trigger(
     data: dict[str, Any] = {}
     for setting in set or []:
         put(data, *pair(setting))
-    told = pull(url, "POST", "trigger", {"type": type, "data": data, "tell_only": tell_only})
+    told = pull(url, folder, "POST", "trigger", {"type": type, "data": data, "tell_only": tell_only})
     if told is None:
         return 1
     line(f"told {told['endpoints']} endpoints")
@@ -104,9 +109,10 @@ def key(
     user: Annotated[str, typer.Option(help="Whose; nobody known is made.")] = "",
     role: Annotated[str, typer.Option(help="Of a user who is made: org_admin (the default) or org_member.")] = "",
     url: Url = "",
+    folder: Folder = None,
 ) -> int:
     """Makes an API key, and prints it this once."""
-    made = pull(url, "POST", "keys", {"user": user, "role": role})
+    made = pull(url, folder, "POST", "keys", {"user": user, "role": role})
     if made is None:
         return 1
     print(made["key"])
@@ -114,16 +120,22 @@ def key(
 
 
 @app.command()
-def revoke(prefix: Annotated[str, typer.Argument(help="The key's first 18 characters.")], url: Url = "") -> int:
+def revoke(
+    prefix: Annotated[str, typer.Argument(help="The key's first 18 characters.")], url: Url = "", folder: Folder = None
+) -> int:
     """Revokes an API key, at once."""
-    return 1 if pull(url, "DELETE", f"keys/{quote(prefix[:18], safe='')}") is None else 0
+    return 1 if pull(url, folder, "DELETE", f"keys/{quote(prefix[:18], safe='')}") is None else 0
 
 
-def pull(url: str, method: str, lever: str, body: Any = None) -> Any:
-    """What the sandbox answers, or None, having said why."""
-    base = url or local.running(environment()).get("sandbox") or "http://127.0.0.1:8081"
+def pull(url: str, folder: Path | None, method: str, lever: str, body: Any = None) -> Any:
+    """What the sandbox answers, or None, having said why. Raises ConfigurationError where its token is not found."""
+    dev = local.running(environment())
+    base = url or dev.get("sandbox") or "http://127.0.0.1:8081"
+    shown = {TOKEN_HEADER: read_token(folder, dev)}
     try:
-        answer = httpx2.request(method, f"{base}/sandbox/{lever}", json=body, timeout=10, trust_env=False)
+        answer = httpx2.request(
+            method, f"{base}/sandbox/{lever}", json=body, headers=shown, timeout=10, trust_env=False
+        )
         found = answer.json()
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         line(f"there is no sandbox at {base}")
@@ -132,3 +144,17 @@ def pull(url: str, method: str, lever: str, body: Any = None) -> Any:
         return found
     line(found.get("error", f"the sandbox answers {answer.status_code}"))
     return None
+
+
+def read_token(folder: Path | None, dev: Mapping[str, Any]) -> str:
+    """The token of the sandbox's control API. Raises ConfigurationError."""
+    beside = [Path(dev["control_token_file"])] if "control_token_file" in dev else []
+    places = [folder / CONTROL_TOKEN] if folder else [*beside, local.folder() / "sandbox" / CONTROL_TOKEN]
+    for place in places:
+        try:
+            return place.read_text().strip()
+        except OSError:
+            continue
+    raise ConfigurationError(
+        [f"the sandbox's token is not in {places[0]}: does it run? --data-dir names the folder of another one"]
+    )

@@ -1,11 +1,14 @@
 """Terminates the virtual servers of a job that failed: those with the job's `job_id` that still run.
 
+Zyra does not sign the type of an event, so the job is read first: nobody's word but the API's ends a server.
+
 https://getzyra.io/documentation/user-guides/organization/stage-5/03-cost-optimization-checklist
 """
 
 from workers import Event, GiveUp, Router, Zyra, ZyraError
 
 router = Router()
+FAILED = ("failed", "error", "errored", "failure")  # no page says how Zyra calls it
 GONE = (404, 409)  # it is terminated already, or being so
 
 
@@ -13,6 +16,9 @@ GONE = (404, 409)  # it is terminated already, or being so
 def clean_up(event: Event, zyra: Zyra) -> None:
     if not event.resource_id:
         raise GiveUp("the event names no job")
+    status = read_status(zyra, event.resource_id)
+    if status.lower() not in FAILED:
+        raise GiveUp(f"Zyra says that job {event.resource_id} is {status}, and not failed: its servers stay")
     for server in list(zyra.virtual_servers.list()):
         job = server.get("job_id")
         if job is not None and str(job) == event.resource_id and server.status != "terminated":
@@ -21,3 +27,14 @@ def clean_up(event: Event, zyra: Zyra) -> None:
             except ZyraError as error:
                 if error.status not in GONE:
                     raise
+
+
+def read_status(zyra: Zyra, job: str) -> str:
+    """What the API says of a job, which is of one of three families."""
+    for family in (zyra.ml_jobs, zyra.inference, zyra.fine_tuning_jobs):
+        try:
+            return str(family.get(job).status)
+        except ZyraError as error:
+            if error.status != 404:
+                raise
+    return "unknown"

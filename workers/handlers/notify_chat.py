@@ -1,9 +1,11 @@
 """Tells a chat channel what happens: CHAT_URL is an incoming webhook that takes {"text": ...}, as Slack's do.
 
-CHAT_TYPES names the types, a comma list; failures and invoices where nothing is said.
+CHAT_TYPES names the types, a comma list; failures and invoices where nothing is said. Types and ids are other people's
+words: what could be markup, a mention or a line of its own is percent-encoded.
 """
 
 import os
+from urllib.parse import quote
 
 from workers import Event, Router, post
 
@@ -16,7 +18,12 @@ TYPES = [one.strip() for one in (os.environ.get("CHAT_TYPES") or USUAL).split(",
 
 
 def notify(event: Event) -> None:
-    post(URL, json={"text": f"Zyra: {event.type} {event.resource_id}".rstrip()})
+    post(URL, json={"text": f"Zyra: {plain(event.type)} {plain(event.resource_id)}".rstrip()})
+
+
+def plain(text: str) -> str:
+    """The text in letters, digits and ._:/- alone."""
+    return quote(text[:250], safe="._:/-").replace("~", "%7E")
 
 
 for one in TYPES:

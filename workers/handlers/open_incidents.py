@@ -1,15 +1,17 @@
 """Opens an incident when an SLA breach starts and resolves it when the breach ends: at PagerDuty, or at INCIDENT_URL.
 
-Both events carry one key, so repetitions do no harm. The end may arrive first: the breach is read before one is opened.
+Both events carry one key, so repetitions do no harm. Zyra does not sign the type of an event, and the end may arrive
+first: the breach is read before anything is opened or resolved.
 https://developer.pagerduty.com/docs/events-api-v2/trigger-events/
 https://getzyra.io/documentation/user-guides/organization/stage-3/02-sla-alerts
 """
 
 import os
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from workers import Event, GiveUp, Router, Zyra, post
+from workers import Event, GiveUp, RetryLater, Router, Zyra, post
 
 from .environment import needed
 
@@ -20,6 +22,8 @@ URL = os.environ.get("INCIDENT_URL") or (
     PAGERDUTY if ROUTING_KEY else needed("PAGERDUTY_ROUTING_KEY", "or set INCIDENT_URL, which gets the same JSON")
 )
 OVER = ("resolved", "closed", "ended")  # no page says how Zyra calls it; a word that we do not know is no end
+AGAIN_SECONDS = 60.0  # until a breach that is said to be resolved is looked at again
+BELIEVED_SECONDS = 3600.0  # after which an event that the API does not confirm is a dead letter
 MOST = 1000  # breaches that are looked through, in five reads; one that stands further down counts as open
 
 
@@ -32,7 +36,12 @@ def opened(event: Event, zyra: Zyra) -> None:
 
 
 @router.on("sla.breach.resolved", reconciled=True)
-def resolved(event: Event) -> None:
+def resolved(event: Event, zyra: Zyra) -> None:
+    name = breach(event)
+    if not is_over(name, zyra):
+        if (datetime.now(UTC) - event.received_at).total_seconds() > BELIEVED_SECONDS:
+            raise GiveUp(f"Zyra does not list {name} as resolved: look at it; the event may be forged")
+        raise RetryLater(AGAIN_SECONDS, f"Zyra does not list {name} as resolved yet")
     post(URL, json=told(event, "resolve"))
 
 

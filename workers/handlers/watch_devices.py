@@ -5,6 +5,7 @@ https://getzyra.io/documentation/user-guides/device-owner/stage-1/05-dashboard-t
 """
 
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from workers import Event, RetryLater, Router, Zyra, ZyraError, post
 
@@ -29,4 +30,4 @@ def offline(event: Event, zyra: Zyra) -> None:
             raise
         return
     if status not in (*WELL, *GONE):
-        post(URL, json={"text": f"Zyra: device {event.resource_id} has been offline for {GRACE:.0f} s"})
+        post(URL, json={"text": f"Zyra: device {quote(event.resource_id, safe='')} has been offline for {GRACE:.0f} s"})

@@ -12,7 +12,7 @@ from receiver.contract import logs
 from .api import create_app
 from .chaos import chaos
 from .shapes import shape
-from .state import CATALOGUE, State, write_private
+from .state import CATALOGUE, CONTROL_TOKEN, State, write_private
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +56,8 @@ def load(folder: Path, endpoint: str) -> State:
 
 
 def main(state: State, port: int, options: Options) -> None:
-    """Serves the sandbox."""
+    """Serves the sandbox; whoever can read its folder has the token of its control API."""
+    write_private(state.folder / CONTROL_TOKEN, state.control_token)
     logs.setup("WARNING")
     if "cut" in options.chaos:  # of which the server would complain each time
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

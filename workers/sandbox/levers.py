@@ -1,6 +1,11 @@
-"""What Zyra does not have: a look at everything, a hand on what happens, and keys without a dashboard."""
+"""What Zyra does not have: a look at everything, a hand on what happens, and keys without a dashboard.
 
+A control API for those who can read the sandbox's folder: each request shows the token that stands there.
+"""
+
+import hmac
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import msgspec
@@ -10,8 +15,10 @@ from starlette.routing import Route
 
 from .bodies import Role
 from .life import HAPPENINGS, Life
-from .state import MOST_KEYS, State, User
+from .state import CONTROL_TOKEN, MOST_KEYS, State, User
 from .webhooks import Webhooks
+
+TOKEN_HEADER = "x-sandbox-token"  # noqa: S105 - its name
 
 
 class Happening(msgspec.Struct):
@@ -35,11 +42,20 @@ class Levers:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/sandbox/state", self.look),
-            Route("/sandbox/trigger", self.trigger, methods=["POST"]),
-            Route("/sandbox/keys", self.make_key, methods=["POST"]),
-            Route("/sandbox/keys/{prefix}", self.revoke, methods=["DELETE"]),
+            Route("/sandbox/state", self._guarded(self.look)),
+            Route("/sandbox/trigger", self._guarded(self.trigger), methods=["POST"]),
+            Route("/sandbox/keys", self._guarded(self.make_key), methods=["POST"]),
+            Route("/sandbox/keys/{prefix}", self._guarded(self.revoke), methods=["DELETE"]),
         ]
+
+    def _guarded(self, serve: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        async def check_token(request: Request) -> Response:
+            shown = request.headers.get(TOKEN_HEADER, "").encode()
+            if hmac.compare_digest(shown, self._state.control_token.encode()):
+                return await serve(request)
+            return JSONResponse({"error": f"show the token of {self._state.folder / CONTROL_TOKEN}"}, 401)
+
+        return check_token
 
     async def look(self, request: Request) -> Response:
         state = self._state

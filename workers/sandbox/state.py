@@ -16,6 +16,7 @@ import msgspec
 from .bodies import Role
 from .rows import Row, Rows, filled, seeds
 
+CONTROL_TOKEN = "control-token"  # noqa: S105 - the file that holds it
 MOST_ENDPOINTS = 10
 MOST_ENTRIES = 10_000  # of the audit log
 MOST_KEYS = 10  # active ones of a user
@@ -58,6 +59,7 @@ class State:
         default_factory=lambda: deque(maxlen=100_000)
     )  # every call: at, method, path, limit, status
     made: int = 3
+    control_token: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
 
     def __post_init__(self) -> None:
         self.add_key(self.api_key)

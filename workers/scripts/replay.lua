@@ -1,9 +1,10 @@
 -- replay: dead -> queued with a fresh budget, and a fresh journal of calls.
 -- ARGV after keep (ms): event id, 1 for --again, 1 for --dry-run, audit line, 1 for --keep-calls, and what a person said of
--- calls without an answer: happened, repeat or ''.
+-- calls without an answer: pairs of a run and that, sealed.
 -- Answers what it did, and how many runs it queued.
 local id, again, dry, audit, keep_calls = ARGV[5], ARGV[6] == '1', ARGV[7] == '1', ARGV[8], ARGV[9] == '1'
-local unanswered = ARGV[10]
+local said = {}
+for i = 10, #ARGV, 2 do said[ARGV[i]] = ARGV[i + 1] end
 local key = event_key(id)
 local state = get(key, 'state')
 if not state then return {'no such event', 0} end
@@ -18,8 +19,9 @@ local reopen = function(unit, to)
   redis.call('HDEL', unit_key(unit), 'unanswered')
   if not keep_calls then
     redis.call('UNLINK', Z .. 'calls:' .. unit)
-  elseif unanswered ~= '' then
-    redis.call('HSET', unit_key(unit), 'unanswered', unanswered .. ' ' .. redis.call('HLEN', Z .. 'calls:' .. unit))
+    redis.call('HDEL', unit_key(unit), 'calls')
+  elseif said[unit] then
+    redis.call('HSET', unit_key(unit), 'unanswered', said[unit])
   end
   requeue(unit, to)
 end

@@ -27,6 +27,42 @@ for name, list in pairs({list = LIST, intermediate = LIST .. ':intermediate'}) d
   if found ~= 'none' and found ~= 'list' then redis.call('RENAME', list, Z .. 'aside:' .. name .. ':' .. now) end
 end
 
+if redis.call('TYPE', R .. ':queues').ok ~= 'set' and redis.call('EXISTS', R .. ':queues') == 1 then
+  redis.call('RENAME', R .. ':queues', Z .. 'aside:queues:' .. now)
+end
+
+-- Members of an index that name no record of ours count as work, and would fill MAX_PENDING: a sample of each index is
+-- looked at, and where it holds many, a large one.
+local is_unit = function(member) return (#member == 30 or #member == 43) and string.find(member, '^evt_[%w%-]+$') end
+local purge = function(name, sample)
+  local foreign = 0
+  for _, member in ipairs(redis.call('ZRANDMEMBER', Z .. name, sample)) do
+    if #member > 100 then  -- not worth to be kept for anybody to look at
+      redis.call('ZREM', Z .. name, member)
+      count('junk')
+      foreign = foreign + 1
+    elseif not is_unit(member) then
+      set_aside(member, name)
+      foreign = foreign + 1
+    elseif not get(unit_key(member), 'state') then
+      sound(member, name)
+      foreign = foreign + 1
+    end
+  end
+  return foreign
+end
+for _, name in ipairs({'pending', 'dispatching', 'parked', 'queued', 'running', 'waiting', 'open', 'dead', 'final'}) do
+  if purge(name, 20) > 5 then purge(name, 10 * most) end
+end
+
+-- An ordinal that is above the last one we gave is none of ours, and its job may not be one that is taken.
+for _, name in ipairs({'queued', 'pending'}) do
+  local beyond = '(' .. string.format('%.0f', last_ordinal())
+  for _, unit in ipairs(redis.call('ZRANGE', Z .. name, beyond, '+inf', 'BYSCORE', 'LIMIT', 0, most)) do
+    if sound(unit, name) then requeue(unit, state_when_queued(unit)) end
+  end
+end
+
 -- A lease that is longer than any we give: the clock went back since.
 for _, name in ipairs({'running', 'dispatching'}) do
   local beyond = '(' .. string.format('%.0f', now + 2 * lease)
@@ -38,7 +74,7 @@ end
 -- What is no job id of ours, nor anybody's, would stop RQ's own worker each time it looks.
 for _, list in ipairs({LIST, LIST .. ':intermediate'}) do
   for _, job in ipairs(redis.call('LRANGE', list, 0, 99)) do
-    if string.find(job, '[^%w_%-]') then count('jobs_refused', redis.call('LREM', list, 0, job)) end
+    if #job > 200 or string.find(job, '[^%w_%-]') then count('jobs_refused', redis.call('LREM', list, 0, job)) end
   end
 end
 

@@ -35,7 +35,7 @@ def recorded(call: Call, terms: Terms, journal: Journal, last: bool) -> Generato
 
     Between the entry and the answer there is nothing but the request, so what fails before it has not happened.
     """
-    entry: Entry | None = yield Do(lambda: journal.find(call))
+    entry: Entry | None = yield Do(lambda: journal.find(call) or journal.find_lost(call))
     if entry and entry.state is State.DONE:
         return entry.answer
     if entry:

@@ -4,6 +4,8 @@ A later attempt of the run makes the same calls: those whose answer is recorded 
 if verb, path and what is asked are; the second of two equal ones is another one.
 """
 
+import hashlib
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -17,9 +19,10 @@ from receiver.contract.errors import SealError
 from receiver.contract.seal import Seal
 
 from ..errors import LeaseLost
-from ..ledger import Ledger
+from ..ledger import Ledger, whole
 from .calls import Answer, Call, mapping, parse
 
+log = logging.getLogger(__name__)
 LARGEST = 256 * 1024  # bytes of an answer that are kept
 
 
@@ -52,6 +55,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return (self.method, self.path, self.digest) == (call.route.method, call.path, call.digest)
 
 
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person said at a replay. entries: digests of the entries that it speaks of."""
+
+    happened: bool
+    entries: tuple[str, ...]
+
+
 class Journal:
     """Of one attempt. Blocking; raises redis errors, LeaseLost, and SealError for entries that are none of ours."""
 
@@ -63,6 +73,7 @@ class Journal:
         self._token = token
         self._attempt = attempt
         self._entries: dict[int, tuple[Entry, bytes]] | None = None
+        self._last = 0  # the highest number that was given, as the run's record says
         self._used: set[int] = set()
         self._busy = threading.Lock()  # a handler may have threads of its own
 
@@ -75,12 +86,22 @@ class Journal:
                     return entry
         return None
 
+    def find_lost(self, call: Call) -> Entry | None:
+        """A new entry for a call that may have been made, if entries are gone that were there; it is to be looked up.
+
+        Who can write to Redis can delete an entry; nobody must make a call twice for that.
+        """
+        with self._busy:
+            known = self._known()
+            has_gaps = max(self._last, *known, 0) > len(known)
+        return self.begin(call) if has_gaps else None
+
     def begin(self, call: Call) -> Entry:
         """Records that the call is made, before it is. Raises LeaseLost where the run is another attempt's."""
         with self._busy:
             known = self._known()
             entry = Entry(
-                number=max(known, default=0) + 1,
+                number=max(self._last, *known, 0) + 1,
                 method=call.route.method,
                 path=call.path,
                 digest=call.digest,
@@ -91,6 +112,7 @@ class Journal:
             if not self._ledger.call("journal.lua", "begin", self.run, self._token, entry.number, sealed):
                 raise LeaseLost("the run is another attempt's by now: nothing was sent")
             known[entry.number] = entry, sealed
+            self._last = entry.number
             self._used.add(entry.number)  # while it is under way it is no earlier call of another one like it
             return entry
 
@@ -135,16 +157,22 @@ class Journal:
     def _known(self) -> dict[int, tuple[Entry, bytes]]:
         if self._entries is None:
             self._entries = entries(self._ledger, self._seal, self.run)
-            self._decide(self._entries)
+            said, last = self._ledger.client.hmget(self._ledger.keys.run(self.run), "unanswered", "calls")
+            self._last = whole(last)
+            if said is not None:
+                self._decide(self._entries, said)
         return self._entries
 
-    def _decide(self, known: dict[int, tuple[Entry, bytes]]) -> None:
+    def _decide(self, known: dict[int, tuple[Entry, bytes]], said: Any) -> None:
         """What a person said, at a replay, of calls that nobody heard an answer of."""
-        said = text(self._ledger.client.hget(self._ledger.keys.run(self.run), "unanswered") or b"")
-        word, _, last = said.partition(" ")
-        state = {"happened": State.DONE, "repeat": State.REFUSED}.get(word)
+        try:
+            word = msgspec.json.decode(self._seal.unwrap(word_place(self.run), said), type=Word)
+        except (SealError, msgspec.MsgspecError):
+            log.warning("what a person said of unanswered calls is not what was sealed: they are looked up")
+            return
+        state = State.DONE if word.happened else State.REFUSED
         for number, (entry, sealed) in known.items():
-            if state and entry.state is State.SENT and last.isdecimal() and number <= int(last):
+            if entry.state is State.SENT and digest(sealed) in word.entries:
                 known[number] = msgspec.structs.replace(entry, state=state, status=200, looked_up=True), sealed
 
     def _sealed(self, entry: Entry) -> bytes:
@@ -163,6 +191,24 @@ def entries(ledger: Ledger, seal: Seal, run: str) -> dict[int, tuple[Entry, byte
             raise SealError("an entry of the journal cannot be read") from None
         found[number] = entry, sealed
     return found
+
+
+def seal_word(ledger: Ledger, seal: Seal, run: str, happened: bool) -> bytes:
+    """What a person says of a run's calls that nobody heard an answer of, sealed: it counts for these entries alone.
+
+    Raises SealError.
+    """
+    unanswered = [sealed for entry, sealed in entries(ledger, seal, run).values() if entry.state is State.SENT]
+    word = Word(happened=happened, entries=tuple(map(digest, unanswered)))
+    return seal.wrap(word_place(run), msgspec.json.encode(word))
+
+
+def digest(sealed: bytes) -> str:
+    return hashlib.sha256(sealed).hexdigest()
+
+
+def word_place(run: str) -> str:
+    return f"unanswered:{run}"
 
 
 def told(ledger: Ledger, seal: Seal, run: str) -> Sequence[dict[str, Any]]:

@@ -197,10 +197,12 @@ def test_check_tells_what_really_holds(tool: Tool, tmp_path: Path, monkeypatch: 
     assert code == 0
     for expected in (
         "zyra: durability: on disk within a second",
-        "zyra: dedup: payload fields event_id, delivery_id, id:evt, else a digest for 300 s",
-        "bare: dedup: a digest of the body for 300 s: the provider gives no id",
-        "hub: dedup: header x-github-delivery, kept 604800 s",
-        "zyra: replay protection: only the dedup key",
+        "zyra: dedup: json:event_id or delivery_id or id:evt and the body's digest, for 604800 s",
+        "bare: dedup: the body's digest, for 300 s: no id is known",
+        "hub: dedup: header:x-github-delivery and the body's digest, for 604800 s",
+        "zyra: replay protection: a captured delivery stays valid for ever: the provider signs no time; ",
+        "hub: unprotected: header x-github-delivery; header x-github-event",
+        "warning: sources zyra, bare, hub share a secret",
         "ok",
     ):
         assert expected in out, expected
@@ -211,7 +213,10 @@ def test_check_of_a_signed_time(tool: Tool, monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("RECEIVER_CONFIG", str(tmp_path / "c.toml"))
     monkeypatch.setenv("S", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
-    assert "replay protection: the signed time may be 300 s off" in tool("check")[1]
+    out = tool("check")[1]
+
+    assert "a captured delivery can be sent again for 300 s, then its signed time is too old; it is known by" in out
+    assert "s: unprotected: nothing" in out
 
 
 def test_check_names_what_redis_lacks_or_hides(tool: Tool, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

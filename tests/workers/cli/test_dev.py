@@ -94,7 +94,7 @@ def test_the_same_by_hand(tmp_path: Path) -> None:
             event = json.load(answer)["id"]
 
         wait_for(lambda: state(tmp_path, event)["state"] == "done")
-        for name in ("webhook-secret", "api-key", "seal-key", "sandbox.json", "dev.json"):
+        for name in ("webhook-secret", "api-key", "seal-key", "sandbox.json", "dev.json", "control-token"):
             assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
 
 
@@ -111,7 +111,8 @@ def test_everything_killed_right_after_the_202(tmp_path: Path) -> None:
     with dev(tmp_path) as (again, _):
         assert Path(again["secret_file"]).read_text() == secret
         wait_for(lambda: state(tmp_path, event)["state"] == "done", 60)
-        calls = httpx2.get(f"{again['sandbox']}/sandbox/state").json()["calls"]
+        shown = {"x-sandbox-token": Path(again["control_token_file"]).read_text()}
+        calls = httpx2.get(f"{again['sandbox']}/sandbox/state", headers=shown).json()["calls"]
         if any(call["method"] == "POST" for call in calls):  # else the server of the sandbox before was restarted
             wait_for(lambda: server_status(again) == "running")
 

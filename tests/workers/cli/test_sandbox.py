@@ -13,25 +13,28 @@ def test_the_sandbox_as_a_process(tool: Tool, tmp_path: Path) -> None:  # noqa: 
     (tmp_path / "seed.json").write_text('{"devices": {"dev_7": {"status": "pending"}}}')
     options = ("--port", str(port), "--data-dir", str(tmp_path / "s"), "--seed-file", str(tmp_path / "seed.json"))
     url = f"http://127.0.0.1:{port}"
+    where = ("--url", url, "--data-dir", str(tmp_path / "s"))
     hooks = ("--hooks", "http://127.0.0.1:1/x", "--chaos", "dup", "--seed", "3", "--shape", "payload=flat")
     with running("workers.cli", "sandbox", *options, *hooks) as process:
         wait_for(lambda: process.poll() is None and answers(url))
         key = (tmp_path / "s" / "api-key").read_text()
         found = httpx2.get(f"{url}/api/v1/devices/dev_7", headers={"authorization": f"Bearer {key}"}).json()
         assert found["data"]["status"] == "pending"
-        assert tool("sandbox", "trigger", "job.failed", "--set", "id=j", "--set", "n=5", "--url", url)[:2] == (
+        assert tool("sandbox", "trigger", "job.failed", "--set", "id=j", "--set", "n=5", *where)[:2] == (
             0, "told 1 endpoints\n",
         )  # fmt: skip
-        made = tool("sandbox", "key", "--user", "m@x.test", "--role", "org_member", "--url", url)[1].strip()
+        made = tool("sandbox", "key", "--user", "m@x.test", "--role", "org_member", *where)[1].strip()
         member = {"authorization": f"Bearer {made}"}
         assert httpx2.get(f"{url}/api/v1/invoices", headers=member).status_code == 403
-        assert tool("sandbox", "revoke", made, "--url", url)[0] == 0
+        assert tool("sandbox", "revoke", made, *where)[0] == 0
         assert httpx2.get(f"{url}/api/v1/invoices", headers=member).status_code == 401
-        assert "no active key" in tool("sandbox", "revoke", made, "--url", url)[1]
-        assert "Invalid enum value" in tool("sandbox", "key", "--role", "king", "--url", url)[1]
-        assert "Expected `str`" in tool("sandbox", "trigger", "job.failed", "--set", "name=5", "--url", url)[1]
+        assert "no active key" in tool("sandbox", "revoke", made, *where)[1]
+        assert "Invalid enum value" in tool("sandbox", "key", "--role", "king", *where)[1]
+        assert "Expected `str`" in tool("sandbox", "trigger", "job.failed", "--set", "name=5", *where)[1]
         assert f"port {port} is in use" in tool("sandbox", *options)[2]
-        deliveries = httpx2.get(f"{url}/sandbox/state").json()["areas"]["endpoints"]
+        assert httpx2.get(f"{url}/sandbox/state").status_code == 401
+        shown = {"x-sandbox-token": (tmp_path / "s" / "control-token").read_text()}
+        deliveries = httpx2.get(f"{url}/sandbox/state", headers=shown).json()["areas"]["endpoints"]
         assert len(deliveries) == 1
         assert json.loads(json.dumps(found))["success"]
 
@@ -60,6 +63,12 @@ def test_what_is_wrong_is_said(tool: Tool, tmp_path: Path) -> None:  # noqa: F81
     assert "cannot use" in tool("sandbox", "--data-dir", "/proc/nowhere")[2]
     assert "not in Zyra's catalogue" in tool("sandbox", "trigger", "nothing")[2]
     assert "takes name=value" in tool("sandbox", "trigger", "job.failed", "--set", "x")[2]
-    assert tool("sandbox", "trigger", "job.failed", "--url", "http://[::1")[0] == 1
-    assert tool("sandbox", "trigger", "job.failed", "--url", f"http://127.0.0.1:{free_port()}")[0] == 1
+    assert "the sandbox's token is not in" in tool("sandbox", "trigger", "job.failed", *seed[:2])[2]
+    (tmp_path / "s" / "control-token").write_text("t")
+    for url in ("http://[::1", f"http://127.0.0.1:{free_port()}"):
+        assert tool("sandbox", "trigger", "job.failed", *seed[:2], "--url", url)[0] == 1
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    for command in ("sandbox", "dev"):
+        assert "others may write to" in tool(command, "--data-dir", str(tmp_path / "open"))[2]
     assert "there is no plague" in tool("dev", "--chaos", "plague", "--data-dir", str(tmp_path / "d"))[2]

@@ -95,7 +95,9 @@ def test_why_deliveries_were_refused(tool: Tool, client: redis.Redis, keys: Keys
         {"id": f"ref_{n}", "at": time.time() - n * 50_000, "source": source, "cause": "wrong", "reason": "r\x1b[0m"}
         for n, source in enumerate(("a", "b", "a"))
     ]
-    client.rpush(keys.named("refusals"), *map(json.dumps, entries), "junk", "{}", "[]")
+    client.sadd(keys.named("refusals"), "a", "b")
+    client.rpush(keys.named("refusals:a"), *map(json.dumps, entries[::2]), "junk", "{}", "[]")
+    client.rpush(keys.named("refusals:b"), json.dumps(entries[1]))
 
     lines = tool("events", "explain")[1].splitlines()
     assert [line.split("\t")[1] for line in lines] == ["ref_0", "ref_1"]  # the third is older than a day

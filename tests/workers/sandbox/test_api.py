@@ -22,7 +22,9 @@ def state(tmp_path: Path) -> State:
 
 @pytest.fixture
 def http(state: State) -> TestClient:
-    return TestClient(create_app(state, {"create": 1000, "read": 1000}), headers=KEY)
+    return TestClient(
+        create_app(state, {"create": 1000, "read": 1000}), headers=KEY | {"x-sandbox-token": state.control_token}
+    )
 
 
 def data(answer: Any) -> Any:
@@ -93,7 +95,7 @@ def test_the_catalogue_is_the_one_the_receiver_knows() -> None:
 
 
 def test_limits_are_per_endpoint(state: State) -> None:
-    http = TestClient(create_app(state), headers=KEY)
+    http = TestClient(create_app(state), headers=KEY | {"x-sandbox-token": state.control_token})
 
     codes = [http.post("/api/v1/virtual-servers", json={"name": "x"}).status_code for _ in range(6)]
 
@@ -105,7 +107,7 @@ def test_limits_are_per_endpoint(state: State) -> None:
 
 def test_limits_are_for_a_minute(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     app = create_app(state, {"read": 1})
-    http = TestClient(app, headers=KEY)
+    http = TestClient(app, headers=KEY | {"x-sandbox-token": state.control_token})
     assert http.get("/api/v1/devices").status_code == 200
     assert http.get("/api/v1/devices").status_code == 429
 

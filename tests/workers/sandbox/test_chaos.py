@@ -53,7 +53,10 @@ def test_an_answer_fails_before_or_after(
 ) -> None:
     monkeypatch.setattr(module, "LATE", 0.01)
     state = State(tmp_path, KEY)
-    http = TestClient(create_app(state, PLENTY, chaos=Chaos(frozenset([kind]), 1, 1.0)), headers=BEARER)
+    http = TestClient(
+        create_app(state, PLENTY, chaos=Chaos(frozenset([kind]), 1, 1.0)),
+        headers=BEARER | {"x-sandbox-token": state.control_token},
+    )
 
     answer = http.post("/api/v1/virtual-servers/vs_0001/stop")
 
@@ -101,7 +104,9 @@ def test_a_retry_may_have_other_bytes(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_payloads_of_several_shapes(tmp_path: Path, text: str, where: Any) -> None:
     state = State(tmp_path, KEY)
     state.add_endpoint("http://127.0.0.1:1/x", ["job.failed"], "")
-    http = TestClient(create_app(state, PLENTY, shape=shape(text)), headers=BEARER)
+    http = TestClient(
+        create_app(state, PLENTY, shape=shape(text)), headers=BEARER | {"x-sandbox-token": state.control_token}
+    )
     with http:
         assert http.post("/sandbox/trigger", json={"type": "job.failed", "data": {"id": "j"}}).json() == {
             "endpoints": 1
@@ -118,10 +123,19 @@ def test_lists_and_errors_of_several_shapes(tmp_path: Path) -> None:
     state = State(tmp_path, KEY)
 
     def ask(text: str) -> Any:
-        return TestClient(create_app(state, PLENTY, shape=shape(text)), headers=BEARER).get("/api/v1/devices").json()
+        return (
+            TestClient(
+                create_app(state, PLENTY, shape=shape(text)), headers=BEARER | {"x-sandbox-token": state.control_token}
+            )
+            .get("/api/v1/devices")
+            .json()
+        )
 
     assert ask("total=meta")["meta"]["total"] == ask("total=top")["total"] == ask("total=data")["data"]["total"] == 3
-    stock = TestClient(create_app(state, PLENTY, shape=shape("errors=stock")), headers=BEARER)
+    stock = TestClient(
+        create_app(state, PLENTY, shape=shape("errors=stock")),
+        headers=BEARER | {"x-sandbox-token": state.control_token},
+    )
     assert "detail" in stock.post("/api/v1/devices", json={}).json()
     with pytest.raises(ValueError, match="payload=round is no shape"):
         shape("payload=round")

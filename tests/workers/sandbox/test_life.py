@@ -39,7 +39,7 @@ def play(state: State) -> Iterator[Play]:
 
     def begin(minute: float = 0.05, life: float = 0.0, how: str = "", seed: int = 1) -> TestClient:
         app = create_app(state, PLENTY, minute, shape(how), chaos("", seed), life)
-        with_lifespan.append(TestClient(app, headers=BEARER))
+        with_lifespan.append(TestClient(app, headers=BEARER | {"x-sandbox-token": state.control_token}))
         return with_lifespan[-1].__enter__()
 
     yield begin

@@ -20,7 +20,7 @@ from workers.ledger import Ledger, Outcome, Verdict
 from workers.zyra import AsyncZyra, Zyra, calls, looking
 from workers.zyra.budget import Budget
 from workers.zyra.errors import OutcomeUnknown, ServerError, Unauthorized, Unreachable, Unreadable, ZyraError
-from workers.zyra.journal import Journal
+from workers.zyra.journal import Journal, seal_word
 from workers.zyra.keyring import ApiKey, Login
 from workers.zyra.routes import Limits, load, table
 from workers.zyra.spending import Terms
@@ -201,7 +201,8 @@ def test_a_person_says_what_happened(run: Run, said: str, made: int) -> None:  #
         run.again().cost_advisor.apply("rec_0001")
     run.ledger.finish([Outcome(unit=run.claim.unit, token=run.claim.token, verdict=Verdict.DEAD)])
 
-    run.ledger.replay(run.claim.event, keep_calls=True, unanswered=said)
+    word = seal_word(run.ledger, run.seal, run.claim.unit, said == "happened")
+    run.ledger.replay(run.claim.event, keep_calls=True, unanswered={run.claim.unit: word})
     (run.claim,) = run.ledger.take([], 1)
     run.attempt().cost_advisor.apply("rec_0001")
 
@@ -211,6 +212,38 @@ def test_a_person_says_what_happened(run: Run, said: str, made: int) -> None:  #
         run.again().cost_advisor.apply("rec_0002")
     with pytest.raises(OutcomeUnknown):
         run.again().cost_advisor.apply("rec_0002")
+
+
+def test_a_word_that_nobody_sealed_is_none(run: Run, ledger: Ledger) -> None:  # noqa: F811
+    run.line.plan = ["lost"]
+    with pytest.raises(Unreachable):
+        run.attempt().cost_advisor.apply("rec_0001")
+    run.sandbox.state.areas["recommendations"]["rec_0001"]["status"] = "open"
+    run.ledger.client.hset(run.ledger.keys.run(run.claim.unit), "unanswered", "repeat 9")
+
+    with pytest.raises(OutcomeUnknown):
+        run.again().cost_advisor.apply("rec_0001")
+
+    assert len(posts(run.sandbox)) == 1
+
+
+@pytest.mark.parametrize("gone", ["the entry", "the journal"])
+def test_a_call_whose_entry_was_deleted_is_looked_up_and_never_made_blindly(run: Run, gone: str) -> None:  # noqa: F811
+    zyra = run.attempt()
+    zyra.virtual_servers.stop("vs_0001")
+    zyra.cost_advisor.apply("rec_0001")
+    run.sandbox.state.areas["recommendations"]["rec_0001"]["status"] = "open"
+    made, journal = len(posts(run.sandbox)), run.ledger.keys.named(f"calls:{run.claim.unit}")
+    run.ledger.client.hdel(journal, "2") if gone == "the entry" else run.ledger.client.delete(journal)
+
+    again = run.again()
+    assert again.virtual_servers.stop("vs_0001").status in ("stopping", "stopped")
+    with pytest.raises(OutcomeUnknown):
+        again.cost_advisor.apply("rec_0001")
+    with pytest.raises(OutcomeUnknown):  # and an attempt later as well
+        run.again().cost_advisor.apply("rec_0001")
+
+    assert len(posts(run.sandbox)) == made
 
 
 def test_a_journal_goes_with_its_run(run: Run, ledger: Ledger) -> None:  # noqa: F811
