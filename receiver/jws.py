@@ -45,6 +45,10 @@ class Jws:
         self._check(header if self._detached else document(payload), delivery, now)
         return self._fitting(header, head + b"." + payload, signature, keys, now)
 
+    def content(self, delivery: Delivery) -> bytes:
+        """The token, where it is the body or a part of it; else the body."""
+        return self._place(delivery).strip(b" \r\n") if self._in_body else delivery.body
+
     def _split(self, token: bytes, delivery: Delivery) -> tuple[bytes, bytes, bytes]:
         """The three texts of a token; a detached one signs the body instead, as it is or in base64url."""
         parts = token.split(b".")

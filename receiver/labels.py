@@ -147,6 +147,8 @@ class LabelReader:
 
 def canonical_content(scheme: Scheme, delivery: Delivery) -> bytes:
     """What the handler reads, in one form only: who sends a signed form's fields in another order sends nothing new."""
+    if scheme.signs_content:
+        return signed_content(scheme, delivery)
     if not scheme.signs_fields or not delivery.body:
         return delivery.body
     try:

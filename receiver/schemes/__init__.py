@@ -147,6 +147,12 @@ class Scheme:
         """Whether the fields of a form are signed, and not its bytes: their order and their writing are then open."""
         return self.builder in ("twilio", "plivo", "paddle-classic") or "{form_sorted}" in self.signed
 
+    @property
+    def signs_content(self) -> bool:
+        """Whether what is signed is all that the event tells, in one form only, whatever else stands in the body."""
+        inside = self.algorithms and self.signature[0].startswith(("body:", "json:"))
+        return bool(inside) or self.builder in ("sns", "braintree", "canonical")
+
     def signs(self, kind: str, name: str) -> bool:
         """Whether the signature covers what stands in a place."""
         if kind in ("json", "form"):
@@ -188,7 +194,9 @@ class Scheme:
             return "body" if "content-digest" in self.covered or self.separator else "nothing"
         if self.algorithms:
             hashed = any(how.startswith("body") for how in self.hashes.values())
-            inside = self.signature[0].startswith(("body:", "json:"))
+            if self.signature[0].startswith("json:"):
+                return "part"
+            inside = self.signature[0].startswith("body:")
             return "body" if hashed or inside or "{b64_header}" in self.signed else "nothing"
         if self.builder:
             return PARTIAL.get(self.builder, "body")
@@ -199,7 +207,7 @@ class Scheme:
 
 MESSAGE = "http-signatures"
 URLS = ("twilio", "plivo", "contentful", "hubspot-old", "mercadopago")
-PARTIAL = {"adyen": "part", "mercadopago": "nothing"}
+PARTIAL = {"adyen": "part", "sns": "part", "braintree": "part", "mercadopago": "nothing"}
 SIGNED_BY_BUILDER = {
     "mercadopago": ("header:x-request-id", "query:data.id"),
     "plivo": ("header:x-plivo-signature-v3-nonce",),
