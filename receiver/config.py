@@ -104,7 +104,9 @@ def source(
 def missing(scheme: Scheme, options: Mapping[str, Any]) -> Iterator[str]:
     """What else the operator has to tell."""
     told = (scheme.signed, *scheme.claims.values())
-    if not scheme.parameter and (scheme.ours or any("{parameter}" in text for text in told)):
+    # a topic: else anybody could subscribe us to theirs
+    names_topic = any(place.endswith("hub.topic") for place in (one.token for one in scheme.handshakes))
+    if not scheme.parameter and (scheme.ours or names_topic or any("{parameter}" in text for text in told)):
         yield f"parameter must be set: the {scheme.needs}"
     if not scheme.account and "{account}" in scheme.claims.values():
         yield "account must be set: the e-mail of the account that calls us"

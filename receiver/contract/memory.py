@@ -4,12 +4,20 @@ import ctypes
 import gc
 import resource
 
+M_MMAP_THRESHOLD = -3  # glibc, malloc.h
+LARGE_BYTES = 64 * 1024
 GROWTH_BYTES = 8 * 1024 * 1024  # of the process, until it is worth to look for what can be given back
 EVERY = 50_000  # new containers until it looks at the youngest; Python's own default is 700
 
 
 def settle() -> None:
-    """What is there now, modules and configuration, stays, and is never looked at again."""
+    """What is there now, modules and configuration, stays, and is never looked at again.
+
+    Large buffers come from the system and go back to it at once: glibc would move this limit up with each that is
+    freed, and then keep what lies between two live ones.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
     gc.collect()
     gc.freeze()
     gc.set_threshold(EVERY, 20, 50)
