@@ -59,7 +59,6 @@ class LabelReader:
     """Reads labels as one source wants them."""
 
     def __init__(self, source: str, scheme: Scheme, identity: Sequence[str], untyped: str, check_type: bool) -> None:
-        self._source = source.encode()
         self._prefix = source
         self._scheme = scheme
         self._identity = [alternatives(item) for item in identity]
@@ -71,11 +70,16 @@ class LabelReader:
         self._scope_event = scheme.identity_scope == "event"
         self.is_id_signed = all(scheme.signs(*spot[:2]) for spots in self._identity for spot in spots)
         self.is_type_signed = all(scheme.signs(*spot[:2]) for spots in self._types for spot in spots)
+        self._is_plain = not scheme.signs_fields and not scheme.signs_content  # the body's bytes are the content
+        self._covers_body = scheme.covers == "body"
+        self._formats = scheme.body
+        self._json_field = (Spot("form", scheme.json_field),)
+        self._is_all_signed = self.is_id_signed and self.is_type_signed
         paths = [spot.name for spots in (*self._identity, *self._types) for spot in spots if spot.kind == "json"]
         self._peeker = Peeker([*paths, *self._echo]) if paths or self._echo else None
 
     def format(self, delivery: Delivery) -> Body:
-        return decide_format(delivery.body, self._scheme.body)
+        return decide_format(delivery.body, self._formats)
 
     def peek(self, delivery: Delivery, kind: Body) -> Mapping[str, str]:
         """The wanted fields of the body's JSON that hold a text or a number, where it has any."""
@@ -83,7 +87,7 @@ class LabelReader:
             return {}
         text = delivery.body
         if kind is Body.FORM:
-            text = self._find((Spot("form", self._scheme.json_field),), delivery, {}).encode("utf-8", "replace")
+            text = self._find(self._json_field, delivery, {}).encode("utf-8", "replace")
         try:
             return self._peeker.peek(text.removeprefix(BOM)) if text else {}
         except (msgspec.MsgspecError, RecursionError, UnicodeError):
@@ -130,19 +134,18 @@ class LabelReader:
     def marks(self, delivery: Delivery, identity: str, kind: str) -> Marks:
         """Two deliveries are one event if the event's mark is the same."""
         is_named = identity != "" and self.is_id_signed
-        content = hashlib.sha256(canonical_content(self._scheme, delivery)).digest()
+        content = delivery.body if self._is_plain else canonical_content(self._scheme, delivery)
         if is_named and self._scope_event:
-            mark = digest(self._source, identity.encode())
-            return Marks(f"{self._prefix}:i:{mark}", content.hex()[:16])
-        parts = [self._source, identity.encode()]
-        if not is_named and not self.is_type_signed:
-            parts.append(kind.encode())
-        mark = f"{self._prefix}:{'i' if identity else 'd'}:{digest(*parts, content)}"
-        if is_named or (self.is_id_signed and self.is_type_signed):
-            return Marks(mark)
-        if self._scheme.covers != "body":
-            content = hashlib.sha256(signed_content(self._scheme, delivery)).digest()
-        return Marks(mark, "", f"{self._prefix}:b:{content.hex()[:32]}")
+            return Marks(f"{self._prefix}:i:{digest(identity.encode())}", digest(content)[:16])
+        kind = "" if is_named or self.is_type_signed else kind
+        name = f"{len(identity)} {len(kind)} {identity}{kind}".encode()  # one text for one pair
+        space = f"{self._prefix}:i:" if identity else f"{self._prefix}:d:"
+        if is_named or self._is_all_signed:
+            return Marks(space + digest(name, content))
+        hashed = hashlib.sha256(content)
+        mark = space + digest(name, hashed.digest())
+        signed = hashed.hexdigest()[:32] if self._covers_body else digest(signed_content(self._scheme, delivery))
+        return Marks(mark, "", f"{self._prefix}:b:{signed}")
 
 
 def canonical_content(scheme: Scheme, delivery: Delivery) -> bytes:
@@ -165,6 +168,9 @@ def is_one_header(places: Sequence[tuple[Spot, ...]]) -> bool:
     return len(places) == 1 and len(places[0]) == 1 and places[0][0].kind == "header"
 
 
+ABSENT = msgspec.Raw()
+
+
 class Peeker:
     """Reads the few fields that are needed before the answer, and builds nothing else."""
 
@@ -172,7 +178,7 @@ class Peeker:
         self._paths = [(path, *path.split(".")) for path in dict.fromkeys(paths)]
         tops = list(dict.fromkeys(top for _, top, *_ in self._paths))
         self._is_list = any(top.isdigit() or top == "*" for top in tops)
-        wanted = [(f"f{number}", msgspec.Raw, msgspec.Raw()) for number in range(len(tops))]
+        wanted = [(f"f{number}", msgspec.Raw, ABSENT) for number in range(len(tops))]
         self._at = {top: f"f{number}" for number, top in enumerate(tops)}
         names = {f"f{number}": top for number, top in enumerate(tops)}
         self._object = msgspec.json.Decoder(msgspec.defstruct("Peek", wanted, rename=names))
@@ -184,9 +190,11 @@ class Peeker:
         found: Any = self._list.decode(body) if self._is_list else self._object.decode(body)
         for path, top, *rest in self._paths:
             if self._is_list:
-                raw = found[int(top)] if top.isdigit() and int(top) < len(found) else msgspec.Raw()
+                raw = found[int(top)] if top.isdigit() and int(top) < len(found) else ABSENT
             else:
                 raw = getattr(found, self._at[top])
+            if raw is ABSENT:
+                continue
             first = bytes(raw)[:1]
             if rest:
                 value = steps([msgspec.json.decode(raw)], rest)[0] if first in (b"{", b"[") else None
