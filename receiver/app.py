@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -66,7 +67,7 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         budget = found.body_budget_bytes or max(DEFAULT_BUDGET_BYTES, 2 * found.max_body_bytes)
-        connections = Connections(limit_connections(found.max_connections), BodyBudget(budget))
+        connections = Connections(limit_connections(found.max_connections), BodyBudget(budget), found.max_body_bytes)
         await watch.look()
         watching = asyncio.create_task(watch_forever(watch, metrics, notices, connections))
         memory.settle()
@@ -98,8 +99,7 @@ async def watch_forever(watch: Watch, metrics: Metrics, notices: Notices, connec
     trim = memory.Trimmer()
     while True:
         metrics.look_at(connections)
-        if not connections.bodies.held_bytes:
-            trim()
+        trim(time.monotonic())
         metrics.redis_up.set(watch.reachable)
         metrics.redis_hides.set(len(watch.verdict.hidden))
         await asyncio.sleep(1)

@@ -123,7 +123,7 @@ class Endpoint:
                 raise TooLarge("size")
 
     async def _body(self, receive: Receive) -> bytes:
-        """The whole body. Raises Rejected: it is too large, or the server gave up waiting for its end."""
+        """The whole body. Raises Rejected: it is too large, or our server gave up waiting for its end."""
         body = bytearray()
         while True:
             message = await receive()

@@ -7,6 +7,8 @@ import resource
 M_MMAP_THRESHOLD = -3  # glibc, malloc.h
 LARGE_BYTES = 64 * 1024
 GROWTH_BYTES = 8 * 1024 * 1024  # of the process, until it is worth to look for what can be given back
+CHANGE_BYTES = 1024 * 1024  # since the last time, likewise
+TRIM_SECONDS = 3.0  # between two times: it takes some 10 ms
 EVERY = 50_000  # new containers until it looks at the youngest; Python's own default is 700
 
 
@@ -36,16 +38,21 @@ class Trimmer:
 
     def __init__(self) -> None:
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        self._floor_bytes = resident_bytes()
+        self._base_bytes = self._last_bytes = resident_bytes()
+        self._next = 0.0
 
-    def __call__(self) -> None:
-        """Trims if the process has grown since the last time; costs a read of /proc else."""
-        if resident_bytes() - self._floor_bytes < GROWTH_BYTES:
+    def __call__(self, now: float) -> None:
+        """Trims where the process has grown since its start, and has changed since the last time. now: monotonic."""
+        found = resident_bytes()
+        if found - self._base_bytes < GROWTH_BYTES or now < self._next:
+            return
+        if abs(found - self._last_bytes) < CHANGE_BYTES:
             return
         gc.collect()
         if self._trim:
             self._trim(0)
-        self._floor_bytes = resident_bytes()
+        self._last_bytes = resident_bytes()
+        self._next = now + TRIM_SECONDS
 
 
 def resident_bytes() -> int:

@@ -13,7 +13,7 @@ DEFAULT_BUDGET_BYTES = 64 * 1024 * 1024
 class Request(Protocol):
     held_bytes: int
 
-    def fail(self, error: Unavailable) -> None: ...
+    def fail(self, kind: type[Unavailable], cause: str) -> None: ...
 
 
 class BodyBudget:
@@ -39,7 +39,7 @@ class BodyBudget:
                 return  # all that is held is complete, and will be answered
             self.release(largest)
             self.shed += 1
-            largest.fail(Unavailable("bodies"))
+            largest.fail(Unavailable, "bodies")
 
     def release(self, request: Request) -> None:
         """Forgets what a request holds."""

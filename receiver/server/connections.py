@@ -14,6 +14,7 @@ CLOSING_SECONDS = 10.0  # for the sender to read what was said
 SWEEP_SECONDS = 1.0
 STATE = "receiver.connections"  # the key of ASGI's lifespan state under which the application passes Connections
 MAX_CONNECTIONS = 8192
+MAX_BODY_BYTES = 1024 * 1024
 OWN_FILES = 64  # file descriptors that a process needs for other things than its senders
 
 
@@ -32,8 +33,11 @@ class Connections:
     A phase maps its connections to the time of the loop at which they entered it, the longest one first.
     """
 
-    def __init__(self, limit: int = MAX_CONNECTIONS, bodies: BodyBudget | None = None) -> None:
+    def __init__(
+        self, limit: int = MAX_CONNECTIONS, bodies: BodyBudget | None = None, max_body_bytes: int = MAX_BODY_BYTES
+    ) -> None:
         self.limit = limit
+        self.max_body_bytes = max_body_bytes
         self.bodies = bodies or BodyBudget()
         self.idle: dict[Connection, float] = {}
         self.incomplete: dict[Connection, float] = {}

@@ -16,16 +16,19 @@ class Cycle(RequestResponseCycle):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.held_bytes = 0  # of the body, as the budget counts them
-        self.failure: Rejected | None = None
+        self.limit_bytes = 0  # of the body: what is larger is not waited for
+        self.arrived_bytes = 0  # of the body, not counted yet
+        self._is_handed_over = False
+        self._failure: tuple[type[Rejected], str] | None = None  # an error itself would keep the frames that raised it
 
     @property
     def is_incomplete(self) -> bool:
         """Whether bytes of the request are still to come, and somebody waits for them."""
-        return self.more_body and not self.response_complete and not self.disconnected
+        return self.more_body and not (self.response_complete or self.disconnected or self._failure)
 
-    def fail(self, error: Rejected) -> None:
-        """Ends the wait for the rest of the request: `receive` raises the error."""
-        self.failure = error
+    def fail(self, kind: type[Rejected], cause: str) -> None:
+        """Ends the wait for the rest of the request: `receive` raises this error."""
+        self._failure = kind, cause
         self.body = bytearray()
         self.message_event.set()
 
@@ -35,19 +38,29 @@ class Cycle(RequestResponseCycle):
         self.message_event.set()
 
     async def receive(self) -> ASGIReceiveEvent:
+        """The whole body, or of one that is too large as much as shows that. Raises what `fail` was told.
+
+        A body stays here until it is whole, where `fail` can let go of it at once.
+        """
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
-        if not self.disconnected and not self.response_complete:
-            self.flow.resume_reading()
+        self.flow.resume_reading()
+        while self._waits():
             await self.message_event.wait()
             self.message_event.clear()
-        if self.failure:
-            raise self.failure
+        if self._failure:
+            raise self._failure[0](self._failure[1])
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
-        body, self.body = bytes(self.body), bytearray()
+        body, self.body, self._is_handed_over = bytes(self.body), bytearray(), not self.more_body
         return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def _waits(self) -> bool:
+        """Whether there is nothing to tell yet: the body is not whole, or was handed over, and the sender is there."""
+        if self._is_handed_over:
+            return not (self.response_complete or self.disconnected)
+        return self.is_incomplete and len(self.body) <= self.limit_bytes
 
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "http.response.start" and not self.response_started:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 import httptools
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http import httptools_impl
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
@@ -148,6 +148,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def _wait(self, received: int) -> None:
         """Notes whether this connection waits for its sender. Raises Malformed: bounds what is no body."""
         newest = self._newest
+        if newest is not None and newest.arrived_bytes:
+            self._take(newest)
         if self._in_head:
             self._head_bytes += received
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -193,25 +195,36 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
             raise Malformed(BAD_HOST)  # RFC 9112, 3.2
         super().on_headers_complete()
+        cast("Cycle", self.cycle).limit_bytes = self.senders.max_body_bytes
         self._in_head = False
 
     def on_body(self, body: bytes) -> None:
+        """Called for each chunk, however small; what can wait until the end of a read is done by `_take`."""
         cycle = cast("Cycle", self.cycle)
-        if not cycle.is_incomplete or cycle.failure:
-            return
-        self._got_body = True
         cycle.body += body
-        if len(cycle.body) > HIGH_WATER_LIMIT:
+        cycle.arrived_bytes += len(body)
+        self._got_body = True
+
+    def _take(self, cycle: Cycle) -> None:
+        """Counts what has come of a body, and hands it to the application, if that still wants it."""
+        size, cycle.arrived_bytes = cycle.arrived_bytes, 0
+        if not cycle.is_incomplete:
+            cycle.body = bytearray()
+            return
+        if len(cycle.body) > cycle.limit_bytes:
             self.flow.pause_reading()
         cycle.message_event.set()
-        self.senders.bodies.hold(cycle, len(body), self._incomplete_cycles())
+        self.senders.bodies.hold(cycle, size, self._incomplete_cycles())
 
     def on_message_complete(self) -> None:
         if self._in_head:
             return  # of a request that asks for an upgrade
-        if not self.cycle.response_complete:
-            self.cycle.more_body = False
-            self.cycle.message_event.set()
+        cycle = cast("Cycle", self.cycle)
+        if cycle.arrived_bytes:
+            self._take(cycle)
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
 
     def _incomplete_cycles(self) -> Iterator[Cycle]:
         for connection in self.senders.incomplete:
@@ -329,7 +342,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def time_out(self) -> None:
         newest = self._newest
         if not self._in_head and newest is not None and newest.is_incomplete:
-            newest.fail(TooSlow("deadline"))
+            newest.fail(TooSlow, "deadline")
         else:
             self._refuse(TOO_SLOW)
 

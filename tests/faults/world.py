@@ -273,7 +273,7 @@ def world(**options: str) -> Iterator[World]:
 def commands(client: redis.Redis) -> dict[str, int]:
     """How often Redis executed each command, but those by which it is only looked at, or told of refusals once a second."""
     looking = ("info", "config|get", "ping", "hello", "client|setinfo", "client|setname", "script|load", "select")
-    looking += ("lpush", "ltrim", "expire", "hset", "hincrby")
+    looking += ("sadd", "lpush", "ltrim", "expire", "hset", "hincrby")
     found = client.info("commandstats")
     return {
         name.removeprefix("cmdstat_"): told["calls"]
