@@ -28,6 +28,10 @@ fuzz: $(VENV)/ready $(VENV)-fuzz/ready
 faults: $(VENV)/ready
 	@$(BIN)/python -m tests.faults
 
+# What unsigned senders do to a receiver, as a table. HOSTILE=100000 sends so many requests of all kinds.
+hostile: $(VENV)/ready
+	@$(BIN)/python -m tests.faults.hostile_loads
+
 # MINUTES=20 SEED=1: faults at random under 110 events a second
 soak: $(VENV)/ready
 	@MINUTES=$(MINUTES) SEED=$(SEED) $(BIN)/python -m tests.faults.nemesis
@@ -53,4 +57,4 @@ lock:
 	@uv export $(EXPORT) --only-group fuzz -o requirements-fuzz.txt
 	@uv export $(EXPORT) --only-group build -o requirements-build.txt
 
-.PHONY: dev test lint bench faults fuzz soak lock
+.PHONY: dev test lint bench faults hostile fuzz soak lock

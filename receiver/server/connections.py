@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import resource
+from collections import deque
 from typing import Protocol
 
 from .bodies import BodyBudget
@@ -12,6 +13,10 @@ IDLE_SECONDS = 75.0  # between two requests
 INCOMPLETE_SECONDS = 10.0  # from the first byte of a request, or from the start, to its last byte
 CLOSING_SECONDS = 10.0  # for the sender to read what was said
 SWEEP_SECONDS = 1.0
+REPORT_SECONDS = 5.0
+TURN_SECONDS = 0.01
+TURNS = 8  # connections with large bodies that are read within TURN_SECONDS
+MAX_TURN_BYTES = 2 * 1024 * 1024  # that are read of them within TURN_SECONDS before others must wait
 STATE = "receiver.connections"  # the key of ASGI's lifespan state under which the application passes Connections
 MAX_CONNECTIONS = 8192
 MAX_BODY_BYTES = 1024 * 1024
@@ -25,6 +30,7 @@ class Connection(Protocol):
     def close_idle(self) -> None: ...
     def abort(self) -> None: ...
     def make_room(self) -> None: ...
+    def read_on(self) -> None: ...
 
 
 class Connections:
@@ -46,7 +52,11 @@ class Connections:
         self.malformed = 0  # requests that are no HTTP, since the start
         self.evicted = 0  # connections closed to make room, since the start
         self._logged = (0, 0, 0)
+        self._next_report = 0.0
         self._sweeping = False
+        self._turn_ends = 0.0
+        self._turn_bytes = 0
+        self._turns: deque[Connection] = deque()
 
     def add(self, connection: Connection) -> None:
         """At the limit the connection goes that has waited longest for its sender, and not the newcomer."""
@@ -69,6 +79,25 @@ class Connections:
         connection.phase = phase
         if phase is not None:
             phase[connection] = asyncio.get_running_loop().time()
+
+    def take_turns(self, connection: Connection, size: int) -> bool:
+        """Whether a connection that has just sent much must wait for its turn, so that others are served meanwhile."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._turn_ends:
+            self._turn_ends, self._turn_bytes = now + TURN_SECONDS, 0
+        self._turn_bytes += size
+        if self._turn_bytes <= MAX_TURN_BYTES:
+            return False
+        if not self._turns:
+            asyncio.get_running_loop().call_later(TURN_SECONDS, self._give_turns)
+        self._turns.append(connection)
+        return True
+
+    def _give_turns(self) -> None:
+        for _ in range(min(TURNS, len(self._turns))):
+            self._turns.popleft().read_on()
+        if self._turns:
+            asyncio.get_running_loop().call_later(TURN_SECONDS, self._give_turns)
 
     def _evict(self) -> None:
         """Closing ones first: all was said to them."""
@@ -96,11 +125,15 @@ class Connections:
             asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
     def _report(self) -> None:
-        """One line a second at most, whatever the senders do."""
+        """One line in a while, whatever the senders do; the first one at once."""
+        now = asyncio.get_running_loop().time()
+        if now < self._next_report:
+            return
         counts = (self.malformed, self.evicted, self.bodies.shed)
         malformed, evicted, shed = (new - old for new, old in zip(counts, self._logged, strict=True))
         self._logged = counts
         if malformed or evicted or shed:
+            self._next_report = now + REPORT_SECONDS
             log.warning(
                 "bad senders: %d malformed requests, %d connections closed at the limit of %d, %d bodies shed",
                 malformed, evicted, self.limit, shed,

@@ -45,7 +45,6 @@ class Cycle(RequestResponseCycle):
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
-        self.flow.resume_reading()
         while self._waits():
             await self.message_event.wait()
             self.message_event.clear()

@@ -23,6 +23,7 @@ from .cycle import Cycle
 
 MAX_HEAD_BYTES = 64 * 1024  # of request line and headers; of trailers likewise
 MAX_HEADERS = 256
+MUCH_BYTES = 16 * 1024  # of one read: more than most small requests have
 MAX_WAITING = 8  # requests of one connection that wait for the answer to the one before
 MAX_DROPPED_BYTES = 64 * 1024 * 1024  # of a connection that is not parsed any more
 HOP_BY_HOP = frozenset((b"upgrade", b"connection", b"http2-settings"))
@@ -99,6 +100,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.parser = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
+        if len(data) >= MUCH_BYTES and self.senders.take_turns(self, len(data)):
+            self.flow.pause_reading()
         if self._stopped:
             self._dropped_bytes += len(data)
             if self._dropped_bytes > MAX_DROPPED_BYTES:
@@ -345,6 +348,10 @@ class GuardedProtocol(HttpToolsProtocol):
             newest.fail(TooSlow, "deadline")
         else:
             self._refuse(TOO_SLOW)
+
+    def read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def close_idle(self) -> None:
         self.transport.close()

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -9,7 +10,7 @@ from receiver.delivery import Delivery
 from receiver.errors import BadSignature
 from receiver.handshakes import Answer, answer, methods
 from receiver.schemes import Handshake, table
-from receiver.signatures import decode_key, sign
+from receiver.signatures import decode_key, sign, verify
 
 NOW = 1_700_000_000
 
@@ -114,3 +115,28 @@ def test_values_are_not_searched_for_names() -> None:
 def test_the_methods_of_handshakes() -> None:
     assert methods(table()["cloudevents-webhook"]) == {"OPTIONS"}
     assert methods(table()["slack"]) == frozenset()
+
+
+def test_a_challenge_that_we_sign_for_anybody_is_no_delivery() -> None:
+    """X's CRC is not signed: who asks gets the MAC of any text of its form, which a body could be."""
+    scheme = table()["x-twitter"]
+    told = answer(scheme, ask("x-twitter", query="crc_token=abc_123"), [b"key"], NOW)
+    assert told
+    mac = json.loads(told.body)["response_token"]
+    headers = {"x-twitter-webhooks-signature": mac}
+
+    with pytest.raises(BadSignature, match="challenge"):
+        verify(scheme, Delivery([(k.encode(), v.encode()) for k, v in headers.items()], b"abc_123"), [b"key"], NOW)
+
+
+def test_only_our_topic_is_subscribed_to() -> None:
+    scheme = replace(table()["websub"], parameter="https://example.com/feed")
+
+    def told(mode: str, topic: str) -> tuple[int, bytes] | None:
+        query = f"hub.mode={mode}&hub.topic={quote(topic)}&hub.challenge=c"
+        found = answer(scheme, ask("websub", query=query), [b"key"], NOW)
+        return (found.status, found.body) if found else None
+
+    assert told("subscribe", "https://example.com/feed") == (200, b"c")
+    assert told("subscribe", "https://example.com/other") == (404, b"")
+    assert told("unsubscribe", "https://example.com/feed") is None

@@ -976,3 +976,59 @@ def test_the_oldest_job_is_popped_first(ledger: Ledger, seal: Seal, client: redi
     assert client.lrange(ledger.keys.intermediate, 0, -1) == [
         f"{n}-{event}".encode() for n, event in enumerate(events, 1)
     ]
+
+
+@pytest.mark.parametrize("junk", ["abc", "-5", "1e400", "inf", "nan", "0x10", "9" * 15, "9" * 400, "", " 7"])
+def test_an_ordinal_of_any_form_stops_nothing(ledger: Ledger, seal: Seal, client: redis.Redis, junk: str) -> None:
+    first = accept(ledger, seal)
+    client.set(ledger.keys.named("ordinal"), junk)
+
+    second = accept(ledger, seal)
+
+    assert {claim.unit for claim in ledger.take([], 5)} == {first, second}
+    assert client.get(ledger.keys.named("ordinal")).isdigit()
+
+
+def test_counters_that_are_no_numbers_stop_nothing(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    client.hset(ledger.keys.named("counters"), mapping={"events_done": "x", "jobs_stale": "9" * 30})
+    event = accept(ledger, seal)
+    (claim,) = ledger.take([], 1)
+    client.rpush(ledger.keys.jobs, f"1-{event}")
+
+    assert dispatch(ledger, claim, "unhandled") == "unhandled"
+    assert ledger.take([], 5) == []
+    assert client.hget(ledger.keys.named("counters"), "jobs_stale") == b"1"
+
+
+def test_what_stands_in_the_place_of_rqs_queues_stops_nothing(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    queues = f"{ledger.keys.rq_prefix}:queues"
+    before = client.smembers(queues)
+    client.delete(queues)
+    client.set(queues, "junk")
+    try:
+        accept(ledger, seal)
+        ledger.sweep()
+        accept(ledger, seal)
+
+        assert client.smembers(queues) == {ledger.keys.jobs.encode()}
+    finally:
+        client.delete(queues)
+        if before:
+            client.sadd(queues, *before)
+
+
+def test_foreign_members_and_job_ids_are_swept_away(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    for index in ("pending", "queued", "running"):
+        client.zadd(ledger.keys.named(index), {f"foreign-{number}": 10**12 + number for number in range(20_000)})
+        client.zadd(ledger.keys.named(index), {f"evt_{number:026d}": 1 for number in range(2_000)})
+    client.rpush(ledger.keys.jobs, "a" * 20_000_000)
+    event = accept(ledger, seal)
+
+    for _ in range(60):
+        ledger.sweep()
+        if sum(client.zcard(ledger.keys.named(index)) for index in ("pending", "queued", "running")) < 100:
+            break
+
+    assert sum(client.zcard(ledger.keys.named(index)) for index in ("pending", "queued", "running")) < 100
+    assert [claim.unit for claim in ledger.take([], 5)] == [event]
+    assert all(len(job) < 100 for job in client.lrange(ledger.keys.jobs, 0, -1))

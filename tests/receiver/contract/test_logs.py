@@ -49,3 +49,16 @@ def test_a_traceback_is_kept_in_both_forms() -> None:
         except ValueError:
             logging.getLogger("x").exception("it failed")
         assert "ValueError: why" in out.getvalue()
+
+
+def test_a_traceback_on_a_terminal_has_no_codes() -> None:
+    out = Terminal()
+    setup("INFO", out)
+
+    try:
+        raise ValueError("\x1b]0;title\x07\x1b[31m")
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+
+    assert "\x1b" not in out.getvalue()
+    assert "ValueError: \\x1b]0;title\\x07" in out.getvalue()

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -175,3 +176,11 @@ def test_the_metrics_port_has_bounds_and_an_address(env: dict[str, str]) -> None
                 assert one.recv(100) == b""
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.2", here.metrics_port), timeout=1)
+
+
+def test_no_process_writes_a_core_dump(env: dict[str, str]) -> None:
+    with guarded() as here:
+        limits = Path(f"/proc/{here.process.pid}/limits").read_text()
+
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert line.split()[4:6] == ["0", "0"]

@@ -448,3 +448,29 @@ def test_a_child_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     children.stop()
 
     assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(("said", "expected"), [("happened", "done"), ("repeat", ""), ("", "sent")])
+def test_a_replay_hears_what_a_person_says_of_calls_without_an_answer(
+    tool: Tool, ledger: Ledger, seal: Seal, said: str, expected: str
+) -> None:
+    event = accept(ledger, seal, kind="basic.two")
+    (one,) = ledger.take([], 1)
+    dispatch(ledger, one, "dispatched", "", ["good"])
+    (run,) = ledger.take([], 1)
+    apply = calls.call(table()["cost_advisor.apply"], ("rec_1",))
+    Journal(ledger, seal, run.unit, run.token, 1, "key").begin(apply)
+    ledger.finish([Outcome(unit=run.unit, token=run.token, verdict=Verdict.DEAD, error="outcome-unknown")])
+    options = ("--keep-calls", *(("--unanswered", said) if said else ()))
+
+    assert tool("events", "replay", event, *options)[:2] == (0, f"{event}: replayed (1 runs)\n")
+
+    (again,) = ledger.take([], 1)
+    entry = Journal(ledger, seal, again.unit, again.token, 1, "key").find(apply)
+    assert (entry.state if entry else "") == expected
+
+
+def test_what_a_person_says_needs_the_calls_to_be_kept(tool: Tool) -> None:
+    code, _, err = tool("events", "replay", "evt_1", "--unanswered", "happened")
+
+    assert (code, "give both" in err) == (2, True)

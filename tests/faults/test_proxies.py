@@ -1,0 +1,143 @@
+"""Behind reverse proxies as people set them up: no smuggling by Upgrade, and every answer is heard."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import redis
+
+from receiver.contract.keys import Keys
+from tests.hostile import guarded
+from tests.kit import free_port, payload, signed, wait_for
+
+pytestmark = [pytest.mark.proxies, pytest.mark.timeout(120)]
+
+NGINX = """
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/log;
+events {{ worker_connections 512; }}
+http {{
+  access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; client_max_body_size 100m;
+  map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
+  upstream receiver {{ server 127.0.0.1:{receiver}; keepalive 16; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://receiver; proxy_http_version 1.1; proxy_set_header Host $host; proxy_request_buffering off;
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
+    }}
+  }}
+}}
+"""
+HAPROXY = """
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend f
+  bind 127.0.0.1:{port}
+  default_backend b
+backend b
+  http-reuse always
+  server s 127.0.0.1:{receiver}
+"""
+CADDY = """
+{{
+  admin off
+  auto_https off
+}}
+http://127.0.0.1:{port} {{
+  reverse_proxy 127.0.0.1:{receiver}
+}}
+"""
+PROXIES = {
+    "nginx": (NGINX, ["nginx", "-p", "{folder}", "-c", "{config}"]),
+    "haproxy": (HAPROXY, ["haproxy", "-db", "-f", "{config}"]),
+    "caddy": (CADDY, ["caddy", "run", "--adapter", "caddyfile", "--config", "{config}"]),
+}
+
+
+@contextlib.contextmanager
+def proxy(name: str, receiver: int) -> Iterator[int]:
+    """A proxy in front of the receiver; its port."""
+    assert shutil.which(name), f"{name} is not installed"
+    text, command = PROXIES[name]
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="zr-proxy-") as folder:
+        config = Path(folder) / "config"
+        config.write_text(text.format(folder=folder, port=port, receiver=receiver))
+        process = subprocess.Popen(
+            [part.format(folder=folder, config=config) for part in command], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env={"HOME": folder, "PATH": "/usr/sbin:/usr/bin:/bin"},
+        )  # fmt: skip
+        try:
+            wait_for(lambda: answers(port))
+            yield port
+        finally:
+            process.terminate()
+            process.wait(15)
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/livez", trust_env=False).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+SMUGGLED = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def smuggle(port: int, ends: threading.Event) -> None:
+    """Requests with an Upgrade whose body holds others, in a packet of its own."""
+    while not ends.is_set():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as one:
+            body = SMUGGLED * 3
+            head = b"POST /webhooks/none HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            one.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body))
+            time.sleep(0.01)
+            one.sendall(body)
+            one.settimeout(0.3)
+            one.recv(65536)
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_nothing_is_smuggled_by_an_upgrade(name: str, env: dict[str, str], client: redis.Redis, keys: Keys) -> None:
+    with guarded() as here, proxy(name, here.port) as port:
+        ends = threading.Event()
+        attackers = [threading.Thread(target=smuggle, args=(port, ends)) for _ in range(4)]
+        for one in attackers:
+            one.start()
+        heard = []
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            for _ in range(200):
+                body = payload()
+                heard.append(http.post("/webhooks/zyra", content=body, headers=signed(body)))
+        ends.set()
+        for one in attackers:
+            one.join()
+
+    assert [answer.status_code for answer in heard] == [202] * 200
+    assert {answer.json().get("status") for answer in heard} == {"accepted"}
+    assert client.zcard(keys.named("events")) == 200
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_who_sends_too_much_hears_it(name: str, env: dict[str, str]) -> None:
+    with guarded() as here, proxy(name, here.port) as port:
+        body = b"x" * 30_000_000
+        heard = [
+            httpx2.post(f"http://127.0.0.1:{port}/webhooks/zyra", content=body, trust_env=False, timeout=30).status_code
+            for _ in range(5)
+        ]
+
+    assert heard == [413] * 5
