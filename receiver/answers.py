@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from starlette.types import Send
 
@@ -41,9 +41,10 @@ async def refuse(send: Send, rejected: Rejected, status: int = 0, silent: bool =
     await answer(send, status or rejected.status, body, headers)
 
 
-async def answer(send: Send, status: int, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+async def answer(send: Send, status: int, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
     text = b"" if status == 204 else body
-    headers = [(b"content-type", b"application/json")] if text else []
-    headers += [(b"content-length", b"%d" % len(text)), *more]
+    headers = [(b"content-length", b"%d" % len(text)), *more]
+    if text and not any(name == b"content-type" for name, _ in more):
+        headers.append((b"content-type", b"application/json"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": text})

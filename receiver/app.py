@@ -58,7 +58,12 @@ def create_app(
     metrics = Metrics(registry)
     notices = Notices(watch.client, keys, found.seal, found.sources)
     for source in found.sources.values():
-        if not source.scheme.confirmed and source.scheme.confidence != config.OWN:
+        if source.scheme.confirmed or source.scheme.confidence == config.OWN:
+            continue
+        if source.scheme.verifies:
+            unknown = ", ".join(source.scheme.missing_answers)
+            log.warning("source %s: no source confirms %s of %s", source.name, unknown, source.scheme.title)
+        else:
             log.warning("source %s: its scheme, %s, is not confirmed", source.name, source.scheme.title)
     inbox = Inbox(
         client, keys, found.seal, max_pending=found.max_pending, durability=found.durability, replicas=found.replicas

@@ -90,7 +90,7 @@ def source(
             mine.append(f"{where}: keys_url is for schemes with public keys: {how.title} has a secret")
     how = replace(how, **changes)
     mine += [f"{where}: {fault}" for fault in missing(how, options)]
-    options.setdefault("success_status", how.success_status or 202)
+    options.setdefault("success_status", how.success_status)
     options.pop("unconfirmed", None)
     found: tuple[Secret, ...] = ()
     if "secrets" in row or how.remote is None:
@@ -123,7 +123,7 @@ def chosen(
         near = difflib.get_close_matches(name, schemes, 5, 0.5)
         hint = f": do you mean {', '.join(near)}?" if near else ""
         faults.append(f"{where}: there is no scheme {name!r}{hint} `zyra-receiver schemes list` shows all")
-    elif not found.confirmed and found.confidence != OWN and unconfirmed is not True:
+    elif not found.verifies and found.confidence != OWN and unconfirmed is not True:
         faults.append(
             f"{where}: the scheme {name} is not confirmed ({found.confidence}: {found.source}): check it against the "
             "provider's page, then set unconfirmed = true"
@@ -140,7 +140,7 @@ def resolve(where: str, items: object, scheme: Scheme, env: Mapping[str, str], f
     found = []
     for item in items:
         try:
-            secret = reference(where, item, env)
+            secret = reference(where, item, env, scheme.title == "Zyra")
             for value in secret.values:
                 decode_key(scheme, value)
             found.append(secret)
@@ -170,10 +170,11 @@ def credential(where: str, item: object, remote: Remote, env: Mapping[str, str],
     return None
 
 
-def reference(where: str, item: object, env: Mapping[str, str]) -> Secret:
+def reference(where: str, item: object, env: Mapping[str, str], commas: bool = False) -> Secret:
+    """commas: whether they separate the values of a file."""
     kind, _, rest = str(item).partition(":")
     if kind in ("file", "learned") and rest:
-        return Secret(rest, None, Path(rest), awaited=kind == "learned")
+        return Secret(rest, None, Path(rest), awaited=kind == "learned", commas=commas)
     if kind != "env" or not rest:
         raise ConfigurationError(["a secret must be env:NAME or file:/path, never the secret itself"])
     secret = secrets.read(env, rest)

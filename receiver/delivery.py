@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,6 +13,7 @@ from .contract.body import BOM, Fields, first_byte, read_fields, read_urlencoded
 from .contract.errors import Unreadable
 from .errors import BadSignature, TooLarge
 
+OTHER_KIND = re.compile(r"\|(?:header|json|form|query):")
 FIELDS = 1000  # items of a list that are looked at
 Place = Callable[["Delivery"], bytes]
 
@@ -65,6 +67,11 @@ class Delivery:
     def json(self) -> Any:
         """The body's JSON; numbers are kept as the text that stands there, since that is what a provider signs."""
         return self._once("json", lambda: loads(self.body.removeprefix(BOM)))
+
+    @property
+    def looks_like_json(self) -> bool:
+        """Whether the body begins as JSON does that holds fields; then nothing in it is a form's field."""
+        return first_byte(self.body) in (b"{", b"[")
 
     @property
     def form(self) -> Fields:
@@ -142,6 +149,9 @@ def place(name: str) -> Place:
     It answers b"" where nothing stands there, and raises BadSignature where that cannot be read.
     """
     kind, _, rest = name.partition(":")
+    if OTHER_KIND.search(rest):  # json:a|form:b: the first of them that is there
+        readers = [place(one) for one in name.split("|")]
+        return lambda delivery: next(filter(None, (read(delivery) for read in readers)), b"")
     if kind == "header":
         first, *others = (name.encode() for name in rest.split("|"))
         if others:
@@ -155,13 +165,17 @@ def place(name: str) -> Place:
     if kind == "form":
         field, _, path = rest.partition(":")
         if path:  # JSON in a field of the form
-            return lambda delivery: walk(loads(one(delivery.form, field) or b"null"), path)
-        return lambda delivery: one(delivery.form, rest)
+            return lambda delivery: b"" if delivery.looks_like_json else form_walk(delivery, field, path)
+        return lambda delivery: b"" if delivery.looks_like_json else one(delivery.form, rest)
     if kind == "json":
-        return lambda delivery: walk(delivery.json, rest)
+        return lambda delivery: walk(delivery.json, rest) if delivery.looks_like_json else b""
     if kind == "body":
         return lambda delivery: delivery.body
     raise ValueError(f"{name!r} is no place: header:, query:, form: or json: with a name")
+
+
+def form_walk(delivery: "Delivery", field: str, path: str) -> bytes:
+    return walk(loads(one(delivery.form, field) or b"null"), path)
 
 
 def from_base64(text: bytes) -> bytes:

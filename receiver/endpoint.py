@@ -80,7 +80,7 @@ class Endpoint:
                 raise Unavailable("memory")
             receipt = await self._inbox.accept(accepted)
             self._metrics.accept(source.name, receipt.duplicate, time.perf_counter() - started)
-            await answer(send, source.success_status, told(source.scheme, receipt))
+            await answer(send, source.success_status, told(source.scheme, receipt), source.success_headers)
         except BadSignature as rejected:
             self._metrics.reject(rejected)
             self._notices.refused(source, delivery, rejected.cause, time.perf_counter() - started)

@@ -13,6 +13,7 @@ from .errors import BadSignature
 from .public_keys import CHECKS, Jwks, Public, unpadded
 from .schemes import Scheme
 from .schemes.builders import TOKENS
+from .values import SKEW_SECONDS
 
 LONGEST = 16_384  # characters of a token in a header
 SECRET = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
@@ -90,14 +91,15 @@ class Jws:
         tolerance = self._scheme.tolerance
         leeway = 0 if self._scheme.timestamp else tolerance
         exp, nbf = number(claims, "exp"), number(claims, "nbf")
-        if (exp is not None and now > exp + leeway) or (nbf is not None and now < nbf - leeway):
+        early = nbf is not None and now < nbf - max(leeway, SKEW_SECONDS)
+        if (exp is not None and now > exp + leeway) or early:
             raise BadSignature("stale")
         if self._scheme.timestamp:
             signed_at = number(claims, self._scheme.timestamp.partition(":")[2])
             if signed_at is None:
                 raise BadSignature("missing")
             moment = signed_at / 1000 if self._scheme.unit == "ms" else signed_at
-            if tolerance and abs(now - moment) > tolerance:
+            if tolerance and not -max(tolerance, SKEW_SECONDS) <= now - moment <= tolerance:
                 raise BadSignature("stale")
 
 

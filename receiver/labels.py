@@ -4,21 +4,23 @@ What the signature covers may name an event; what it does not cover names one on
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from .contract.body import BOM, decide_format
+from .contract.body import BOM, decide_format, first_byte, read_json
+from .contract.errors import Unreadable
 from .contract.records import Body
 from .delivery import Delivery, place, steps
 from .errors import BadSignature
 from .schemes import Scheme
+from .schemes import alternatives as split_place
 from .signatures import signed_content
 
 MAX_LABEL = 250  # characters of an id or a type that the ledger keeps
 UNTYPED = "event"  # the type of events whose provider names none
-KINDS = ("header", "json", "form", "query", "header-json", "body")
 DIGITS = b"-0123456789"
 
 
@@ -43,11 +45,8 @@ class Marks(NamedTuple):
 
 def alternatives(item: str) -> tuple[Spot, ...]:
     """The spots of a place such as header:a|b, json:event_id|id:evt or header:a|json:b; the first one counts."""
-    kind, found = "", []
-    for text in item.split("|"):
-        head, colon, rest = text.partition(":")
-        if colon and head in KINDS:
-            kind, text = head, rest
+    found = []
+    for kind, text in split_place(item):
         if not kind or not text:
             raise ValueError(f"{item!r} is no place: header:, query:, form: or json: with a name")
         name, _, beginning = text.partition(":") if kind == "json" else (text, "", "")
@@ -67,10 +66,12 @@ class LabelReader:
         self._single_id = self._identity[0][0].name.encode() if is_one_header(self._identity) else b""
         self._echo = scheme.type_echo if check_type else ()
         self._untyped = untyped or UNTYPED
-        self._scope_event = scheme.identity_scope == "event"
+        self._scope_event = scheme.identity_scope == "event"  # counts only where the identity is signed
         self.is_id_signed = all(scheme.signs(*spot[:2]) for spots in self._identity for spot in spots)
         self.is_type_signed = all(scheme.signs(*spot[:2]) for spots in self._types for spot in spots)
-        self._is_plain = not scheme.signs_fields and not scheme.signs_content  # the body's bytes are the content
+        self._is_plain = not (
+            scheme.signs_fields or scheme.signs_content or scheme.attempt_fields
+        )  # the body's bytes are the content
         self._covers_body = scheme.covers == "body"
         self._formats = scheme.body
         self._json_field = (Spot("form", scheme.json_field),)
@@ -150,6 +151,8 @@ class LabelReader:
 
 def canonical_content(scheme: Scheme, delivery: Delivery) -> bytes:
     """What the handler reads, in one form only: who sends a signed form's fields in another order sends nothing new."""
+    if scheme.attempt_fields:
+        return without_fields(delivery.body, scheme.attempt_fields)
     if scheme.signs_content:
         return signed_content(scheme, delivery)
     if not scheme.signs_fields or not delivery.body:
@@ -158,6 +161,20 @@ def canonical_content(scheme: Scheme, delivery: Delivery) -> bytes:
         return repr(sorted(set(delivery.form))).encode()
     except BadSignature:  # JSON, whose digest is signed
         return delivery.body
+
+
+def without_fields(body: bytes, paths: Sequence[str]) -> bytes:
+    """The body's JSON without the fields that change with each attempt; the body itself where it is none."""
+    try:
+        document = read_json(body)
+    except Unreadable:
+        return body
+    for path in paths:
+        *steps_to, last = path.split(".")
+        for holder in steps([document], steps_to):
+            if isinstance(holder, dict):
+                holder.pop(last, None)
+    return json.dumps(document, sort_keys=True).encode()
 
 
 def digest(*parts: bytes) -> str:
@@ -171,13 +188,20 @@ def is_one_header(places: Sequence[tuple[Spot, ...]]) -> bool:
 ABSENT = msgspec.Raw()
 
 
+def at_index(found: Sequence[Any], index: int) -> Any:
+    return found[index] if index < len(found) else ABSENT
+
+
+def is_index(step: str) -> bool:
+    return step.isdigit() and len(step) < 4
+
+
 class Peeker:
     """Reads the few fields that are needed before the answer, and builds nothing else."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = [(path, *path.split(".")) for path in dict.fromkeys(paths)]
-        tops = list(dict.fromkeys(top for _, top, *_ in self._paths))
-        self._is_list = any(top.isdigit() or top == "*" for top in tops)
+        tops = [top for top in dict.fromkeys(top for _, top, *_ in self._paths) if not is_index(top)]
         wanted = [(f"f{number}", msgspec.Raw, ABSENT) for number in range(len(tops))]
         self._at = {top: f"f{number}" for number, top in enumerate(tops)}
         names = {f"f{number}": top for number, top in enumerate(tops)}
@@ -187,12 +211,12 @@ class Peeker:
     def peek(self, body: bytes) -> dict[str, str]:
         """Text by path; numbers as they are written. Raises what msgspec raises."""
         seen = {}
-        found: Any = self._list.decode(body) if self._is_list else self._object.decode(body)
+        is_list = first_byte(body) == b"["
+        found: Any = self._list.decode(body) if is_list else self._object.decode(body)
         for path, top, *rest in self._paths:
-            if self._is_list:
-                raw = found[int(top)] if top.isdigit() and int(top) < len(found) else ABSENT
-            else:
-                raw = getattr(found, self._at[top])
+            if is_index(top) != is_list:
+                continue
+            raw = at_index(found, int(top)) if is_list else getattr(found, self._at[top])
             if raw is ABSENT:
                 continue
             first = bytes(raw)[:1]

@@ -17,8 +17,9 @@ from .delivery import Delivery, path_of, split
 from .errors import BadSignature
 from .public_keys import CHECKS, Jwks
 from .schemes import Scheme
+from .values import SKEW_SECONDS
 
-SKEW = 5.0  # seconds that `created` may lie in the future
+LEEWAY_SECONDS = 5.0  # for which a signature outlives `expires`
 LABELS = 10  # signatures looked at
 LONGEST = 8192  # bytes of Signature-Input
 PARAMETERS = rb'(?:;[a-z*][a-z0-9_.*-]*(?:=(?:"[^"\\]*"|[^;,"()\s]+))?)*'
@@ -78,7 +79,7 @@ class MessageSignature:
         if created is None:
             raise BadSignature("missing")
         late = self._tolerance and now - created > self._tolerance
-        if late or created - now > SKEW or (expires is not None and now > expires + SKEW):
+        if late or created - now > SKEW_SECONDS or (expires is not None and now > expires + LEEWAY_SECONDS):
             raise BadSignature("stale")
 
 
@@ -119,7 +120,7 @@ class Cavage:
                 raise BadSignature("malformed") from None
         else:
             raise BadSignature("uncovered")
-        if abs(now - moment) > self._tolerance:
+        if not -max(self._tolerance, SKEW_SECONDS) <= now - moment <= self._tolerance:
             raise BadSignature("stale")
 
 

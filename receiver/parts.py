@@ -1,14 +1,15 @@
 """What is signed: a template of literal text and of parts in braces, made into functions.
 
 {body} the bytes as they came, {raw} before they were inflated; {timestamp} as sent; {key}; {parameter}; {method};
-{url} as the provider called it; {url_without_query}; {url_path}; {header:x}, {query:x}, {form:x}, {json:a.b}, {item:x}:
-what stands there; {form_sorted}: names and values of the form, in order; {body_sha256} in hex; {body_crc32} in decimal;
-{body_json}: the body as a JSON string.
+{url} as the provider called it; {url_decoded} as HubSpot does; {url_without_query}; {url_path}; {header:x}, {query:x},
+{form:x}, {json:a.b}, {item:x}: what stands there; {form_sorted}: names and values of the form, in order; {body_sha256}
+in hex; {body_crc32} in decimal; {body_json}: the body as a JSON string.
 A brace itself is written twice.
 """
 
 import hashlib
 import json
+import re
 import string
 import zlib
 from collections.abc import Callable, Mapping
@@ -89,6 +90,14 @@ def without_query(url: str) -> bytes:
     return f"{parts.scheme}://{parts.netloc}{parts.path}".encode()
 
 
+DECODED = re.compile("%(?:3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
+
+
+def url_decoded(url: str) -> str:
+    """https://developers.hubspot.com/docs/api/webhooks/validating-requests: these characters alone are decoded."""
+    return DECODED.sub(lambda found: chr(int(found[0][1:], 16)), url)
+
+
 NAMED: dict[str, Part] = {
     "body": lambda delivery, *_: delivery.body,
     "raw": lambda delivery, *_: delivery.raw,
@@ -96,6 +105,7 @@ NAMED: dict[str, Part] = {
     "key": lambda _d, _t, _i, key: key,
     "method": lambda delivery, *_: delivery.method.encode(),
     "url": lambda delivery, *_: delivery.url.encode(),
+    "url_decoded": lambda delivery, *_: url_decoded(delivery.url).encode(),
     "url_without_query": lambda delivery, *_: without_query(delivery.url),
     "url_path": lambda delivery, *_: str(split(delivery.url).path or "/").encode(),
     "form_sorted": lambda delivery, *_: form_sorted(delivery),

@@ -39,7 +39,7 @@ class Source:
     scheme: Scheme
     secrets: tuple[Secret, ...]
     keep_headers: tuple[str, ...] = ()
-    success_status: int = 202
+    success_status: int = 200
     public_url: str = ""  # as the provider calls it, without a query
     dedup_window: float = 7 * 86400.0
     digest_window: float = 300.0
@@ -117,7 +117,7 @@ class Source:
                 format=body_format,
                 json_field=self.scheme.json_field,
                 unordered=self.scheme.signs_fields,
-                resource=self.resource_id,
+                resource=self.resource_id or self.scheme.resource_id,
             ),
         )
         marks = labels.marks(delivery, identity, kind)
@@ -128,6 +128,10 @@ class Source:
     def fetches(self) -> bool:
         """Whether the provider's keys are fetched, since none are given."""
         return self.scheme.remote is not None and not self.secrets
+
+    @cached_property
+    def success_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        return tuple((name.encode(), text.encode()) for name, text in self.scheme.success_headers.items())
 
     @cached_property
     def methods(self) -> frozenset[str]:

@@ -9,6 +9,7 @@ from .errors import BadSignature
 from .schemes import Scheme
 
 CANDIDATES = 20  # signatures looked at in one header: a long list must not become work
+SKEW_SECONDS = 60.0  # that a signed time may lie in the future: nobody's clock is exact
 NOTHING: Mapping[bytes, bytes] = {}
 Group = tuple[list[bytes], Mapping[bytes, bytes]]  # signatures, and the items beside them
 
@@ -95,7 +96,8 @@ class Stamp:
         self._place: Place = place(scheme.timestamp) if kind != "item" else lambda _: b""
         self._unit = scheme.unit
         self._tolerance = scheme.tolerance
-        self._future = {"within": scheme.tolerance, "never": 0, "any": float("inf")}[scheme.future]
+        within = max(SKEW_SECONDS, scheme.tolerance)
+        self._future = {"within": within, "never": 0, "any": float("inf")}[scheme.future]
 
     def read(self, delivery: Delivery, items: Mapping[bytes, bytes], now: float) -> bytes:
         """The timestamp's text as it was signed. Raises BadSignature: missing, malformed, stale."""

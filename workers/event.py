@@ -72,7 +72,12 @@ def resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
     for steps in resolved(kind, paths):
         value = payload
         for step in steps:
-            value = value.get(step) if isinstance(value, dict) else None
+            if isinstance(value, list) and step.isdecimal():
+                value = value[int(step)] if len(step) < 4 and int(step) < len(value) else None
+            else:
+                value = value.get(step) if isinstance(value, dict) else None
+        if isinstance(value, list) and len(value) == 1:  # a field of a form
+            value = value[0]
         is_event = steps == ("id",) and isinstance(value, str) and value.startswith("evt")
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "" and not is_event:
             return str(value)

@@ -109,6 +109,10 @@ class Worker(BaseWorker):
         state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
         if self.get_state() != state:
             self.set_state(state)
+        if not self.connection.hexists(self.key, "birth"):  # we were out of reach for longer than our record lives
+            self.connection.delete(self.key)
+            self.register_birth()  # type: ignore[no-untyped-call]
+            log.warning("registered again")
         self.heartbeat()
 
     def _fork(self, found: Settings, keys: Keys, work: Work, ends: list[Pipe]) -> int:

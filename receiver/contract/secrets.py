@@ -12,10 +12,15 @@ from .errors import ConfigurationError
 RECHECK = 1.0  # seconds between two looks at a file
 
 
-class Secret:
-    """A comma list of values, newest first. A file is read again when it changes; what breaks later keeps the old.
+PEM = "-----BEGIN"
+COMMAS = ("ZYRA_WEBHOOK_SECRET", "SEAL_KEY")  # whose values hold no comma: several may stand in one variable
 
-    awaited: whether the file may not be there yet, since the provider will tell the secret.
+
+class Secret:
+    """One value, or of a file its lines, newest first. A file is read again when it changes; what breaks keeps the old.
+
+    awaited: whether the file may not be there yet, since the provider will tell the secret. commas: whether they
+    separate values; a comma is a part of any other secret.
     """
 
     def __init__(
@@ -25,8 +30,10 @@ class Secret:
         path: Path | None,
         clock: Callable[[], float] = time.monotonic,
         awaited: bool = False,
+        commas: bool = False,
     ):
         self.name = name
+        self._commas = commas or name in COMMAS
         self._awaited = awaited
         self._path = path
         self._clock = clock
@@ -34,7 +41,7 @@ class Secret:
         self._checked = clock()
         self._values: tuple[str, ...] = ()
         if text is not None:
-            self._values = split(name, text)
+            self._values = split(name, text, self._commas)
         elif not awaited or (path and path.exists()):
             self._values = self._read()
 
@@ -85,7 +92,7 @@ class Secret:
             text = self._path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError([f"{self.name}_FILE: cannot read {self._path}: {error}"]) from None
-        return split(self.name, text.removesuffix("\n"))
+        return split(self.name, text, self._commas, lines=True)
 
 
 def keep(path: Path, text: str) -> None:
@@ -100,11 +107,20 @@ def keep(path: Path, text: str) -> None:
     os.close(folder)
 
 
-def split(name: str, text: str) -> tuple[str, ...]:
-    """The items of a comma list; an empty item is an error, since an empty key signs anything."""
-    whole = text.lstrip().startswith("{")  # a set of public keys in JSON, which has commas of its own
-    items = (text,) if whole else tuple(item.strip() for item in text.split(","))
-    if not all(items):
+def split(name: str, text: str, commas: bool, lines: bool = False) -> tuple[str, ...]:
+    """The values of a text; an empty one is an error, since an empty key signs anything.
+
+    A public key in PEM, or a set of keys in JSON, is one value, whatever it holds.
+    """
+    if text.lstrip().startswith("{"):
+        return (text,)
+    if text.lstrip().startswith(PEM):
+        return tuple(PEM + block.rstrip(" ,\r\n") for block in text.split(PEM)[1:])
+    found = text.rstrip("\r\n").splitlines() if lines else [text]
+    if commas:
+        found = [item.strip() for line in found for item in line.split(",")]
+    items = tuple(found)
+    if not items or not all(item.strip() for item in items):
         raise ConfigurationError([f"{name} is empty or has an empty item"])
     return items
 

@@ -3,8 +3,9 @@
 A row is data; what data cannot say is a named builder in `builders.py`. `docs/providers.md` shows every row.
 """
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -119,15 +120,39 @@ class Scheme:
 
     # What the provider wants to hear
     handshakes: tuple[Handshake, ...] = ()
-    success_status: int = 0  # 0: the source's
+    success_status: int = 200
+    success_headers: Mapping[str, str] = field(default_factory=dict)
     success_body: str = ""
+    retries: str = ""  # what it does with a failure, in the words of its page; "": no page says
+    disables_after: str = ""
+    deadline: str = ""  # until which it wants its answer
+    answers_source: str = ""  # the pages or the code that give identity, type, body and answer
+    unknown: tuple[str, ...] = ()  # which of the five answers no source gives: identity, type, body, answer
+    resource_id: tuple[str, ...] = ()  # paths to the id of the thing that the event is about
+    attempt_fields: tuple[str, ...] = ()  # signed fields of the body that change with each attempt
+    max_body: int = 0  # bytes; 0: MAX_BODY_BYTES
     failure_status: int = 401
     silent: bool = False  # whether its answers must have no body
 
     @property
-    def confirmed(self) -> bool:
-        """Whether the row rests on the provider's own code or pages, and on a vector that others made."""
+    def verifies(self) -> bool:
+        """Whether how it signs rests on the provider's own code or pages, and on a vector that others made."""
         return self.confidence in OFFICIAL and self.vector != ""
+
+    @property
+    def missing_answers(self) -> tuple[str, ...]:
+        """Which of the answers besides the signature no source gives."""
+        return self.unknown if self.answers_source else ANSWERS
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether all five answers have a source: signature, identity, type, body, and what counts as success."""
+        return self.verifies and not self.missing_answers
+
+    @property
+    def status(self) -> str:
+        """confirmed, signature-only or unconfirmed."""
+        return "confirmed" if self.confirmed else "signature-only" if self.verifies else "unconfirmed"
 
     @property
     def shared(self) -> bool:
@@ -162,7 +187,7 @@ class Scheme:
             query_signed = "{url}" in self.signed or any(how.startswith(("url", "qsh")) for how in self.hashes.values())
             if query_signed or self.builder in ("twilio", "plivo", "contentful"):
                 return True
-        elif f"{{header:{name}}}" in self.signed or name in self.covered:
+        elif name in self.covered or any(name in names.split("|") for names in SIGNED_HEADERS.findall(self.signed)):
             return True
         return f"{kind}:{name}" in SIGNED_BY_BUILDER.get(self.builder, ())
 
@@ -171,7 +196,7 @@ class Scheme:
         """What an attacker who has captured a delivery can change in it, in words for the operator."""
         found = list(self.unprotected)
         places = [*self.identity, *self.type]
-        headers = [name for place in places if place.startswith("header:") for name in place[7:].split("|")]
+        headers = [name for place in places for kind, name in alternatives(place) if kind == "header"]
         found += [f"header {name}" for name in dict.fromkeys(headers) if not self.signs("header", name)]
         if self.covers == "nothing":
             found.append("the whole body")
@@ -206,9 +231,16 @@ class Scheme:
 
 
 MESSAGE = "http-signatures"
+KINDS = ("header", "json", "form", "query", "header-json", "body")
+ANSWERS = ("identity", "type", "body", "answer")
 URLS = ("twilio", "plivo", "contentful", "hubspot-old", "mercadopago")
 PARTIAL = {"adyen": "part", "sns": "part", "braintree": "part", "mercadopago": "nothing"}
+SIGNED_HEADERS = re.compile(r"\{header:([^}]+)\}")
 SIGNED_BY_BUILDER = {
+    "adyen": tuple(
+        f"json:notificationItems.0.NotificationRequestItem.{name}" for name in ("pspReference", "eventCode", "success")
+    ),
+    "sns": ("json:MessageId", "json:Type", "json:TopicArn"),
     "mercadopago": ("header:x-request-id", "query:data.id"),
     "plivo": ("header:x-plivo-signature-v3-nonce",),
 }
@@ -229,6 +261,16 @@ def scheme(row: Any) -> Scheme:
         known(one, Handshake)
     known(row.get("remote", {}), Remote)
     return msgspec.convert(row, Scheme, strict=True)
+
+
+def alternatives(place: str) -> Iterator[tuple[str, str]]:
+    """Kind and name of each alternative of a place, such as json:a|b|header:c; a kind counts until the next one."""
+    kind = ""
+    for text in place.split("|"):
+        head, colon, rest = text.partition(":")
+        if colon and head in KINDS:
+            kind, text = head, rest
+        yield kind, text
 
 
 def modern(row: Any) -> Any:

@@ -195,13 +195,47 @@ def php(text: str) -> str:
 
 
 def canonical(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> list[Claim]:
-    """The body's JSON with sorted keys and without blanks, then the time, where there is one."""
+    """The body's JSON in canonical form (RFC 8785), then the time, where there is one."""
     try:
-        document = json.loads(delivery.body)
-        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    except (ValueError, RecursionError, UnicodeError):
+        text = canonical_json(json.loads(delivery.body, parse_int=float)).encode()
+    except (ValueError, RecursionError, UnicodeError, OverflowError):
         raise BadSignature("malformed") from None
     return [Claim([text + stamp], candidates)]
+
+
+def canonical_json(value: Any) -> str:
+    """RFC 8785: keys in the order of their UTF-16, numbers as ECMAScript writes them. Raises ValueError."""
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+        return "{" + ",".join(f"{canonical_json(key)}:{canonical_json(value[key])}" for key in keys) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical_json, value)) + "]"
+    if isinstance(value, float):
+        return ecmascript_number(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def ecmascript_number(value: float) -> str:
+    """ECMA-262, Number::toString. Raises ValueError for what is no number in JSON."""
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError("no number")
+    if value == 0:
+        return "0"
+    sign = "-" if value < 0 else ""
+    mantissa, _, exponent = f"{abs(value)!r}".partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    fraction = "" if fraction == "0" else fraction
+    digits = (whole + fraction).lstrip("0")
+    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
+    digits = digits.rstrip("0") or "0"
+    if len(digits) <= point <= 21:
+        return sign + digits + "0" * (point - len(digits))
+    if 0 < point <= 21:
+        return f"{sign}{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    power = f"e{point - 1:+d}"
+    return f"{sign}{digits[0]}{'.' * (len(digits) > 1)}{digits[1:]}{power}"
 
 
 def hashed_twice(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> list[Claim]:

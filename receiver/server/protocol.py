@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple, cast
+from urllib.parse import unquote
 
 import httptools
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
@@ -28,8 +28,6 @@ MAX_WAITING = 8  # requests of one connection that wait for the answer to the on
 MAX_DROPPED_BYTES = 64 * 1024 * 1024  # of a connection that is not parsed any more
 HOP_BY_HOP = frozenset((b"upgrade", b"connection", b"http2-settings"))
 UPGRADE_OPTIONS = frozenset((b"upgrade", b"http2-settings"))
-
-httptools_impl.RequestResponseCycle = Cycle  # type: ignore[misc]  # uvicorn has no other place to say so
 
 
 class Refusal(NamedTuple):
@@ -197,9 +195,39 @@ class GuardedProtocol(HttpToolsProtocol):
             return  # the parser says so next, and gets the head once more
         if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
             raise Malformed(BAD_HOST)  # RFC 9112, 3.2
-        super().on_headers_complete()
-        cast("Cycle", self.cycle).limit_bytes = self.senders.max_body_bytes
+        self.cycle = self._begin_cycle()
         self._in_head = False
+        if self._active is None:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _begin_cycle(self) -> Cycle:
+        """The request whose head is complete. Raises what a URL raises that is none."""
+        version = self.parser.get_http_version()
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["http_version"] = version
+        self.scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        self.scope["raw_path"] = self.root_path.encode("ascii") + url.path
+        self.scope["query_string"] = url.query or b""
+        cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        cycle.limit_bytes = self.senders.max_body_bytes
+        return cycle
 
     def on_body(self, body: bytes) -> None:
         """Called for each chunk, however small; what can wait until the end of a read is done by `_take`."""

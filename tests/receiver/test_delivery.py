@@ -35,12 +35,19 @@ def test_two_values_are_none(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("body", "name"),
-    [(b"{", "json:a"), (b"[" * 100_000, "json:a"), (b"\xff", "json:a"), (b"a=%ff", "form:a"), (b"a=1&" * (MAX_FIELDS + 1), "form:a"), (b"{a=1", "form:a"),
+    [(b"{", "json:a"), (b"[" * 100_000, "json:a"), (b"a=%ff", "form:a"), (b"a=1&" * (MAX_FIELDS + 1), "form:a"),
      (b"a={", "form:a:b"), (b"a=1&a=2", "form:a")],
 )  # fmt: skip
 def test_what_cannot_be_read_is_a_bad_delivery(body: bytes, name: str) -> None:
     with pytest.raises(BadSignature):
         place(name)(form(body))
+
+
+def test_what_is_of_another_format_holds_nothing_of_this_one() -> None:
+    assert place("form:a")(form(b"{a=1")) == place("form:a:b")(form(b"{a=1")) == b""
+    assert place("json:a")(form(b"\xff")) == place("json:a")(form(b"a=1")) == b""
+    assert place("json:a|form:b")(form(b"b=1")) == b"1"
+    assert place("json:a|form:b")(form(b'{"a": "2"}')) == b"2"
 
 
 def test_json_in_a_field_of_a_form() -> None:

@@ -94,7 +94,11 @@ def read_or_hidden(ask: Callable[[], Any]) -> Any:
 def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> list[str]:
     """What really holds for a source, each with its reason."""
     scheme = source.scheme
-    sure = "confirmed" if scheme.confirmed else f"not confirmed ({scheme.confidence}: {scheme.source})"
+    sure = {
+        "confirmed": "confirmed",
+        "signature-only": f"signature confirmed; no source for {', '.join(scheme.missing_answers)}",
+        "unconfirmed": f"not confirmed ({scheme.confidence}: {scheme.source})",
+    }[scheme.status]
     return [
         f"scheme: {scheme.title}, {sure}",
         f"keys: {origin(source)}",
@@ -102,6 +106,7 @@ def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> li
         f"durability: {DURABLE[level] if verdict and not verdict.lacks else 'NOT MET'}",
         f"dedup: {dedup(source)}",
         f"replay protection: {replay(source)}",
+        f"answer: {source.success_status}; retries: {scheme.retries or 'no page says'}",
         f"unprotected: {'; '.join(scheme.open_parts) or 'nothing'}",
     ]
 

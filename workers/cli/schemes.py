@@ -65,10 +65,9 @@ def list_schemes(
         for name, row in rows.items():
             line(json.dumps(shown(name, row), ensure_ascii=False))
     else:
-        marks = {True: "confirmed", False: "unconfirmed"}
         table(
             ("ID", "TITLE", "PRIMITIVE", "COVERS", "CONFIDENCE", ""),
-            [(n, r.title, r.primitive, r.covers, r.confidence, marks[r.confirmed]) for n, r in rows.items()],
+            [(n, r.title, r.primitive, r.covers, r.confidence, r.status) for n, r in rows.items()],
         )
     return 0
 
@@ -133,7 +132,8 @@ def replay(row: Scheme) -> str:
 def shown(name: str, row: Scheme) -> dict[str, Any]:
     return {
         "id": name, "title": row.title, "primitive": row.primitive, "covers": row.covers, "confidence": row.confidence,
-        "confirmed": row.confirmed, "source": row.source,
+        "status": row.status, "missing_answers": row.missing_answers, "source": row.source,
+        "unprotected": row.open_parts,
     }  # fmt: skip
 
 
@@ -182,7 +182,7 @@ def answered_line(entry: Entry) -> tuple[str, bool]:
         answer = handshakes.answer(scheme, request, keys, entry.now)
         if answer is None:
             verify(scheme, request, keys, entry.now)
-            answer = handshakes.Answer(scheme.success_status or 202, scheme.success_body.encode())
+            answer = handshakes.Answer(scheme.success_status, scheme.success_body.encode())
     except BadSignature:
         answer = handshakes.Answer(found.failure_status)
     return f"{entry.id} {answer.status} {answer.body.decode()}".rstrip(), True

@@ -7,14 +7,30 @@ from receiver.contract.errors import ConfigurationError
 from receiver.contract.secrets import Secret, read
 
 
-def test_a_secret_is_a_list_newest_first() -> None:
-    assert Secret("S", "new, old", None).values == ("new", "old")
+@pytest.mark.parametrize("name", ["ZYRA_WEBHOOK_SECRET", "SEAL_KEY"])
+def test_two_variables_may_hold_several_newest_first(name: str) -> None:
+    assert Secret(name, "new, old", None).values == ("new", "old")
+
+
+def test_a_comma_is_a_part_of_any_other_secret(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("pass,word\nold one\n")
+
+    assert Secret("S", "pass,word ", None).values == ("pass,word ",)
+    assert Secret("S", None, tmp_path / "s").values == ("pass,word", "old one")
+    assert Secret("S", None, tmp_path / "s", commas=True).values == ("pass", "word", "old one")
+
+
+def test_public_keys_are_one_value_each() -> None:
+    pem = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"
+
+    assert Secret("S", f"{pem}\n{pem},\n", None).values == (pem, pem)
+    assert Secret("S", '{"keys": [1, 2]}', None).values == ('{"keys": [1, 2]}',)
 
 
 @pytest.mark.parametrize("text", ["", " ", "a,", ",a", "a,,b"])
 def test_an_empty_item_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="S is empty or has an empty item"):
-        Secret("S", text, None)
+    with pytest.raises(ConfigurationError, match="SEAL_KEY is empty or has an empty item"):
+        Secret("SEAL_KEY", text, None)
 
 
 def test_one_trailing_newline_of_a_file_is_stripped(tmp_path: Path) -> None:
