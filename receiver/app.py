@@ -58,6 +58,9 @@ def create_app(
     metrics = Metrics(registry)
     notices = Notices(watch.client, keys, found.seal, found.sources)
     for source in found.sources.values():
+        for secret in source.secrets:
+            if secret.has_comma:
+                log.warning("source %s: %s holds a comma, and is one secret: see `check`", source.name, secret.name)
         if source.scheme.confirmed or source.scheme.confidence == config.OWN:
             continue
         if source.scheme.verifies:
@@ -71,8 +74,9 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        budget = found.body_budget_bytes or max(DEFAULT_BUDGET_BYTES, 2 * found.max_body_bytes)
-        connections = Connections(limit_connections(found.max_connections), BodyBudget(budget), found.max_body_bytes)
+        largest = max([found.max_body_bytes, *(source.max_body for source in found.sources.values())])
+        budget = BodyBudget(max(found.body_budget_bytes or DEFAULT_BUDGET_BYTES, 2 * largest))
+        connections = Connections(limit_connections(found.max_connections), budget, largest)
         await watch.look()
         watching = asyncio.create_task(watch_forever(watch, metrics, notices, connections))
         memory.settle()

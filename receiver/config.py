@@ -91,6 +91,7 @@ def source(
     how = replace(how, **changes)
     mine += [f"{where}: {fault}" for fault in missing(how, options)]
     options.setdefault("success_status", how.success_status)
+    options.setdefault("max_body", how.max_body)
     options.pop("unconfirmed", None)
     found: tuple[Secret, ...] = ()
     if "secrets" in row or how.remote is None:

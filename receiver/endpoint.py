@@ -60,12 +60,13 @@ class Endpoint:
         try:
             source = self._source(scope)
             headers = scope["headers"]
-            self._guard(headers, source.scheme.gzip != "")
-            body = await self._body(receive)
+            limit = source.max_body or self._limit
+            self._guard(headers, source.scheme.gzip != "", limit)
+            body = await self._body(receive, limit)
             started = time.perf_counter()
             delivery = Delivery(scope["headers"], body, scope["method"], called(source, scope))
             if source.scheme.gzip and delivery.text(b"content-encoding") == "gzip":
-                delivery.body = inflate(body, self._limit)
+                delivery.body = inflate(body, limit)
             if source.scheme.handshakes and (answered := await self._handshake(source, delivery)):
                 self._metrics.handshake(source.name)
                 await reply(send, answered)
@@ -113,16 +114,16 @@ class Endpoint:
             raise WrongMethod("method")
         return source
 
-    def _guard(self, headers: Iterable[tuple[bytes, bytes]], gzip: bool) -> None:
+    def _guard(self, headers: Iterable[tuple[bytes, bytes]], gzip: bool, limit: int) -> None:
         for name, value in headers:
             if name not in GUARDED:
                 continue
             if name == b"content-encoding" and value.strip().lower() not in (GZIP if gzip else PLAIN):
                 raise WrongEncoding("encoding")
-            if name == b"content-length" and (len(value) > 15 or not value.isdigit() or int(value) > self._limit):
+            if name == b"content-length" and (len(value) > 15 or not value.isdigit() or int(value) > limit):
                 raise TooLarge("size")
 
-    async def _body(self, receive: Receive) -> bytes:
+    async def _body(self, receive: Receive, limit: int) -> bytes:
         """The whole body. Raises Rejected: it is too large, or our server gave up waiting for its end."""
         body = bytearray()
         while True:
@@ -130,7 +131,7 @@ class Endpoint:
             if message["type"] == "http.disconnect":
                 raise Disconnected
             part: bytes = message.get("body", b"")
-            if len(body) + len(part) > self._limit:
+            if len(body) + len(part) > limit:
                 raise TooLarge("size")
             if not message.get("more_body"):
                 return bytes(body + part) if body else part

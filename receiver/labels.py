@@ -114,6 +114,13 @@ class LabelReader:
             text = ".".join(filter(None, (self._find(spots, delivery, seen) for spots in self._types)))
         return text if 0 < len(text) <= MAX_LABEL else self._untyped
 
+    def stem(self, kind: str, delivery: Delivery, seen: Mapping[str, str]) -> str:
+        """The first part of a type that is composed of several places; "" of all others."""
+        if len(self._types) < 2:
+            return ""
+        first = self._find(self._types[0], delivery, seen)
+        return first if first and kind.startswith(f"{first}.") else ""
+
     def _find(self, spots: tuple[Spot, ...], delivery: Delivery, seen: Mapping[str, str]) -> str:
         for spot in spots:
             if spot.kind == "header":

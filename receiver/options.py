@@ -82,6 +82,12 @@ def status(value: object) -> int:
     return value
 
 
+def size(value: object) -> int:
+    if type(value) is not int or not 1024 <= value <= 256 * 1024 * 1024:
+        raise ValueError("must be bytes, from 1024 to 268435456")
+    return value
+
+
 def flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError("must be true or false")
@@ -111,6 +117,7 @@ PARSERS = {
     "unconfirmed": flag,
     "repeats": repeats,
     "capture": flag,
+    "max_body": size,
     "public_url": url,
     "keys_url": https,
     "parameter": word,

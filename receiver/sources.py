@@ -51,6 +51,7 @@ class Source:
     check_type: bool = True  # whether the body's own word counts more than an unsigned header
     repeats: str = "accept"  # of signed bytes under a new id: accept, and mark; or duplicate
     credential: Secret | None = None  # what the provider wants to see when its keys are fetched
+    max_body: int = 0  # bytes; 0: MAX_BODY_BYTES
     capture: bool = False  # whether refused bodies are kept for a while, for `events explain`
     uses: dict[int, int] = field(default_factory=dict, repr=False)  # by position of the key, since last asked
     previous: dict[str, None] = field(default_factory=dict, repr=False)  # secrets that its files held before
@@ -115,6 +116,7 @@ class Source:
                 body=delivery.body,
                 headers=tuple([(self.kept[n], v.decode("latin-1")) for n, v in delivery.headers if n in self.kept]),
                 format=body_format,
+                stem=labels.stem(kind, delivery, seen),
                 json_field=self.scheme.json_field,
                 unordered=self.scheme.signs_fields,
                 resource=self.resource_id or self.scheme.resource_id,

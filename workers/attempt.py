@@ -42,7 +42,7 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
     if handler is None:
         return outcome(claim, Verdict.MISSING, f"no-such-handler: no worker has {claim.handler[:100]!r}", PARKED)
     if run_id(claim.event, claim.handler) != claim.unit or not may_match(
-        handler, found.source, found.type, found.origin
+        handler, found.source, found.type, found.origin, found.stem
     ):
         return outcome(claim, Verdict.REFUSED, f"{claim.handler} is not for {found.source} {found.type}")
     try:

@@ -46,7 +46,7 @@ def decide(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> 
         payload = read(opened.content)
     except Unreadable as error:
         return ended(claim, EventState.UNREADABLE, error.cause)
-    handlers = router.matching(claim.labels.source, claim.labels.type, claim.labels.origin)
+    handlers = router.matching(claim.labels.source, claim.labels.type, claim.labels.origin, opened.content.stem)
     asked = asks(handlers)
     if asked:
         found = with_payload(opened, payload)

@@ -41,7 +41,8 @@ class Dispatcher:
 
     def apart(self, claim: Claim) -> bool:
         """Whether it must not stand in a batch: a user's `when` has a say in it, or it died before."""
-        return claim.suspect or asks(self._router.matching(claim.labels.source, claim.labels.type))
+        source, kind = claim.labels.source, claim.labels.type  # nobody has opened it yet: its type may be composed
+        return claim.suspect or asks(self._router.matching(source, kind, stem=kind.partition(".")[0]))
 
     def dispatch(self, claims: Sequence[Claim], begin: bool) -> None:
         """begin: whether first runs may begin here. Returns when it is recorded, or left to somebody else."""

@@ -34,6 +34,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
     is_replay: bool = False
     key: str = ""
+    stem: str = ""  # the first part of a composed type: a handler for it gets the event, too
 
     def __repr__(self) -> str:  # no payload in a log or a traceback
         return f"Event(id={self.id!r}, source={self.source!r}, type={self.type!r}, attempt={self.attempt})"
@@ -63,6 +64,7 @@ def with_payload(
         origin=labels.origin,
         attempt=attempt,
         is_replay=is_replay,
+        stem=content.stem,
         key=hashlib.sha256(f"{labels.id} {handler}".encode()).hexdigest()[:32],
     )
 

@@ -35,14 +35,17 @@ class Handler:
     takes_client: bool = False
     is_async: bool = False
 
-    def matches(self, source: str, kind: str, origin: str = "delivery") -> bool:
+    def matches(self, source: str, kind: str, origin: str = "delivery", stem: str = "") -> bool:
+        """stem: the first part of a composed type, which is a type of its own as well."""
         if self.source not in ("*", source) or (origin == RECONCILED and not self.reconciled):
             return False
-        return any(fits(wanted, kind) for wanted in self.types)
+        return any(fits(wanted, kind) or (stem != "" and wanted == stem) for wanted in self.types)
 
     def wants(self, event: Event) -> bool:
         """Whether the handler is for this event. Whatever its `when` raises flies."""
-        return self.matches(event.source, event.type, event.origin) and (self.when is None or bool(self.when(event)))
+        return self.matches(event.source, event.type, event.origin, event.stem) and (
+            self.when is None or bool(self.when(event))
+        )
 
 
 class Router:
@@ -55,7 +58,7 @@ class Router:
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
-        self._matching: dict[tuple[str, str, str], tuple[Handler, ...]] = {}
+        self._matching: dict[tuple[str, str, str, str], tuple[Handler, ...]] = {}
 
     def on(
         self,
@@ -125,14 +128,14 @@ class Router:
     def get(self, name: str) -> Handler | None:
         return self._handlers.get(name)
 
-    def matching(self, source: str, kind: str, origin: str = "delivery") -> tuple[Handler, ...]:
+    def matching(self, source: str, kind: str, origin: str = "delivery", stem: str = "") -> tuple[Handler, ...]:
         """The handlers for such events, whatever their `when` would say."""
-        found = self._matching.get((source, kind, origin))
+        found = self._matching.get((source, kind, origin, stem))
         if found is None:
             if len(self._matching) >= KINDS:  # a provider may invent types without end
                 self._matching.clear()
-            found = tuple(one for one in self if may_match(one, source, kind, origin))
-            self._matching[source, kind, origin] = found
+            found = tuple(one for one in self if may_match(one, source, kind, origin, stem))
+            self._matching[source, kind, origin, stem] = found
         return found
 
     def __iter__(self) -> Iterator[Handler]:
@@ -144,10 +147,10 @@ def fits(wanted: str, kind: str) -> bool:
     return kind.startswith(wanted[:-1]) if wanted.endswith(".*") else wanted in ("*", kind)
 
 
-def may_match(handler: Handler, source: str, kind: str, origin: str) -> bool:
+def may_match(handler: Handler, source: str, kind: str, origin: str, stem: str) -> bool:
     """Whether a handler is for such events. One that cannot say so gets a run, which fails for it alone."""
     try:
-        return handler.matches(source, kind, origin)
+        return handler.matches(source, kind, origin, stem)
     except Exception:
         return True
 

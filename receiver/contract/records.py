@@ -51,6 +51,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     headers: tuple[tuple[str, str], ...] = ()
     format: Body = Body.JSON
     unordered: bool = False  # whether the order of a form's fields is not signed
+    stem: str = ""  # the first part of a type that is composed of several places: `issues` of `issues.opened`
     json_field: str = ""  # of a form: whose JSON is the payload where no other field is there
     resource: tuple[str, ...] = ()  # paths to the resource's id, when the source names its own
 

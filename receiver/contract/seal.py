@@ -31,6 +31,7 @@ class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
     r: tuple[str, ...] = ()
     j: str = ""
     u: bool = False
+    s: str = ""
 
 
 decode = msgspec.json.Decoder(Meta).decode
@@ -114,7 +115,9 @@ def named(key: str, name: str) -> bytes:
 
 
 def pack(content: Content) -> bytes:
-    text = encode(Meta(content.headers, content.format, content.resource, content.json_field, content.unordered))
+    text = encode(
+        Meta(content.headers, content.format, content.resource, content.json_field, content.unordered, content.stem)
+    )
     return b"".join((len(text).to_bytes(4, "big"), text, content.body))
 
 
@@ -122,7 +125,13 @@ def unpack(plain: bytes) -> Content:
     end = 4 + int.from_bytes(plain[:4], "big")
     meta = decode(plain[4:end])
     return Content(
-        body=plain[end:], headers=meta.h, format=meta.f, resource=meta.r, json_field=meta.j, unordered=meta.u
+        body=plain[end:],
+        headers=meta.h,
+        format=meta.f,
+        resource=meta.r,
+        json_field=meta.j,
+        unordered=meta.u,
+        stem=meta.s,
     )
 
 

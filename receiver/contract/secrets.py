@@ -52,6 +52,13 @@ class Secret:
             self._refresh()
         return self._values
 
+    @property
+    def has_comma(self) -> bool:
+        """Whether a value of the environment holds a comma, which is a part of it."""
+        return (
+            self._path is None and not self._commas and any("," in one for one in self._values if one[:1] not in "{-")
+        )
+
     def learn(self, text: str) -> bool:
         """Whether this is the secret from now on: it is if it was already, or if nobody has told one yet.
 

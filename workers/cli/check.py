@@ -39,7 +39,7 @@ def check(role: Annotated[Role, typer.Option(help="Whose configuration.")] = Rol
 def receiver() -> int:
     found = receiving.read(environment())
     verdict = look(found.redis_url, found.durability, found.replicas)
-    for fault in shared_secrets(found.sources):
+    for fault in (*commas(found.sources), *shared_secrets(found.sources)):
         line("warning:", fault)
     for source in found.sources.values() if verdict else ():
         for told in guarantees(source, found.durability, verdict):
@@ -109,6 +109,17 @@ def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> li
         f"answer: {source.success_status}; retries: {scheme.retries or 'no page says'}",
         f"unprotected: {'; '.join(scheme.open_parts) or 'nothing'}",
     ]
+
+
+def commas(sources: Mapping[str, Source]) -> Iterator[str]:
+    """Secrets of the environment with a comma, which separated two of them in earlier versions."""
+    for name, source in sources.items():
+        for secret in source.secrets:
+            if secret.has_comma:
+                yield (
+                    f"source {name}: {secret.name} holds a comma, and is one secret since 0.2.0; for two use a list, "
+                    'secrets = ["env:A", "env:B"], or the lines of a file'
+                )
 
 
 def shared_secrets(sources: Mapping[str, Source]) -> Iterator[str]:

@@ -65,9 +65,11 @@ def from_file(path: Path, kind: str, source: str) -> Event:
 
 
 def verdict(handler: Handler, one: Event) -> str:
-    if handler.matches(one.source, one.type) and not handler.matches(one.source, one.type, one.origin):
+    if handler.matches(one.source, one.type, stem=one.stem) and not handler.matches(
+        one.source, one.type, one.origin, one.stem
+    ):
         return "no: it does not ask for reconciled events"
-    if not handler.matches(one.source, one.type):
+    if not handler.matches(one.source, one.type, stem=one.stem):
         wanted = f"{handler.source} {', '.join(handler.types)}"
         return f"no: it is for {wanted}, this is {one.source} {one.type or 'without a type'}"
     try:

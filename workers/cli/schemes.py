@@ -85,13 +85,36 @@ def show(scheme: Annotated[str, typer.Argument(help="Its id.")]) -> int:
 
 def page(rows: dict[str, Scheme]) -> Iterator[str]:
     """The table of docs/providers.md."""
-    yield "| id | provider | signature | algorithm | what is signed | replay protection | confidence |"
-    yield "|---|---|---|---|---|---|---|"
+    head = (
+        "id",
+        "provider",
+        "signature",
+        "algorithm",
+        "what is signed",
+        "replay protection",
+        "identity",
+        "type",
+        "body",
+    )
+    yield "| " + " | ".join((*head, "success", "retries", "status")) + " |"
+    yield "|---" * (len(head) + 3) + "|"
     for name, row in rows.items():
         where = ", ".join(escaped(place.removeprefix("header:")) for place in row.signature[:2]) or "in the body"
-        sure = f"**{row.confidence}**" if row.confirmed else row.confidence
-        cells = (name, row.title, where, algorithm(row), signed(row), replay(row), sure)
+        means = (places(row.identity), places(row.type), " or ".join(row.body), str(row.success_status))
+        retries = row.retries.replace("|", "/") or "not known"
+        cells = (name, row.title, where, algorithm(row), signed(row), replay(row), *means, retries, status(row))
         yield "| " + " | ".join(cells) + " |"
+
+
+def places(items: tuple[str, ...]) -> str:
+    return " and ".join(map(escaped, items)) or "none"
+
+
+def status(row: Scheme) -> str:
+    """Its status, and how sure the signature is."""
+    word = f"**{row.status}**" if row.confirmed else row.status
+    missing = f", not known: {', '.join(row.missing_answers)}" if row.status == "signature-only" else ""
+    return f"{word} ({row.confidence}{missing})"
 
 
 def escaped(text: str) -> str:

@@ -13,6 +13,7 @@ import typer
 
 from receiver import config, signing
 from receiver.contract.errors import ConfigurationError
+from receiver.schemes import alternatives
 from receiver.sources import SENDER, Source
 
 from .fields import pair, put
@@ -71,10 +72,10 @@ def payload(source: Source, event: str, kind: str, settings: list[str]) -> dict[
     """A payload as the sandbox makes them, with the given fields set; a value is JSON if it can be, else text."""
     moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     found: dict[str, Any] = {"id": event, "event": kind, "type": kind, "created_at": moment, "data": {}}
-    places = source.scheme.type
-    if all(place.startswith("json:") for place in places):  # where the provider writes its type
+    places = [next((name for how, name in alternatives(item) if how == "json"), "") for item in source.scheme.type]
+    if all(places):  # where the provider writes its type
         for place, text in zip(places, kind.split(".", len(places) - 1) if places else [], strict=False):
-            put(found, place.removeprefix("json:"), text, force=True)
+            put(found, place, text, force=True)
     for setting in settings:
         put(found, *pair(setting))
     return found

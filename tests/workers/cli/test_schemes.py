@@ -73,16 +73,16 @@ def test_the_list(tool: Tool) -> None:  # noqa: F811
     rows = [json.loads(line) for line in tool("schemes", "list", "--json")[1].splitlines()]
 
     assert {row["id"] for row in rows} == set(table())
-    assert all({"id", "title", "primitive", "confidence", "confirmed"} <= set(row) for row in rows)
-    assert sum(row["confirmed"] for row in rows) >= 90
+    assert all({"id", "title", "primitive", "confidence", "status", "unprotected"} <= set(row) for row in rows)
+    assert sum(row["status"] == "confirmed" for row in rows) >= 90
     confirmed = tool("schemes", "list", "--confirmed")[1].splitlines()
-    assert len(confirmed) == sum(row["confirmed"] for row in rows)
+    assert len(confirmed) == sum(row["status"] == "confirmed" for row in rows)
 
 
 def test_one_row(tool: Tool) -> None:  # noqa: F811
     shown = json.loads(tool("schemes", "show", "zoom")[1])
 
-    assert (shown["id"], shown["signed"], shown["confirmed"]) == ("zoom", "v0:{timestamp}:{body}", True)
+    assert (shown["id"], shown["signed"], shown["status"]) == ("zoom", "v0:{timestamp}:{body}", "confirmed")
     assert tool("schemes", "show", "nobody")[0] == 2
 
 

@@ -78,7 +78,7 @@ def test_sources_without_a_secret(tool: Tool, tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("scheme", "kind", "expected"),
     [
-        ("slack", "message", {"event": {"type": "message"}, "type": "message"}),
+        ("slack", "message", {"event": {"type": "message"}}),
         ("plaid", "ITEM.ERROR", {"webhook_type": "ITEM", "webhook_code": "ERROR"}),
         ("airship", "x", {}),
     ],
