@@ -549,3 +549,18 @@ def test_metrics_count_what_happened(env: dict[str, str]) -> None:
     assert value("zr_refused_total", {"status": "401", "cause": "missing"}) == 1
     assert value("zr_ack_seconds_count") == 2
     assert value("zr_redis_up") == 1
+
+
+def test_a_source_may_take_larger_bodies(env: dict[str, str], tmp_path: Path) -> None:
+    text = (
+        '[sources.hub]\nscheme = "github"\nsecrets = ["env:S"]\n'
+        '[sources.small]\nscheme = "github"\nsecrets = ["env:S"]\nmax_body = 2048\n'
+        '[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:S"]\n'
+    )
+    body = b'{"a": "' + b"x" * 2_000_000 + b'"}'
+    headers = signing.headers(table()["github"], b"test-secret", body, "push", "d1", 0)
+
+    with sources(env, tmp_path, text) as http:
+        answers = [http.post(f"/webhooks/{name}", content=body, headers=headers) for name in ("hub", "small", "zyra")]
+
+    assert [answer.status_code for answer in answers] == [200, 413, 413]

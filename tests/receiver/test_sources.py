@@ -347,3 +347,26 @@ def test_an_id_of_one_letter_is_one(tmp_path: Path) -> None:
         accepted.mark = "other"  # type: ignore[misc]
     with pytest.raises(AttributeError):
         source.name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("body", "stem"), [(b'{"action":"opened"}', "push"), (b"{}", "")])
+def test_the_first_part_of_a_composed_type(tmp_path: Path, body: bytes, stem: str) -> None:
+    hub = make(tmp_path, '[sources.hub]\nscheme = "github"\nsecrets = ["env:S"]\n')["hub"]
+
+    accepted = hub.accept(as_delivery(signed(body, "push", "github"), body), 1.0)
+
+    assert accepted.event.content.stem == stem
+    assert accepted.event.labels.type == ("push.opened" if stem else "push")
+
+
+def test_what_changes_with_each_attempt_makes_no_event(tmp_path: Path) -> None:
+    linear = make(tmp_path, '[sources.l]\nscheme = "linear"\nsecrets = ["env:S"]\n')["l"]
+
+    def mark(stamp: int, action: str = "create") -> str:
+        body = json.dumps({"action": action, "webhookTimestamp": stamp}).encode()
+        one = as_delivery({"linear-delivery": "d1", "linear-event": "Issue"}, body)
+        seen = linear.labels.peek(one, linear.labels.format(one))
+        return linear.labels.marks(one, linear.labels.identity(one, seen), linear.labels.type(one, seen)).event
+
+    assert mark(1) == mark(2)
+    assert mark(1) != mark(1, "update")

@@ -175,3 +175,16 @@ def test_a_handler_that_cannot_be_matched_costs_itself_alone(monkeypatch: pytest
     monkeypatch.setattr(module, "fits", fits)
 
     assert [handler.name for handler in router.matching("zyra", "a")] == ["good", "bad"]
+
+
+def test_the_first_part_of_a_composed_type_is_a_type_too() -> None:
+    router = Router()
+    router.on("issues", source="hub", name="one")(lambda event: None)
+    router.on("issues.opened", source="hub", name="two")(lambda event: None)
+
+    def names(kind: str, stem: str = "") -> list[str]:
+        return [handler.name for handler in router.matching("hub", kind, stem=stem)]
+
+    assert names("issues.opened", "issues") == ["one", "two"]
+    assert names("issues.opened") == ["two"]  # a type that has a dot by itself
+    assert names("issues") == ["one"]

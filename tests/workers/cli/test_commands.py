@@ -474,3 +474,15 @@ def test_what_a_person_says_needs_the_calls_to_be_kept(tool: Tool) -> None:
     code, _, err = tool("events", "replay", "evt_1", "--unanswered", "happened")
 
     assert (code, "give both" in err) == (2, True)
+
+
+def test_check_warns_of_a_comma_that_separates_nothing_any_more(
+    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "c.toml").write_text('[sources.lab]\nscheme = "gitlab"\nsecrets = ["env:LAB"]\n')
+    monkeypatch.setenv("RECEIVER_CONFIG", str(tmp_path / "c.toml"))
+    monkeypatch.setenv("LAB", "new,old")
+
+    assert "warning: source lab: LAB holds a comma, and is one secret since 0.2.0" in tool("check")[1]
+    monkeypatch.setenv("LAB", "one")
+    assert "comma" not in tool("check")[1]
