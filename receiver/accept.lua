@@ -1,8 +1,12 @@
 -- accept: none -> accepted. ARGV after the ledger's: max pending, then 13 values an event:
 -- id, mark, window (ms), digest of the content ('' where it is a part of the mark), mark of what is signed ('' where id
--- and type are signed too), 1 if what is signed is one event whatever its id and type, source, type, received at,
--- delivery id, origin, key id, sealed bytes.
--- A mark holds the event's id, then the digest. Answers two values an event: accepted, duplicate, full or junk, and the id.
+-- and type are signed too), flags (1: what is signed is one event whatever its id and type; 2: a redelivery of an event
+-- that ended dead, unhandled or unreadable is a wish to replay it), source, type, received at, delivery id, origin, key id,
+-- sealed bytes.
+-- A mark holds the event's id, then the digest. Answers two values an event: accepted, duplicate (with the event's state
+-- behind a colon, if that is one of the three), full or junk; and the id.
+local MAX_REDELIVERIES = 3  -- that count as a wish
+local REDELIVERABLE = {dead = true, unhandled = true, unreadable = true}
 redis.pcall('SADD', R .. ':queues', LIST)  -- for RQ's own tools; what else stands there must not stop us
 local room = tonumber(ARGV[4]) - redis.call('ZCARD', Z .. 'pending') - redis.call('ZCARD', Z .. 'queued')
   - redis.call('ZCARD', Z .. 'running')
@@ -19,14 +23,22 @@ for i = 5, #ARGV, 13 do
   local first = window > 0 and seen(mark)
   local same = not first and signed and seen(signed)
   if type(same) == 'table' then same = false end
-  if same and ARGV[i + 5] == '1' then first = same end
+  local flags = tonumber(ARGV[i + 5])
+  if same and flags % 2 == 1 then first = same end
   if type(first) == 'table' then
     answer('junk', id)
   elseif first then
     local name = string.sub(first, 1, 30)
-    if get(event_key(name), 'state') then redis.pcall('HINCRBY', event_key(name), 'duplicates', 1) end
+    local state = get(event_key(name), 'state')
+    if state then redis.pcall('HINCRBY', event_key(name), 'duplicates', 1) end
+    local is_wish = flags >= 2 and REDELIVERABLE[state]
+    if is_wish and number(event_key(name), 'redeliveries') < MAX_REDELIVERIES then
+      redis.pcall('HINCRBY', event_key(name), 'redeliveries', 1)
+      add('wanted', now, name)
+      count('redeliveries')
+    end
     if digest ~= '' and string.sub(first, 31) ~= digest then count('duplicates_changed') end
-    answer('duplicate', name)
+    answer(REDELIVERABLE[state] and 'duplicate:' .. state or 'duplicate', name)
   elseif room <= 0 then
     answer('full', id)
   else

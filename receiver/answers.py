@@ -18,7 +18,9 @@ def told(scheme: Scheme, receipt: Receipt) -> bytes:
     """The body of a success."""
     if scheme.silent or scheme.success_body:
         return scheme.success_body.encode()
-    return b'{"id": "%b", "status": "%b"}' % (receipt.id.encode(), b"duplicate" if receipt.duplicate else b"accepted")
+    state = f', "state": "{receipt.state}"' if receipt.state else ""
+    status = "duplicate" if receipt.duplicate else "accepted"
+    return f'{{"id": "{receipt.id}", "status": "{status}"{state}}}'.encode()
 
 
 async def reply(send: Send, answered: Answer) -> None:

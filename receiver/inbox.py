@@ -34,6 +34,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 
     id: str
     duplicate: bool
+    state: str = ""  # of the event that was there, if it ended dead, unhandled or unreadable
 
 
 @dataclass(slots=True)
@@ -137,8 +138,9 @@ class Inbox:
         for entry, verdict, name in zip(batch, answers[::2], answers[1::2], strict=True):
             if entry.receipt.done():  # the server ends, and the request was answered 503
                 continue
-            if verdict in (b"accepted", b"duplicate"):
-                entry.receipt.set_result(Receipt(name.decode("utf-8", "replace"), verdict == b"duplicate"))
+            word, _, state = verdict.decode("utf-8", "replace").partition(":")
+            if word in ("accepted", "duplicate"):
+                entry.receipt.set_result(Receipt(name.decode("utf-8", "replace"), word == "duplicate", state))
             else:
                 entry.receipt.set_exception(Unavailable(verdict.decode("utf-8", "replace")))
 
@@ -189,7 +191,7 @@ class Inbox:
             int(accepted.window * 1000),
             accepted.digest,
             accepted.signed_mark,
-            int(accepted.once),
+            int(accepted.once) + 2 * accepted.replays,
             labels.source,
             labels.type,
             labels.received_at,

@@ -76,6 +76,12 @@ def repeats(value: object) -> str:
     return str(value)
 
 
+def redelivery(value: object) -> str:
+    if value not in ("replay", "ignore"):
+        raise ValueError('must be "replay" or "ignore"')
+    return str(value)
+
+
 def status(value: object) -> int:
     if type(value) is not int or value not in (200, 201, 202, 204):
         raise ValueError("must be 200, 201, 202 or 204")
@@ -116,6 +122,7 @@ PARSERS = {
     "tolerance": tolerance,
     "unconfirmed": flag,
     "repeats": repeats,
+    "redelivery": redelivery,
     "capture": flag,
     "max_body": size,
     "public_url": url,

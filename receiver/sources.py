@@ -30,6 +30,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     window: float  # seconds the mark lives; 0: no mark
     digest: str = ""  # of the content, where the mark is of the identity alone
     signed_mark: str = ""  # where id or type are not signed: what is signed is known by this
+    replays: bool = False  # whether a redelivery of an event that ended dead, unhandled or unreadable replays it
     once: bool = False  # whether what is signed is one event, whatever id and type come with it
 
 
@@ -49,6 +50,7 @@ class Source:
     resource_id: tuple[str, ...] = ()
     type: str = ""  # of events that name none; "": the word `event`
     check_type: bool = True  # whether the body's own word counts more than an unsigned header
+    redelivery: str = "replay"  # of an event that ended dead, unhandled or unreadable: replay, or ignore
     repeats: str = "accept"  # of signed bytes under a new id: accept, and mark; or duplicate
     credential: Secret | None = None  # what the provider wants to see when its keys are fetched
     max_body: int = 0  # bytes; 0: MAX_BODY_BYTES
@@ -124,7 +126,8 @@ class Source:
         )
         marks = labels.marks(delivery, identity, kind)
         window = self.dedup_window if identity else self.digest_window
-        return Accepted(event, marks.event, window, marks.digest, marks.signed, self.repeats == "duplicate")
+        replays, once = self.redelivery == "replay", self.repeats == "duplicate"
+        return Accepted(event, marks.event, window, marks.digest, marks.signed, replays, once)
 
     @cached_property
     def fetches(self) -> bool:

@@ -19,6 +19,7 @@ from receiver.contract.scripts import arguments, source
 
 LEASE = 15.0  # seconds a claim holds without renewal
 LOST_AFTER = 10.0  # seconds an entry may be neither in the queue nor claimed
+WANTED = 50  # redelivered events that one sweep replays
 MOST = 500  # units one sweep touches of each kind
 HANDLER_PATIENCE = 24 * 3600.0  # seconds a run waits for a worker that has its handler
 LATER_PATIENCE = 3 * 86400.0  # seconds a run may put itself off by RetryLater
@@ -209,6 +210,13 @@ class Ledger:
         flags = (int(again), int(dry_run), audit, int(keep_calls), *words)
         said, queued = self.call("replay.lua", self.keep, event, *flags)
         return text(said), queued
+
+    def wanted(self) -> list[str]:
+        """Events that a redelivery wants replayed, the oldest wish first."""
+        return [text(event) for event in self.client.zrange(self.keys.named("wanted"), 0, WANTED - 1)]
+
+    def forget_wanted(self, event: str) -> None:
+        self.client.zrem(self.keys.named("wanted"), event)
 
     def discard(self, event: str, *, reason: str, dry_run: bool = False) -> tuple[str, int]:
         audit = self._audit("discard", event, reason)

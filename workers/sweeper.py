@@ -39,9 +39,20 @@ class Sweeper:
             self.lose_contact()
             log.warning("Redis' clock jumped: leases end only after a while")
         self.contact_since = self.contact_since or now
+        self._replay_wanted()
         if found.expired or found.lost:
             log.warning("recovered", extra={"expired_leases": found.expired, "lost": found.lost})
         return found
+
+    def _replay_wanted(self) -> None:
+        """Replays what was delivered again after it ended without success: it had its 2xx, so somebody wants it."""
+        try:
+            for event in self.ledger.wanted():
+                said, queued = self.ledger.replay(event, reason="the provider delivered it again")
+                log.info("redelivered", extra={"event": event, "said": said, "runs": queued})
+                self.ledger.forget_wanted(event)
+        except FAULTS as error:
+            log.warning("redeliveries wait", extra={"error": str(error)})
 
     def lose_contact(self) -> None:
         self.contact_since = 0.0

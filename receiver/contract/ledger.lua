@@ -12,12 +12,13 @@
 -- queued, running, waiting       zset   runs, likewise
 -- open, dead   zset    events that are dispatched, or dead letters, by the time they became so
 -- final        zset    finished events by the time they expire
+-- wanted       zset    events that a redelivery wants replayed, by the time it came; the sweeper does it
 -- junk         zset    keys that hold what we did not write, by the time they were found
 -- counters     hash    what happened, for the metrics
 local Z, R, Q = ARGV[1], ARGV[2], ARGV[3]
 local LIST = R .. ':queue:' .. Q
 local TYPES = {pending = 'zset', dispatching = 'zset', parked = 'zset', queued = 'zset', running = 'zset',
-  waiting = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset', junk = 'zset', counters = 'hash',
+  waiting = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset', junk = 'zset', wanted = 'zset', counters = 'hash',
   ordinal = 'string', audit = 'list'}
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)

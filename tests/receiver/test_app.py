@@ -27,7 +27,8 @@ from receiver.app import create_app
 from receiver.contract.keys import Keys
 from receiver.schemes import table
 from tests import https
-from tests.kit import Server, free_port, payload, running, signed, wait_for
+from tests.kit import Server, dispatch, free_port, payload, running, signed, wait_for
+from workers.ledger import Ledger
 
 
 @contextlib.contextmanager
@@ -564,3 +565,26 @@ def test_a_source_may_take_larger_bodies(env: dict[str, str], tmp_path: Path) ->
         answers = [http.post(f"/webhooks/{name}", content=body, headers=headers) for name in ("hub", "small", "zyra")]
 
     assert [answer.status_code for answer in answers] == [200, 413, 413]
+
+
+@pytest.mark.parametrize(("redelivery", "wishes"), [("replay", 3), ("ignore", 0)])
+def test_a_redelivery_of_what_ended_without_success_is_a_wish(
+    env: dict[str, str], tmp_path: Path, ledger: Ledger, redelivery: str, wishes: int
+) -> None:
+    text = f'[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:S"]\nredelivery = "{redelivery}"\n'
+    body, told, wanted = payload(), [], 0
+    with sources(env, tmp_path, text) as http:
+        first = post(http, body).json()
+        again = post(http, body).json()
+        for _ in range(5):
+            for claim in ledger.take([], 5):
+                dispatch(ledger, claim, "unhandled")
+            told.append(post(http, body).json())
+            for event in ledger.wanted():
+                wanted += 1
+                ledger.replay(event)
+                ledger.forget_wanted(event)
+
+    assert again == {"id": first["id"], "status": "duplicate"}  # while it is under way nobody needs to wish
+    assert told[0] == {"id": first["id"], "status": "duplicate", "state": "unhandled"}
+    assert wanted == wishes

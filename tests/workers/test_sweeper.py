@@ -97,3 +97,15 @@ def test_a_clock_that_went_back_leaves_no_endless_lease(ledger: Ledger, seal: Se
     end = client.zscore(ledger.keys.named("dispatching"), claim.unit)
     assert end is not None
     assert end / 1000 - time.time() < LEASE + 1
+
+
+def test_what_a_provider_delivers_again_is_replayed(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    event = accept(ledger, seal)
+    dispatch(ledger, ledger.take([], 1)[0], "unhandled")
+    client.zadd(ledger.keys.named("wanted"), {event: 1, "junk": 2})
+
+    Sweeper(ledger).sweep()
+
+    assert ledger.wanted() == []
+    assert [claim.unit for claim in ledger.take([], 5)] == [event]
+    assert b"the provider delivered it again" in client.lindex(ledger.keys.named("audit"), 0)
