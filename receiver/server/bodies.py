@@ -33,10 +33,17 @@ class BodyBudget:
         self.held_bytes += size
         if after > SMALL_BYTES:
             self._large_bytes += size if before > SMALL_BYTES else after
-        while self.held_bytes > self._limit_bytes or self._large_bytes > self._limit_large_bytes:
-            largest = max([request, *incomplete], key=lambda one: one.held_bytes)
-            if not largest.held_bytes:
-                return  # all that is held is complete, and will be answered
+        if self._is_over():
+            self._shed([request, *incomplete])
+
+    def _is_over(self) -> bool:
+        return self.held_bytes > self._limit_bytes or self._large_bytes > self._limit_large_bytes
+
+    def _shed(self, candidates: list[Request]) -> None:
+        """Gives up the largest ones until the others fit, or all that is held is complete, and will be answered."""
+        for largest in sorted(candidates, key=lambda one: -one.held_bytes):
+            if not self._is_over() or not largest.held_bytes:
+                return
             self.release(largest)
             self.shed += 1
             largest.fail(Unavailable, "bodies")
