@@ -13,6 +13,7 @@ import msgspec
 from .contract import secrets
 from .contract.errors import ConfigurationError
 from .contract.secrets import Secret
+from .labels import LabelReader
 from .options import PARSERS
 from .schemes import Remote, Scheme, scheme, table
 from .signatures import PUBLIC, compiled, decode_key
@@ -56,6 +57,7 @@ def own_schemes(path: str, rows: object, faults: list[str]) -> dict[str, Scheme]
         try:
             made = scheme({"title": name, "primitive": "hmac-body", "source": path, "confidence": OWN, **row})
             compiled(made)
+            LabelReader(name, made, made.identity, "", False)
             found[name] = made
         except (msgspec.ValidationError, ValueError, TypeError, LookupError, re.error) as error:
             faults.append(f"{path}: scheme {name!r}: {error}")

@@ -9,13 +9,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from ..contract.records import Body
 
 OFFICIAL = ("code", "docs", "code+docs")
+Count = Annotated[int, Meta(ge=0)]
+Status = Annotated[int, Meta(ge=200, le=599)]
+HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]  # RFC 9110, 5.6.2
+HeaderValue = Annotated[str, Meta(pattern=r"^[\x20-\x7e]*\Z")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +38,11 @@ class Handshake:
     learn: str = ""  # place of a secret that the provider tells once
     visit: str = ""  # place of an address that must be fetched before the answer
     visit_pattern: str = ""  # what must stand there, whole
-    status: int = 200
+    status: Status = 200
     failure: int = 0  # the status if token or pattern do not fit; 0: as for a bad signature
     text: str = ""
     json: Mapping[str, str | int] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[HeaderName, HeaderValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,25 +108,25 @@ class Scheme:
 
     # Time
     timestamp: str = ""  # place
-    unit: str = "s"  # s, ms, s-or-ms, iso, http
-    tolerance: int = 0  # seconds; 0: the time is signed, but any time will do
-    future: str = "within"  # whether the time may lie in the future: within the tolerance, never, any
+    unit: Literal["s", "ms", "s-or-ms", "iso", "http"] = "s"
+    tolerance: Count = 0  # seconds; 0: the time is signed, but any time will do
+    future: Literal["within", "never", "any"] = "within"  # whether it may lie in the future
 
     # What the event is
     identity: tuple[str, ...] = ()  # places, all of them joined; a|b: the first that is there; json:id:evt: begins so
-    identity_scope: str = ""  # "event": the id alone names the event, and its repetitions may differ in bytes
+    identity_scope: Literal["", "event"] = ""  # "event": repetitions of one id may differ in bytes
     type: tuple[str, ...] = ()  # places, joined by dots; those that are missing are left out
     type_echo: tuple[str, ...] = ()  # fields that repeat the type if their value is one of types
     types: tuple[str, ...] = ()  # the provider's catalogue
     body: tuple[Body, ...] = (Body.JSON,)  # formats that it sends
     json_field: str = ""  # of a form, whose JSON is the payload if no other field is there
     unprotected: tuple[str, ...] = ()  # what the signature leaves open besides what its columns say, in words
-    gzip: str = ""  # "inflated" or "deflated": what is signed of a compressed body; "": there are none
+    gzip: Literal["", "inflated", "deflated"] = ""  # what is signed of a compressed body; "": there are none
 
     # What the provider wants to hear
     handshakes: tuple[Handshake, ...] = ()
-    success_status: int = 200
-    success_headers: Mapping[str, str] = field(default_factory=dict)
+    success_status: Status = 200
+    success_headers: Mapping[HeaderName, HeaderValue] = field(default_factory=dict)
     success_body: str = ""
     retries: str = ""  # what it does with a failure, in the words of its page; "": no page says
     disables_after: str = ""
@@ -130,8 +135,8 @@ class Scheme:
     unknown: tuple[str, ...] = ()  # which of the five answers no source gives: identity, type, body, answer
     resource_id: tuple[str, ...] = ()  # paths to the id of the thing that the event is about
     attempt_fields: tuple[str, ...] = ()  # signed fields of the body that change with each attempt
-    max_body: int = 0  # bytes; 0: MAX_BODY_BYTES
-    failure_status: int = 401
+    max_body: Count = 0  # bytes; 0: MAX_BODY_BYTES
+    failure_status: Status = 401
     silent: bool = False  # whether its answers must have no body
 
     @property

@@ -251,6 +251,24 @@ def test_answers_that_providers_want(env: dict[str, str], tmp_path: Path) -> Non
     assert (refused.status_code, taken.status_code, taken.text) == (498, 200, "Hello API Event Received")
 
 
+def test_the_start_warns_of_what_no_source_confirms_and_of_commas(
+    env: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "c.toml").write_text(
+        '[sources.s]\nscheme = "trello"\nunconfirmed = true\nsecrets = ["env:S"]\npublic_url = "https://a/webhooks/s"\n'
+        '[sources.z]\nscheme = "sinch"\nsecrets = ["env:S"]\n[schemes.mine]\nsignature = ["header:a"]\n'
+        '[sources.m]\nscheme = "mine"\nsecrets = ["env:S"]\n'
+    )
+
+    create_app(settings.read(env | {"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "new,old"}), CollectorRegistry())
+
+    assert "source s: S holds a comma, and is one secret" in caplog.text
+    assert "source s: its scheme, Trello, is not confirmed" in caplog.text
+    assert "source z: no source confirms" in caplog.text
+    assert "source m: no" not in caplog.text
+    assert "source m: its" not in caplog.text
+
+
 def test_answers_without_a_body(env: dict[str, str], tmp_path: Path) -> None:
     """Xero: https://developer.xero.com/documentation/guides/webhooks/overview/"""
     text = '[sources.x]\nscheme = "xero"\nunconfirmed = true\nsecrets = ["env:S"]\n'

@@ -19,6 +19,10 @@ id_fields = ['a"b']
 resource_id = ["data.{server}_id"]
 check_type = "yes"
 tolerance = 0
+type = "a type"
+repeats = "never"
+redelivery = "again"
+max_body = 5
 [sources.c]
 scheme = "zyra"
 id_fields = "x"
@@ -40,7 +44,8 @@ def test_every_fault_of_a_configuration_is_named(tmp_path: Path) -> None:
     for expected in (
         "unknown key 'extra'", "'a': unknown key 'colour'", "there is no scheme", "never the secret itself",
         "keep_headers must not name cookie", "success_status must be", "dedup_window is not a duration", "id_fields must name", "id_fields must be a list",
-        "resource_id must be", "check_type must be", "tolerance must be", "'c': secrets must be a list", "is not base64",
+        "resource_id must be", "check_type must be", "tolerance must be", "type must be a type such as", 'repeats must be "accept"', 'redelivery must be "replay"',
+        "max_body must be bytes", "'c': secrets must be a list", "is not base64",
         "NOT_SET is not set", "a table with a name of letters",
     ):  # fmt: skip
         assert expected in text, expected
@@ -97,12 +102,44 @@ def test_rows_of_ones_own_and_what_a_source_may_say(tmp_path: Path) -> None:
     assert (found["c"].scheme.parameter, found["c"].repeats) == ("WH-1", "duplicate")
 
 
+EARLIER = """
+[schemes.old]
+signature = ["header:x-old"]
+body = "form"
+id_header = "x-id"
+id_fields = ["id", "data.id"]
+[sources.a]
+scheme = "old"
+type = "order.created"
+secrets = ["env:S"]
+"""
+
+
+def test_a_row_of_an_earlier_version_says_the_same_in_the_columns_of_today(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(EARLIER)
+    faults: list[str] = []
+
+    source = load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s"}, faults)["a"]
+
+    assert faults == []
+    assert source.scheme.body == ("form",)
+    assert source.scheme.identity == ("header:x-id|json:id|data.id",)
+    assert source.type == "order.created"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("schemes = 5\n", "schemes must be tables"),
         ("[schemes.x]\nnothing = 1\n", "scheme 'x'"),
+        ('[schemes.x]\nsignature = ["header:a"]\nidentity = ["json:"]\n', "'json:' is no place"),
         ("[schemes]\nx = 5\n", "scheme 'x'"),
+        ('[schemes.x]\nsignature = ["header:a"]\ntype = ["nope:a"]\n', "'nope:a' is no place"),
+        ('[schemes.x]\nsignature = ["header:a"]\ntolerance = -5\n', ">= 0"),
+        ('[schemes.x]\nsignature = ["header:a"]\nsuccess_status = 99\n', ">= 200"),
+        ('[schemes.x]\nsignature = ["header:a"]\nunit = "days"\n', "Invalid enum value 'days' - at `$.unit`"),
+        ('[schemes.x]\nsignature = ["header:a"]\nsuccess_headers = { a = "b\\nc" }\n', "$.success_headers"),
+        ('[schemes.x]\nsignature = ["header:a"]\nsuccess_headers = { "a b" = "c" }\n', "in `$.success_headers`"),
         ('[schemes.x]\nsignature = ["header:a"]\nsigned = "{what}"\n', "is no place"),
         ('[sources.s]\nscheme = "trello"\nsecrets = ["env:S"]\n', "is not confirmed (secondary"),
         ('[sources.s]\nscheme = "strip"\nsecrets = ["env:S"]\n', "do you mean stripe"),

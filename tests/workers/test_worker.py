@@ -15,6 +15,7 @@ import httpx2
 import pytest
 import redis
 
+from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.kit import ROOT, accept, free_port, run, running, wait_for
 from workers import query
@@ -76,6 +77,22 @@ def test_one_failing_handler_beside_two_good_ones(ledger: Ledger, seal: Seal, no
     assert sorted(notes(event)) == [
         "also-good 1 False", "flaky 1 False", "flaky 2 False", "flaky 3 False", "good 1 False",
     ]  # fmt: skip
+
+
+def test_a_worker_whose_record_is_gone_registers_again(ledger: Ledger, keys: Keys, env: dict[str, str]) -> None:
+    """It was out of reach for longer than its record lives."""
+    workers = f"{keys.rq_prefix}:workers:{keys.queue}"
+
+    def record() -> str | None:
+        names = [name.decode() for name in ledger.client.smembers(workers)]
+        return next((name for name in names if ledger.client.hexists(name, "birth")), None)
+
+    with working():
+        name = wait_for(record, 20)
+        ledger.client.delete(name)
+        ledger.client.srem(workers, name)
+
+        assert wait_for(record, 20) == name
 
 
 def test_give_up_is_dead_at_once_and_replay_tries_again(ledger: Ledger, seal: Seal, notes: Notes) -> None:

@@ -1,3 +1,4 @@
+import base64
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import redis
 
 from receiver import settings
 from receiver.contract.keys import Keys
+from receiver.contract.seal import Seal
 from receiver.notices import mark
 from receiver.schemes import table
 from receiver.sources import Source
@@ -107,3 +109,23 @@ def test_why_deliveries_were_refused(tool: Tool, client: redis.Redis, keys: Keys
     ] == ["ref_1"]
     assert "cause: wrong" in tool("events", "explain", "ref_1")[1]
     assert tool("events", "explain", "ref_9")[0] == 1
+
+
+def test_a_captured_body_is_shown_to_who_has_the_key(
+    tool: Tool,
+    client: redis.Redis,
+    keys: Keys,
+    seal: Seal,
+    env: dict[str, str],  # noqa: F811
+) -> None:
+    sealed = seal.wrap("refusal:ref_1", b"the body")
+    entries = [
+        {"id": f"ref_{n}", "at": time.time(), "source": "a", "cause": "wrong", "reason": "r", "body_sealed": text}
+        for n, text in enumerate(("junk", base64.b64encode(sealed).decode(), base64.b64encode(sealed).decode()))
+    ]
+    client.sadd(keys.named("refusals"), "a")
+    client.rpush(keys.named("refusals:a"), *map(json.dumps, entries))
+
+    assert "cannot be decrypted" in tool("events", "explain", "ref_0")[1]
+    assert base64.b64encode(b"the body").decode() in tool("events", "explain", "ref_1")[1]
+    assert "cannot be decrypted" in tool("events", "explain", "ref_2")[1]  # the bytes of another refusal
