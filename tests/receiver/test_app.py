@@ -24,6 +24,7 @@ from starlette.testclient import TestClient
 
 from receiver import settings, signing
 from receiver.app import create_app
+from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
 from receiver.schemes import table
 from tests import https
@@ -249,6 +250,11 @@ def test_answers_that_providers_want(env: dict[str, str], tmp_path: Path) -> Non
         taken = http.post("/webhooks/d", data={"json": event})
 
     assert (refused.status_code, taken.status_code, taken.text) == (498, 200, "Hello API Event Received")
+
+
+def test_a_budget_that_one_large_body_would_fill_is_refused(env: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="at least twice MAX_BODY_BYTES"):
+        settings.read(env | {"MAX_BODY_BYTES": "1000000", "BODY_BUDGET_BYTES": "1500000"})
 
 
 def test_the_start_warns_of_what_no_source_confirms_and_of_commas(

@@ -104,6 +104,25 @@ def test_what_else_may_be(headers: dict[str, str], reason: str) -> None:
     assert reason in told(ZYRA, headers, body=b"x" * 300_000)
 
 
+def test_an_explanation_that_takes_too_long_is_given_up() -> None:
+    reason = told(ZYRA, made(ZYRA, key=b"old"), previous=["old"], seconds=0, timer=iter((0.0, 1.0)).__next__)
+
+    assert reason == "wrong secret, or the body was changed on the way (not all that could explain it was tried)"
+
+
+def test_a_key_of_the_provider_that_does_not_fit() -> None:
+    assert "no key of the provider's fits" in diagnose(
+        table()["discord"], Delivery([], BODY, "POST", ""), "wrong", [], NOW
+    )
+
+
+@pytest.mark.parametrize("signed", ["https://a/hooks", "https://b/hooks"])
+def test_a_query_that_is_not_signed_or_another_host(signed: str) -> None:
+    reason = told(SQUARE, made(SQUARE, url=signed), url="https://a/hooks?x=1")
+
+    assert ("public_url may have to be like https://a/hooks" in reason) == (signed == "https://a/hooks")
+
+
 def test_of_credentials_only_the_length_is_told() -> None:
     headers = [
         (b"x-zyra-signature", b"secret"),

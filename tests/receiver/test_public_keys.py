@@ -33,6 +33,11 @@ def test_a_pem_in_all_the_ways_in_which_providers_print_it() -> None:
         assert public_key("pem", form) == wanted
 
 
+def test_no_key_is_that_long() -> None:
+    with pytest.raises(ValueError, match="is no public key"):
+        public_key("pem", "A" * 1_000_000)
+
+
 def test_a_set_of_keys() -> None:
     numbers, point = RSA.public_key().public_numbers(), EC.public_key().public_numbers()
     rows = [

@@ -97,6 +97,7 @@ def test_a_multipart_form() -> None:
     "body",
     [
         PART % (b"a", b"", b"", b"1"),  # no end
+        PART % (b"a", b"", b"", b"1") + b"--x\r\nContent-Dis",  # cut
         b"--\r\n--\r\n",
         b"--" + b"x" * 71 + b"\r\n",
         PART % (b"a", b"", b"", b"\xff") + END,

@@ -185,6 +185,10 @@ id_fields = []
 [sources.hub]
 scheme = "github"
 secrets = ["env:ZYRA_WEBHOOK_SECRET"]
+[sources.once]
+scheme = "github"
+secrets = ["env:ZYRA_WEBHOOK_SECRET"]
+repeats = "duplicate"
 """
 
 
@@ -202,7 +206,8 @@ def test_check_tells_what_really_holds(tool: Tool, tmp_path: Path, monkeypatch: 
         "hub: dedup: header:x-github-delivery and the body's digest, for 604800 s",
         "zyra: replay protection: a captured delivery stays valid for ever: the provider signs no time; ",
         "hub: unprotected: header x-github-delivery; header x-github-event",
-        "warning: sources zyra, bare, hub share a secret",
+        "once: replay protection: a captured delivery stays valid for ever: the provider signs no time; the same signed",
+        "warning: sources zyra, bare, hub, once share a secret",
         "ok",
     ):
         assert expected in out, expected
@@ -468,6 +473,23 @@ def test_a_replay_hears_what_a_person_says_of_calls_without_an_answer(
     (again,) = ledger.take([], 1)
     entry = Journal(ledger, seal, again.unit, again.token, 1, "key").find(apply)
     assert (entry.state if entry else "") == expected
+
+
+def test_what_a_person_says_needs_the_key_that_sealed_the_calls(
+    tool: Tool, ledger: Ledger, seal: Seal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = accept(ledger, seal, kind="basic.two")
+    (one,) = ledger.take([], 1)
+    dispatch(ledger, one, "dispatched", "", ["good"])
+    (run,) = ledger.take([], 1)
+    apply = calls.call(table()["cost_advisor.apply"], ("rec_1",))
+    Journal(ledger, seal, run.unit, run.token, 1, "key").begin(apply)
+    ledger.finish([Outcome(unit=run.unit, token=run.token, verdict=Verdict.DEAD, error="outcome-unknown")])
+    monkeypatch.setenv("SEAL_KEY", base64.b64encode(os.urandom(32)).decode())
+
+    code, _, err = tool("events", "replay", event, "--keep-calls", "--unanswered", "happened")
+
+    assert (code, f"cannot decrypt the API calls of {event}" in err) == (2, True)
 
 
 def test_what_a_person_says_needs_the_calls_to_be_kept(tool: Tool) -> None:

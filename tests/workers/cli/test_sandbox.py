@@ -1,7 +1,9 @@
 import json
+import os
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.kit import free_port, running, wait_for
 
@@ -46,7 +48,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_what_is_wrong_is_said(tool: Tool, tmp_path: Path) -> None:  # noqa: F811
+def test_what_is_wrong_is_said(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     assert "there is no plague" in tool("sandbox", "--chaos", "plague")[2]
     assert "is no shape" in tool("sandbox", "--shape", "payload=round")[2]
     (tmp_path / "bad").write_text("[]")
@@ -71,4 +73,8 @@ def test_what_is_wrong_is_said(tool: Tool, tmp_path: Path) -> None:  # noqa: F81
     (tmp_path / "open").chmod(0o777)
     for command in ("sandbox", "dev"):
         assert "others may write to" in tool(command, "--data-dir", str(tmp_path / "open"))[2]
+    (tmp_path / "mine").mkdir(mode=0o700)
+    monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+    for command in ("sandbox", "dev"):
+        assert "belongs to another user" in tool(command, "--data-dir", str(tmp_path / "mine"))[2]
     assert "there is no plague" in tool("dev", "--chaos", "plague", "--data-dir", str(tmp_path / "d"))[2]

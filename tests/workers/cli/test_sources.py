@@ -112,11 +112,11 @@ def test_why_deliveries_were_refused(tool: Tool, client: redis.Redis, keys: Keys
 
 
 def test_a_captured_body_is_shown_to_who_has_the_key(
-    tool: Tool,
+    tool: Tool,  # noqa: F811
     client: redis.Redis,
     keys: Keys,
     seal: Seal,
-    env: dict[str, str],  # noqa: F811
+    env: dict[str, str],
 ) -> None:
     sealed = seal.wrap("refusal:ref_1", b"the body")
     entries = [
