@@ -80,14 +80,16 @@ class Endpoint:
             if self._watch.full:
                 raise Unavailable("memory")
             receipt = await self._inbox.accept(accepted)
-            self._metrics.accept(source.name, receipt.duplicate, time.perf_counter() - started)
+            is_typed = accepted.event.labels.type != source.labels.untyped
+            self._metrics.accept(source.name, receipt.duplicate, is_typed, time.perf_counter() - started)
             await answer(send, source.success_status, told(source.scheme, receipt), source.success_headers)
         except BadSignature as rejected:
-            self._metrics.reject(rejected)
+            self._metrics.reject(rejected, source.name)
             self._notices.refused(source, delivery, rejected.cause, time.perf_counter() - started)
             await refuse(send, rejected, source.scheme.failure_status, source.scheme.silent)
         except Rejected as rejected:
-            self._metrics.reject(rejected)
+            name = scope["path"][len(PREFIX) :]
+            self._metrics.reject(rejected, name if name in self._sources else "")
             await refuse(send, rejected)
         except Disconnected:
             self._metrics.disconnects.inc()

@@ -65,7 +65,7 @@ class LabelReader:
         self._single_type = self._types[0][0].name.encode() if is_one_header(self._types) else b""
         self._single_id = self._identity[0][0].name.encode() if is_one_header(self._identity) else b""
         self._echo = scheme.type_echo if check_type else ()
-        self._untyped = untyped or UNTYPED
+        self.untyped = untyped or UNTYPED  # the type of events that name none
         self._scope_event = scheme.identity_scope == "event"  # counts only where the identity is signed
         self.is_id_signed = all(scheme.signs(*spot[:2]) for spots in self._identity for spot in spots)
         self.is_type_signed = all(scheme.signs(*spot[:2]) for spots in self._types for spot in spots)
@@ -112,7 +112,7 @@ class LabelReader:
             text = delivery.text(self._single_type)
         else:
             text = ".".join(filter(None, (self._find(spots, delivery, seen) for spots in self._types)))
-        return text if 0 < len(text) <= MAX_LABEL else self._untyped
+        return text if 0 < len(text) <= MAX_LABEL else self.untyped
 
     def stem(self, kind: str, delivery: Delivery, seen: Mapping[str, str]) -> str:
         """The first part of a type that is composed of several places; "" of all others."""

@@ -18,9 +18,8 @@ class Metrics:
         self.registry = registry
         self.accepted = Counter("zr_accepted", "Events accepted for the first time", ["source"], registry=registry)
         self.duplicates = Counter("zr_duplicates", "Redeliveries of known events", ["source"], registry=registry)
-        self.refused = Counter(
-            "zr_refused", "Deliveries refused, by status and cause", ["status", "cause"], registry=registry
-        )
+        self.untyped = Counter("zr_untyped", "Events whose provider named no type", ["source"], registry=registry)
+        self.refused = Counter("zr_refused", "Deliveries refused", ["source", "status", "cause"], registry=registry)
         self.unavailable = Counter("zr_unavailable", "Deliveries answered 503, by cause", ["cause"], registry=registry)
         self.disconnects = Counter("zr_disconnects", "Senders that left before they were answered", registry=registry)
         self.ack = Histogram(
@@ -47,18 +46,21 @@ class Metrics:
         self.evicted.inc(connections.evicted - self._counted[1])
         self._counted = (connections.malformed, connections.evicted)
 
-    def accept(self, source: str, duplicate: bool, seconds: float) -> None:
+    def accept(self, source: str, duplicate: bool, is_typed: bool, seconds: float) -> None:
         self._child(self.duplicates if duplicate else self.accepted, source).inc()
+        if not is_typed:
+            self._child(self.untyped, source).inc()
         self.ack.observe(seconds)
 
     def handshake(self, source: str) -> None:
         self._child(self.handshakes, source).inc()
 
-    def reject(self, rejected: Rejected) -> None:
+    def reject(self, rejected: Rejected, source: str) -> None:
+        """source: "" of a path that names none."""
         if isinstance(rejected, Unavailable):
             self._child(self.unavailable, rejected.cause).inc()
         else:
-            self._child(self.refused, str(rejected.status), rejected.cause).inc()
+            self._child(self.refused, source, str(rejected.status), rejected.cause).inc()
 
     def _child(self, counter: Counter, *labels: str) -> Counter:
         """prometheus_client looks a labelled counter up under a lock: once for each is enough."""

@@ -47,6 +47,8 @@ def decide(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> 
     except Unreadable as error:
         return ended(claim, EventState.UNREADABLE, error.cause)
     handlers = router.matching(claim.labels.source, claim.labels.type, claim.labels.origin, opened.content.stem)
+    if not handlers:
+        return ended(claim, EventState.UNHANDLED, router.hint(claim.labels.source, claim.labels.type))
     asked = asks(handlers)
     if asked:
         found = with_payload(opened, payload)

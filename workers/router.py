@@ -41,6 +41,11 @@ class Handler:
             return False
         return any(fits(wanted, kind) or (stem != "" and wanted == stem) for wanted in self.types)
 
+    def beginnings(self, source: str, kind: str) -> Iterator[str]:
+        """Its types that are no family, and only the beginning of this one."""
+        if self.source in ("*", source):
+            yield from (wanted for wanted in self.types if kind.startswith(f"{wanted}."))
+
     def wants(self, event: Event) -> bool:
         """Whether the handler is for this event. Whatever its `when` raises flies."""
         return self.matches(event.source, event.type, event.origin, event.stem) and (
@@ -137,6 +142,13 @@ class Router:
             found = tuple(one for one in self if may_match(one, source, kind, origin, stem))
             self._matching[source, kind, origin, stem] = found
         return found
+
+    def hint(self, source: str, kind: str) -> str:
+        """What the author of a handler may have meant, where no handler is for such events; else ""."""
+        for handler in self:
+            for wanted in handler.beginnings(source, kind):
+                return f'handler {handler.name} is for "{wanted}": did you mean "{wanted}.*"?'
+        return ""
 
     def __iter__(self) -> Iterator[Handler]:
         return iter(self._handlers.values())

@@ -504,7 +504,7 @@ def test_slow_and_vanishing_senders(env: dict[str, str], monkeypatch: pytest.Mon
     assert b"connection: close" in answer.lower()
     assert 9.5 < took < 12
     assert "zr_disconnects_total 1.0" in text
-    assert 'zr_refused_total{cause="deadline",status="408"} 1.0' in text
+    assert 'zr_refused_total{cause="deadline",source="zyra",status="408"} 1.0' in text
 
 
 def test_headers_have_a_deadline_and_a_size(env: dict[str, str]) -> None:
@@ -567,12 +567,19 @@ def test_metrics_count_what_happened(env: dict[str, str]) -> None:
         post(http, body)
         post(http, body)
         http.post("/webhooks/zyra", content=body)
+        untyped = b'{"event_id": "evt_untyped"}'
+        post(http, untyped, {"x-zyra-signature": signed(untyped)["x-zyra-signature"]})
+        post(http, b"x" * 2_000_000)
+        http.post("/webhooks/nobody", content=body)
 
     value = registry.get_sample_value
-    assert value("zr_accepted_total", {"source": "zyra"}) == 1
+    assert value("zr_accepted_total", {"source": "zyra"}) == 2
+    assert value("zr_untyped_total", {"source": "zyra"}) == 1
+    assert value("zr_refused_total", {"source": "zyra", "status": "413", "cause": "size"}) == 1
+    assert value("zr_refused_total", {"source": "", "status": "404", "cause": "source"}) == 1
     assert value("zr_duplicates_total", {"source": "zyra"}) == 1
-    assert value("zr_refused_total", {"status": "401", "cause": "missing"}) == 1
-    assert value("zr_ack_seconds_count") == 2
+    assert value("zr_refused_total", {"source": "zyra", "status": "401", "cause": "missing"}) == 1
+    assert value("zr_ack_seconds_count") == 3
     assert value("zr_redis_up") == 1
 
 

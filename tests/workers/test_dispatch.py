@@ -30,6 +30,7 @@ def router() -> Router:
     found = Router()
     found.on("a.*", name="one")(lambda event: None)
     found.on("a.b", name="two")(lambda event: None)
+    found.on("c", name="three")(lambda event: None)
     found.on("a.b", name="boom", when=boom)(lambda event: None)
     found.on("a.b", name="no", when=lambda event: False)(lambda event: None)
     return found
@@ -42,6 +43,8 @@ def router() -> Router:
         ("a.c", b"{}", {}, "dispatched", "", ["one"]),
         ("a.c", b"[1]", {}, "dispatched", "", ["one"]),
         ("b", b"{}", {}, "unhandled", "", []),
+        ("c.paid", b"{}", {}, "unhandled", 'handler three is for "c": did you mean "c.*"?', []),
+        ("cc.paid", b"{}", {}, "unhandled", "", []),
         ("a.b", b"{", {}, "unreadable", "not-json", []),
         ("a.b", b"{", {"format": Body.RAW}, "dispatched", "", ["one", "two", "boom"]),
         ("a.b", b"", {}, "dispatched", "", ["one", "two", "boom"]),

@@ -159,6 +159,8 @@ def test_handlers_says_who_would_run_and_why(tool: Tool, ledger: Ledger, seal: S
     assert "good: would run" in by_id
     assert "flaky: no: it is for zyra basic.two, this is zyra basic.one" in by_id
     assert "flaky: would run" in by_file
+    longer = tool("handlers", "--event", str(body), "--type", "picky.more")[1]
+    assert 'picky: no: it is for zyra picky, this is zyra picky.more; did you mean "picky.*"?' in longer
     assert "picky: would run" in tool("handlers", "--event", str(body), "--type", "picky")[1]
     body.write_text('{"n": 0}')
     assert "picky: no: its `when` says no" in tool("handlers", "--event", str(body), "--type", "picky")[1]
