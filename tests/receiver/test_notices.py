@@ -43,7 +43,7 @@ def test_a_refusal_is_explained_to_the_operator_alone(
     found = refusals(client, keys)
     assert len(found) <= 4  # one a second, however many there were
     assert found[0]["cause"] == "wrong"
-    assert found[0]["reason"] == "wrong secret, or the body was changed on the way"
+    assert found[0]["reason"].startswith("wrong secret, or the body was changed on the way")
     assert found[0]["body_bytes"] == 21
     assert found[0]["headers"]["x-zyra-signature"] == "(64 bytes)"
     assert "credential" not in str(found)
