@@ -103,23 +103,22 @@ class LabelReader:
             text = "|".join(values) if any(values) else ""
         return text if len(text) <= MAX_LABEL else ""
 
-    def type(self, delivery: Delivery, seen: Mapping[str, str]) -> str:
-        """The type; the signed word of the body counts more than an unsigned header."""
+    def type(self, delivery: Delivery, seen: Mapping[str, str]) -> tuple[str, str]:
+        """The type, and its first part if several places compose it, else "".
+
+        A signed word of the body counts more than an unsigned header.
+        """
         for path in self._echo:
             if (word := seen.get(path, "")) in self._scheme.types:
-                return word
+                return word, ""
         if self._single_type:
-            text = delivery.text(self._single_type)
+            found = [delivery.text(self._single_type)]
         else:
-            text = ".".join(filter(None, (self._find(spots, delivery, seen) for spots in self._types)))
-        return text if 0 < len(text) <= MAX_LABEL else self.untyped
-
-    def stem(self, kind: str, delivery: Delivery, seen: Mapping[str, str]) -> str:
-        """The first part of a type that is composed of several places; "" of all others."""
-        if len(self._types) < 2:
-            return ""
-        first = self._find(self._types[0], delivery, seen)
-        return first if first and kind.startswith(f"{first}.") else ""
+            found = [self._find(spots, delivery, seen) for spots in self._types]
+        text = ".".join(filter(None, found))
+        if not 0 < len(text) <= MAX_LABEL:
+            return self.untyped, ""
+        return text, found[0] if len(text) > len(found[0]) else ""
 
     def _find(self, spots: tuple[Spot, ...], delivery: Delivery, seen: Mapping[str, str]) -> str:
         for spot in spots:

@@ -104,7 +104,8 @@ class Source:
         labels, moment = self.labels, int(now * 1000)
         body_format = labels.format(delivery)
         seen = labels.peek(delivery, body_format)
-        kind, identity = labels.type(delivery, seen), labels.identity(delivery, seen)
+        kind, stem = labels.type(delivery, seen)
+        identity = labels.identity(delivery, seen)
         event = Event(
             labels=Labels(
                 id=keys.event_id(moment),
@@ -118,7 +119,7 @@ class Source:
                 body=delivery.body,
                 headers=tuple([(self.kept[n], v.decode("latin-1")) for n, v in delivery.headers if n in self.kept]),
                 format=body_format,
-                stem=labels.stem(kind, delivery, seen),
+                stem=stem,
                 json_field=self.scheme.json_field,
                 unordered=self.scheme.signs_fields,
                 resource=self.resource_id or self.scheme.resource_id,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import resource
+import time
 from collections import deque
 from typing import Protocol
 
@@ -36,7 +37,7 @@ class Connection(Protocol):
 class Connections:
     """Each connection is in one phase: idle, incomplete, closing, or none while we are the ones who are waited for.
 
-    A phase maps its connections to the time of the loop at which they entered it, the longest one first.
+    A phase maps its connections to the monotonic time at which they entered it, the longest one first.
     """
 
     def __init__(
@@ -78,11 +79,11 @@ class Connections:
             del connection.phase[connection]
         connection.phase = phase
         if phase is not None:
-            phase[connection] = asyncio.get_running_loop().time()
+            phase[connection] = time.monotonic()
 
     def take_turns(self, connection: Connection, size: int) -> bool:
         """Whether a connection that has just sent much must wait for its turn, so that others are served meanwhile."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if now >= self._turn_ends:
             self._turn_ends, self._turn_bytes = now + TURN_SECONDS, 0
         self._turn_bytes += size
@@ -109,7 +110,7 @@ class Connections:
         victim.make_room()
 
     def _sweep(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         for connection in overdue(self.closing, now - CLOSING_SECONDS):
             self.move(connection, None)
             connection.abort()
@@ -126,7 +127,7 @@ class Connections:
 
     def _report(self) -> None:
         """One line in a while, whatever the senders do; the first one at once."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if now < self._next_report:
             return
         counts = (self.malformed, self.evicted, self.bodies.shed)

@@ -1,7 +1,5 @@
 """One request and its response: uvicorn's, with bounds."""
 
-from typing import Any
-
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -11,15 +9,12 @@ from ..errors import Rejected
 class Cycle(RequestResponseCycle):
     """Sends a response that is whole in one piece; uvicorn sends its head and its body by a system call each."""
 
+    held_bytes = 0  # of the body, as the budget counts them
+    limit_bytes = 0  # of the body: what is larger is not waited for
+    arrived_bytes = 0  # of the body, not counted yet
     _start: HTTPResponseStartEvent | None = None
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.held_bytes = 0  # of the body, as the budget counts them
-        self.limit_bytes = 0  # of the body: what is larger is not waited for
-        self.arrived_bytes = 0  # of the body, not counted yet
-        self._is_handed_over = False
-        self._failure: tuple[type[Rejected], str] | None = None  # an error itself would keep the frames that raised it
+    _is_handed_over = False
+    _failure: tuple[type[Rejected], str] | None = None  # an error itself would keep the frames that raised it
 
     @property
     def is_incomplete(self) -> bool:

@@ -6,6 +6,7 @@ answer (a close with unread bytes resets the connection), until it closes, or a 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -60,6 +61,9 @@ class Malformed(Exception):
 
 
 class GuardedProtocol(HttpToolsProtocol):
+    cycle: Cycle | None  # type: ignore[assignment]  # the newest request; None between two
+    pipeline: deque[tuple[Cycle, ASGI3Application]]  # type: ignore[assignment]  # those that wait, the newest first
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         if STATE not in self.app_state:
@@ -88,7 +92,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.connections.discard(self)
         self.senders.remove(self)
-        for cycle in (self._active, self._newest):
+        for cycle in (self._active, self.cycle):
             if cycle and not cycle.response_complete:
                 cycle.disconnect()
         self._drop_pipeline()
@@ -148,7 +152,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _wait(self, received: int) -> None:
         """Notes whether this connection waits for its sender. Raises Malformed: bounds what is no body."""
-        newest = self._newest
+        newest = self.cycle
         if newest is not None and newest.arrived_bytes:
             self._take(newest)
         if self._in_head:
@@ -169,7 +173,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # What the parser finds
     def on_message_begin(self) -> None:
-        newest = self._newest
+        newest = self.cycle
         if newest is not None and (not newest.keep_alive or len(self.pipeline) >= MAX_WAITING):
             raise Stop
         super().on_message_begin()
@@ -189,13 +193,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.headers) > MAX_HEADERS:
             raise Malformed(LARGE_HEAD)
-        if self.parser.get_method() == b"CONNECT":
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if method == b"CONNECT":
             raise Malformed(NO_CONNECT)
         if self.parser.should_upgrade():
             return  # the parser says so next, and gets the head once more
-        if self._hosts != 1 and (self._hosts or self.parser.get_http_version() == "1.1"):
+        if self._hosts != 1 and (self._hosts or version == "1.1"):
             raise Malformed(BAD_HOST)  # RFC 9112, 3.2
-        self.cycle = self._begin_cycle()
+        self.cycle = self._begin_cycle(method, version)
         self._in_head = False
         if self._active is None:
             self._start_asgi_task(self.cycle, self.app)
@@ -203,12 +208,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
 
-    def _begin_cycle(self) -> Cycle:
+    def _begin_cycle(self, method: bytes, version: str) -> Cycle:
         """The request whose head is complete. Raises what a URL raises that is none."""
-        version = self.parser.get_http_version()
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
-        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["method"] = method.decode("ascii")
         self.scope["http_version"] = version
         self.scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
         self.scope["raw_path"] = self.root_path.encode("ascii") + url.path
@@ -231,7 +235,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Called for each chunk, however small; what can wait until the end of a read is done by `_take`."""
-        cycle = cast("Cycle", self.cycle)
+        cycle = self.cycle
+        assert cycle
         cycle.body += body
         cycle.arrived_bytes += len(body)
         self._got_body = True
@@ -250,7 +255,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._in_head:
             return  # of a request that asks for an upgrade
-        cycle = cast("Cycle", self.cycle)
+        cycle = self.cycle
+        assert cycle
         if cycle.arrived_bytes:
             self._take(cycle)
         if not cycle.response_complete:
@@ -259,7 +265,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _incomplete_cycles(self) -> Iterator[Cycle]:
         for connection in self.senders.incomplete:
-            cycle = cast("GuardedProtocol", connection)._newest
+            cycle = cast("GuardedProtocol", connection).cycle
             if cycle is not None and cycle.is_incomplete:
                 yield cycle
 
@@ -298,7 +304,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _wait_again(self) -> None:
         """The sender is the one who is waited for."""
-        between = self._newest is None and not self._in_head
+        between = self.cycle is None and not self._in_head
         self.senders.move(self, self.senders.idle if between else self.senders.incomplete)
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -306,7 +312,7 @@ class GuardedProtocol(HttpToolsProtocol):
         body = b'{"error": "' + refusal.why + b'"}'
         head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n"
         self._last_words = head % (refusal.status, len(body), b"retry-after: 10\r\n" * refusal.retry) + body
-        broken = self._newest
+        broken = self.cycle
         if not self._in_head and broken is not None and broken.is_incomplete:
             broken.disconnect()
             if self.pipeline:
@@ -322,7 +328,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._end()
             return
         if not self._last_words:
-            cast("Cycle", self.cycle).keep_alive = False  # the last one that is answered says so
+            assert self.cycle
+            self.cycle.keep_alive = False  # the last one that is answered says so
         self.flow.pause_reading()
 
     def _end(self) -> None:
@@ -343,17 +350,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _drop_pipeline(self) -> None:
         for cycle, _ in self.pipeline:
-            self.senders.bodies.release(cast("Cycle", cycle))
+            self.senders.bodies.release(cycle)
         self.pipeline.clear()
 
     def _forget(self) -> None:
         """Lets go of the last request."""
-        self.cycle = self._active = None  # type: ignore[assignment]
+        self.cycle = self._active = None
         self.scope = self.headers = None  # type: ignore[assignment]
-
-    @property
-    def _newest(self) -> Cycle | None:
-        return cast("Cycle | None", self.cycle)
 
     # What the senders do not read
     def pause_writing(self) -> None:
@@ -371,7 +374,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # What Connections asks for
     def time_out(self) -> None:
-        newest = self._newest
+        newest = self.cycle
         if not self._in_head and newest is not None and newest.is_incomplete:
             newest.fail(TooSlow, "deadline")
         else:
@@ -392,6 +395,6 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._stopped:
             self.transport.abort()
             return
-        if self._newest is not None or (self._in_head and self._head_bytes):
+        if self.cycle is not None or (self._in_head and self._head_bytes):
             self._refuse(NO_ROOM)
         self.transport.close()

@@ -35,7 +35,7 @@ def delivery(one: dict[str, Any], body: bytes | None = None, **headers: str) -> 
 def marks(scheme: Scheme, one: Delivery) -> Marks:
     labels = labels_of(scheme)
     seen = labels.peek(one, labels.format(one))
-    return labels.marks(one, labels.identity(one, seen), labels.type(one, seen))
+    return labels.marks(one, labels.identity(one, seen), labels.type(one, seen)[0])
 
 
 def test_there_are_deliveries_of_the_rows_that_are_confirmed() -> None:
@@ -54,7 +54,7 @@ def test_what_a_documented_delivery_means(name: str) -> None:
     seen = labels.peek(found, labels.format(found))
     body = Content(body=found.body, format=labels.format(found), json_field=scheme.json_field)
 
-    kind = labels.type(found, seen)
+    kind, _ = labels.type(found, seen)
     payload = read(body)  # it is readable
 
     assert (kind, labels.identity(found, seen), str(labels.format(found))) == (

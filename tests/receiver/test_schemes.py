@@ -294,7 +294,7 @@ def test_a_hundred_thousand_random_deliveries_raise_nothing_else(seed: int) -> N
                 act(scheme, one, known, NOW)
         labels = Source(name="x", scheme=scheme, secrets=()).labels
         seen = labels.peek(one, labels.format(one))
-        kind, identity = labels.type(one, seen), labels.identity(one, seen)
+        (kind, _), identity = labels.type(one, seen), labels.identity(one, seen)
         assert kind
         labels.marks(one, identity, kind)
 

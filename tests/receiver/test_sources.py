@@ -366,7 +366,7 @@ def test_what_changes_with_each_attempt_makes_no_event(tmp_path: Path) -> None:
         body = json.dumps({"action": action, "webhookTimestamp": stamp}).encode()
         one = as_delivery({"linear-delivery": "d1", "linear-event": "Issue"}, body)
         seen = linear.labels.peek(one, linear.labels.format(one))
-        return linear.labels.marks(one, linear.labels.identity(one, seen), linear.labels.type(one, seen)).event
+        return linear.labels.marks(one, linear.labels.identity(one, seen), linear.labels.type(one, seen)[0]).event
 
     assert mark(1) == mark(2)
     assert mark(1) != mark(1, "update")
