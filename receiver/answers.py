@@ -44,9 +44,10 @@ async def refuse(send: Send, rejected: Rejected, status: int = 0, silent: bool =
 
 
 async def answer(send: Send, status: int, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    """more: headers; where they name no content type, it is JSON."""
     text = b"" if status == 204 else body
     headers = [(b"content-length", b"%d" % len(text)), *more]
-    if text and not any(name == b"content-type" for name, _ in more):
+    if text and b"content-type" not in dict(more):
         headers.append((b"content-type", b"application/json"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": text})

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
@@ -37,8 +36,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     state: str = ""  # of the event that was there, if it ended dead, unhandled or unreadable
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct, gc=False):
     """A request that waits. since: the loop's time."""
 
     accepted: Accepted
@@ -72,12 +70,13 @@ class Inbox:
         self._replicas = replicas if durability is Durability.REPLICATED else 0
         self._script = source("receiver", "accept.lua")
         self._sha = ""
+        self._loop: asyncio.AbstractEventLoop | None = None  # to ask which one runs is a system call (Python 3.11)
         self._waiting: list[Entry] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def accept(self, accepted: Accepted) -> asyncio.Future[Receipt]:
         """The receipt, once Redis confirmed it; Unavailable on refusal and on every doubt, within BUDGET."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         receipt: asyncio.Future[Receipt] = loop.create_future()
         if len(self._waiting) >= WAITING:
             receipt.set_exception(Unavailable("busy"))
@@ -138,9 +137,9 @@ class Inbox:
         for entry, verdict, name in zip(batch, answers[::2], answers[1::2], strict=True):
             if entry.receipt.done():  # the server ends, and the request was answered 503
                 continue
-            word, _, state = verdict.decode("utf-8", "replace").partition(":")
-            if word in ("accepted", "duplicate"):
-                entry.receipt.set_result(Receipt(name.decode("utf-8", "replace"), word == "duplicate", state))
+            word, _, state = verdict.partition(b":")
+            if word in (b"accepted", b"duplicate"):
+                entry.receipt.set_result(Receipt(name.decode("utf-8", "replace"), word == b"duplicate", state.decode()))
             else:
                 entry.receipt.set_exception(Unavailable(verdict.decode("utf-8", "replace")))
 

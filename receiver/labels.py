@@ -5,8 +5,8 @@ What the signature covers may name an event; what it does not cover names one on
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,6 +22,8 @@ from .signatures import signed_content
 MAX_LABEL = 250  # characters of an id or a type that the ledger keeps
 UNTYPED = "event"  # the type of events whose provider names none
 DIGITS = b"-0123456789"
+INSIDE = b"{["
+Find = Callable[[Delivery, Mapping[str, str]], str]  # what stands in a place, or ""; the mapping is what `peek` saw
 
 
 class Spot(NamedTuple):
@@ -60,23 +62,23 @@ class LabelReader:
     def __init__(self, source: str, scheme: Scheme, identity: Sequence[str], untyped: str, check_type: bool) -> None:
         self._prefix = source
         self._scheme = scheme
-        self._identity = [alternatives(item) for item in identity]
-        self._types = [alternatives(item) for item in scheme.type]
-        self._single_type = self._types[0][0].name.encode() if is_one_header(self._types) else b""
-        self._single_id = self._identity[0][0].name.encode() if is_one_header(self._identity) else b""
+        id_places = [alternatives(item) for item in identity]
+        type_places = [alternatives(item) for item in scheme.type]
+        self._find_ids = [first_finder(spots) for spots in id_places]
+        self._find_types = [first_finder(spots) for spots in type_places]
         self._echo = scheme.type_echo if check_type else ()
         self.untyped = untyped or UNTYPED  # the type of events that name none
         self._scope_event = scheme.identity_scope == "event"  # counts only where the identity is signed
-        self.is_id_signed = all(scheme.signs(*spot[:2]) for spots in self._identity for spot in spots)
-        self.is_type_signed = all(scheme.signs(*spot[:2]) for spots in self._types for spot in spots)
+        self.is_id_signed = all(scheme.signs(*spot[:2]) for spots in id_places for spot in spots)
+        self.is_type_signed = all(scheme.signs(*spot[:2]) for spots in type_places for spot in spots)
         self._is_plain = not (
             scheme.signs_fields or scheme.signs_content or scheme.attempt_fields
         )  # the body's bytes are the content
         self._covers_body = scheme.covers == "body"
         self._formats = scheme.body
-        self._json_field = (Spot("form", scheme.json_field),)
+        self._find_json = first_finder([Spot("form", scheme.json_field)] if scheme.json_field else [])
         self._is_all_signed = self.is_id_signed and self.is_type_signed
-        paths = [spot.name for spots in (*self._identity, *self._types) for spot in spots if spot.kind == "json"]
+        paths = [spot.name for spots in (*id_places, *type_places) for spot in spots if spot.kind == "json"]
         self._peeker = Peeker([*paths, *self._echo]) if paths or self._echo else None
 
     def format(self, delivery: Delivery) -> Body:
@@ -88,7 +90,7 @@ class LabelReader:
             return {}
         text = delivery.body
         if kind is Body.FORM:
-            text = self._find(self._json_field, delivery, {}).encode("utf-8", "replace")
+            text = self._find_json(delivery, {}).encode("utf-8", "replace")
         try:
             return self._peeker.peek(text.removeprefix(BOM)) if text else {}
         except (msgspec.MsgspecError, RecursionError, UnicodeError):
@@ -96,11 +98,8 @@ class LabelReader:
 
     def identity(self, delivery: Delivery, seen: Mapping[str, str]) -> str:
         """The values of all places, joined; "" if there is none, or if they are too long to be kept."""
-        if self._single_id:
-            text = delivery.text(self._single_id)
-        else:
-            values = [self._find(spots, delivery, seen) for spots in self._identity]
-            text = "|".join(values) if any(values) else ""
+        values = [find(delivery, seen) for find in self._find_ids]
+        text = "|".join(values) if any(values) else ""
         return text if len(text) <= MAX_LABEL else ""
 
     def type(self, delivery: Delivery, seen: Mapping[str, str]) -> tuple[str, str]:
@@ -111,32 +110,11 @@ class LabelReader:
         for path in self._echo:
             if (word := seen.get(path, "")) in self._scheme.types:
                 return word, ""
-        if self._single_type:
-            found = [delivery.text(self._single_type)]
-        else:
-            found = [self._find(spots, delivery, seen) for spots in self._types]
+        found = [find(delivery, seen) for find in self._find_types]
         text = ".".join(filter(None, found))
         if not 0 < len(text) <= MAX_LABEL:
             return self.untyped, ""
         return text, found[0] if len(text) > len(found[0]) else ""
-
-    def _find(self, spots: tuple[Spot, ...], delivery: Delivery, seen: Mapping[str, str]) -> str:
-        for spot in spots:
-            if spot.kind == "header":
-                value = delivery.text(spot.name.encode())
-            elif spot.kind == "json":
-                value = seen.get(spot.name, "")
-                value = value if value.startswith(spot.beginning) else ""
-            elif spot.name:
-                try:
-                    value = place(f"{spot.kind}:{spot.name}")(delivery).decode("utf-8", "replace")
-                except BadSignature:  # the delivery is the provider's; its labels are not readable
-                    value = ""
-            else:
-                value = ""
-            if value:
-                return value
-        return ""
 
     def marks(self, delivery: Delivery, identity: str, kind: str) -> Marks:
         """Two deliveries are one event if the event's mark is the same."""
@@ -187,53 +165,75 @@ def digest(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
 
-def is_one_header(places: Sequence[tuple[Spot, ...]]) -> bool:
-    return len(places) == 1 and len(places[0]) == 1 and places[0][0].kind == "header"
+def first_finder(spots: Sequence[Spot]) -> Find:
+    """A function that finds the first of these spots that holds something."""
+    finders = [finder(spot) for spot in spots]
+    if len(finders) == 1:
+        return finders[0]
+    return lambda delivery, seen: next(filter(None, (find(delivery, seen) for find in finders)), "")
+
+
+def finder(spot: Spot) -> Find:
+    if spot.kind == "header":
+        header = spot.name.encode()
+        return lambda delivery, seen: delivery.text(header)
+    if spot.kind == "json" and spot.beginning:
+        return lambda delivery, seen: value if (value := seen.get(spot.name, "")).startswith(spot.beginning) else ""
+    if spot.kind == "json":
+        return lambda delivery, seen: seen.get(spot.name, "")
+    read = place(f"{spot.kind}:{spot.name}")
+
+    def find(delivery: Delivery, seen: Mapping[str, str]) -> str:
+        try:
+            return read(delivery).decode("utf-8", "replace")
+        except BadSignature:  # the delivery is the provider's; its labels are not readable
+            return ""
+
+    return find
 
 
 ABSENT = msgspec.Raw()
-
-
-def at_index(found: Sequence[Any], index: int) -> Any:
-    return found[index] if index < len(found) else ABSENT
-
-
-def is_index(step: str) -> bool:
-    return step.isdigit() and len(step) < 4
 
 
 class Peeker:
     """Reads the few fields that are needed before the answer, and builds nothing else."""
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self._paths = [(path, *path.split(".")) for path in dict.fromkeys(paths)]
-        tops = [top for top in dict.fromkeys(top for _, top, *_ in self._paths) if not is_index(top)]
-        wanted = [(f"f{number}", msgspec.Raw, ABSENT) for number in range(len(tops))]
-        self._at = {top: f"f{number}" for number, top in enumerate(tops)}
-        names = {f"f{number}": top for number, top in enumerate(tops)}
+        split = [(path, *path.split(".")) for path in dict.fromkeys(paths)]
+        tops = list(dict.fromkeys(top for _, top, *_ in split if not is_index(top)))
+        fields = {top: f"f{number}" for number, top in enumerate(tops)}
+        wanted = [(field, msgspec.Raw, ABSENT) for field in fields.values()]
+        names = {field: top for top, field in fields.items()}
         self._object = msgspec.json.Decoder(msgspec.defstruct("Peek", wanted, rename=names))
         self._list = msgspec.json.Decoder(list[msgspec.Raw])
+        self._in_object = [(path, fields[top], rest) for path, top, *rest in split if top in fields]
+        self._in_list = [(path, int(top), rest) for path, top, *rest in split if top not in fields]
 
     def peek(self, body: bytes) -> dict[str, str]:
         """Text by path; numbers as they are written. Raises what msgspec raises."""
+        if first_byte(body) == b"[":
+            items = self._list.decode(body) if self._in_list else []
+            found = [(path, items[index], rest) for path, index, rest in self._in_list if index < len(items)]
+        else:
+            holder = self._object.decode(body)
+            found = [(path, getattr(holder, field), rest) for path, field, rest in self._in_object]
         seen = {}
-        is_list = first_byte(body) == b"["
-        found: Any = self._list.decode(body) if is_list else self._object.decode(body)
-        for path, top, *rest in self._paths:
-            if is_index(top) != is_list:
-                continue
-            raw = at_index(found, int(top)) if is_list else getattr(found, self._at[top])
-            if raw is ABSENT:
-                continue
-            first = bytes(raw)[:1]
-            if rest:
-                value = steps([msgspec.json.decode(raw)], rest)[0] if first in (b"{", b"[") else None
-            elif first == b'"':
-                value = msgspec.json.decode(raw)
-            else:
-                value = bytes(raw).decode() if first and first in DIGITS else None
-            if isinstance(value, str):
-                seen[path] = value
-            elif isinstance(value, int | float) and not isinstance(value, bool):
-                seen[path] = str(value)
+        for path, raw, rest in found:
+            if raw is not ABSENT and (text := text_of(bytes(raw), rest)):
+                seen[path] = text
         return seen
+
+
+def is_index(step: str) -> bool:
+    return step.isdigit() and len(step) < 4
+
+
+def text_of(raw: bytes, rest: Sequence[str]) -> str:
+    """The text or number at a path within one value's JSON, or "". Raises what msgspec raises."""
+    first = raw[:1]
+    if not rest and first in DIGITS:
+        return raw.decode()
+    if first not in (INSIDE if rest else b'"'):
+        return ""
+    value = steps([msgspec.json.decode(raw)], list(rest))[0]
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""

@@ -101,7 +101,7 @@ class Source:
         """
         position = verify(self.scheme, delivery, fetched or self.keys, now)
         self.uses[position] = self.uses.get(position, 0) + 1
-        labels, moment = self.labels, int(now * 1000)
+        labels, kept, moment = self.labels, self.kept, int(now * 1000)
         body_format = labels.format(delivery)
         seen = labels.peek(delivery, body_format)
         kind, stem = labels.type(delivery, seen)
@@ -117,7 +117,7 @@ class Source:
             ),
             content=Content(
                 body=delivery.body,
-                headers=tuple([(self.kept[n], v.decode("latin-1")) for n, v in delivery.headers if n in self.kept]),
+                headers=tuple([(kept[n], v.decode("latin-1")) for n, v in delivery.headers if n in kept]),
                 format=body_format,
                 stem=stem,
                 json_field=self.scheme.json_field,

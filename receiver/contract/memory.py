@@ -5,7 +5,7 @@ import gc
 import resource
 
 M_MMAP_THRESHOLD = -3  # glibc, malloc.h
-LARGE_BYTES = 64 * 1024
+LARGE_BYTES = 256 * 1024  # more than a full batch of common events takes: what comes from the system costs page faults
 GROWTH_BYTES = 8 * 1024 * 1024  # of the process, until it is worth to look for what can be given back
 CHANGE_BYTES = 1024 * 1024  # since the last time, likewise
 TRIM_SECONDS = 3.0  # between two times: it takes some 10 ms

@@ -1,6 +1,6 @@
 """The memory that request bodies may take, all together, until they are answered."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Protocol
 
 from ..errors import Unavailable
@@ -26,23 +26,23 @@ class BodyBudget:
         self._large_bytes = 0  # of bodies over SMALL_BYTES
         self.shed = 0  # requests that were given up for others, since the start
 
-    def hold(self, request: Request, size: int, incomplete: Iterable[Request]) -> None:
-        """Counts bytes that a request has received. incomplete: the others that may be given up to make room."""
+    def hold(self, request: Request, size: int) -> None:
+        """Counts bytes that a request has received."""
         before = request.held_bytes
         request.held_bytes = after = before + size
         self.held_bytes += size
         if after > SMALL_BYTES:
             self._large_bytes += size if before > SMALL_BYTES else after
-        if self._is_over():
-            self._shed([request, *incomplete])
 
-    def _is_over(self) -> bool:
+    @property
+    def is_over(self) -> bool:
+        """Whether somebody must go."""
         return self.held_bytes > self._limit_bytes or self._large_bytes > self._limit_large_bytes
 
-    def _shed(self, candidates: list[Request]) -> None:
+    def make_room(self, candidates: Sequence[Request]) -> None:
         """Gives up the largest ones until the others fit, or all that is held is complete, and will be answered."""
         for largest in sorted(candidates, key=lambda one: -one.held_bytes):
-            if not self._is_over() or not largest.held_bytes:
+            if not self.is_over or not largest.held_bytes:
                 return
             self.release(largest)
             self.shed += 1

@@ -8,12 +8,11 @@ answer (a close with unread bytes resets the connection), until it closes, or a 
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from functools import partial
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote
 
 import httptools
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
@@ -24,6 +23,7 @@ from .cycle import Cycle
 
 MAX_HEAD_BYTES = 64 * 1024  # of request line and headers; of trailers likewise
 MAX_HEADERS = 256
+MAX_REMEMBERED_BYTES = 1024  # of a URL
 MUCH_BYTES = 16 * 1024  # of one read: more than most small requests have
 MAX_WAITING = 8  # requests of one connection that wait for the answer to the one before
 MAX_DROPPED_BYTES = 64 * 1024 * 1024  # of a connection that is not parsed any more
@@ -60,9 +60,19 @@ class Malformed(Exception):
         super().__init__(refusal.why)
 
 
+def read_target(url: bytes) -> tuple[str, bytes, bytes]:
+    """Path, raw path and query. Raises what a URL raises that is none."""
+    found = httptools.parse_url(url)
+    path: bytes = found.path
+    text = path.decode("ascii")
+    return unquote(text) if "%" in text else text, path, found.query or b""
+
+
+remember_target = lru_cache(maxsize=64)(read_target)  # providers call a few URLs again and again
+
+
 class GuardedProtocol(HttpToolsProtocol):
     cycle: Cycle | None  # type: ignore[assignment]  # the newest request; None between two
-    pipeline: deque[tuple[Cycle, ASGI3Application]]  # type: ignore[assignment]  # those that wait, the newest first
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -78,6 +88,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stopped = False
         self._dropped_bytes = 0
         self._last_words = b""  # said once those that wait are answered
+        self._waiting: deque[Cycle] = deque()  # for the answer to the one before, the newest first
         self._active: Cycle | None = None  # the one that is being answered; `cycle` is the newest
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -95,7 +106,7 @@ class GuardedProtocol(HttpToolsProtocol):
         for cycle in (self._active, self.cycle):
             if cycle and not cycle.response_complete:
                 cycle.disconnect()
-        self._drop_pipeline()
+        self._drop_waiting()
         self.flow.resume_writing()
         self._forget()
         self._stopped = True
@@ -155,6 +166,7 @@ class GuardedProtocol(HttpToolsProtocol):
         newest = self.cycle
         if newest is not None and newest.arrived_bytes:
             self._take(newest)
+            newest.message_event.set()
         if self._in_head:
             self._head_bytes += received
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -174,9 +186,9 @@ class GuardedProtocol(HttpToolsProtocol):
     # What the parser finds
     def on_message_begin(self) -> None:
         newest = self.cycle
-        if newest is not None and (not newest.keep_alive or len(self.pipeline) >= MAX_WAITING):
+        if newest is not None and (not newest.keep_alive or len(self._waiting) >= MAX_WAITING):
             raise Stop
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._in_head = True
         self._head_bytes = self._hosts = self._dry_bytes = 0
 
@@ -203,20 +215,30 @@ class GuardedProtocol(HttpToolsProtocol):
         self.cycle = self._begin_cycle(method, version)
         self._in_head = False
         if self._active is None:
-            self._start_asgi_task(self.cycle, self.app)
+            self._start(self.cycle)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
+            self._waiting.appendleft(self.cycle)
 
     def _begin_cycle(self, method: bytes, version: str) -> Cycle:
         """The request whose head is complete. Raises what a URL raises that is none."""
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        self.scope["method"] = method.decode("ascii")
-        self.scope["http_version"] = version
-        self.scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
-        self.scope["raw_path"] = self.root_path.encode("ascii") + url.path
-        self.scope["query_string"] = url.query or b""
+        read = remember_target if len(self.url) <= MAX_REMEMBERED_BYTES else read_target
+        path, raw_path, query = read(self.url)
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,  # type: ignore[typeddict-item]  # it does not narrow a str
+            "method": method.decode("ascii"),
+            "root_path": self.root_path,
+            "path": self.root_path + path,
+            "raw_path": self.root_path.encode("ascii") + raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+        }
         cycle = Cycle(
             scope=self.scope,
             transport=self.transport,
@@ -249,8 +271,10 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if len(cycle.body) > cycle.limit_bytes:
             self.flow.pause_reading()
-        cycle.message_event.set()
-        self.senders.bodies.hold(cycle, size, self._incomplete_cycles())
+        bodies = self.senders.bodies
+        bodies.hold(cycle, size)
+        if bodies.is_over:
+            bodies.make_room([cycle, *self._incomplete_cycles()])
 
     def on_message_complete(self) -> None:
         if self._in_head:
@@ -270,15 +294,16 @@ class GuardedProtocol(HttpToolsProtocol):
                 yield cycle
 
     # What we say
-    def _start_asgi_task(self, cycle: Any, app: ASGI3Application) -> None:
+    def _start(self, cycle: Cycle) -> None:
         self._active = cycle
-        task = self.loop.create_task(cycle.run_asgi(app))
-        self.tasks.add(task)
-        task.add_done_callback(partial(self._finish, cycle))
+        self.tasks.add(self.loop.create_task(self._run(cycle)))
 
-    def _finish(self, cycle: Cycle, task: asyncio.Task[None]) -> None:
-        self.tasks.discard(task)
-        self.senders.bodies.release(cycle)
+    async def _run(self, cycle: Cycle) -> None:
+        try:
+            await cycle.run_asgi(self.app)
+        finally:
+            self.tasks.discard(asyncio.current_task(self.loop))
+            self.senders.bodies.release(cycle)
 
     def on_response_complete(self) -> None:
         """Starts the next request of this connection, or waits for one, or ends it."""
@@ -286,12 +311,13 @@ class GuardedProtocol(HttpToolsProtocol):
         done, self._active = self._active, None
         if self.transport.is_closing() or done is None:
             return
-        done.body = bytearray()
+        if done.body:
+            done.body = bytearray()
         if not done.keep_alive or done.more_body:
-            self._stopped = self._stopped or done.more_body or bool(self.pipeline)
+            self._stopped = self._stopped or done.more_body or bool(self._waiting)
             self._end()
-        elif self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+        elif self._waiting:
+            self._start(self._waiting.pop())
             self.flow.resume_reading()
         elif self._stopped:
             self._end()
@@ -315,8 +341,8 @@ class GuardedProtocol(HttpToolsProtocol):
         broken = self.cycle
         if not self._in_head and broken is not None and broken.is_incomplete:
             broken.disconnect()
-            if self.pipeline:
-                self.pipeline.popleft()
+            if self._waiting:
+                self._waiting.popleft()
                 self.senders.bodies.release(broken)
             else:
                 self._active = None
@@ -345,13 +371,13 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
         self._stopped = True
-        self._drop_pipeline()
+        self._drop_waiting()
         self._forget()
 
-    def _drop_pipeline(self) -> None:
-        for cycle, _ in self.pipeline:
+    def _drop_waiting(self) -> None:
+        for cycle in self._waiting:
             self.senders.bodies.release(cycle)
-        self.pipeline.clear()
+        self._waiting.clear()
 
     def _forget(self) -> None:
         """Lets go of the last request."""

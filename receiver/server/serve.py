@@ -97,6 +97,7 @@ def serve(settings: Settings) -> None:
         lifespan="on",
         access_log=False,
         log_config=None,
+        proxy_headers=False,  # they are not signed, and nothing here asks who the client is
         server_header=False,
         timeout_graceful_shutdown=FINISH,
         workers=settings.processes,

@@ -18,12 +18,18 @@ def requests(count: int) -> list[Request]:
     return [Request() for _ in range(count)]
 
 
+def hold(budget: BodyBudget, request: Request, size: int, others: list[Request]) -> None:
+    budget.hold(request, size)
+    if budget.is_over:
+        budget.make_room([request, *others])
+
+
 def test_the_largest_is_given_up_and_not_the_newcomer() -> None:
     budget, (large, middle, new) = BodyBudget(800 * KIB), requests(3)
-    budget.hold(large, 500 * KIB, [])
-    budget.hold(middle, 190 * KIB, [large])
+    hold(budget, large, 500 * KIB, [])
+    hold(budget, middle, 190 * KIB, [large])
 
-    budget.hold(new, 120 * KIB, [large, middle])
+    hold(budget, new, 120 * KIB, [large, middle])
 
     assert [one.failed for one in (large, middle, new)] == [True, False, False]
     assert (budget.held_bytes, budget.shed) == (310 * KIB, 1)
@@ -32,39 +38,39 @@ def test_the_largest_is_given_up_and_not_the_newcomer() -> None:
 def test_as_many_go_as_must() -> None:
     budget, small = BodyBudget(1000 * KIB), requests(15)
     for one in small:
-        budget.hold(one, 60 * KIB, small)
+        hold(budget, one, 60 * KIB, small)
     new = Request()
 
-    budget.hold(new, 250 * KIB, small)
+    hold(budget, new, 250 * KIB, small)
 
     assert new.failed  # it is the largest by far
     assert (budget.held_bytes, budget.shed) == (900 * KIB, 1)
     for one in small:
-        budget.hold(one, KIB, small)
-    budget.hold(Request(), 63 * KIB, small)
+        hold(budget, one, KIB, small)
+    hold(budget, Request(), 63 * KIB, small)
     assert (budget.held_bytes, budget.shed) == (978 * KIB, 1)
-    budget.hold(Request(), 63 * KIB, small)  # none is larger than 63 KiB: the first of the equals goes
+    hold(budget, Request(), 63 * KIB, small)  # none is larger than 63 KiB: the first of the equals goes
     assert budget.held_bytes <= 1000 * KIB
 
 
 def test_small_bodies_have_a_reserve() -> None:
     budget, (large, small) = BodyBudget(800 * KIB), requests(2)
-    budget.hold(large, 700 * KIB, [])
+    hold(budget, large, 700 * KIB, [])
     assert not large.failed
 
-    budget.hold(small, SMALL_BYTES, [])  # the large one is complete by now
+    hold(budget, small, SMALL_BYTES, [])  # the large one is complete by now
 
     assert not small.failed
     other = Request()
-    budget.hold(other, SMALL_BYTES + 1, [])
+    hold(budget, other, SMALL_BYTES + 1, [])
     assert other.failed
 
 
 def test_what_is_complete_is_not_given_up() -> None:
     budget, (complete, new) = BodyBudget(400 * KIB), requests(2)
-    budget.hold(complete, 340 * KIB, [])
+    hold(budget, complete, 340 * KIB, [])
 
-    budget.hold(new, 100 * KIB, [])
+    hold(budget, new, 100 * KIB, [])
 
     assert (complete.failed, new.failed) == (False, True)
     budget.release(complete)
