@@ -22,7 +22,7 @@ from .signatures import signed_content
 MAX_LABEL = 250  # characters of an id or a type that the ledger keeps
 UNTYPED = "event"  # the type of events whose provider names none
 DIGITS = b"-0123456789"
-INSIDE = b"{["
+decode = msgspec.json.Decoder().decode
 Find = Callable[[Delivery, Mapping[str, str]], str]  # what stands in a place, or ""; the mapping is what `peek` saw
 
 
@@ -67,6 +67,7 @@ class LabelReader:
         self._find_ids = [first_finder(spots) for spots in id_places]
         self._find_types = [first_finder(spots) for spots in type_places]
         self._echo = scheme.type_echo if check_type else ()
+        self._words = frozenset(scheme.types)
         self.untyped = untyped or UNTYPED  # the type of events that name none
         self._scope_event = scheme.identity_scope == "event"  # counts only where the identity is signed
         self.is_id_signed = all(scheme.signs(*spot[:2]) for spots in id_places for spot in spots)
@@ -108,7 +109,7 @@ class LabelReader:
         A signed word of the body counts more than an unsigned header.
         """
         for path in self._echo:
-            if (word := seen.get(path, "")) in self._scheme.types:
+            if (word := seen.get(path, "")) in self._words:
                 return word, ""
         found = [find(delivery, seen) for find in self._find_types]
         text = ".".join(filter(None, found))
@@ -170,7 +171,14 @@ def first_finder(spots: Sequence[Spot]) -> Find:
     finders = [finder(spot) for spot in spots]
     if len(finders) == 1:
         return finders[0]
-    return lambda delivery, seen: next(filter(None, (find(delivery, seen) for find in finders)), "")
+
+    def find(delivery: Delivery, seen: Mapping[str, str]) -> str:
+        for one in finders:
+            if text := one(delivery, seen):
+                return text
+        return ""
+
+    return find
 
 
 def finder(spot: Spot) -> Find:
@@ -211,15 +219,17 @@ class Peeker:
 
     def peek(self, body: bytes) -> dict[str, str]:
         """Text by path; numbers as they are written. Raises what msgspec raises."""
+        seen = {}
         if first_byte(body) == b"[":
             items = self._list.decode(body) if self._in_list else []
-            found = [(path, items[index], rest) for path, index, rest in self._in_list if index < len(items)]
-        else:
-            holder = self._object.decode(body)
-            found = [(path, getattr(holder, field), rest) for path, field, rest in self._in_object]
-        seen = {}
-        for path, raw, rest in found:
-            if raw is not ABSENT and (text := text_of(bytes(raw), rest)):
+            for path, index, rest in self._in_list:
+                if index < len(items) and (text := text_of(items[index], rest)):
+                    seen[path] = text
+            return seen
+        found = self._object.decode(body)
+        for path, field, rest in self._in_object:
+            raw = getattr(found, field)
+            if raw is not ABSENT and (text := text_of(raw, rest)):
                 seen[path] = text
         return seen
 
@@ -228,12 +238,12 @@ def is_index(step: str) -> bool:
     return step.isdigit() and len(step) < 4
 
 
-def text_of(raw: bytes, rest: Sequence[str]) -> str:
+def text_of(raw: msgspec.Raw, rest: list[str]) -> str:
     """The text or number at a path within one value's JSON, or "". Raises what msgspec raises."""
-    first = raw[:1]
-    if not rest and first in DIGITS:
-        return raw.decode()
-    if first not in (INSIDE if rest else b'"'):
-        return ""
-    value = steps([msgspec.json.decode(raw)], list(rest))[0]
-    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    text = bytes(raw)
+    if rest:
+        value = steps([decode(text)], rest)[0] if text[:1] in (b"{", b"[") else None
+        return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+    if text[:1] == b'"':
+        return str(decode(text))
+    return text.decode() if text[:1] in DIGITS else ""
