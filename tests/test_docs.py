@@ -14,7 +14,6 @@ from workers.cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 EXTRA = {
-    "FORWARDED_ALLOW_IPS",
     "RECEIVER_CONFIG",
     "ZYRA_WEBHOOK_SECRET",
     "SEAL_KEY",

@@ -18,8 +18,8 @@
 local Z, R, Q = ARGV[1], ARGV[2], ARGV[3]
 local LIST = R .. ':queue:' .. Q
 local TYPES = {pending = 'zset', dispatching = 'zset', parked = 'zset', queued = 'zset', running = 'zset',
-  waiting = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset', junk = 'zset', wanted = 'zset', counters = 'hash',
-  ordinal = 'string', audit = 'list'}
+  waiting = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset', junk = 'zset', wanted = 'zset',
+  counters = 'hash', ordinal = 'string', audit = 'list'}
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local whole = function(number) return string.format('%.0f', number) end  -- as Redis is to store it
@@ -78,8 +78,6 @@ local set_aside = function(unit, found_in)
   count('junk')
 end
 
--- Queues a new unit under a job id of its own, and writes the fields given; a worker claims it only under that id.
--- RQ's job has no hash: its id says all, and our Job class reads nothing else.
 -- The last ordinal; where what stands there is none of ours, the time in ms, which is above all that we ever gave.
 local last_ordinal = function()
   local found = redis.call('GET', Z .. 'ordinal')
@@ -88,6 +86,9 @@ local last_ordinal = function()
   count('junk')
   return now
 end
+
+-- Queues a new unit under a job id of its own, and writes the fields given; a worker claims it only under that id.
+-- RQ's job has no hash: its id says all, and our Job class reads nothing else.
 local enqueue = function(unit, state, ...)
   ordinal = (ordinal or last_ordinal()) + 1
   local job = whole(ordinal)

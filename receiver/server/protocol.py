@@ -81,7 +81,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.senders: Connections = self.app_state[STATE]
         self.phase: dict[Connection, float] | None = None
         self._in_head = True  # of the first request, or of one that has begun
-        self._head_bytes = 0
+        self._head_bytes = 0  # of reads before this one
+        self._read_bytes = 0  # of this read
         self._hosts = 0
         self._dry_bytes = 0  # received since the last byte of a body: chunk sizes and trailers
         self._got_body = False
@@ -120,7 +121,7 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._dropped_bytes > MAX_DROPPED_BYTES:
                 self.abort()
             return
-        self._got_body = False
+        self._got_body, self._read_bytes = False, len(data)
         try:
             self._parse(data)
             self._wait(len(data))
@@ -203,7 +204,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if len(self.headers) > MAX_HEADERS:
+        if len(self.headers) > MAX_HEADERS or self._is_head_large():
             raise Malformed(LARGE_HEAD)
         method, version = self.parser.get_method(), self.parser.get_http_version()
         if method == b"CONNECT":
@@ -219,6 +220,11 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self._waiting.appendleft(self.cycle)
+
+    def _is_head_large(self) -> bool:
+        if self._head_bytes + self._read_bytes <= MAX_HEAD_BYTES:
+            return False
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES
 
     def _begin_cycle(self, method: bytes, version: str) -> Cycle:
         """The request whose head is complete. Raises what a URL raises that is none."""

@@ -1,15 +1,13 @@
 """Which requests our server takes and which it refuses, byte by byte: the cases of uNetworking/h1spec, and smuggling."""
 
-import asyncio
 import json
-import socket
 from itertools import pairwise
 from typing import Any
 
 import pytest
-import uvicorn
 
-from receiver.server.protocol import GuardedProtocol
+from . import inside
+from .inside import answer
 
 Scope = dict[str, Any]
 
@@ -34,38 +32,8 @@ async def early(scope: Any, receive: Any, send: Any) -> None:
     await answer(send, 413, scope["path"].encode())
 
 
-async def answer(send: Any, status: int, body: bytes) -> None:
-    headers = [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def exchange(*pieces: bytes, app: Any = echo, pause: float = 0.02, silence: float = 0.4) -> bytes:
-    """All that the server says to these pieces, each sent in a packet of its own, until it closes or is silent."""
-
-    async def serve() -> bytes:
-        listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(app, http=GuardedProtocol, lifespan="off", log_config=None, access_log=False)
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:
-            await asyncio.sleep(0.01)
-        reader, writer = await asyncio.open_connection(*listener.getsockname())
-        said = b""
-        try:
-            for piece in pieces:
-                writer.write(piece)
-                await asyncio.sleep(pause if len(pieces) > 1 else 0)
-            while part := await asyncio.wait_for(reader.read(65536), silence):
-                said += part
-        except (TimeoutError, ConnectionError):
-            pass
-        writer.close()
-        server.should_exit = True
-        await running
-        return said
-
-    return asyncio.run(serve())
+def exchange(*pieces: bytes, app: Any = echo, **seconds: float) -> bytes:
+    return inside.exchange(app, *pieces, **seconds)
 
 
 def said(text: bytes) -> list[Any]:
@@ -105,6 +73,9 @@ CASES = [
     (f"CONNECT / HTTP/1.1\r\n{H}Upgrade: x\r\nConnection: upgrade\r\n\r\n", (400, 400)),
     ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 499)),
     (f"GET / HTTP/1.1\r\n{H}" + "a: b\r\n" * 300 + "\r\n", (431, 431)),
+    (f"GET / HTTP/1.1\r\n{H}a: {'b' * 66_000}\r\n\r\n", (431, 431)),
+    (f"GET /{'a' * 66_000} HTTP/1.1\r\n{H}\r\n", (431, 431)),
+    (f"POST / HTTP/1.1\r\n{H}a: {'b' * 60_000}\r\nContent-Length: 9000\r\n\r\n{'c' * 9_000}", (200, 200)),
 ]
 
 

@@ -2,16 +2,16 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
-import uvicorn
 
 from receiver.server import connections, protocol
-from receiver.server.connections import STATE, Connections
-from receiver.server.protocol import GuardedProtocol
+from receiver.server.connections import Connections
+
+from . import inside
+from .inside import answer
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n"
@@ -19,59 +19,31 @@ LARGE = b"x" * 16_000_000
 Open = Callable[[], Coroutine[Any, Any, tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
-async def answer(send: Any, body: bytes, status: int = 200) -> None:
-    headers = [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
 async def small(scope: Any, receive: Any, send: Any) -> None:
     await receive()
-    await answer(send, b"ok")
+    await answer(send, 200, b"ok")
 
 
 async def large(scope: Any, receive: Any, send: Any) -> None:
-    await answer(send, LARGE)
+    await answer(send, 200, LARGE)
 
 
 async def early(scope: Any, receive: Any, send: Any) -> None:
-    await answer(send, b"no", 413)
+    await answer(send, 413, b"no")
 
 
 @contextlib.asynccontextmanager
 async def served(app: Any, limit: int = 100) -> AsyncIterator[tuple[Open, Connections]]:
-    """A server on a socket of its own: how to connect to it, and what it knows of its connections."""
+    """How to connect to a server, and what it knows of its connections."""
     senders = Connections(limit)
+    async with inside.served(app, senders) as address, contextlib.AsyncExitStack() as opened:
 
-    async def with_lifespan(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":
-            await app(scope, receive, send)
-            return
-        scope["state"][STATE] = senders
-        for said in ("lifespan.startup.complete", "lifespan.shutdown.complete"):
-            await receive()
-            await send({"type": said})
+        async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection(*address, limit=65536)
+            opened.callback(writer.close)
+            return reader, writer
 
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(with_lifespan, http=GuardedProtocol, lifespan="on", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:
-        await asyncio.sleep(0.01)
-    open_ones: list[asyncio.StreamWriter] = []
-
-    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=65536)
-        open_ones.append(writer)
-        return reader, writer
-
-    try:
         yield connect, senders
-    finally:
-        for writer in open_ones:
-            writer.close()
-        server.should_exit = True
-        await running
 
 
 async def until(told: Callable[[], object]) -> None:
@@ -202,7 +174,7 @@ def test_of_a_body_that_is_too_large_little_more_than_the_limit_is_read() -> Non
     async def sizes(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(0.2)  # meanwhile the socket waits, and not our memory
         message = await receive()
-        await answer(send, b"%d %r" % (len(message["body"]), message["more_body"]), 413)
+        await answer(send, 413, b"%d %r" % (len(message["body"]), message["more_body"]))
 
     async def main() -> None:
         async with served(sizes) as (connect, _):

@@ -1,14 +1,11 @@
 """Answers over our HTTP protocol, by applications that answer in other ways than ours does."""
 
-import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-import uvicorn
 
-from receiver.server.protocol import GuardedProtocol
+from .inside import exchange
 
 Answer = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -49,32 +46,6 @@ async def fails(scope: Any, receive: Any, send: Any) -> None:
 async def twice(scope: Any, receive: Any, send: Any) -> None:
     await whole(scope, receive, send)
     await send(body(b"more"))
-
-
-def exchange(app: Answer, request: bytes) -> bytes:
-    """All that the server says until it closes, or is silent."""
-
-    async def serve() -> bytes:
-        listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(app, http=GuardedProtocol, lifespan="off", log_config=None, access_log=False)
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:
-            await asyncio.sleep(0.01)
-        reader, writer = await asyncio.open_connection(*listener.getsockname())
-        writer.write(request)
-        said = b""
-        try:
-            while part := await asyncio.wait_for(reader.read(4096), 0.3):
-                said += part
-        except TimeoutError:
-            pass
-        writer.close()
-        server.should_exit = True
-        await running
-        return said
-
-    return asyncio.run(serve())
 
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"

@@ -457,36 +457,38 @@ def test_a_child_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     assert process.returncode == -signal.SIGKILL
 
 
-@pytest.mark.parametrize(("said", "expected"), [("happened", "done"), ("repeat", ""), ("", "sent")])
-def test_a_replay_hears_what_a_person_says_of_calls_without_an_answer(
-    tool: Tool, ledger: Ledger, seal: Seal, said: str, expected: str
-) -> None:
+APPLY = calls.call(table()["cost_advisor.apply"], ("rec_1",))
+
+
+def leave_unanswered(ledger: Ledger, seal: Seal) -> str:
+    """An event whose run is dead, since a call of it got no answer."""
     event = accept(ledger, seal, kind="basic.two")
     (one,) = ledger.take([], 1)
     dispatch(ledger, one, "dispatched", "", ["good"])
     (run,) = ledger.take([], 1)
-    apply = calls.call(table()["cost_advisor.apply"], ("rec_1",))
-    Journal(ledger, seal, run.unit, run.token, 1, "key").begin(apply)
+    Journal(ledger, seal, run.unit, run.token, 1, "key").begin(APPLY)
     ledger.finish([Outcome(unit=run.unit, token=run.token, verdict=Verdict.DEAD, error="outcome-unknown")])
+    return event
+
+
+@pytest.mark.parametrize(("said", "expected"), [("happened", "done"), ("repeat", ""), ("", "sent")])
+def test_a_replay_hears_what_a_person_says_of_calls_without_an_answer(
+    tool: Tool, ledger: Ledger, seal: Seal, said: str, expected: str
+) -> None:
+    event = leave_unanswered(ledger, seal)
     options = ("--keep-calls", *(("--unanswered", said) if said else ()))
 
     assert tool("events", "replay", event, *options)[:2] == (0, f"{event}: replayed (1 runs)\n")
 
     (again,) = ledger.take([], 1)
-    entry = Journal(ledger, seal, again.unit, again.token, 1, "key").find(apply)
+    entry = Journal(ledger, seal, again.unit, again.token, 1, "key").find(APPLY)
     assert (entry.state if entry else "") == expected
 
 
 def test_what_a_person_says_needs_the_key_that_sealed_the_calls(
     tool: Tool, ledger: Ledger, seal: Seal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = accept(ledger, seal, kind="basic.two")
-    (one,) = ledger.take([], 1)
-    dispatch(ledger, one, "dispatched", "", ["good"])
-    (run,) = ledger.take([], 1)
-    apply = calls.call(table()["cost_advisor.apply"], ("rec_1",))
-    Journal(ledger, seal, run.unit, run.token, 1, "key").begin(apply)
-    ledger.finish([Outcome(unit=run.unit, token=run.token, verdict=Verdict.DEAD, error="outcome-unknown")])
+    event = leave_unanswered(ledger, seal)
     monkeypatch.setenv("SEAL_KEY", base64.b64encode(os.urandom(32)).decode())
 
     code, _, err = tool("events", "replay", event, "--keep-calls", "--unanswered", "happened")
