@@ -70,8 +70,7 @@ class MessageSignature:
         self._check_time(parameters, now)
         if "content-digest" in names:
             check_digest(joined(delivery, b"content-digest"), delivery.raw)
-        lines = [b'"%b"%b: %b' % (name, more, component(delivery, name, more)) for name, more in components]
-        text = b"\n".join([*lines, b'"@signature-params": ' + raw])
+        text = signature_base(delivery, components, raw)
         return fitting(keys, text, decoded(signature), parameters.get(b"alg", b"").decode("ascii", "replace"))
 
     def _check_time(self, parameters: Mapping[bytes, bytes], now: float) -> None:
@@ -150,6 +149,12 @@ def joined(delivery: Delivery, name: bytes) -> bytes:
     if not values:
         raise BadSignature("missing")
     return b", ".join(value.strip(b" \t") for value in values)
+
+
+def signature_base(delivery: Delivery, components: Sequence[tuple[bytes, bytes]], raw: bytes) -> bytes:
+    """RFC 9421, 2.5. components: names and their parameters. raw: the member of Signature-Input, as it is written."""
+    lines = [b'"%b"%b: %b' % (name, more, component(delivery, name, more)) for name, more in components]
+    return b"\n".join([*lines, b'"@signature-params": ' + raw])
 
 
 def component(delivery: Delivery, name: bytes, parameters: bytes) -> bytes:

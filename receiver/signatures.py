@@ -5,6 +5,7 @@ message signatures have files of their own. Hostile input raises BadSignature an
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import re
@@ -19,7 +20,7 @@ from .delivery import Delivery, Place, place
 from .errors import BadSignature
 from .public_keys import CHECKS, Jwks, decode, public_key, text_key
 from .schemes import MESSAGE, Remote, Scheme
-from .schemes.builders import BUILDERS, KEYED, Claim
+from .schemes.builders import BUILDERS, CHOOSING, KEYED, Claim
 from .values import Stamp, Values
 
 Key = Any  # bytes of a secret, or a public key
@@ -35,6 +36,13 @@ class Named:
 
     id: bytes
     key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """The keys that one secret may stand for."""
+
+    keys: tuple[bytes, ...]
 
 
 def verify(scheme: Scheme, delivery: Delivery, keys: Sequence[Key], now: float) -> int:
@@ -91,7 +99,7 @@ class Parts:
         self.algorithm = algorithm(scheme.algorithm, scheme.encoding)
         if not self._keyed and self.algorithm.sign and not scheme.algorithm.startswith("hmac-"):
             raise ValueError("a plain digest needs {key} among what is signed: else anybody can make it")
-        self._values = Values(scheme, self.algorithm.length)
+        self._values = Values(scheme, 0 if scheme.builder in CHOOSING else self.algorithm.length)
 
     def verify(self, delivery: Delivery, keys: Sequence[Key], now: float) -> int:
         if self._require or self._named or self._ours:
@@ -142,7 +150,11 @@ class Parts:
             if self._builder:
                 if self._scheme.builder in KEYED:
                     claims = self._claims(delivery, key, stamp, candidates)
-                if claims and all(self._holds(key, claim) for claim in claims):
+                if claims and self._holds(key, claims[0]) and self._hold(keys, claims[1:]):
+                    return position
+                continue
+            if isinstance(key, Either):
+                if any(self.algorithm.fits(one, text, candidates) for one in key.keys):
                     return position
                 continue
             if self._keyed:
@@ -162,6 +174,14 @@ class Parts:
             return self._single(delivery, stamp, items, key)
         return b"".join([part(delivery, stamp, items, key) for part in self._parts])
 
+    def signing_texts(
+        self, delivery: Delivery, stamp: bytes, items: parts.Items, key: bytes
+    ) -> list[tuple["Algorithm", bytes]]:
+        """What is to be signed with which algorithm: one text, or one for each item of a batch. Raises BadSignature."""
+        if not self._builder:
+            return [(self.algorithm, self.text(delivery, stamp, items, key))]
+        return [(self._how(claim), claim.texts[0]) for claim in self._claims(delivery, key, stamp, [b""])]
+
     def content(self, delivery: Delivery) -> bytes:
         """What is signed, without time and key. Raises BadSignature."""
         items = next((items for _, items in self._values.read(delivery)), {})
@@ -169,9 +189,16 @@ class Parts:
             return b"\0".join(claim.texts[0] for claim in self._claims(delivery, b"", b"", [b""]))
         return self.text(delivery, b"", items, b"")
 
+    def _hold(self, keys: Sequence[Key], claims: Sequence[Claim]) -> bool:
+        """Whether each claim holds; the items of a batch may be signed with different secrets of ours."""
+        return all(any(self._holds(key, claim) for key in keys) for claim in claims)
+
     def _holds(self, key: Key, claim: Claim) -> bool:
-        how = algorithm(claim.algorithm, self._scheme.encoding) if claim.algorithm else self.algorithm
+        how = self._how(claim)
         return any(how.fits(key, text, claim.candidates) for text in claim.texts)
+
+    def _how(self, claim: Claim) -> "Algorithm":
+        return algorithm(claim.algorithm, self._scheme.encoding) if claim.algorithm else self.algorithm
 
 
 def named(remote: Remote) -> list[tuple[Place, re.Pattern[bytes]]]:
@@ -246,14 +273,10 @@ def plain_key(scheme: Scheme, secret: str) -> Key:
         return public_key(scheme.key, secret)
     for beginning in scheme.strip:
         secret = secret.removeprefix(beginning)
-    key = text_key(scheme.key, secret + scheme.suffix)
+    key = text_key("text" if scheme.key == "text-or-base64" else scheme.key, secret + scheme.suffix)
     if not key:
         raise ValueError("is empty")
+    if scheme.key == "text-or-base64":
+        with contextlib.suppress(ValueError):
+            return Either((key, text_key("whsec", secret)))
     return key
-
-
-def sign(scheme: Scheme, key: Key, body: bytes, event_type: str, event: str, now: float) -> dict[str, str]:
-    """The headers that make a delivery of this body valid: what `zyra-receiver send` posts."""
-    from .signing import headers
-
-    return headers(scheme, key, body, event_type, event, now)

@@ -1,77 +1,251 @@
-"""Signs as a provider does, where we hold the key: for `zyra-receiver send`, the sandbox of others, and tests."""
+"""Signs a delivery as its provider does, where we hold the key: for `zyra-receiver send`, rotation, and tests."""
 
 import base64
+import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
 
-from .delivery import Delivery
-from .jws import HASHED, SECRET
-from .schemes import Scheme
-from .signatures import Named, Parts, compiled
+from . import message_signatures
+from .contract.body import read_fields
+from .contract.errors import Unreadable
+from .contract.records import Body
+from .delivery import Delivery, place
+from .jws import HASHED, SECRET, canonical_request
+from .labels import is_index
+from .schemes import MESSAGE, Scheme, alternatives
+from .signatures import Either, Key, Named, Parts, compiled
 
-HEADERS = re.compile(r"\{header:([^}|]+)")
-
-
-def possible(scheme: Scheme) -> bool:
-    """A secret key, and places that are headers: what stands in a body or in the URL is the provider's to write."""
-    if (
-        not scheme.signature
-        or not scheme.signature[0].startswith("header:")
-        or "qsh" in scheme.hashes
-        or scheme.primitive in ("http-signatures", "asym-key", "asym-remote", "jws-asym", "hmac-fields")
-    ):
-        return False
-    unknown = any(text in scheme.signed for text in ("{json", "{form:", "{query", "{item"))
-    return not scheme.builder and not unknown and not scheme.timestamp.startswith(("json:", "form:"))
+TEMPLATE_PLACES = re.compile(r"\{((?:header|json|form|query):[^}]+)\}")
+TEMPLATE_ITEMS = re.compile(r"\{item:([^}]+)\}")
+ADYEN_ITEM = "json:notificationItems.{}.NotificationRequestItem"
+DEFAULTS = {"adyen": {f"{ADYEN_ITEM.format(0)}.success": "true"}}  # by builder: what a generated body holds
 
 
-def headers(scheme: Scheme, key: Any, body: bytes, kind: str, event: str, now: float, url: str = "") -> dict[str, str]:
-    """The headers that make a delivery of this body valid. Raises ValueError where the row cannot be signed by us."""
-    if not possible(scheme):
-        raise ValueError("deliveries of this scheme cannot be made here: its key is the provider's alone")
-    found = {"content-type": "application/json" if "json" in scheme.body else "application/x-www-form-urlencoded"}
-    named = [name.partition("|")[0] for name in HEADERS.findall(scheme.signed)]
-    found |= dict.fromkeys(named, event)
-    for name in [item[7:].partition("|")[0] for item in scheme.identity if item.startswith("header:")]:
-        found[name] = event
-    if scheme.type and scheme.type[0].startswith("header:"):
-        found[scheme.type[0].removeprefix("header:")] = kind
-    found |= dict(scheme.require)
+class Signed(NamedTuple):
+    """A delivery that is ready to be sent. query: what belongs behind the URL."""
+
+    headers: dict[str, str]
+    body: bytes
+    query: str = ""
+
+
+def find_obstacle(scheme: Scheme) -> str:
+    """Why nobody but the provider can sign deliveries of this scheme; "" if we can."""
+    if scheme.primitive == MESSAGE and scheme.separator:
+        return "signatures of draft-cavage-http-signatures can be verified here, but not made"
+    if scheme.algorithms:
+        is_ours = any(name in SECRET for name in scheme.algorithms)
+    else:
+        verifier = compiled(scheme)
+        is_ours = not isinstance(verifier, Parts) or verifier.algorithm.sign is not None or scheme.builder == "websub"
+    return "" if is_ours else "the provider signs with a private key, and only it has that key"
+
+
+def sign(
+    scheme: Scheme, key: Key, body: bytes, kind: str, event: str, now: float, url: str = "", fill: bool = False
+) -> Signed:
+    """A valid delivery with this type and id. Raises ValueError where it cannot be made.
+
+    url: as the provider calls it, without a query. fill: whether type and id are written into the body, too. A body
+    that must hold the time, the signature or what is signed is written anew.
+    """
+    if obstacle := find_obstacle(scheme):
+        raise ValueError(obstacle)
+    draft = Draft(scheme, body, url)
+    draft.headers |= {name: text.replace("{event}", event) for name, text in scheme.send_headers.items()}
     if isinstance(key, Named):
-        found[scheme.key_id.removeprefix("header:")] = key.id.decode()
+        draft.put(scheme.key_id, key.id.decode())
         key = key.key
-    text = value(scheme, key, body, found, now, url)
-    found[scheme.signature[0].removeprefix("header:").partition("|")[0]] = text
-    return found
+    if isinstance(key, Either):
+        key = key.keys[-1]
+    if not isinstance(key, bytes):
+        raise ValueError("its secret is a public key: only the provider has the private one")
+    if fill:
+        for one, text in DEFAULTS.get(scheme.builder, {}).items():
+            draft.put_missing(one, text)
+    draft.label(kind, event, fill)
+    for one in TEMPLATE_PLACES.findall(scheme.signed):
+        draft.put_missing(one, event)
+    if scheme.builder in PREPARE:
+        PREPARE[scheme.builder](draft, event)
+    if scheme.primitive == MESSAGE:
+        put_message_signature(draft, key, now)
+    elif scheme.builder == "adyen":
+        put_adyen_signatures(draft, key)
+    else:
+        draft.put(scheme.signature[0] if scheme.signature else "header:x-hub-signature", value(draft, key, event, now))
+    return Signed(draft.headers, draft.body, draft.query)
 
 
-def value(scheme: Scheme, key: Any, body: bytes, found: dict[str, str], now: float, url: str) -> str:
-    """The text of the signature. Adds the timestamp to the headers, where it stands in one."""
+class Draft:
+    """A delivery that is being made."""
+
+    def __init__(self, scheme: Scheme, body: bytes, url: str) -> None:
+        self.scheme = scheme
+        self.body = body
+        self.headers: dict[str, str] = dict(scheme.require)
+        self.items: dict[str, str] = {}  # beside the signature, within its value
+        self._url = url
+        self._query: list[tuple[str, str]] = []
+        is_json = Body.JSON in scheme.body and not is_form(scheme, body)
+        self.headers["content-type"] = "application/json" if is_json else "application/x-www-form-urlencoded"
+
+    @property
+    def query(self) -> str:
+        return urlencode(self._query, quote_via=quote)
+
+    @property
+    def delivery(self) -> Delivery:
+        url = f"{self._url}{'&' if '?' in self._url else '?'}{self.query}" if self._query else self._url
+        return Delivery([(name.encode(), text.encode()) for name, text in self.headers.items()], self.body, url=url)
+
+    def label(self, kind: str, event: str, fill: bool) -> None:
+        """Writes the type, in parts where several places compose it, and the id."""
+        types = [one for one in self.scheme.type if fill or one.startswith("header:")]
+        types = [one for one in types if is_of_list(one) == is_of_list(types[0])]  # a body is a list or an object
+        for one, text in zip(types, kind.split(".", max(0, len(types) - 1)), strict=False):
+            self.put(one, text)
+        for one in self.scheme.identity:
+            if fill or one.startswith("header:"):
+                self.put_missing(one, event)
+
+    def put_missing(self, item: str, text: str) -> None:
+        if not any(self.get(kind, name) for kind, name in alternatives(item)):
+            self.put(item, text)
+
+    def get(self, kind: str, name: str) -> bytes:
+        if kind != "json":
+            return place(f"{kind}:{name}")(self.delivery)
+        name, _, beginning = name.partition(":")
+        found = place(f"form:{self._json_field}:{name}" if self._json_field else f"json:{name}")(self.delivery)
+        return found if found.startswith(beginning.encode()) else b""
+
+    def put(self, item: str, text: str | int) -> None:
+        """Writes a value into the first of a place's alternatives that this body can hold. Raises ValueError."""
+        spots = list(alternatives(item))
+        fits = [spot for spot in spots if spot[0] not in ("json", "form") or (spot[0] == "form") == self._is_form]
+        kind, name = (fits or spots)[0]
+        name, _, beginning = name.partition(":") if kind == "json" else (name, "", "")
+        if kind == "header":
+            self.headers[name] = str(text)
+        elif kind == "query":
+            self._query = [(key, told) for key, told in self._query if key != name] + [(name, str(text))]
+        elif kind == "json" and self._json_field:
+            self._put_field(f"{self._json_field}:{name}", str(text))
+        elif kind == "json":
+            told = f"{beginning}{text}" if beginning else text
+            self.body = compact(put_within(self._read_json(), name.split("."), told))
+        elif kind == "form":
+            self._put_field(name, str(text))
+        else:
+            raise ValueError(f"nothing can be written to {item}")
+
+    @property
+    def _is_form(self) -> bool:
+        return is_form(self.scheme, self.body)
+
+    @property
+    def _json_field(self) -> str:
+        """The field of a form that holds the payload's JSON; "" of other bodies."""
+        return self.scheme.json_field if self._is_form else ""
+
+    def _read_json(self) -> Any:
+        try:
+            return json.loads(self.body or b"{}")
+        except ValueError:
+            raise ValueError("the body must be JSON, since this scheme writes into it") from None
+
+    def _put_field(self, name: str, text: str) -> None:
+        name, _, path = name.partition(":")
+        try:
+            fields = dict(read_fields(self.body))
+        except Unreadable:
+            raise ValueError("the body must be a form, since this scheme writes into it") from None
+        if path:  # JSON within a field
+            text = compact(put_within(json.loads(fields.get(name) or "{}"), path.split("."), text)).decode()
+        self.body = urlencode(fields | {name: text}).encode()
+
+
+def is_of_list(item: str) -> bool:
+    return item.startswith("json:") and is_index(item[5:].partition(".")[0])
+
+
+def is_form(scheme: Scheme, body: bytes) -> bool:
+    return scheme.body[0] is Body.FORM and body.lstrip()[:1] not in (b"{", b"[")
+
+
+def put_within(document: Any, path: list[str], value: Any) -> Any:
+    """The document with a value at a path; lists and objects are made where they are missing."""
+    if not path:
+        return value
+    step, *rest = path
+    if step == "*" or is_index(step):
+        number = 0 if step == "*" else int(step)
+        items = list(document) if isinstance(document, list) else [document] if document else []
+        items += [{}] * (number + 1 - len(items))
+        numbers = range(len(items)) if step == "*" else [number]
+        return [put_within(item, rest, value) if at in numbers else item for at, item in enumerate(items)]
+    known = document if isinstance(document, dict) else {}
+    return known | {step: put_within(known.get(step), rest, value)}
+
+
+def compact(document: Any) -> bytes:
+    """As JSON.stringify writes it: some SDKs sign the body that they have parsed and written again."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def encode_payload(scheme: Scheme, payload: Mapping[str, Any]) -> bytes:
+    """The payload in the first format of the scheme."""
+    if scheme.body[0] is not Body.FORM:
+        return compact(payload)
+    if scheme.json_field:
+        return urlencode({scheme.json_field: compact(payload).decode()}).encode()
+    fields = {name: told if isinstance(told, str) else compact(told).decode() for name, told in payload.items()}
+    return urlencode(fields).encode()
+
+
+def value(draft: Draft, key: bytes, event: str, now: float) -> str:
+    """The text of the signature. Writes the timestamp, where it stands elsewhere."""
+    scheme = draft.scheme
     if scheme.primitive in ("static-token", "none"):
-        return scheme.prefix + str(key.decode())
+        return scheme.prefix + key.decode()
     if scheme.primitive == "basic-auth":
         return "Basic " + base64.b64encode(key).decode()
     if scheme.algorithms:
-        return scheme.prefix + token(scheme, key, body, now, url)
-    stamp = written(scheme, now)
-    place, _, name = scheme.timestamp.partition(":")
-    if place == "header":
-        found[name.partition("|")[0]] = stamp
-    delivery = Delivery([(k.encode(), v.encode()) for k, v in found.items()], body, url=url)
-    parts = compiled(scheme)
-    assert isinstance(parts, Parts)
-    assert parts.algorithm.sign
-    digest = scheme.prefix + parts.algorithm.sign(key, parts.text(delivery, stamp.encode(), {}, key)).decode()
-    items = [f"{name}{scheme.pair}{stamp}"] if place == "item" and scheme.pair else [stamp] if place == "item" else []
-    return scheme.separator.join([*items, f"{scheme.version}{scheme.pair}{digest}" if scheme.pair else digest])
+        return scheme.prefix + token(scheme, key, draft.delivery, event, now)
+    items_named = TEMPLATE_ITEMS.findall(scheme.signed)
+    stamp = write_time(scheme, now) if scheme.timestamp or "t" in items_named else ""
+    where, _, item = scheme.timestamp.partition(":")
+    if where in ("header", "json", "form"):
+        draft.put(scheme.timestamp, int(stamp) if scheme.unit == "ms" and where == "json" else stamp)
+    elif where == "item" and scheme.pair:
+        draft.items[item] = stamp
+    for name in items_named:
+        draft.items.setdefault(name, stamp if name == "t" else event)
+    items = [f"{name}{scheme.pair}{text}" for name, text in draft.items.items()] or [stamp] * (where == "item")
+    if draft.items and scheme.builder:  # the builder reads what stands beside the signature
+        draft.put(scheme.signature[0], scheme.separator.join(items))
+    verifier = compiled(scheme)
+    assert isinstance(verifier, Parts)
+    known = {name.encode(): text.encode() for name, text in draft.items.items()}
+    (algorithm, text), *_ = verifier.signing_texts(draft.delivery, stamp.encode(), known, key)
+    assert algorithm.sign
+    digest = scheme.prefix + algorithm.sign(key, text).decode()
+    if scheme.builder == "websub":
+        return f"sha256={digest}"
+    version = scheme.version if scheme.version != "*" else scheme.parameter
+    return (scheme.joiner or scheme.separator).join(
+        [*items, f"{version}{scheme.pair}{digest}" if scheme.pair else digest]
+    )
 
 
-def written(scheme: Scheme, now: float) -> str:
+def write_time(scheme: Scheme, now: float) -> str:
     if scheme.unit == "iso":
         return datetime.fromtimestamp(int(now), UTC).isoformat().replace("+00:00", "Z")
     if scheme.unit == "http":
@@ -79,21 +253,75 @@ def written(scheme: Scheme, now: float) -> str:
     return str(int(now * 1000)) if scheme.unit == "ms" else str(int(now))
 
 
-def token(scheme: Scheme, key: bytes, body: bytes, now: float, url: str) -> str:
-    """A JSON Web Token with the claims that the row wants."""
+def token(scheme: Scheme, key: bytes, delivery: Delivery, event: str, now: float) -> str:
+    """A JSON Web Token with the claims that the row wants, and an id of its own."""
     name = next(name for name in scheme.algorithms if name in SECRET)
-    claims: dict[str, Any] = {"iat": int(now), "nbf": int(now), "exp": int(now) + 300}
+    claims: dict[str, Any] = {"iat": int(now), "nbf": int(now), "exp": int(now) + 300, "jti": event}
     claims |= {claim: scheme.parameter if text == "{parameter}" else text for claim, text in scheme.claims.items()}
     for claim, how in scheme.hashes.items():
         what, _, encoding = how.partition(" ")
-        data = url.encode() if what == "url" else body
+        data = {"url": delivery.url.encode(), "qsh": canonical_request(delivery)}.get(what, delivery.body)
         if what != "body?" or data:
             claims[claim] = HASHED[encoding](data)
-    head = encoded({"alg": name, "typ": "JWT"})
-    text = f"{head}.{encoded(claims)}"
+    head = encode_part({"alg": name, "typ": "JWT"})
+    text = f"{head}.{encode_part(claims)}"
     signature = base64.urlsafe_b64encode(hmac.digest(key, text.encode(), SECRET[name])).rstrip(b"=").decode()
     return f"{text}.{signature}"
 
 
-def encoded(document: Mapping[str, Any]) -> str:
+def encode_part(document: Mapping[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(document).encode()).rstrip(b"=").decode()
+
+
+def put_message_signature(draft: Draft, key: bytes, now: float) -> None:
+    """RFC 9421, with HMAC-SHA256 over the components that the row wants."""
+    names = [component.split("|")[0] for component in draft.scheme.covered]
+    if "content-digest" in names:
+        digest = base64.b64encode(hashlib.sha256(draft.body).digest()).decode()
+        draft.headers["content-digest"] = f"sha-256=:{digest}:"
+    raw = f'({" ".join(f"{chr(34)}{name}{chr(34)}" for name in names)});created={int(now)};alg="hmac-sha256"'
+    text = message_signatures.signature_base(draft.delivery, [(name.encode(), b"") for name in names], raw.encode())
+    signature = base64.b64encode(hmac.digest(key, text, "sha256")).decode()
+    draft.headers |= {"signature-input": f"sig={raw}", "signature": f"sig=:{signature}:"}
+
+
+def put_adyen_signatures(draft: Draft, key: bytes) -> None:
+    """Every item of the batch is signed."""
+    draft.put_missing(f"{ADYEN_ITEM.format(0)}.pspReference", "none")
+    places = [
+        f"{ADYEN_ITEM.format(number)}.additionalData.hmacSignature"
+        for number in range(len(draft.delivery.json["notificationItems"]))
+    ]
+    for one in places:
+        draft.put(one, "none")  # the builder wants one in each
+    verifier = compiled(draft.scheme)
+    assert isinstance(verifier, Parts)
+    for one, (algorithm, text) in zip(places, verifier.signing_texts(draft.delivery, b"", {}, key), strict=True):
+        assert algorithm.sign
+        draft.put(one, algorithm.sign(key, text).decode())
+
+
+def bind_body(draft: Draft, event: str) -> None:
+    """Twilio signs a form's fields; of another body it signs the digest in the URL."""
+    if draft.body and not draft.headers["content-type"].endswith("urlencoded"):
+        draft.put("query:bodySHA256", hashlib.sha256(draft.body).hexdigest())
+
+
+def wrap_body(draft: Draft, event: str) -> None:
+    """Braintree's body is a document in base64 in a field of a form."""
+    if not draft.get("form", "bt_payload"):
+        draft.body = urlencode({"bt_payload": base64.b64encode(draft.body).decode() + "\n"}).encode()
+
+
+PREPARE: dict[str, Callable[[Draft, str], None]] = {
+    "twilio": bind_body,
+    "plivo": lambda draft, event: draft.put("header:x-plivo-signature-v3-nonce", event),
+    "contentful": lambda draft, event: draft.put(
+        "header:x-contentful-signed-headers", "x-contentful-signed-headers,x-contentful-timestamp,x-contentful-topic"
+    ),
+    "mercadopago": lambda draft, event: draft.put("header:x-request-id", event),
+    "hubspot-old": lambda draft, event: draft.put("header:x-hubspot-signature-version", "v1"),
+    "braintree": wrap_body,
+    "websub": lambda draft, event: draft.put("header:x-hub-signature", "sha256="),
+    "listed-headers": lambda draft, event: draft.items.update(h="content-type"),
+}

@@ -15,13 +15,14 @@ from typing import Any
 
 import redis
 
+from receiver import signing
 from receiver.contract.connection import connect
 from receiver.contract.keys import event_id
 from receiver.contract.records import Content, Event, Labels
 from receiver.contract.scripts import arguments, source
 from receiver.contract.seal import Seal
-from receiver.schemes import table
-from receiver.signatures import sign
+from receiver.schemes import Scheme, table
+from receiver.signatures import Key
 from workers.cli.embedded import redis_command
 from workers.ledger import Claim, Decision, Ledger
 
@@ -118,7 +119,16 @@ def dispatch(ledger: Ledger, claim: Claim, verdict: str, cause: str = "", handle
 def signed(
     body: bytes, kind: str = "virtual_server.error", scheme: str = "zyra", secret: str = "test-secret"
 ) -> dict[str, str]:
-    return sign(table()[scheme], secret.encode(), body, kind, secrets.token_hex(8), time.time())
+    return sign_headers(table()[scheme], secret.encode(), body, kind, secrets.token_hex(8), time.time())
+
+
+def sign_headers(
+    scheme: Scheme, key: Key, body: bytes, kind: str, event: str, now: float, url: str = ""
+) -> dict[str, str]:
+    """The headers alone, for schemes that write nothing into body or query."""
+    made = signing.sign(scheme, key, body, kind, event, now, url)
+    assert (made.body, made.query) == (body, "")
+    return made.headers
 
 
 def payload(**data: Any) -> bytes:

@@ -82,12 +82,14 @@ class Scheme:
     bare: bool = False  # whether an item without a name counts as well
     encoding: str = "hex"  # hex, hex-any, hex-upper, base64, base64url, base64-hex: base64 of the hex text
     repeated: bool = False  # whether its header may stand twice
+    joiner: str = ""  # what the provider writes between items, where that is more than the separator
+    send_headers: Mapping[HeaderName, HeaderValue] = field(default_factory=dict)  # what `send` adds; {event}: the id
 
     # What is signed, and with what
     algorithm: str = "hmac-sha256"
     signed: str = "{body}"  # a template
     builder: str = ""  # the builder that says what is signed, where no template can
-    key: str = "text"  # text, nfkd, sha1, hex, base64, whsec, whsec-or-text; the public ones of public_keys.py
+    key: str = "text"  # a kind of `text_key`, text-or-base64 (either fits), or a public one of public_keys.py
     strip: tuple[str, ...] = ()  # beginnings of the secret that are no part of the key
     suffix: str = ""  # what is added to it
     key_id: str = ""  # place that names the key; secrets are then written as name:key

@@ -43,8 +43,14 @@ def needed(value: str) -> str:
 def twilio(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
     """https://www.twilio.com/docs/usage/webhooks/webhooks-security: the URL, then the form's names and values in order.
 
-    A body that is no form is bound by its digest in the query. The port may have been lost, or added, on the way.
+    A body that is no form is bound by its digest in the query. The port may have been lost, or added, on the way. A
+    delivery that a shared key signs names the algorithm in a header (PyPI twilio 9.13.0, request_validator.py).
     """
+    settings = delivery.header(b"x-twilio-webhooks-signature-settings").decode()
+    named = dict(part.strip().partition("=")[::2] for part in settings.split(",")).get("algorithm", "hmac_sha1")
+    algorithm = {"hmac_sha1": "hmac-sha1", "hmac_sha256": "hmac-sha256"}.get(named.lower())
+    if algorithm is None:
+        raise BadSignature("algorithm")
     told = one(delivery.query, "bodySHA256")
     fields = ""
     if told:
@@ -52,7 +58,7 @@ def twilio(delivery: Delivery, _s: object, _k: object, _t: object, candidates: S
             raise BadSignature("digest")
     elif delivery.body:
         fields = "".join(name + value for name, value in dict.fromkeys(delivery.sorted_form))  # each once
-    return [Claim([(url + fields).encode() for url in with_and_without_port(delivery.url)], candidates)]
+    return [Claim([(url + fields).encode() for url in with_and_without_port(delivery.url)], candidates, algorithm)]
 
 
 def with_and_without_port(url: str) -> list[str]:
@@ -76,6 +82,9 @@ def plivo(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Se
     return [Claim([f"{text}.{nonce}".encode()], candidates)]
 
 
+COMPONENT = "-_.!~*'()"  # what encodeURIComponent leaves as it is, besides letters and digits
+
+
 def contentful(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
     """The package @contentful/node-apps-toolkit: method, path, the listed headers, body."""
     names = delivery.header(b"x-contentful-signed-headers").decode().lower().split(",")
@@ -83,7 +92,8 @@ def contentful(delivery: Delivery, _s: object, _k: object, _t: object, candidate
         raise BadSignature("uncovered")
     headers = ";".join(f"{name}:{delivery.header(name.encode()).decode().strip()}" for name in sorted(names))
     parts = urlsplit(delivery.url)
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~") + f"?{parts.query}" * bool(parts.query)
+    query = quote(parts.query.partition("?")[0], safe=COMPONENT)  # encodeURIComponent, and then all by encodeURI
+    path = quote(f"{parts.path or '/'}?{query}" if query else parts.path or "/", safe=COMPONENT + ";,/?:@&=+$#")
     head = f"{delivery.method}\n{path}\n{headers}\n".encode()
     return [Claim([head + delivery.body], candidates)]
 
@@ -183,6 +193,13 @@ def listed_headers(
     return [Claim([f"{stamp.decode()}.{items.get('h', '')}.{told}.".encode() + delivery.body], candidates)]
 
 
+def grafana(delivery: Delivery, scheme: "Scheme", _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+    """grafana/alerting, http/hmac.go: the time stands before the body, if the contact point names a header for it."""
+    name = scheme.parameter.lower() or "x-grafana-alerting-timestamp"
+    stamp = delivery.header(name.encode())
+    return [Claim([stamp + b":" + delivery.body if stamp else delivery.body], candidates)]
+
+
 def paddle_classic(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
     """Paddle Classic signs the sorted fields as PHP serializes an array."""
     fields = [(name, value) for name, value in delivery.sorted_form if name != "p_signature"]
@@ -246,10 +263,11 @@ def hashed_twice(delivery: Delivery, _s: object, _k: object, stamp: bytes, candi
 BUILDERS: dict[str, Builder] = {
     "twilio": twilio, "plivo": plivo, "contentful": contentful, "mercadopago": mercadopago, "hubspot-old": hubspot_old,
     "adyen": adyen, "sns": sns, "ebay": ebay, "braintree": braintree, "websub": websub,
-    "listed-headers": listed_headers,
+    "listed-headers": listed_headers, "grafana": grafana,
     "paddle-classic": paddle_classic, "hashed-twice": hashed_twice, "canonical": canonical,
 }  # fmt: skip
 KEYED = ("hubspot-old",)  # those whose texts hold the key
+CHOOSING = ("twilio", "websub")  # those whose deliveries name the algorithm
 
 APPLE = (x509.ObjectIdentifier("1.2.840.113635.100.6.11.1"), x509.ObjectIdentifier("1.2.840.113635.100.6.2.1"))
 

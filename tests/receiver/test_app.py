@@ -22,13 +22,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from prometheus_client import CollectorRegistry, generate_latest
 from starlette.testclient import TestClient
 
-from receiver import settings, signing
+from receiver import settings
 from receiver.app import create_app
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
 from receiver.schemes import table
 from tests import https
-from tests.kit import Server, dispatch, free_port, payload, running, signed, wait_for
+from tests.kit import Server, dispatch, free_port, payload, running, sign_headers, signed, wait_for
 from workers.ledger import Ledger
 
 
@@ -208,7 +208,7 @@ def test_a_challenge_is_answered_and_nothing_is_written(
 def test_the_url_that_the_provider_called_is_what_the_operator_says(env: dict[str, str], tmp_path: Path) -> None:
     text = '[sources.s]\nscheme = "square"\nsecrets = ["env:S"]\npublic_url = "https://hooks.example.com/in/square"\n'
     body, scheme = b'{"event_id": "e", "type": "a"}', table()["square"]
-    headers = signing.headers(scheme, b"test-secret", body, "a", "e", 0, "https://hooks.example.com/in/square?a=%20b")
+    headers = sign_headers(scheme, b"test-secret", body, "a", "e", 0, "https://hooks.example.com/in/square?a=%20b")
 
     with sources(env, tmp_path, text) as http:
         good = http.post("/webhooks/s?a=%20b", content=body, headers=headers)
@@ -222,7 +222,7 @@ def test_a_compressed_delivery(env: dict[str, str], tmp_path: Path, client: redi
         '[sources.g]\nscheme = "getstream"\nsecrets = ["env:S"]\n[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:S"]\n'
     )
     body = b'{"type": "message.new"}'
-    headers = signing.headers(table()["getstream"], b"test-secret", body, "", "", 0) | {"content-encoding": "gzip"}
+    headers = sign_headers(table()["getstream"], b"test-secret", body, "", "", 0) | {"content-encoding": "gzip"}
 
     with sources(env | {"MAX_BODY_BYTES": "1024"}, tmp_path, text) as http:
         good = http.post("/webhooks/g", content=gzip.compress(body), headers=headers)
@@ -360,7 +360,7 @@ def test_the_same_bytes_under_another_id(env: dict[str, str], tmp_path: Path, cl
         '[sources.b]\nscheme = "github"\nsecrets = ["env:S"]\nrepeats = "duplicate"\n'
     )
     body = b'{"action": "opened"}'
-    headers = signing.headers(table()["github"], b"test-secret", body, "pull_request", "d1", 0)
+    headers = sign_headers(table()["github"], b"test-secret", body, "pull_request", "d1", 0)
 
     nameless = {name: value for name, value in headers.items() if name != "x-github-delivery"}
     others = [headers | {"x-github-delivery": "d2"}, nameless, headers | {"x-github-event": "issues"}]
@@ -590,7 +590,7 @@ def test_a_source_may_take_larger_bodies(env: dict[str, str], tmp_path: Path) ->
         '[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:S"]\n'
     )
     body = b'{"a": "' + b"x" * 2_000_000 + b'"}'
-    headers = signing.headers(table()["github"], b"test-secret", body, "push", "d1", 0)
+    headers = sign_headers(table()["github"], b"test-secret", body, "push", "d1", 0)
 
     with sources(env, tmp_path, text) as http:
         answers = [http.post(f"/webhooks/{name}", content=body, headers=headers) for name in ("hub", "small", "zyra")]

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from receiver import signing
 from receiver.delivery import Delivery
 from receiver.diagnosis import diagnose, shown
 from receiver.errors import BadSignature
 from receiver.schemes import Scheme, table
 from receiver.signatures import decode_key, verify
+from tests.kit import sign_headers
 
 NOW, SECRET = 1_700_000_000, "c2VjcmV0LXNlY3JldA=="
 BODY = '{"a":1,"ü":[1,2]}'.encode()
@@ -26,7 +26,7 @@ def told(
 
 
 def made(scheme: Scheme, body: bytes = BODY, key: Any = None, url: str = "") -> dict[str, str]:
-    return signing.headers(scheme, key or decode_key(scheme, SECRET), body, "a", "e", NOW, url)
+    return sign_headers(scheme, key or decode_key(scheme, SECRET), body, "a", "e", NOW, url)
 
 
 def test_a_previous_secret() -> None:

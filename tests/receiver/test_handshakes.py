@@ -10,7 +10,8 @@ from receiver.delivery import Delivery
 from receiver.errors import BadSignature
 from receiver.handshakes import Answer, answer, methods
 from receiver.schemes import Handshake, table
-from receiver.signatures import decode_key, sign, verify
+from receiver.signatures import decode_key, verify
+from tests.kit import sign_headers
 
 NOW = 1_700_000_000
 
@@ -46,7 +47,7 @@ def test_nobody_can_have_us_sign_a_delivery(token: str) -> None:
     """What Zoom signs has colons, what X signs is JSON: no challenge may look like that."""
     zoom = table()["zoom"]
     body = json.dumps({"event": "endpoint.url_validation", "payload": {"plainToken": token}}).encode()
-    headers = sign(zoom, b"key", body, "", "", NOW)
+    headers = sign_headers(zoom, b"key", body, "", "", NOW)
 
     with pytest.raises(BadSignature, match="malformed"):
         answer(zoom, ask("z", "POST", headers=headers.items(), body=body), [b"key"], NOW)

@@ -21,7 +21,7 @@ from receiver.schemes import Scheme, table
 from receiver.signatures import Key, decode_key
 from receiver.sources import Accepted, Source
 
-from .test_schemes import NOW, SIGNED, URL, body_of, secret
+from .test_schemes import NOW, SIGNED, URL, body_of, deliver, secret
 from .test_vectors import DATA, delivery, row
 
 Change = tuple[str, Delivery]  # a word for the part that was changed: header NAME, url or body
@@ -39,9 +39,8 @@ def own(name: str) -> Sample:
     """A delivery that we signed."""
     scheme = replace(table()[name], parameter="p")
     key, body = decode_key(scheme, secret(scheme)), body_of(scheme)
-    headers = signing.headers(scheme, key, body, "a.b", "id1", NOW, URL)
-    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    return Sample(scheme=scheme, keys=(key,), delivery=Delivery(pairs, body, "POST", URL), now=NOW)
+    made = signing.sign(scheme, key, body, "a.b", "id1", NOW, URL)
+    return Sample(scheme=scheme, keys=(key,), delivery=deliver(scheme, made), now=NOW)
 
 
 def others(entry: dict[str, Any]) -> Sample:

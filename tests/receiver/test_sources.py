@@ -11,9 +11,8 @@ from receiver.contract.keys import event_id
 from receiver.contract.records import Body
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.signatures import sign
 from receiver.sources import Accepted, Source
-from tests.kit import signed
+from tests.kit import sign_headers, signed
 
 
 def make(tmp_path: Path, text: str = "", env: dict[str, str] | None = None) -> dict[str, Source]:
@@ -147,10 +146,10 @@ def as_delivery(headers: dict[str, str], body: bytes) -> Delivery:
 
 def sign_standard(body: bytes) -> dict[str, str]:
     from receiver.schemes import table
-    from receiver.signatures import decode_key, sign
+    from receiver.signatures import decode_key
 
     scheme = table()["standard-webhooks"]
-    return sign(scheme, decode_key(scheme, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), body, "", "msg_1", 1000)
+    return sign_headers(scheme, decode_key(scheme, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), body, "", "msg_1", 1000)
 
 
 def test_a_secret_that_becomes_none_leaves_the_last_good_one(tmp_path: Path) -> None:
@@ -337,7 +336,7 @@ def test_an_id_of_one_letter_is_one(tmp_path: Path) -> None:
     path = tmp_path / "one.toml"
     path.write_text('[sources.github]\nscheme = "github"\nsecrets = ["env:SECRET"]\n')
     source = load({"RECEIVER_CONFIG": str(path), "SECRET": "test-secret"}, [])["github"]
-    headers = sign(source.scheme, b"test-secret", b"{}", "push", "d", 0)
+    headers = sign_headers(source.scheme, b"test-secret", b"{}", "push", "d", 0)
 
     accepted = source.accept(Delivery([(k.encode(), v.encode()) for k, v in headers.items()], b"{}"), 0)
 

@@ -171,7 +171,7 @@ def proved(url: str, secret: str, proof: Proof, path: Path) -> None:
 
 def probed(url: str, secret: str, name: str) -> str:
     """The status of the answer, or what went wrong."""
-    made = signing.headers(schemes()["zyra"], secret.encode(), BODY, f"{OURS}.probe", name, time.time())
+    made = signing.sign(schemes()["zyra"], secret.encode(), BODY, f"{OURS}.probe", name, time.time()).headers
     try:  # a connection of its own each time: the next receiver may answer it
         answer = httpx2.post(url, content=BODY, headers={**made, "user-agent": SENDER}, timeout=10, trust_env=False)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:

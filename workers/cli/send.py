@@ -1,7 +1,6 @@
 """zyra-receiver send"""
 
 import asyncio
-import json
 import secrets
 import time
 from datetime import UTC, datetime
@@ -11,9 +10,10 @@ from typing import Annotated, Any
 import httpx2
 import typer
 
-from receiver import config, signing
+from receiver import config
 from receiver.contract.errors import ConfigurationError
-from receiver.schemes import alternatives
+from receiver.errors import BadSignature
+from receiver.signing import Signed, encode_payload, sign
 from receiver.sources import SENDER, Source
 
 from .fields import pair, put
@@ -42,55 +42,52 @@ def send(
     if found is None:
         raise ConfigurationError(faults or [f"there is no source {source!r} in the configuration"])
     if not found.keys:
-        raise ConfigurationError([f"source {source!r} has no secret of ours to sign with: only its provider can"])
+        raise ConfigurationError([f"source {source!r} has no secret to sign with: only its provider can sign"])
     if not (type.isascii() and type.isprintable()):
         raise ConfigurationError([f"a type is printable ASCII: {type!r} cannot stand in a header"])
     base = url or running(env).get("receiver") or f"http://127.0.0.1:{env.get('PORT', '8080')}"
     target = f"{base.rstrip('/')}/webhooks/{source}"
-    deliveries = [delivery(found, type, set or [], body) for _ in range(count)]
-    posts = [one for one in deliveries for _ in range(copies)]
-    answers = asyncio.run(post_all(target, posts, AT_ONCE if parallel else 1))
+    deliveries = [sign_delivery(found, type, set or [], body) for _ in range(count)]
+    copied = [one for one in deliveries for _ in range(copies)]
+    answers = asyncio.run(post_all(target, copied, AT_ONCE if parallel else 1))
     for answer in answers:
         line(answer)
     return 0 if all(answer.startswith("2") for answer in answers) else 1
 
 
-def delivery(source: Source, kind: str, settings: list[str], body: Path | None) -> tuple[bytes, dict[str, str]]:
+def sign_delivery(source: Source, kind: str, settings: list[str], body: Path | None) -> Signed:
+    """A delivery of this type. Raises ConfigurationError."""
     event = f"evt_{secrets.token_hex(12)}"
     try:
-        raw = body.read_bytes() if body else json.dumps(payload(source, event, kind, settings)).encode()
+        raw = body.read_bytes() if body else encode_payload(source.scheme, payload(event, kind, settings))
     except OSError as error:
         raise ConfigurationError([f"--body {body}: {error.strerror}"]) from None
     try:
-        made = signing.headers(source.scheme, source.keys[0], raw, kind, event, time.time(), source.public_url)
-    except ValueError as error:
-        raise ConfigurationError([f"source {source.name!r}: {error}"]) from None
-    return raw, {**made, "user-agent": SENDER}
+        return sign(source.scheme, source.keys[0], raw, kind, event, time.time(), source.public_url, fill=body is None)
+    except (ValueError, BadSignature) as error:
+        raise ConfigurationError([f"cannot sign for source {source.name!r}: {error}"]) from None
 
 
-def payload(source: Source, event: str, kind: str, settings: list[str]) -> dict[str, Any]:
+def payload(event: str, kind: str, settings: list[str]) -> dict[str, Any]:
     """A payload as the sandbox makes them, with the given fields set; a value is JSON if it can be, else text."""
     moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     found: dict[str, Any] = {"id": event, "event": kind, "type": kind, "created_at": moment, "data": {}}
-    places = [next((name for how, name in alternatives(item) if how == "json"), "") for item in source.scheme.type]
-    if all(places):  # where the provider writes its type
-        for place, text in zip(places, kind.split(".", len(places) - 1) if places else [], strict=False):
-            put(found, place, text, force=True)
     for setting in settings:
         put(found, *pair(setting))
     return found
 
 
-async def post_all(target: str, posts: list[tuple[bytes, dict[str, str]]], at_once: int) -> list[str]:
+async def post_all(target: str, deliveries: list[Signed], at_once: int) -> list[str]:
     gate = asyncio.Semaphore(at_once)
     async with httpx2.AsyncClient(timeout=15, trust_env=False) as http:
 
-        async def one(raw: bytes, headers: dict[str, str]) -> str:
+        async def post(one: Signed) -> str:
+            url = f"{target}?{one.query}" if one.query else target
             async with gate:
                 try:
-                    response = await http.post(target, content=raw, headers=headers)
+                    response = await http.post(url, content=one.body, headers={**one.headers, "user-agent": SENDER})
                 except httpx2.HTTPError as error:
                     return f"failed: {target} does not answer ({type(error).__name__}): is the receiver running?"
                 return f"{response.status_code} {response.text}"
 
-        return await asyncio.gather(*(one(raw, headers) for raw, headers in posts))
+        return await asyncio.gather(*(post(one) for one in deliveries))
