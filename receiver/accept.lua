@@ -1,7 +1,7 @@
 -- accept: none -> accepted. ARGV after the ledger's: max pending, then 13 values an event:
 -- id, mark, window (ms), digest of the content ('' where it is a part of the mark), mark of what is signed ('' where id
 -- and type are signed too), flags (1: what is signed is one event whatever its id and type; 2: a redelivery of an event
--- that ended dead, unhandled or unreadable is a wish to replay it), source, type, received at, delivery id, origin, key id,
+-- that ended dead, unhandled or unreadable is a wish to replay it; 4: it has no type), source, type, received at, delivery id, origin, key id,
 -- sealed bytes.
 -- A mark holds the event's id, then the digest. Answers two values an event: accepted, duplicate (with the event's state
 -- behind a colon, if that is one of the three), full or junk; and the id.
@@ -31,7 +31,7 @@ for i = 5, #ARGV, 13 do
     local name = string.sub(first, 1, 30)
     local state = get(event_key(name), 'state')
     if state then redis.pcall('HINCRBY', event_key(name), 'duplicates', 1) end
-    local is_wish = flags >= 2 and REDELIVERABLE[state]
+    local is_wish = flags % 4 >= 2 and REDELIVERABLE[state]
     if is_wish and number(event_key(name), 'redeliveries') < MAX_REDELIVERIES then
       redis.pcall('HINCRBY', event_key(name), 'redeliveries', 1)
       add('wanted', now, name)
@@ -53,6 +53,7 @@ for i = 5, #ARGV, 13 do
     end
     if window > 0 then marks[mark] = id .. digest end
     if window > 0 and signed and not same then marks[signed] = id end
+    if flags >= 4 then count('untyped:' .. ARGV[i + 6]) end
     room = room - 1
     answer('accepted', id)
   end

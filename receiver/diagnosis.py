@@ -32,6 +32,7 @@ REASONS = {
     "not-ours": "it is signed for another account than the one that `parameter` names",
     "no-key": "the provider knows no key of the name that the delivery gives",
     "challenge": "its text is one that our answer to a challenge signs for anybody: no provider sent it",
+    "unset": "the answer to the challenge contains `parameter`, which the source does not set",
     "not-waiting": "the provider tells a secret, and the source waits for none: see `learned:` in docs/providers.md",
 }
 

@@ -80,8 +80,7 @@ class Endpoint:
             if self._watch.full:
                 raise Unavailable("memory")
             receipt = await self._inbox.accept(accepted)
-            is_typed = accepted.event.labels.type != source.labels.untyped
-            self._metrics.accept(source.name, receipt.duplicate, is_typed, time.perf_counter() - started)
+            self._metrics.accept(source.name, receipt.duplicate, accepted.untyped, time.perf_counter() - started)
             await answer(send, source.success_status, told(source.scheme, receipt), source.success_headers)
         except BadSignature as rejected:
             self._metrics.reject(rejected, source.name)

@@ -83,6 +83,8 @@ def answered(scheme: Scheme, handshake: Handshake, delivery: Delivery, keys: Seq
         raise BadSignature("malformed")
     if handshake.headers and not HEADER.fullmatch(challenge):
         raise BadSignature("malformed")
+    if not scheme.parameter and any("{parameter}" in text for text in texts_of(handshake)):
+        raise BadSignature("unset")
     known = {"{challenge}": challenge, "{parameter}": scheme.parameter}
     if handshake.mac:
         known["{mac}"] = mac(handshake.mac, keys[position : position + 1], challenge, delivery, scheme.parameter)
@@ -100,6 +102,10 @@ def answered(scheme: Scheme, handshake: Handshake, delivery: Delivery, keys: Seq
     return Answer(handshake.status, filled(handshake.text, known).encode(), (*headers, *plain), learned, visit)
 
 
+def texts_of(handshake: Handshake) -> list[str]:
+    return [handshake.text, *map(str, handshake.json.values()), *handshake.headers.values()]
+
+
 def is_key(key: Key, told: bytes) -> bool:
     return isinstance(key, bytes) and key != b"" and hmac.compare_digest(key, told)
 
@@ -113,7 +119,7 @@ def filled(text: Any, known: Mapping[str, str]) -> Any:
 
 def mac(how: str, keys: Sequence[Key], challenge: str, delivery: Delivery, token: str) -> str:
     if how == "ebay":  # https://developer.ebay.com/marketplace-account-deletion: a digest of code, token and our URL
-        text = challenge + needed(token) + delivery.url.partition("?")[0]
+        text = challenge + needed(token) + needed(delivery.url.partition("?")[0])
         return hashlib.sha256(text.encode()).hexdigest()
     if not keys or not isinstance(keys[0], bytes):
         raise BadSignature("wrong")

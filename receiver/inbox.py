@@ -190,7 +190,7 @@ class Inbox:
             int(accepted.window * 1000),
             accepted.digest,
             accepted.signed_mark,
-            int(accepted.once) + 2 * accepted.replays,
+            accepted.once + 2 * accepted.replays + 4 * accepted.untyped,
             labels.source,
             labels.type,
             labels.received_at,

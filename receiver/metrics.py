@@ -46,9 +46,9 @@ class Metrics:
         self.evicted.inc(connections.evicted - self._counted[1])
         self._counted = (connections.malformed, connections.evicted)
 
-    def accept(self, source: str, duplicate: bool, is_typed: bool, seconds: float) -> None:
+    def accept(self, source: str, duplicate: bool, untyped: bool, seconds: float) -> None:
         self._child(self.duplicates if duplicate else self.accepted, source).inc()
-        if not is_typed:
+        if untyped:
             self._child(self.untyped, source).inc()
         self.ack.observe(seconds)
 

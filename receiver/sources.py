@@ -14,7 +14,7 @@ from .contract.secrets import Secret
 from .delivery import Delivery
 from .errors import BadSignature, Unavailable
 from .handshakes import Answer, answered, asked, methods
-from .labels import LabelReader, alternatives
+from .labels import UNTYPED, LabelReader, alternatives
 from .schemes import Handshake, Scheme
 from .signatures import Key, decode_key, verify
 
@@ -32,6 +32,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     signed_mark: str = ""  # where id or type are not signed: what is signed is known by this
     replays: bool = False  # whether a redelivery of an event that ended dead, unhandled or unreadable replays it
     once: bool = False  # whether what is signed is one event, whatever id and type come with it
+    untyped: bool = False  # whether neither the provider nor the operator named a type
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,8 @@ class Source:
         marks = labels.marks(delivery, identity, kind)
         window = self.dedup_window if identity else self.digest_window
         replays, once = self.redelivery == "replay", self.repeats == "duplicate"
-        return Accepted(event, marks.event, window, marks.digest, marks.signed, replays, once)
+        untyped = kind == UNTYPED and not self.type
+        return Accepted(event, marks.event, window, marks.digest, marks.signed, replays, once, untyped)
 
     @cached_property
     def fetches(self) -> bool:

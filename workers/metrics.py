@@ -50,7 +50,7 @@ class LedgerCollector(Collector):
             kind, _, rest = name.partition("_")
             if kind in ("attempts", "events"):
                 (attempts if kind == "attempts" else events).add_metric([rest], whole(counters[name]))
-            else:
+            elif not name.startswith("untyped:"):  # receivers have zr_untyped_total
                 other.add_metric([name], whole(counters[name]))
         yield from (attempts, events, other)
 

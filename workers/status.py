@@ -33,6 +33,7 @@ class Status:
     workers: int
     oldest_seconds: float
     memory: float  # share of maxmemory, 0 where there is no limit
+    untyped: dict[str, int]  # events without a type, by source, since the ledger began
     stuck: list[Trouble]
 
     def as_json(self) -> dict[str, Any]:
@@ -48,7 +49,8 @@ def survey(ledger: Ledger) -> Status:
         pipe.llen(keys.jobs)
         pipe.info("memory")
         pipe.time()
-        *cards, length, memory, (seconds, micro) = pipe.execute()
+        pipe.hgetall(keys.named("counters"))
+        *cards, length, memory, (seconds, micro), counters = pipe.execute()
     counts, now = dict(zip(INDEXES, cards, strict=True)), seconds + micro / 1e6
     limit = int(memory.get("maxmemory", 0))
     found = Status(
@@ -58,6 +60,11 @@ def survey(ledger: Ledger) -> Status:
         workers=living(ledger, now),
         oldest_seconds=oldest(ledger, now),
         memory=int(memory["used_memory"]) / limit if limit else 0.0,
+        untyped={
+            text(name).partition(":")[2]: whole(count)
+            for name, count in sorted(counters.items())
+            if text(name).startswith("untyped:")
+        },
         stuck=[],
     )
     found.stuck.extend(troubles(ledger, found))

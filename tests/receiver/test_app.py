@@ -560,7 +560,7 @@ def test_a_configuration_fault_ends_serve_with_2(env: dict[str, str]) -> None:
     assert [line.split()[1] for line in said.splitlines()] == ["source", "PORT", "SEAL_KEY"]
 
 
-def test_metrics_count_what_happened(env: dict[str, str]) -> None:
+def test_metrics_count_what_happened(env: dict[str, str], client: redis.Redis, keys: Keys) -> None:
     registry = CollectorRegistry()
     with TestClient(create_app(settings.read(env), registry)) as http:
         body = payload()
@@ -575,6 +575,7 @@ def test_metrics_count_what_happened(env: dict[str, str]) -> None:
     value = registry.get_sample_value
     assert value("zr_accepted_total", {"source": "zyra"}) == 2
     assert value("zr_untyped_total", {"source": "zyra"}) == 1
+    assert client.hget(keys.named("counters"), "untyped:zyra") == b"1"
     assert value("zr_refused_total", {"source": "zyra", "status": "413", "cause": "size"}) == 1
     assert value("zr_refused_total", {"source": "", "status": "404", "cause": "source"}) == 1
     assert value("zr_duplicates_total", {"source": "zyra"}) == 1

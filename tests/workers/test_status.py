@@ -45,6 +45,17 @@ def test_every_trouble_is_told_with_its_remedy(ledger: Ledger, seal: Seal, clien
     assert parked
 
 
+def test_events_without_a_type_are_told_by_source(
+    ledger: Ledger, client: redis.Redis, capsys: pytest.CaptureFixture[str], env: dict[str, str]
+) -> None:
+    client.hset(ledger.keys.named("counters"), mapping={"untyped:acme": 12, "events_done": 3})
+
+    assert survey(ledger).untyped == {"acme": 12}
+    with pytest.raises(SystemExit):
+        main(["status"])
+    assert "source acme: 12 events without a type" in capsys.readouterr().out
+
+
 def test_slow_workers_are_told_from_none(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
     event = accept(ledger, seal)
     client.hset(ledger.keys.event(event), "queued_at", int((time.time() - 100) * 1000))

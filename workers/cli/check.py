@@ -20,6 +20,7 @@ from .. import settings as working
 from ..zyra.keyring import SHOWN
 from .local import current_folder_importable, environment
 from .output import line
+from .secret_forms import find_doubts
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -39,7 +40,8 @@ def check(role: Annotated[Role, typer.Option(help="Whose configuration.")] = Rol
 def receiver() -> int:
     found = receiving.read(environment())
     verdict = look(found.redis_url, found.durability, found.replicas)
-    for fault in (*commas(found.sources), *shared_secrets(found.sources)):
+    doubts = [doubt for source in found.sources.values() for doubt in find_doubts(source)]
+    for fault in (*commas(found.sources), *shared_secrets(found.sources), *doubts):
         line("warning:", fault)
     for source in found.sources.values() if verdict else ():
         for told in guarantees(source, found.durability, verdict):

@@ -1,0 +1,48 @@
+"""What is wrong with how a secret or a source looks, for `check`. No part of a secret is shown."""
+
+import re
+from collections.abc import Iterator
+
+from receiver.signatures import PUBLIC, decode_key
+from receiver.sources import Source
+
+MIN_CHARACTERS = 8
+MIN_STANDARD_BYTES = 24  # Standard Webhooks, "Signature scheme": between 24 and 64 bytes
+API_KEYS = re.compile(r"(?:[srp]k_(?:live|test)_|ghp_|gho_|github_pat_|glpat-|xox[abprs]-|shpat_|AKIA|AIza|EAA[A-Z])")
+
+
+def find_doubts(source: Source) -> Iterator[str]:
+    """One sentence for each, with the secret's name and what to do."""
+    for where, text in source.texts() if source.scheme.key not in PUBLIC else ():
+        for doubt in doubts_of_secret(source, text):
+            yield f"source {source.name}: {where} {doubt}"
+    for doubt in doubts_of_parts(source):
+        yield f"source {source.name}: {doubt}"
+
+
+def doubts_of_secret(source: Source, text: str) -> Iterator[str]:
+    scheme = source.scheme
+    if text != text.strip():
+        yield "begins or ends with a blank or a newline, which becomes part of the key: remove it"
+    if text[:1] in "\"'" and text[-1:] == text[:1]:
+        yield "is in quotes, which become part of the key: remove them"
+    if API_KEYS.match(text) and not text.startswith(scheme.strip or "\0"):
+        yield "looks like an API key: use the signing secret of the webhook"
+    if len(text.strip()) < MIN_CHARACTERS and scheme.primitive != "none":
+        yield f"has only {len(text.strip())} characters: compare it with the provider's"
+    if scheme.key_id and ":" not in text:
+        yield "names no key id: write id:secret, or deliveries with any key id are tried with it"
+    if scheme.key == "text" and text.startswith("whsec_") and scheme.primitive == "standard-webhooks":
+        yield "begins with whsec_, and this scheme does not decode it: is it the secret of another provider?"
+    if scheme.key == "whsec":
+        key = decode_key(scheme, text)
+        if len(key) < MIN_STANDARD_BYTES:
+            yield f"decodes to {len(key)} bytes, where Standard Webhooks has at least {MIN_STANDARD_BYTES}: is it cut?"
+
+
+def doubts_of_parts(source: Source) -> Iterator[str]:
+    scheme = source.scheme
+    if scheme.needs and not scheme.parameter:
+        yield f"parameter is not set (the {scheme.needs}): the provider's challenges get no valid answer"
+    if any(handshake.mac == "ebay" for handshake in scheme.handshakes) and not source.public_url:
+        yield "public_url is not set: the provider's challenges get no valid answer, since it contains the URL"
