@@ -15,6 +15,7 @@ from .contract.errors import Unreadable
 from .contract.records import Body
 from .delivery import Delivery, place, steps
 from .errors import BadSignature
+from .jws import document
 from .schemes import Scheme
 from .schemes import alternatives as split_place
 from .signatures import signed_content
@@ -64,8 +65,8 @@ class LabelReader:
         self._scheme = scheme
         id_places = [alternatives(item) for item in identity]
         type_places = [alternatives(item) for item in scheme.type]
-        self._find_ids = [first_finder(spots) for spots in id_places]
-        self._find_types = [first_finder(spots) for spots in type_places]
+        self._find_ids = [first_finder(spots, scheme) for spots in id_places]
+        self._find_types = [first_finder(spots, scheme) for spots in type_places]
         self._echo = scheme.type_echo if check_type else ()
         self._words = frozenset(scheme.types)
         self.untyped = untyped or UNTYPED  # the type of events that name none
@@ -77,7 +78,7 @@ class LabelReader:
         )  # the body's bytes are the content
         self._covers_body = scheme.covers == "body"
         self._formats = scheme.body
-        self._find_json = first_finder([Spot("form", scheme.json_field)] if scheme.json_field else [])
+        self._find_json = first_finder([Spot("form", scheme.json_field)] if scheme.json_field else [], scheme)
         self._is_all_signed = self.is_id_signed and self.is_type_signed
         paths = [spot.name for spots in (*id_places, *type_places) for spot in spots if spot.kind == "json"]
         self._peeker = Peeker([*paths, *self._echo]) if paths or self._echo else None
@@ -166,9 +167,9 @@ def digest(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
 
-def first_finder(spots: Sequence[Spot]) -> Find:
+def first_finder(spots: Sequence[Spot], scheme: Scheme) -> Find:
     """A function that finds the first of these spots that holds something."""
-    finders = [finder(spot) for spot in spots]
+    finders = [token_finder(scheme, spot.name) if spot.kind == "token" else finder(spot) for spot in spots]
     if len(finders) == 1:
         return finders[0]
 
@@ -181,10 +182,36 @@ def first_finder(spots: Sequence[Spot]) -> Find:
     return find
 
 
+def token_finder(scheme: Scheme, path: str) -> Find:
+    """Reads a claim of the token that is the signature; a claim may hold JSON as text."""
+    read, names = place(scheme.signature[0]), path.split(".")
+
+    def find(delivery: Delivery, seen: Mapping[str, str]) -> str:
+        try:
+            value: object = document(read(delivery).strip().split(b".")[1])
+            for name in names:
+                holder = json.loads(value) if isinstance(value, str) else value
+                value = holder.get(name) if isinstance(holder, dict) else None
+        except (BadSignature, IndexError, ValueError, RecursionError):
+            return ""
+        return value if isinstance(value, str) else ""
+
+    return find
+
+
+def has_key(delivery: Delivery, name: str) -> bool:
+    try:
+        return delivery.looks_like_json and isinstance(delivery.json, dict) and name in delivery.json
+    except BadSignature:
+        return False
+
+
 def finder(spot: Spot) -> Find:
     if spot.kind == "header":
         header = spot.name.encode()
         return lambda delivery, seen: delivery.text(header)
+    if spot.kind == "key":
+        return lambda delivery, seen: spot.name if has_key(delivery, spot.name) else ""
     if spot.kind == "json" and spot.beginning:
         return lambda delivery, seen: value if (value := seen.get(spot.name, "")).startswith(spot.beginning) else ""
     if spot.kind == "json":

@@ -107,7 +107,7 @@ class Draft:
 
     def label(self, kind: str, event: str, fill: bool) -> None:
         """Writes the type, in parts where several places compose it, and the id."""
-        types = [one for one in self.scheme.type if fill or one.startswith("header:")]
+        types = [one for one in self.scheme.type if (fill and not wants_beginning(one)) or one.startswith("header:")]
         types = [one for one in types if is_of_list(one) == is_of_list(types[0])]  # a body is a list or an object
         for one, text in zip(types, kind.split(".", max(0, len(types) - 1)), strict=False):
             self.put(one, text)
@@ -170,6 +170,12 @@ class Draft:
         if path:  # JSON within a field
             text = compact(put_within(json.loads(fields.get(name) or "{}"), path.split("."), text)).decode()
         self.body = urlencode(fields | {name: text}).encode()
+
+
+def wants_beginning(item: str) -> bool:
+    """Whether a place counts only for certain values, which are those of special events."""
+    kind, name = next(alternatives(item))
+    return kind == "json" and ":" in name
 
 
 def is_of_list(item: str) -> bool:
@@ -323,5 +329,6 @@ PREPARE: dict[str, Callable[[Draft, str], None]] = {
     "hubspot-old": lambda draft, event: draft.put("header:x-hubspot-signature-version", "v1"),
     "braintree": wrap_body,
     "websub": lambda draft, event: draft.put("header:x-hub-signature", "sha256="),
+    "payos": lambda draft, event: draft.put_missing("json:data.reference", event),
     "listed-headers": lambda draft, event: draft.items.update(h="content-type"),
 }

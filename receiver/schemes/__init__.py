@@ -62,8 +62,9 @@ class Remote:
 class Scheme:
     """One row. Header names are in lower case. A scheme is equal to itself alone, which makes it a cheap key.
 
-    A place is where something stands in a delivery: header:x, query:x, form:x, json:a.b, or item:x, which is a part of
-    the signature's own value. A template is literal text with places and other parts in braces; see `parts.py`.
+    A place is where something stands in a delivery: header:x, query:x, form:x, json:a.b, item:x (a part of the
+    signature's own value), token:a.b (a claim of the token that is the signature), or key:x (x itself, if the body has
+    that field). A template is literal text with places and other parts in braces; see `parts.py`.
     """
 
     title: str
@@ -177,17 +178,19 @@ class Scheme:
     @property
     def signs_fields(self) -> bool:
         """Whether the fields of a form are signed, and not its bytes: their order and their writing are then open."""
-        return self.builder in ("twilio", "plivo", "paddle-classic") or "{form_sorted}" in self.signed
+        return self.builder in ("twilio", "plivo", "paddle-classic", "alipay") or "{form_sorted}" in self.signed
 
     @property
     def signs_content(self) -> bool:
         """Whether what is signed is all that the event tells, in one form only, whatever else stands in the body."""
         inside = self.algorithms and self.signature[0].startswith(("body:", "json:"))
-        return bool(inside) or self.builder in ("sns", "braintree", "canonical")
+        return bool(inside) or self.builder in ("sns", "braintree", "canonical", "payos")
 
     def signs(self, kind: str, name: str) -> bool:
         """Whether the signature covers what stands in a place."""
-        if kind in ("json", "form"):
+        if kind == "token":
+            return True
+        if kind in ("json", "form", "key"):
             if self.covers == "body" or f"{{{kind}:{name}}}" in self.signed:
                 return True
         elif kind == "query":
@@ -238,10 +241,10 @@ class Scheme:
 
 
 MESSAGE = "http-signatures"
-KINDS = ("header", "json", "form", "query", "header-json", "body")
+KINDS = ("header", "json", "form", "query", "key", "token", "header-json", "body")
 ANSWERS = ("identity", "type", "body", "answer")
 URLS = ("twilio", "plivo", "contentful", "hubspot-old", "mercadopago")
-PARTIAL = {"adyen": "part", "sns": "part", "braintree": "part", "mercadopago": "nothing"}
+PARTIAL = {"adyen": "part", "sns": "part", "braintree": "part", "mercadopago": "nothing", "payos": "part"}
 SIGNED_HEADERS = re.compile(r"\{header:([^}]+)\}")
 SIGNED_BY_BUILDER = {
     "adyen": tuple(

@@ -260,10 +260,49 @@ def hashed_twice(delivery: Delivery, _s: object, _k: object, stamp: bytes, candi
     return [Claim([hashlib.sha256(stamp + b"." + delivery.body).digest()], candidates)]
 
 
+def alipay(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+    """The package alipay-sdk 4.14.0, alipay.js, checkNotifySignV2: the sorted fields without `sign`.
+
+    Some products sign `sign_type` too, others do not. It may not choose the algorithm, since it may be unsigned.
+    """
+    fields = dict(delivery.sorted_form)
+    if len(fields) != len(delivery.form):
+        raise BadSignature("repeated")
+    if fields.get("sign_type", "RSA2") not in ("", "RSA2"):
+        raise BadSignature("algorithm")
+    fields.pop("sign", None)
+    with_type = sorted(({"sign_type": "RSA2"} | fields).items())
+    without_type = [(name, value) for name, value in with_type if name != "sign_type"]
+    return [Claim([joined_pairs(with_type), joined_pairs(without_type)], candidates)]
+
+
+def joined_pairs(pairs: Sequence[tuple[str, str]]) -> bytes:
+    return "&".join(f"{name}={value}" for name, value in pairs).encode()
+
+
+def payos(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+    """The package @payos/node 2.0.5, crypto/node-crypto.js: the sorted fields of `data`; an absent value is empty."""
+    try:
+        document = json.loads(delivery.body, parse_int=float)
+        data = document.get("data") if isinstance(document, dict) else None
+        if not isinstance(data, dict) or not data or len(data) > ITEMS:
+            raise BadSignature("malformed")
+        names = sorted(data, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
+        return [Claim([joined_pairs([(name, payos_text(data[name])) for name in names])], candidates)]
+    except (ValueError, RecursionError, OverflowError):
+        raise BadSignature("malformed") from None
+
+
+def payos_text(value: Any) -> str:
+    if value is None or value in ("null", "undefined"):
+        return ""
+    return value if isinstance(value, str) else canonical_json(value)
+
+
 BUILDERS: dict[str, Builder] = {
     "twilio": twilio, "plivo": plivo, "contentful": contentful, "mercadopago": mercadopago, "hubspot-old": hubspot_old,
     "adyen": adyen, "sns": sns, "ebay": ebay, "braintree": braintree, "websub": websub,
-    "listed-headers": listed_headers, "grafana": grafana,
+    "listed-headers": listed_headers, "grafana": grafana, "alipay": alipay, "payos": payos,
     "paddle-classic": paddle_classic, "hashed-twice": hashed_twice, "canonical": canonical,
 }  # fmt: skip
 KEYED = ("hubspot-old",)  # those whose texts hold the key

@@ -262,7 +262,7 @@ def test_the_start_warns_of_what_no_source_confirms_and_of_commas(
 ) -> None:
     (tmp_path / "c.toml").write_text(
         '[sources.s]\nscheme = "trello"\nunconfirmed = true\nsecrets = ["env:S"]\npublic_url = "https://a/webhooks/s"\n'
-        '[sources.z]\nscheme = "sinch"\nsecrets = ["env:S"]\n[schemes.mine]\nsignature = ["header:a"]\n'
+        '[sources.z]\nscheme = "sanity"\nsecrets = ["env:S"]\n[schemes.mine]\nsignature = ["header:a"]\n'
         '[sources.m]\nscheme = "mine"\nsecrets = ["env:S"]\n'
     )
 

@@ -19,6 +19,7 @@ from receiver.schemes import table as schemes
 from receiver.signatures import PUBLIC, Key, decode_key, verify
 
 from .output import line, table
+from .scheme_words import describe_retry, describe_setup
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -156,7 +157,7 @@ def shown(name: str, row: Scheme) -> dict[str, Any]:
     return {
         "id": name, "title": row.title, "primitive": row.primitive, "covers": row.covers, "confidence": row.confidence,
         "status": row.status, "missing_answers": row.missing_answers, "source": row.source,
-        "unprotected": row.open_parts,
+        "unprotected": row.open_parts, "setup": describe_setup(row), "retry": describe_retry(row),
     }  # fmt: skip
 
 

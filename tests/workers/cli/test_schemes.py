@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from receiver.schemes import table
+from workers.cli.scheme_words import describe_retry, describe_setup
 
 from .test_commands import Tool, tool  # noqa: F401 - a fixture
 
@@ -89,3 +90,41 @@ def test_one_row(tool: Tool) -> None:  # noqa: F811
 def test_the_page_of_providers_is_what_the_table_says(tool: Tool) -> None:  # noqa: F811
     """Made by: zyra-receiver schemes list --markdown"""
     assert DOCUMENT.read_text().endswith(tool("schemes", "list", "--markdown")[1])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "setup", "retry"),
+    [
+        (
+            "shopify",
+            {
+                "url": "https://HOST/webhooks/NAME",
+                "content_type": "application/json",
+                "secret": "as the provider shows it",
+            },
+            "8 times over 4 hours",
+        ),
+        ("postmark", {"secret": "user:password"}, "a copy is known by"),
+        ("pusher", {"secret": "id:secret, the secret as the provider shows it"}, "a copy is known by the digest"),
+        ("meta", {"parameter": "verify token"}, "gets 200 too"),
+        ("twilio", {"public_url": "the URL as the provider calls it, without its query"}, "a copy is known by"),
+        ("gumroad", {"url": "https://HOST/webhooks/NAME?secret=SECRET"}, "no page says when"),
+        ("aws-sns", {"parameter": "ARN of the topic"}, "own policy"),
+    ],
+)
+def test_a_row_says_what_to_set_and_what_a_failure_brings(
+    tool: Tool,  # noqa: F811
+    scheme: str,
+    setup: dict[str, str],
+    retry: str,
+) -> None:
+    shown = json.loads(tool("schemes", "show", scheme)[1])
+
+    assert setup.items() <= shown["setup"].items()
+    assert retry in shown["retry"]
+
+
+def test_every_row_can_be_described() -> None:
+    for row in table().values():
+        assert describe_setup(row)["secret"]
+        assert describe_retry(row)
