@@ -16,10 +16,11 @@ from .schemes.builders import TOKENS
 from .values import SKEW_SECONDS
 
 LONGEST = 16_384  # characters of a token in a header
+MAX_HEADERS = 100  # that a detached signature may name
 SECRET = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 PUBLIC = {
     "RS256": "rsa-sha256", "RS384": "rsa-sha384", "RS512": "rsa-sha512",
-    "ES256": "ecdsa-p256-sha256", "ES384": "ecdsa-p384-sha384", "EdDSA": "ed25519",
+    "ES256": "ecdsa-p256-sha256", "ES384": "ecdsa-p384-sha384", "ES512": "ecdsa-p521-sha512", "EdDSA": "ed25519",
 }  # fmt: skip
 Claims = Mapping[str, Any]
 
@@ -31,7 +32,8 @@ class Jws:
         self._prefix = scheme.prefix.encode()
         self._in_body = scheme.signature[0].startswith(("body:", "json:"))
         self._detached = scheme.signed if "{b64_header}" in scheme.signed else ""
-        self._builder = TOKENS[scheme.builder] if scheme.builder else None
+        self._builder = TOKENS.get(scheme.builder)
+        self._payloads = PAYLOADS.get(scheme.builder, body_payloads)
 
     def verify(self, delivery: Delivery, keys: Sequence[Any], now: float) -> int:
         value = self._place(delivery).strip(b" \r\n" if self._in_body else b" ")
@@ -39,39 +41,39 @@ class Jws:
             raise BadSignature("missing")
         if not value.startswith(self._prefix) or (len(value) > LONGEST and not self._in_body):
             raise BadSignature("malformed")
-        head, payload, signature = self._split(value[len(self._prefix) :], delivery)
+        head, payload, signature = self._split(value[len(self._prefix) :])
         header = document(head)
         if header.get("alg") not in self._scheme.algorithms or header.get("crit") not in (None, ["b64"]):
             raise BadSignature("algorithm")
         self._check(header if self._detached else document(payload), delivery, now)
-        return self._fitting(header, head + b"." + payload, signature, keys, now)
+        payloads = self._payloads(header, delivery) if self._detached else [payload]
+        return self._fitting(header, [head + b"." + one for one in payloads], signature, keys, now)
 
     def content(self, delivery: Delivery) -> bytes:
         """The token, where it is the body or a part of it; else the body."""
         return self._place(delivery).strip(b" \r\n") if self._in_body else delivery.body
 
-    def _split(self, token: bytes, delivery: Delivery) -> tuple[bytes, bytes, bytes]:
-        """The three texts of a token; a detached one signs the body instead, as it is or in base64url."""
+    def _split(self, token: bytes) -> tuple[bytes, bytes, bytes]:
+        """The three parts of a token; of a detached one the second is empty."""
         parts = token.split(b".")
         if len(parts) != 3 or (self._detached and parts[1]):
             raise BadSignature("malformed")
         head, payload, signature = parts
-        if self._detached:
-            plain = document(head).get("b64") is False
-            payload = delivery.body if plain else base64.urlsafe_b64encode(delivery.body).rstrip(b"=")
         try:
             return head, payload, unpadded(signature)
         except ValueError:
             raise BadSignature("malformed") from None
 
-    def _fitting(self, header: Claims, text: bytes, signature: bytes, keys: Sequence[Any], now: float) -> int:
+    def _fitting(
+        self, header: Claims, texts: Sequence[bytes], signature: bytes, keys: Sequence[Any], now: float
+    ) -> int:
         name = str(header["alg"])
         for position, key in enumerate(keys):
             if self._builder:
                 candidates: Sequence[Any] = self._builder(header, key, now)
             else:
                 candidates = key.get(str(header.get("kid", ""))) if isinstance(key, Jwks) else [key]
-            if any(holds(name, one, text, signature) for one in candidates):
+            if any(holds(name, one, text, signature) for one in candidates for text in texts):
                 return position
         raise BadSignature("wrong")
 
@@ -101,6 +103,30 @@ class Jws:
             moment = signed_at / 1000 if self._scheme.unit == "ms" else signed_at
             if tolerance and not -max(tolerance, SKEW_SECONDS) <= now - moment <= tolerance:
                 raise BadSignature("stale")
+
+
+def body_payloads(header: Claims, delivery: Delivery) -> list[bytes]:
+    """What a detached signature signs: the body as it is (RFC 7797), or in base64url."""
+    return [delivery.body if header.get("b64") is False else base64.urlsafe_b64encode(delivery.body).rstrip(b"=")]
+
+
+def truelayer_payloads(header: Claims, delivery: Delivery) -> list[bytes]:
+    """PyPI truelayer-signing 0.4.0, utils.py, verify.py: method, path, the headers that are named, body.
+
+    A slash at the end of the path may have been lost, or added, on the way.
+    """
+    names = [name for name in as_text(header.get("tl_headers")).split(",") if name]
+    if len(names) > MAX_HEADERS:
+        raise BadSignature("malformed")
+    lines = "".join(f"{name}: {delivery.header(name.lower().encode()).decode()}\n" for name in names)
+    path = split(delivery.url).path or "/"
+    texts = [
+        f"{delivery.method} {one}\n{lines}".encode() for one in (path, path[:-1] if path[-1:] == "/" else path + "/")
+    ]
+    return [base64.urlsafe_b64encode(text + delivery.body).rstrip(b"=") for text in texts]
+
+
+PAYLOADS: dict[str, Callable[[Claims, Delivery], list[bytes]]] = {"truelayer": truelayer_payloads}
 
 
 def holds(name: str, key: Any, text: bytes, signature: bytes) -> bool:

@@ -164,7 +164,7 @@ def ec_check(digest: hashes.HashAlgorithm, size: int = 0) -> Check:
         if not isinstance(key, ec.EllipticCurvePublicKey):
             return False
         if size:
-            if len(value) != 2 * size or key.key_size != 8 * size:
+            if len(value) != 2 * size or (key.key_size + 7) // 8 != size:
                 return False
             value = utils.encode_dss_signature(int.from_bytes(value[:size]), int.from_bytes(value[size:]))
         return fits(key, text, value, ec.ECDSA(digest))
@@ -183,6 +183,7 @@ CHECKS: dict[str, Check] = {
     "ecdsa-sha256": ec_check(hashes.SHA256()),
     "ecdsa-p256-sha256": ec_check(hashes.SHA256(), 32),
     "ecdsa-p384-sha384": ec_check(hashes.SHA384(), 48),
+    "ecdsa-p521-sha512": ec_check(hashes.SHA512(), 66),
 }
 
 

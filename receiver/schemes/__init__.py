@@ -243,7 +243,7 @@ class Scheme:
 MESSAGE = "http-signatures"
 KINDS = ("header", "json", "form", "query", "key", "token", "header-json", "body")
 ANSWERS = ("identity", "type", "body", "answer")
-URLS = ("twilio", "plivo", "contentful", "hubspot-old", "mercadopago")
+URLS = ("twilio", "plivo", "contentful", "hubspot-old", "mercadopago", "truelayer")
 PARTIAL = {"adyen": "part", "sns": "part", "braintree": "part", "mercadopago": "nothing", "payos": "part"}
 SIGNED_HEADERS = re.compile(r"\{header:([^}]+)\}")
 SIGNED_BY_BUILDER = {

@@ -9,6 +9,7 @@ from receiver.sources import Source
 MIN_CHARACTERS = 8
 MIN_STANDARD_BYTES = 24  # Standard Webhooks, "Signature scheme": between 24 and 64 bytes
 API_KEYS = re.compile(r"(?:[srp]k_(?:live|test)_|ghp_|gho_|github_pat_|glpat-|xox[abprs]-|shpat_|AKIA|AIza|EAA[A-Z])")
+SIGNED_WITH_API_KEY = ("UploadThing",)  # titles of schemes
 
 
 def find_doubts(source: Source) -> Iterator[str]:
@@ -26,7 +27,7 @@ def doubts_of_secret(source: Source, text: str) -> Iterator[str]:
         yield "begins or ends with a blank or a newline, which becomes part of the key: remove it"
     if text[:1] in "\"'" and text[-1:] == text[:1]:
         yield "is in quotes, which become part of the key: remove them"
-    if API_KEYS.match(text) and not text.startswith(scheme.strip or "\0"):
+    if API_KEYS.match(text) and scheme.title not in SIGNED_WITH_API_KEY:
         yield "looks like an API key: use the signing secret of the webhook"
     if len(text.strip()) < MIN_CHARACTERS and scheme.primitive != "none":
         yield f"has only {len(text.strip())} characters: compare it with the provider's"
