@@ -8,6 +8,8 @@ schemes     how providers sign: data
 handshakes  what providers ask before they deliver
 remote_keys the public keys that some of them sign with, and `fetching`, which gets them
 sources     whom we listen to; the one door into trust
+labels      what a verified delivery is called: identity, type, marks
+signing     signs as a provider does, on `drafts`: for `send` and tests
 config      the sources from a file
 inbox       ledger and queue in one step
 durability  what this Redis can promise

@@ -16,6 +16,7 @@ from receiver import handshakes, signing
 from receiver.contract.body import read
 from receiver.contract.records import Body
 from receiver.delivery import Delivery
+from receiver.drafts import encode_payload
 from receiver.errors import BadSignature
 from receiver.schemes import MESSAGE, OFFICIAL, Scheme, table
 from receiver.signatures import PUBLIC, compiled, decode_key, verify
@@ -167,7 +168,7 @@ def test_what_send_makes_is_an_event_of_its_type(name: str) -> None:
     scheme = replace(table()[name], parameter="p")
     key = decode_key(scheme, secret(scheme))
     kind = ".".join(["created"] * max(1, len(scheme.type)))
-    body = signing.encode_payload(scheme, {"id": "e1", "data": {"n": 0.5}})
+    body = encode_payload(scheme, {"id": "e1", "data": {"n": 0.5}})
 
     made = signing.sign(scheme, key, body, kind, "id1", NOW, URL, fill=True)
 

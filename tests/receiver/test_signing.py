@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from receiver import signing
 from receiver.delivery import Delivery
+from receiver.drafts import encode_payload
 from receiver.errors import BadSignature
 from receiver.schemes import Scheme, table
 from receiver.signatures import decode_key, verify
@@ -212,18 +212,19 @@ def test_we_sign_forms_and_urls_as_the_sdks_do() -> None:
         ("http-signatures-cavage", b"k", b"{}", "not made"),
         ("rfc9421", object(), b"{}", "public key"),
         ("linear", b"k", b"no JSON", "must be JSON"),
+        (replace(table()["fusionauth"], signature=("body:",)), b"k", b"{}", "cannot write to body:"),
         ("kofi", b"k", b"a=" + b"x" * 10 + b"&a" * 20_000, "must be a form"),
     ],
 )
-def test_what_cannot_be_signed_says_why(name: str, key: Any, body: bytes, why: str) -> None:
+def test_what_cannot_be_signed_says_why(name: str | Scheme, key: Any, body: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        sign(table()[name], key, body, "a", "e", NOW)
+        sign(table()[name] if isinstance(name, str) else name, key, body, "a", "e", NOW)
 
 
 def test_payloads_are_written_in_the_first_format_of_the_scheme() -> None:
     payload = {"id": "é", "data": {"n": 1}}
 
-    assert signing.encode_payload(table()["zyra"], payload) == '{"id":"é","data":{"n":1}}'.encode()
-    assert signing.encode_payload(table()["kofi"], payload) == b"id=%C3%A9&data=%7B%22n%22%3A1%7D"
-    assert signing.encode_payload(table()["mandrill"], payload).startswith(b"mandrill_events=%7B")
+    assert encode_payload(table()["zyra"], payload) == '{"id":"é","data":{"n":1}}'.encode()
+    assert encode_payload(table()["kofi"], payload) == b"id=%C3%A9&data=%7B%22n%22%3A1%7D"
+    assert encode_payload(table()["mandrill"], payload).startswith(b"mandrill_events=%7B")
     assert isinstance(sign(table()["zyra"], b"k", b"{}", "a.b", "e", NOW), Signed)

@@ -12,8 +12,9 @@ import typer
 
 from receiver import config
 from receiver.contract.errors import ConfigurationError
+from receiver.drafts import encode_payload
 from receiver.errors import BadSignature
-from receiver.signing import Signed, encode_payload, sign
+from receiver.signing import Signed, sign
 from receiver.sources import SENDER, Source
 
 from .fields import pair, put
