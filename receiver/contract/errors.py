@@ -23,7 +23,7 @@ class ConfigurationError(ReceiverError):
 
 
 class Unreadable(ReceiverError):
-    """cause: one of not-utf-8, not-json, constant, too-deep, long-number, not-form."""
+    """cause: one of not-utf-8, not-json, constant, too-deep, long-number, not-form, not-a-token."""
 
     def __init__(self, cause: str) -> None:
         self.cause = cause

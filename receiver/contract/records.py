@@ -31,6 +31,7 @@ class Body(StrEnum):
     JSON = "json"
     FORM = "form"
     RAW = "raw"
+    TOKEN = "token"  # noqa: S105 - a JSON Web Token whose claims are the payload
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True, gc=False):

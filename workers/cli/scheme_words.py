@@ -17,6 +17,7 @@ CONTENT_TYPES = {
     Body.JSON: "application/json",
     Body.FORM: "application/x-www-form-urlencoded or multipart/form-data",
     Body.RAW: "any",
+    Body.TOKEN: "as the provider sends its token",
 }  # fmt: skip
 
 

@@ -1,3 +1,4 @@
+import base64
 from typing import Any
 
 import pytest
@@ -60,6 +61,15 @@ def test_forms_and_raw_bodies() -> None:
     assert form(b"a=1&a=2&b=&c&%E9=+") == {"a": ["1", "2"], "b": [""], "c": [""], "\ufffd": [" "]}
     assert form(b"") == {}
     assert read(Content(body=b"\xff", format=Body.RAW)) is None
+
+
+def test_the_claims_of_a_token_are_its_payload() -> None:
+    claims = base64.urlsafe_b64encode('{"type": "ü?>", "n": 1}'.encode()).rstrip(b"=")
+
+    assert read(Content(body=b"e30." + claims + b".c2ln\n", format=Body.TOKEN)) == {"type": "ü?>", "n": 1}
+    for bad in (b"no token", b"a.?.b", b"a.e3.b", b"a.W1.b"):
+        with pytest.raises(Unreadable):
+            read(Content(body=bad, format=Body.TOKEN))
 
 
 def test_a_form_whose_order_is_not_signed_reads_the_same_in_any_order() -> None:
