@@ -76,9 +76,11 @@ def unprepared(unit: str, token: int, failures: int, error: str) -> Outcome:
 
 
 def told(error: BaseException) -> str:
-    """The exception's type, or its cause, and its words, whatever its `__str__` does."""
+    """The exception's type, or its cause, and its words, whatever its `__str__` does; of GiveUp what led to it, too."""
+    led = error.__cause__ if isinstance(error, GiveUp) else None
     try:
-        return f"{(isinstance(error, GiveUp) and error.cause) or type(error).__name__}: {error}"
+        words = f"{(isinstance(error, GiveUp) and error.cause) or type(error).__name__}: {error}"
+        return f"{words} (from {type(led).__name__}: {led})" if led else words
     except Exception:
         return type(error).__name__
 
@@ -97,11 +99,13 @@ def concluded(ready: Attempt, error: BaseException | None) -> Outcome:
         return outcome(ready.claim, Verdict.DONE)
     found = failed(ready.claim, ready.handler, error)
     extra = {"run": ready.claim.unit, "handler": ready.handler.name, "outcome": found.verdict}
-    level = logging.INFO if found.verdict is Verdict.LATER else logging.WARNING  # that it comes back is no trouble
-    log.log(
-        level, "attempt ended: %s", found.error[:200], extra=extra, exc_info=found.verdict is Verdict.FAILED and error
-    )
+    level = LEVELS.get(found.verdict, logging.WARNING)
+    wants_traceback = found.verdict in (Verdict.FAILED, Verdict.DEAD)
+    log.log(level, "attempt ended: %s", found.error[:200], extra=extra, exc_info=wants_traceback and error)
     return found
+
+
+LEVELS = {Verdict.LATER: logging.INFO, Verdict.DEAD: logging.ERROR}  # that a run comes back is no trouble
 
 
 def outcome(claim: Claim, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:

@@ -68,7 +68,10 @@ class Scheme:
     """
 
     title: str
-    primitive: str
+    primitive: Literal[
+        "hmac-body", "hmac-template", "hmac-fields", "hmac-url-form", "standard-webhooks", "plain-digest",
+        "static-token", "basic-auth", "none", "asym-key", "asym-remote", "jws-asym", "jwt-hs", "http-signatures",
+    ]  # fmt: skip
     source: str  # the page or the library that says so
     confidence: str  # code, docs, code+docs: official; secondary; unconfirmed
     vector: str = ""  # who made a positive test vector of it, outside of our engine

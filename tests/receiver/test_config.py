@@ -137,6 +137,7 @@ def test_a_row_of_an_earlier_version_says_the_same_in_the_columns_of_today(tmp_p
         ('[schemes.x]\nsignature = ["header:a"]\ntype = ["nope:a"]\n', "'nope:a' is no place"),
         ('[schemes.x]\nsignature = ["header:a"]\ntolerance = -5\n', ">= 0"),
         ('[schemes.x]\nsignature = ["header:a"]\nsuccess_status = 99\n', ">= 200"),
+        ('[schemes.x]\nsignature = ["header:a"]\nprimitive = "hmca-body"\n', "Invalid enum value 'hmca-body'"),
         ('[schemes.x]\nsignature = ["header:a"]\nunit = "days"\n', "Invalid enum value 'days' - at `$.unit`"),
         ('[schemes.x]\nsignature = ["header:a"]\nsuccess_headers = { a = "b\\nc" }\n', "$.success_headers"),
         ('[schemes.x]\nsignature = ["header:a"]\nsuccess_headers = { "a b" = "c" }\n', "in `$.success_headers`"),

@@ -9,7 +9,7 @@ from receiver.contract.seal import Seal
 from receiver.contract.secrets import Secret
 from tests.kit import accept, dispatch
 from workers import GiveUp, RetryLater, Router
-from workers.attempt import Attempt, backoff, failed, prepare, timed_out
+from workers.attempt import Attempt, backoff, concluded, failed, prepare, timed_out
 from workers.errors import LeaseLost
 from workers.ledger import Claim, Ledger, Outcome, Verdict
 
@@ -136,6 +136,21 @@ def test_what_an_exception_means(
 
     assert found.verdict is verdict
     assert verdict is not Verdict.LATER or found.delay == 7
+
+
+def test_a_dead_letter_logs_its_traceback_and_keeps_what_led_to_it(
+    claim: Make, router: Router, seal: Seal, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    ready = prepare(claim("h"), router, seal, ledger)
+    assert isinstance(ready, Attempt)
+    given_up = GiveUp("nobody books XYZ")
+    given_up.__cause__ = KeyError("XYZ")
+
+    found = concluded(ready, given_up)
+
+    assert (found.verdict, found.error) == (Verdict.DEAD, "GiveUp: nobody books XYZ (from KeyError: 'XYZ')")
+    (record,) = [record for record in caplog.records if "attempt ended" in record.message]
+    assert (record.levelname, record.exc_info and record.exc_info[1]) == ("ERROR", given_up)
 
 
 def test_a_late_attempt_is_an_ordinary_failure(claim: Make, router: Router) -> None:

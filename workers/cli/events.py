@@ -31,7 +31,8 @@ Source = Annotated[str, typer.Option(help="Only this source.")]
 Since = Annotated[str, typer.Option(help="Only younger ones: 1h, 2d, or a moment in RFC 3339.")]
 Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
 Ids = Annotated[list[str] | None, typer.Argument(help="Events by id.")]
-Dry = Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+All = Annotated[bool, typer.Option("--all", help="Every dead event, where no id and no filter is given.")]
 Rate = Annotated[float, typer.Option(min=0.01, help="At most so many a second.")]
 
 
@@ -98,7 +99,7 @@ def show(
                 "utf-8", "backslashreplace"
             )
         except SealError as error:
-            found["body"] = f"not to be had: {error}"
+            found["body"] = f"cannot be decrypted: {error}"
     for run in found["runs"]:
         run["calls"] = calls(kept, found_settings.seal, event, run["handler"])
     if as_lines:
@@ -130,7 +131,7 @@ def calls(kept: Ledger, seal: Seal, event: str, handler: str) -> Sequence[dict[s
     try:
         return [{**one, "at": query.stamp(one["at"])} for one in journal.told(kept, seal, run)]
     except SealError as error:
-        complain(f"error: the calls of {handler} are not to be had: {error}")
+        complain(f"error: cannot decrypt the API calls of {handler}: {error}")
         return []
 
 
@@ -147,6 +148,7 @@ def replay(
     unanswered: Annotated[
         Unanswered | None, typer.Option(help="With --keep-calls: whether calls without an answer happened.")
     ] = None,
+    everything: All = False,
     dry_run: Dry = False,
     rate: Rate = 50.0,
     reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
@@ -154,6 +156,7 @@ def replay(
     """Starts dead runs again with a fresh budget."""
     if unanswered and not keep_calls:
         raise ConfigurationError(["--unanswered says something of the calls that --keep-calls keeps: give both"])
+    narrow(everything, ids, state, type, source, since)
     kept, found_settings = ledger()
     chosen = choose(kept, ids, filter_by(state or EventState.DEAD, type, source, since, limit))
 
@@ -161,7 +164,7 @@ def replay(
         said = words(kept, found_settings.seal, event, unanswered) if unanswered else {}
         return kept.replay(event, again=again, dry_run=dry_run, reason=reason, keep_calls=keep_calls, unanswered=said)
 
-    return each(chosen, rate, start_again)
+    return each(chosen, rate, start_again, dry_run)
 
 
 def words(kept: Ledger, seal: Seal, event: str, said: Unanswered) -> dict[str, bytes]:
@@ -182,6 +185,7 @@ def discard(
     source: Source = "",
     since: Since = "",
     limit: Limit = 1000,
+    everything: All = False,
     dry_run: Dry = False,
     rate: Rate = 50.0,
     reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
@@ -189,9 +193,10 @@ def discard(
     """Lets dead runs go. They are kept for KEEP_DONE, then deleted."""
     if not reason:
         raise ConfigurationError(["--reason is needed: say why these events may be let go"])
+    narrow(everything, ids, type, source, since)
     kept = ledger()[0]
     chosen = choose(kept, ids, filter_by(EventState.DEAD, type, source, since, limit))
-    return each(chosen, rate, lambda event: kept.discard(event, reason=reason, dry_run=dry_run))
+    return each(chosen, rate, lambda event: kept.discard(event, reason=reason, dry_run=dry_run), dry_run)
 
 
 @app.command()
@@ -251,11 +256,17 @@ def refused(raw: bytes | str) -> dict[str, Any] | None:
         return None
 
 
+def narrow(everything: bool, *given: object) -> None:
+    """Raises ConfigurationError where neither ids nor a filter nor --all say which events are meant."""
+    if not everything and not any(given):
+        raise ConfigurationError(["say which events: ids, a filter such as --type or --since, or --all"])
+
+
 def choose(kept: Ledger, ids: list[str] | None, wanted: query.Filter) -> list[str]:
     return ids or [event["id"] for event in query.search(kept, wanted)]
 
 
-def each(events: list[str], rate: float, act: Any) -> int:
+def each(events: list[str], rate: float, act: Any, dry_run: bool) -> int:
     """Does it with every event; exits with 1 where nothing could be done with some, naming them."""
     failed = 0
     for number, event in enumerate(events):
@@ -263,7 +274,8 @@ def each(events: list[str], rate: float, act: Any) -> int:
             time.sleep(1 / rate)
         said, count = act(event)
         failed += not count
-        line(f"{event}: {said}" + (f" ({count} runs)" if count else ""))
+        would = "would be " if dry_run and count else ""
+        line(f"{event}: {would}{said}" + (f" ({count} runs)" if count else ""))
     if not events:
         line("no event fits")
     return 1 if failed else 0

@@ -128,16 +128,18 @@ def test_show_lists_the_calls_of_a_run(tool: Tool, ledger: Ledger, seal: Seal) -
     assert "call 2: POST /api/v1/virtual-servers/vs_1/start: unknown, attempt 1\n" in plain
     assert [call["request_id"] for call in one["runs"][0]["calls"]] == ["req_1", ""]
     ledger.client.hset(ledger.keys.named(f"calls:{run.unit}"), "1", b"forged")
-    assert "are not to be had" in tool("events", "show", event)[2]
+    assert "cannot decrypt the API calls" in tool("events", "show", event)[2]
 
 
 def test_replay_by_id_and_by_filter(tool: Tool, dead: Dead) -> None:
     one, two = dead(), dead()
 
-    assert tool("events", "replay", one, "--dry-run")[:2] == (0, f"{one}: replayed (1 runs)\n")
+    assert tool("events", "replay", one, "--dry-run")[:2] == (0, f"{one}: would be replayed (1 runs)\n")
     assert tool("events", "replay", one)[0] == 0
     assert tool("events", "replay", "--type", "basic.*", "--rate", "1000")[:2] == (0, f"{two}: replayed (1 runs)\n")
-    assert tool("events", "replay")[:2] == (0, "no event fits\n")
+    assert tool("events", "replay", "--all")[:2] == (0, "no event fits\n")
+    code, _, err = tool("events", "replay")
+    assert (code, "say which events" in err) == (2, True)
     code, out, _ = tool("events", "replay", one, "evt_none")
     assert (code, out.splitlines()[1]) == (1, "evt_none: no such event")
 
@@ -146,6 +148,9 @@ def test_discard_wants_a_reason(tool: Tool, dead: Dead) -> None:
     event = dead()
 
     assert tool("events", "discard", event)[0] == 2
+    assert "say which events" in tool("events", "discard", "--reason", "test")[2]
+    dry = tool("events", "discard", event, "--reason", "test", "--dry-run")
+    assert dry[:2] == (0, f"{event}: would be discarded (1 runs)\n")
     assert tool("events", "discard", event, "--reason", "test")[:2] == (0, f"{event}: discarded (1 runs)\n")
 
 
