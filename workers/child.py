@@ -84,7 +84,7 @@ class Child:
                 one.late_at += BEAT
 
     def late(self, now: float) -> list[Held]:
-        """What had its time. A silent process proves nothing about the one or other attempt, unless it has but one."""
+        """Attempts past their timeout, as of the last heartbeat: silence of several attempts proves nothing."""
         seen = now if self.alone else self.heard
         return [one for one in self.held.values() if seen > one.late_at]
 

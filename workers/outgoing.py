@@ -1,4 +1,4 @@
-"""Posts to other people's URLs from a handler, so that nobody's URL leads to the machines beside us.
+"""Posts to other people's URLs from a handler. SSRF guard: only public addresses may be contacted.
 
 The addresses are looked up, checked, and are those that are connected to. No redirect, no proxy, https only.
 """
@@ -120,7 +120,7 @@ def target(url: str) -> Target:
         port = parts.port if parts.port is not None else {"https": 443, "http": 80}.get(parts.scheme, 0)
         host = (parts.hostname or "").encode("idna").decode()
     except ValueError as error:  # also of IDNA
-        raise GiveUp(f"the URL is none: {error}") from None
+        raise GiveUp(f"invalid URL: {error}") from None
     if parts.scheme != "https" and not (private and parts.scheme == "http"):
         raise GiveUp(f"{parts.scheme}://{host} is not https")
     if not host or not port or "@" in parts.netloc:

@@ -28,13 +28,16 @@ from .embedded import Children, redis_command, socket_path
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 DEMO_HANDLER = "workers.handlers.restart_virtual_server"
+PORT, METRICS_PORT = 8080, 9464  # of the receiver; the sandbox and the worker have the ones after
 SECONDS = 20.0  # until a part must be ready
 
 
 @app.command()
 def dev(
     data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept; RECEIVER_DATA_DIR.")] = None,
-    port: Annotated[int, typer.Option(min=0, max=65000, help="The receiver's port; 0 picks all ports.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65000, help="The receiver's port; the next three are used too. 0 picks free ones.")
+    ] = PORT,
     as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON once all is ready.")] = False,
     trouble: Annotated[str, typer.Option("--chaos", help="Of the sandbox: dup,reorder,late,drop,slow,...")] = "",
     seed: Annotated[int, typer.Option(help="Of the chaos.")] = 0,
@@ -97,7 +100,8 @@ def hold(folder: Path) -> IO[str]:
 
 def ports(port: int) -> list[int]:
     """Ports for receiver, sandbox and the two kinds of metrics. Raises ConfigurationError where one is taken."""
-    held = [free(wanted) for wanted in (port, port and port + 1, port and 9464, port and 9465)]
+    metrics = METRICS_PORT if port == PORT else port + 2
+    held = [free(wanted) for wanted in ((port, port + 1, metrics, metrics + 1) if port else (0, 0, 0, 0))]
     found = [taken.getsockname()[1] for taken in held]
     for taken in held:
         taken.close()
@@ -132,7 +136,7 @@ def start(folder: Path, port: int, children: Children, options: Options) -> dict
         "WORKER_HANDLERS": handlers,
         "DRAIN_SECONDS": "0",
     }
-    command = [sys.executable, "-m"]
+    command = [sys.executable, "-P", "-m"]  # a folder `workers` or `receiver` of the user's must not hide ours
     hooks = f"{public}/webhooks/zyra"
     played = [*command, "workers.sandbox", str(folder), str(sandbox), hooks, msgspec.json.encode(options).decode()]
     children.start("sandbox", played, env)
@@ -189,7 +193,7 @@ def answers(name: str, url: str, children: Children) -> None:
             pass
         time.sleep(0.05)
     if not children.stopping:
-        raise ConfigurationError([f"the {name} did not start: its own lines above say why"])
+        raise ConfigurationError([f"the {name} did not start; see its log output above"])
 
 
 def welcome(facts: dict[str, Any]) -> str:

@@ -90,7 +90,7 @@ class Children:
         """Until we are told to stop (0), or one of them ends by itself (1)."""
         while not self.stopping:
             if name := self.ended():
-                print(f"error: the {name} ended: its own lines above say why", file=sys.stderr)
+                print(f"error: the {name} ended; see its log output above", file=sys.stderr)
                 return 1
             time.sleep(0.2)
         return 0

@@ -69,7 +69,8 @@ def reconcile(
     tell(shown, made, as_lines)
     if not as_lines:
         rest = sum(not gap.heard for gap in gaps) if not unheard else 0
-        line(f"{len(shown)} missing" + (f"; {rest} of which the ledger knows nothing: --unheard" if rest else ""))
+        more = f". {rest} more resources have no event in the ledger; show them with --unheard" if rest else ""
+        line(f"{len(shown)} events missing{more}")
     return 1 if missed or (shown and not backfill) else 0
 
 

@@ -155,7 +155,10 @@ def proved(url: str, secret: str, proof: Proof, path: Path) -> None:
     """
     name, until, taken = f"probe_{secrets.token_hex(8)}", time.monotonic() + proof.wait, 0
     if probed(url, secrets.token_hex(32), name).startswith("2"):
-        raise Refused(f"{url} takes deliveries whatever they are signed with, which proves nothing: --no-probe")
+        raise Refused(
+            f"{url} accepted a delivery with an invalid signature, so probing proves nothing; "
+            "pass --no-probe to skip it"
+        )
     while taken < proof.probes:
         said = probed(url, secret, name)
         taken = taken + 1 if said.startswith("2") else 0

@@ -100,7 +100,7 @@ def trigger(
     told = pull(url, folder, "POST", "trigger", {"type": type, "data": data, "tell_only": tell_only})
     if told is None:
         return 1
-    line(f"told {told['endpoints']} endpoints")
+    line(f"sent to {told['endpoints']} endpoints")
     return 0 if told["endpoints"] else 1
 
 

@@ -31,9 +31,9 @@ def send(
     source: Annotated[str, typer.Option(help="Whose secret signs.")] = "zyra",
     set: Annotated[list[str] | None, typer.Option(help="A field of the payload: data.id=vs_0002.")] = None,  # noqa: A002
     body: Annotated[Path | None, typer.Option(help="The whole body, from a file.")] = None,
-    copies: Annotated[int, typer.Option(min=1, help="The same delivery so many times.")] = 1,
-    count: Annotated[int, typer.Option(min=1, help="So many events.")] = 1,
-    parallel: Annotated[bool, typer.Option(help="All at once instead of one after the other.")] = False,
+    copies: Annotated[int, typer.Option(min=1, help="Number of copies of each delivery.")] = 1,
+    count: Annotated[int, typer.Option(min=1, help="Number of events.")] = 1,
+    parallel: Annotated[bool, typer.Option(help="Send them concurrently.")] = False,
     url: Annotated[str, typer.Option(help="The receiver, if it is not the running dev or 127.0.0.1:8080.")] = "",
 ) -> int:
     """Signs a new event and posts it. Exits with 0 only if every answer is 2xx."""

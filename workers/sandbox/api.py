@@ -127,7 +127,7 @@ class Api:
 
 def ended(living: asyncio.Task[None]) -> None:
     if not living.cancelled() and (error := living.exception()):
-        log.error("nothing happens any more", exc_info=error)
+        log.error("the simulation stopped: no more spontaneous events", exc_info=error)
 
 
 def scim(found: Page, asked: Asked) -> dict[str, Any]:

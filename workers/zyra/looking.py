@@ -19,7 +19,7 @@ PAGES = 50  # of a list that are looked through for a name
 def look_up(call: Call, entry: Entry, terms: Terms, journal: Journal) -> Generator[Step, Any, Answer | None]:
     """What a call whose answer got lost has led to, or None if it has not happened. Raises OutcomeUnknown.
 
-    It is waited until it can happen no more.
+    Waits until a request in flight can no longer take effect.
     """
     what, _, states = call.route.look_up.partition(":")
     if what == "safe":

@@ -1,4 +1,4 @@
-"""What a call needs of the world, a step at a time: its way is written once, and two clients take the steps."""
+"""Effects that a call's generator yields: Redis, sleep, HTTP. Two clients, sync and async, perform them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

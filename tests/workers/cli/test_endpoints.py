@@ -233,7 +233,7 @@ def test_the_first_stays_if_the_second_is_gone_by_then(
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (lambda n: 202, "whatever they are signed with"),
+        (lambda n: 202, "an invalid signature"),
         (lambda n: 401 if n == 0 else 202 if n % 4 else 401, "does not take the new secret (401)"),  # one of several
         (lambda n: 302, "does not take the new secret (302)"),
     ],

@@ -67,7 +67,7 @@ def test_what_was_lost_is_told_and_made_once(
     assert filled[0] == 0
     assert all(gap["backfilled"].startswith("accepted evt_") for gap in gaps(filled))
     again = tool(*RECONCILE)
-    assert (again[0], "0 missing; " in again[1]) == (0, True)
+    assert (again[0], "0 events missing. " in again[1]) == (0, True)
     made = [one for one in query.search(ledger, query.Filter(limit=10)) if one["origin"] == "reconciled"]
     assert {one["type"] for one in made} == {"virtual_server.error", "device.removed"}
 
@@ -205,4 +205,4 @@ def test_one_list_that_is_refused_hides_no_other(
 def test_under_another_name(tool: Tool, sandbox: Sandbox, ledger: Ledger, seal: Seal) -> None:  # noqa: F811
     heard(ledger, seal, "virtual_server.started", "vs_0002")
 
-    assert "0 missing" in tool(*RECONCILE, "--source", "prod")[1]
+    assert "0 events missing" in tool(*RECONCILE, "--source", "prod")[1]

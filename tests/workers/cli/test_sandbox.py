@@ -23,7 +23,7 @@ def test_the_sandbox_as_a_process(tool: Tool, tmp_path: Path) -> None:  # noqa: 
         found = httpx2.get(f"{url}/api/v1/devices/dev_7", headers={"authorization": f"Bearer {key}"}).json()
         assert found["data"]["status"] == "pending"
         assert tool("sandbox", "trigger", "job.failed", "--set", "id=j", "--set", "n=5", *where)[:2] == (
-            0, "told 1 endpoints\n",
+            0, "sent to 1 endpoints\n",
         )  # fmt: skip
         made = tool("sandbox", "key", "--user", "m@x.test", "--role", "org_member", *where)[1].strip()
         member = {"authorization": f"Bearer {made}"}
