@@ -1,5 +1,6 @@
 """The main path under deploy/users.acl, and what each user cannot do."""
 
+import subprocess
 from pathlib import Path
 
 import httpx2
@@ -12,6 +13,7 @@ from receiver.contract.seal import Seal
 from tests.kit import Server, free_port, payload, run, running, signed, wait_for
 from tests.receiver.test_app import up
 from workers import query
+from workers.cli.embedded import binary
 from workers.ledger import Ledger
 from workers.zyra.budget import Budget
 from workers.zyra.keyring import Login, Token
@@ -70,6 +72,27 @@ def test_the_main_path_needs_no_more_rights(users: dict[str, str], env: dict[str
         assert run("workers.cli", "check", env={"REDIS_URL": users["receiver"]}).returncode == 0
         wait_for(lambda: (query.show(ledger, hopeless) or {})["state"] == "done")
     ledger.client.close()
+
+
+def test_the_file_can_be_loaded_as_it_is(tmp_path: Path) -> None:
+    """Comments, and words that are younger than Redis 7.0, would stop the server."""
+    file = tmp_path / "users.acl"
+    file.write_text(ACL.read_text())
+    command = [binary(), "--port", "0", "--unixsocket", str(tmp_path / "s"), "--aclfile", str(file), "--save", ""]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        client = redis.Redis.from_url(f"unix://receiver:replace-me-receiver@{tmp_path}/s")
+        try:
+            wait_for(lambda: answers(client))
+        finally:
+            client.close()
+            process.terminate()
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 @pytest.mark.parametrize(

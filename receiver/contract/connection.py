@@ -27,7 +27,7 @@ def connect(url: str, *, read: float = 2.0, name: str = "zyra-receiver") -> redi
 
 def client(url: str, kind: Callable[..., C], sentinel: Any, retry: Any, **options: Any) -> C:
     """A client of this kind, blocking or not, whose calls are never repeated by themselves."""
-    once = {"retry": retry(NoBackoff(), 0)}
+    once = {"retry": retry(NoBackoff(), 0), "driver_info": None}  # CLIENT SETINFO is younger than Redis 7.0
     if not url.startswith("sentinel:"):
         return kind.from_url(url, **options, **once)  # type: ignore[attr-defined,no-any-return]
     hosts, service, login = sentinels(url)
