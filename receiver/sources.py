@@ -161,5 +161,6 @@ class Source:
     def kept(self) -> Mapping[bytes, str]:
         """The headers that go with the event, by their bytes."""
         places = [*self.scheme.identity, *self.scheme.type, self.scheme.timestamp]
-        named = [spot.name for item in places if item.startswith("header:") for spot in alternatives(item)]
+        spots = [spot for item in places if item.startswith("header:") for spot in alternatives(item)]
+        named = [spot.name for spot in spots if spot.kind == "header"]
         return {name.encode(): name for name in ("content-type", "user-agent", *named, *self.keep_headers)}
