@@ -10,7 +10,7 @@ local REDELIVERABLE = {dead = true, unhandled = true, unreadable = true}
 redis.pcall('SADD', R .. ':queues', LIST)  -- for RQ's own tools; what else stands there must not stop us
 local room = tonumber(ARGV[4]) - redis.call('ZCARD', Z .. 'pending') - redis.call('ZCARD', Z .. 'queued')
   - redis.call('ZCARD', Z .. 'running')
-local answers, marks = {}, {}
+local answers, marks, windows = {}, {}, {}  -- marks that are new, and how long each lives in ms
 local answer = function(verdict, id)
   answers[#answers + 1] = verdict
   answers[#answers + 1] = id
@@ -51,19 +51,17 @@ for i = 5, #ARGV, 13 do
       redis.call('HSET', event_key(id), 'repeats', string.sub(same, 1, 30))
       count('repeats')
     end
-    if window > 0 then marks[mark] = id .. digest end
-    if window > 0 and signed and not same then marks[signed] = id end
+    if window > 0 then
+      marks[mark], windows[mark] = id .. digest, ARGV[i + 2]
+      if signed and not same then marks[signed], windows[signed] = id, ARGV[i + 2] end
+    end
     if flags >= 4 then count('untyped:' .. ARGV[i + 6]) end
     room = room - 1
     answer('accepted', id)
   end
 end
 flush()
-for i = 5, #ARGV, 13 do  -- last of all: an event whose mark stands is there
-  for _, name in ipairs({ARGV[i + 1], ARGV[i + 4]}) do
-    local mark = Z .. 'seen:' .. name
-    local value = marks[mark]
-    if value and string.sub(value, 1, 30) == ARGV[i] then redis.call('SET', mark, value, 'PX', ARGV[i + 2]) end
-  end
+for mark, value in pairs(marks) do  -- last of all: an event whose mark stands is there
+  redis.call('SET', mark, value, 'PX', windows[mark])
 end
 return answers

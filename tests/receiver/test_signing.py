@@ -1,7 +1,9 @@
 """Deliveries that providers' own SDKs accept or made: we verify them, and make the same."""
 
+import base64
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from receiver.signatures import decode_key, verify
 from receiver.signing import Signed, sign
 
 NOW = 1_760_000_000.0
+DATA = Path(__file__).parent.parent / "data"
 CONTENTFUL = {
     "content-type": "application/json",
     "x-contentful-topic": "ContentManagement.Entry.publish",
@@ -228,3 +231,61 @@ def test_payloads_are_written_in_the_first_format_of_the_scheme() -> None:
     assert encode_payload(table()["kofi"], payload) == b"id=%C3%A9&data=%7B%22n%22%3A1%7D"
     assert encode_payload(table()["mandrill"], payload).startswith(b"mandrill_events=%7B")
     assert isinstance(sign(table()["zyra"], b"k", b"{}", "a.b", "e", NOW), Signed)
+
+
+TRUELAYER = next(
+    one for one in json.loads((DATA / "vectors.json").read_text())["vectors"] if one["scheme"] == "truelayer"
+)
+MANY_NAMES = base64.urlsafe_b64encode(
+    json.dumps({"alg": "ES512", "tl_version": "2", "tl_headers": ",".join(["a"] * 101)}).encode()
+).rstrip(b"=")
+
+
+@pytest.mark.parametrize(
+    ("name", "headers", "body", "cause"),
+    [
+        ("alipay", {}, b"sign=AAAA&a=1&a=2", "repeated"),
+        ("alipay", {}, b"sign=AAAA&a=1&sign_type=RSA", "algorithm"),
+        ("payos", {}, b'{"signature":"' + b"a" * 64 + b'","data":{}}', "malformed"),
+        ("payos", {}, b'{"signature":"' + b"a" * 64 + b'","data":{"a":1e999}}', "malformed"),
+        ("payos", {}, b'{"signature":"' + b"a" * 64 + b'","data":{"a":null,"b":"null","c":[{"d":1}]}}', "wrong"),
+        ("truelayer", {"tl-signature": MANY_NAMES.decode() + "..AAAA"}, b"{}", "malformed"),
+        (
+            "ebay",
+            {"x-ebay-signature": base64.b64encode(b'{"alg":"rsa","kid":"k","signature":"AAAA","digest":"SHA1"}').decode()},
+            b"{}", "algorithm",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_builders_refuse(name: str, headers: dict[str, str], body: bytes, cause: str) -> None:
+    one = Delivery([(key.encode(), value.encode()) for key, value in headers.items()], body, "POST", "https://a/b")
+    keys = [decode_key(table()["truelayer"], TRUELAYER["secrets"][0])] if name == "truelayer" else [b"key"]
+
+    with pytest.raises(BadSignature) as refused:
+        verify(table()[name], one, keys, NOW)
+
+    assert refused.value.cause == cause
+
+
+def test_a_slash_at_the_end_of_truelayers_path_may_be_lost() -> None:
+    headers = dict(TRUELAYER["headers"])
+    body, url = base64.b64decode(TRUELAYER["body_b64"]), TRUELAYER["url"]
+
+    assert holds(
+        table()["truelayer"], {k.lower(): v for k, v in headers.items()}, body, *TRUELAYER["secrets"], url=url + "/"
+    )
+
+
+def test_a_named_key_names_itself() -> None:
+    scheme = table()["polar"]
+    made = sign(scheme, decode_key(scheme, WHSEC), POLAR, "", "msg_1", NOW)
+
+    assert made.headers["webhook-signature"] == "v1,hqii9ENFs98PelQMtbcZ787vIpTZ3mZIeNVGXlnMIM0="
+
+
+def test_a_body_is_written_where_the_scheme_wants_it() -> None:
+    given = sign(table()["braintree"], b"k" * 20, b"bt_payload=YQ%3D%3D", "", "", NOW)
+    answered_early = sign(table()["websub"], b"k", b"{}", "", "", NOW)
+
+    assert b"bt_payload=YQ%3D%3D" in given.body
+    assert answered_early.headers["x-hub-signature"].startswith("sha256=")

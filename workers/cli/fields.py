@@ -22,12 +22,10 @@ def refuse(word: str) -> None:
     raise ValueError(word)
 
 
-def put(document: dict[str, Any], path: str, value: Any, force: bool = False) -> None:
-    """Sets a field; force: in place of a value where an object is needed. Raises ConfigurationError."""
+def put(document: dict[str, Any], path: str, value: Any) -> None:
+    """Sets a field. Raises ConfigurationError where a value stands in the way."""
     *names, last = path.split(".")
     for name in names:
-        if force and not isinstance(document.get(name), dict):
-            document[name] = {}
         document = document.setdefault(name, {})
         if not isinstance(document, dict):
             raise ConfigurationError([f"{path}: {name} is a value already"])

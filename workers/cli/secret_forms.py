@@ -33,8 +33,6 @@ def doubts_of_secret(source: Source, text: str) -> Iterator[str]:
         yield f"has only {len(text.strip())} characters: compare it with the provider's"
     if scheme.key_id and ":" not in text:
         yield "names no key id: write id:secret, or deliveries with any key id are tried with it"
-    if scheme.key == "text" and text.startswith("whsec_") and scheme.primitive == "standard-webhooks":
-        yield "begins with whsec_, and this scheme does not decode it: is it the secret of another provider?"
     if scheme.key == "whsec":
         key = decode_key(scheme, text)
         if len(key) < MIN_STANDARD_BYTES:
