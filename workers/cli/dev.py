@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import random
 import secrets
 import signal
 import socket
@@ -29,6 +30,7 @@ from .embedded import Children, redis_command, socket_path
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 DEMO_HANDLER = "workers.handlers.restart_virtual_server"
 PORT, METRICS_PORT = 8080, 9464  # of the receiver; the sandbox and the worker have the ones after
+FREE_PORTS = (20_000, 32_000)  # below those that systems give to clients, who might take them before our children do
 SECONDS = 20.0  # until a part must be ready
 
 
@@ -101,21 +103,24 @@ def hold(folder: Path) -> IO[str]:
 def ports(port: int) -> list[int]:
     """Ports for receiver, sandbox and the two kinds of metrics. Raises ConfigurationError where one is taken."""
     metrics = METRICS_PORT if port == PORT else port + 2
-    held = [free(wanted) for wanted in ((port, port + 1, metrics, metrics + 1) if port else (0, 0, 0, 0))]
+    wanted = (port, port + 1, metrics, metrics + 1) if port else random.sample(range(*FREE_PORTS), 4)
+    held = [free(one, any_else=not port) for one in wanted]
     found = [taken.getsockname()[1] for taken in held]
     for taken in held:
         taken.close()
     return found
 
 
-def free(port: int) -> socket.socket:
-    """The port, held until it is closed; 0 is any. Raises ConfigurationError where it is taken."""
+def free(port: int, any_else: bool = False) -> socket.socket:
+    """The port, held until it is closed, or another one. Raises ConfigurationError where it is taken."""
     taken = socket.socket()
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind(("127.0.0.1", port))
     except OSError:
         taken.close()
+        if any_else:
+            return free(random.randrange(*FREE_PORTS), any_else)  # noqa: S311 - no secret
         raise ConfigurationError([f"port {port} is in use: `--port 0` picks free ones"]) from None
     return taken
 
