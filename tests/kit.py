@@ -26,6 +26,7 @@ from receiver.signatures import Key
 from workers.cli.embedded import redis_command
 from workers.ledger import Claim, Decision, Ledger
 
+PIPE_BYTES = 1024 * 1024  # nobody reads until the end: a process whose log fills its pipe would hang
 ROOT = Path(__file__).parent.parent
 
 
@@ -142,7 +143,13 @@ def running(
     """`python -m` in a process of its own, which ends with the test."""
     full = os.environ | {"PYTHONPATH": str(ROOT)} | dict(env or {})
     process = subprocess.Popen(
-        [sys.executable, "-m", *command], env=full, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+        [sys.executable, "-m", *command],
+        env=full,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        pipesize=PIPE_BYTES,
     )
     try:
         yield process

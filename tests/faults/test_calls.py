@@ -137,7 +137,7 @@ def test_a_worker_that_is_killed_between_two_calls_repeats_none(
                         seen.add(began.name)
                         threading.Timer(draw.uniform(0, 0.04), kill, [worker.pid, int(text)]).start()
                 time.sleep(0.002)
-            wait_for(lambda: not world.states() - Counter({"done": 150, "dead": 150}), 240)
+            wait_for(lambda: not world.states() - Counter({"done": 150, "dead": 150}), 120)
         servers = sandbox.state.areas["virtual_servers"].values()
         made = Counter(str(row["note"]) for row in servers if "note" in row)
         stops = Counter(str(one["path"]) for one in sandbox.calls("POST") if str(one["path"]).endswith("/stop"))
