@@ -65,8 +65,8 @@ class LabelReader:
         self._scheme = scheme
         id_places = [alternatives(item) for item in identity]
         type_places = [alternatives(item) for item in scheme.type]
-        self._find_ids = [first_finder(spots, scheme) for spots in id_places]
-        self._find_types = [first_finder(spots, scheme) for spots in type_places]
+        self._find_ids = [make_first_finder(spots, scheme) for spots in id_places]
+        self._find_types = [make_first_finder(spots, scheme) for spots in type_places]
         self._echo = scheme.type_echo if check_type else ()
         self._words = frozenset(scheme.types)
         self.untyped = untyped or UNTYPED  # the type of events that name none
@@ -78,7 +78,7 @@ class LabelReader:
         )  # the body's bytes are the content
         self._covers_body = scheme.covers == "body"
         self._formats = scheme.body
-        self._find_json = first_finder([Spot("form", scheme.json_field)] if scheme.json_field else [], scheme)
+        self._find_json = make_first_finder([Spot("form", scheme.json_field)] if scheme.json_field else [], scheme)
         self._is_all_signed = self.is_id_signed and self.is_type_signed
         paths = [spot.name for spots in (*id_places, *type_places) for spot in spots if spot.kind == "json"]
         self._peeker = Peeker([*paths, *self._echo]) if paths or self._echo else None
@@ -167,9 +167,9 @@ def digest(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]
 
 
-def first_finder(spots: Sequence[Spot], scheme: Scheme) -> Find:
+def make_first_finder(spots: Sequence[Spot], scheme: Scheme) -> Find:
     """A function that finds the first of these spots that holds something."""
-    finders = [token_finder(scheme, spot.name) if spot.kind == "token" else finder(spot) for spot in spots]
+    finders = [make_token_finder(scheme, spot.name) if spot.kind == "token" else make_finder(spot) for spot in spots]
     if len(finders) == 1:
         return finders[0]
 
@@ -182,7 +182,7 @@ def first_finder(spots: Sequence[Spot], scheme: Scheme) -> Find:
     return find
 
 
-def token_finder(scheme: Scheme, path: str) -> Find:
+def make_token_finder(scheme: Scheme, path: str) -> Find:
     """Reads a claim of the token that is the signature; a claim may hold JSON as text."""
     read, names = place(scheme.signature[0]), path.split(".")
 
@@ -206,7 +206,7 @@ def has_key(delivery: Delivery, name: str) -> bool:
         return False
 
 
-def finder(spot: Spot) -> Find:
+def make_finder(spot: Spot) -> Find:
     if spot.kind == "header":
         header = spot.name.encode()
         return lambda delivery, seen: delivery.text(header)

@@ -272,7 +272,7 @@ def plain_key(scheme: Scheme, secret: str) -> Key:
     if scheme.key in PUBLIC:
         return public_key(scheme.key, secret)
     if scheme.primitive == "basic-auth" and ":" not in secret:
-        raise ValueError("is not user:password, as Basic authentication wants it")
+        raise ValueError("is not user:password, which Basic authentication requires")
     for beginning in scheme.strip:
         secret = secret.removeprefix(beginning)
     key = text_key("text" if scheme.key == "text-or-base64" else scheme.key, secret + scheme.suffix)

@@ -35,13 +35,13 @@ class Signed(NamedTuple):
 def find_obstacle(scheme: Scheme) -> str:
     """Why nobody but the provider can sign deliveries of this scheme; "" if we can."""
     if scheme.primitive == MESSAGE and scheme.separator:
-        return "signatures of draft-cavage-http-signatures can be verified here, but not made"
+        return "`send` cannot create signatures of draft-cavage-http-signatures"
     if scheme.algorithms:
         is_ours = any(name in SECRET for name in scheme.algorithms)
     else:
         verifier = compiled(scheme)
         is_ours = not isinstance(verifier, Parts) or verifier.algorithm.sign is not None or scheme.builder == "websub"
-    return "" if is_ours else "the provider signs with a private key, and only it has that key"
+    return "" if is_ours else "only the provider can sign: it holds the private key"
 
 
 def sign(
@@ -62,7 +62,7 @@ def sign(
     if isinstance(key, Either):
         key = key.keys[-1]
     if not isinstance(key, bytes):
-        raise ValueError("its secret is a public key: only the provider has the private one")
+        raise ValueError("only the provider can sign: the secret of this source is a public key")
     if fill:
         for one, text in DEFAULTS.get(scheme.builder, {}).items():
             draft.put_missing(one, text)
@@ -90,7 +90,7 @@ def make_value(draft: Draft, key: bytes, event: str, now: float) -> str:
     if scheme.primitive == "basic-auth":
         return "Basic " + base64.b64encode(key).decode()
     if scheme.algorithms:
-        return scheme.prefix + token(scheme, key, draft.delivery, event, now)
+        return scheme.prefix + make_token(scheme, key, draft.delivery, event, now)
     items_named = TEMPLATE_ITEMS.findall(scheme.signed)
     stamp = write_time(scheme, now) if scheme.timestamp or "t" in items_named else ""
     where, _, item = scheme.timestamp.partition(":")
@@ -125,7 +125,7 @@ def write_time(scheme: Scheme, now: float) -> str:
     return str(int(now * 1000)) if scheme.unit == "ms" else str(int(now))
 
 
-def token(scheme: Scheme, key: bytes, delivery: Delivery, event: str, now: float) -> str:
+def make_token(scheme: Scheme, key: bytes, delivery: Delivery, event: str, now: float) -> str:
     """A JSON Web Token with the claims that the row wants, and an id of its own."""
     name = next(name for name in scheme.algorithms if name in SECRET)
     claims: dict[str, Any] = {"iat": int(now), "nbf": int(now), "exp": int(now) + 300, "jti": event}

@@ -273,10 +273,10 @@ def alipay(delivery: Delivery, _s: object, _k: object, _t: object, candidates: S
     fields.pop("sign", None)
     with_type = sorted(({"sign_type": "RSA2"} | fields).items())
     without_type = [(name, value) for name, value in with_type if name != "sign_type"]
-    return [Claim([joined_pairs(with_type), joined_pairs(without_type)], candidates)]
+    return [Claim([join_pairs(with_type), join_pairs(without_type)], candidates)]
 
 
-def joined_pairs(pairs: Sequence[tuple[str, str]]) -> bytes:
+def join_pairs(pairs: Sequence[tuple[str, str]]) -> bytes:
     return "&".join(f"{name}={value}" for name, value in pairs).encode()
 
 
@@ -288,12 +288,12 @@ def payos(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Se
         if not isinstance(data, dict) or not data or len(data) > ITEMS:
             raise BadSignature("malformed")
         names = sorted(data, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
-        return [Claim([joined_pairs([(name, payos_text(data[name])) for name in names])], candidates)]
+        return [Claim([join_pairs([(name, write_payos_value(data[name])) for name in names])], candidates)]
     except (ValueError, RecursionError, OverflowError):
         raise BadSignature("malformed") from None
 
 
-def payos_text(value: Any) -> str:
+def write_payos_value(value: Any) -> str:
     if value is None or value in ("null", "undefined"):
         return ""
     return value if isinstance(value, str) else canonical_json(value)

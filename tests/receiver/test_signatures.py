@@ -216,5 +216,5 @@ def test_a_key_with_an_id_counts_only_where_it_is_named() -> None:
 
 
 def test_what_we_cannot_sign_is_told() -> None:
-    with pytest.raises(ValueError, match="signs with a private key"):
+    with pytest.raises(ValueError, match="holds the private key"):
         sign_headers(table()["telnyx"], b"", b"", "", "", 0)

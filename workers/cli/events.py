@@ -156,7 +156,7 @@ def replay(
     """Starts dead runs again with a fresh budget."""
     if unanswered and not keep_calls:
         raise ConfigurationError(["--unanswered says something of the calls that --keep-calls keeps: give both"])
-    narrow(everything, ids, state, type, source, since)
+    require_selection(everything, ids, state, type, source, since)
     kept, found_settings = ledger()
     chosen = choose(kept, ids, filter_by(state or EventState.DEAD, type, source, since, limit))
 
@@ -193,7 +193,7 @@ def discard(
     """Lets dead runs go. They are kept for KEEP_DONE, then deleted."""
     if not reason:
         raise ConfigurationError(["--reason is needed: say why these events may be let go"])
-    narrow(everything, ids, type, source, since)
+    require_selection(everything, ids, type, source, since)
     kept = ledger()[0]
     chosen = choose(kept, ids, filter_by(EventState.DEAD, type, source, since, limit))
     return each(chosen, rate, lambda event: kept.discard(event, reason=reason, dry_run=dry_run), dry_run)
@@ -256,7 +256,7 @@ def refused(raw: bytes | str) -> dict[str, Any] | None:
         return None
 
 
-def narrow(everything: bool, *given: object) -> None:
+def require_selection(everything: bool, *given: object) -> None:
     """Raises ConfigurationError where neither ids nor a filter nor --all say which events are meant."""
     if not everything and not any(given):
         raise ConfigurationError(["say which events: ids, a filter such as --type or --since, or --all"])

@@ -15,13 +15,13 @@ SIGNED_WITH_API_KEY = ("UploadThing",)  # titles of schemes
 def find_doubts(source: Source) -> Iterator[str]:
     """One sentence for each, with the secret's name and what to do."""
     for where, text in source.texts() if source.scheme.key not in PUBLIC else ():
-        for doubt in doubts_of_secret(source, text):
+        for doubt in find_secret_doubts(source, text):
             yield f"source {source.name}: {where} {doubt}"
-    for doubt in doubts_of_parts(source):
+    for doubt in find_missing_parts(source):
         yield f"source {source.name}: {doubt}"
 
 
-def doubts_of_secret(source: Source, text: str) -> Iterator[str]:
+def find_secret_doubts(source: Source, text: str) -> Iterator[str]:
     scheme = source.scheme
     if text != text.strip():
         yield "begins or ends with a blank or a newline, which becomes part of the key: remove it"
@@ -32,16 +32,16 @@ def doubts_of_secret(source: Source, text: str) -> Iterator[str]:
     if len(text.strip()) < MIN_CHARACTERS and scheme.primitive != "none":
         yield f"has only {len(text.strip())} characters: compare it with the provider's"
     if scheme.key_id and ":" not in text:
-        yield "names no key id: write id:secret, or deliveries with any key id are tried with it"
+        yield "has no key id: write id:secret"
     if scheme.key == "whsec":
         key = decode_key(scheme, text)
         if len(key) < MIN_STANDARD_BYTES:
-            yield f"decodes to {len(key)} bytes, where Standard Webhooks has at least {MIN_STANDARD_BYTES}: is it cut?"
+            yield f"decodes to {len(key)} bytes, fewer than {MIN_STANDARD_BYTES} (Standard Webhooks): is it truncated?"
 
 
-def doubts_of_parts(source: Source) -> Iterator[str]:
+def find_missing_parts(source: Source) -> Iterator[str]:
     scheme = source.scheme
     if scheme.needs and not scheme.parameter:
-        yield f"parameter is not set (the {scheme.needs}): the provider's challenges get no valid answer"
+        yield f"parameter is not set (the {scheme.needs}): challenges of the provider will fail"
     if any(handshake.mac == "ebay" for handshake in scheme.handshakes) and not source.public_url:
-        yield "public_url is not set: the provider's challenges get no valid answer, since it contains the URL"
+        yield "public_url is not set: challenges of the provider will fail, because the answer contains the URL"

@@ -23,7 +23,7 @@ def status(as_object: Annotated[bool, typer.Option("--json", help="One JSON obje
     line(f"events: {counts['pending']} to dispatch, the oldest for {found.oldest_seconds:.0f} s; {counts['open']} open")
     line(f"runs: {counts['queued']} queued, {counts['running']} running, {counts['waiting']} waiting for their time")
     for source, count in found.untyped.items():
-        line(f"source {source}: {count} events without a type got the type `event`; `type` of the source gives another")
+        line(f"source {source}: {count} events without a type, dispatched as `event`. Set `type` in the source")
     for trouble in found.stuck:
         line(f"! {trouble.what}: {trouble.count}" + (f", since {trouble.since}" if trouble.since else ""))
         line(f"  {trouble.do}")

@@ -305,7 +305,7 @@ def test_what_only_the_provider_can_sign_is_not_sent(
 
     code, _, err = tool("send", "a.b", "--source", "s")
 
-    assert (code, "the provider signs with a private key" in err) == (2, True)
+    assert (code, "it holds the private key" in err) == (2, True)
     assert tool("send", "push", "--source", "hub", "--url", f"http://127.0.0.1:{free_port()}")[0] == 1
 
 

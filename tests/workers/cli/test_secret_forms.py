@@ -33,7 +33,7 @@ def doubts(tmp_path: Path, scheme: str, secret: str, *lines: str) -> list[str]:
         ("github", "short", "only 5 characters"),
         ("stripe", "sk_live_0123456789abcdef", "looks like an API key"),
         ("slack", "xoxb-0123456789", "looks like an API key"),
-        ("pusher", "secret-without-id", "names no key id"),
+        ("pusher", "secret-without-id", "has no key id"),
         ("svix", "whsec_" + base64.b64encode(b"x" * 16).decode(), "decodes to 16 bytes"),
     ],
 )
@@ -73,7 +73,7 @@ def test_basic_authentication_needs_a_user_and_a_password(tmp_path: Path) -> Non
 
     config.load({"RECEIVER_CONFIG": str(path), "S": "password-alone"}, faults)
 
-    assert faults == ["source 's': the secret env:S is not user:password, as Basic authentication wants it"]
+    assert faults == ["source 's': the secret env:S is not user:password, which Basic authentication requires"]
 
 
 @pytest.mark.parametrize(
