@@ -99,15 +99,8 @@ class Cavage:
             raise BadSignature("uncovered")
         self._check_time(delivery, names, items, now)
         check_old_digest(delivery.header(b"digest"), delivery.raw)
-        text = b"\n".join(b"%b: %b" % (name, self._line(delivery, name, items)) for name in names)
+        text = cavage_signing_text(delivery, names, items)
         return fitting(keys, text, decoded(items.get(b"signature", b"")), "")
-
-    def _line(self, delivery: Delivery, name: bytes, items: Mapping[bytes, bytes]) -> bytes:
-        if name == b"(request-target)":
-            return f"{delivery.method.lower()} {path_of(delivery.url)}".encode()
-        if name in (b"(created)", b"(expires)"):
-            return items.get(name.strip(b"()"), b"")
-        return joined(delivery, name)
 
     def _check_time(self, delivery: Delivery, names: Sequence[bytes], items: Mapping[bytes, bytes], now: float) -> None:
         if b"(created)" in names:
@@ -121,6 +114,19 @@ class Cavage:
             raise BadSignature("uncovered")
         if not -max(self._tolerance, SKEW_SECONDS) <= now - moment <= self._tolerance:
             raise BadSignature("stale")
+
+
+def cavage_signing_text(delivery: Delivery, names: Sequence[bytes], items: Mapping[bytes, bytes]) -> bytes:
+    """draft-cavage-http-signatures-12, 2.3. items: those of the Signature header. Raises BadSignature."""
+    return b"\n".join(b"%b: %b" % (name, cavage_component(delivery, name, items)) for name in names)
+
+
+def cavage_component(delivery: Delivery, name: bytes, items: Mapping[bytes, bytes]) -> bytes:
+    if name == b"(request-target)":
+        return f"{delivery.method.lower()} {path_of(delivery.url)}".encode()
+    if name in (b"(created)", b"(expires)"):
+        return items.get(name.strip(b"()"), b"")
+    return joined(delivery, name)
 
 
 def members(pattern: re.Pattern[bytes], text: bytes, groups: int) -> list[Any]:

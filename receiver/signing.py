@@ -16,7 +16,7 @@ from .delivery import Delivery
 from .drafts import Draft
 from .jws import HASHED, SECRET, canonical_request
 from .schemes import MESSAGE, Scheme
-from .signatures import Either, Key, Named, Parts, compiled
+from .signatures import PUBLIC, Either, Key, Named, Parts, compiled
 
 TEMPLATE_PLACES = re.compile(r"\{((?:header|json|form|query):[^}]+)\}")
 TEMPLATE_ITEMS = re.compile(r"\{item:([^}]+)\}")
@@ -34,9 +34,9 @@ class Signed(NamedTuple):
 
 def find_obstacle(scheme: Scheme) -> str:
     """Why nobody but the provider can sign deliveries of this scheme; "" if we can."""
-    if scheme.primitive == MESSAGE and scheme.separator:
-        return "`send` cannot create signatures of draft-cavage-http-signatures"
-    if scheme.algorithms:
+    if scheme.primitive == MESSAGE:
+        is_ours = scheme.key == "any" or scheme.key not in PUBLIC
+    elif scheme.algorithms:
         is_ours = any(name in SECRET for name in scheme.algorithms)
     else:
         verifier = compiled(scheme)
@@ -71,7 +71,9 @@ def sign(
         draft.put_missing(one, event)
     if scheme.builder in PREPARE:
         PREPARE[scheme.builder](draft, event)
-    if scheme.primitive == MESSAGE:
+    if scheme.primitive == MESSAGE and scheme.separator:
+        put_cavage_signature(draft, key, now)
+    elif scheme.primitive == MESSAGE:
         put_message_signature(draft, key, now)
     elif scheme.builder == "adyen":
         put_adyen_signatures(draft, key)
@@ -155,6 +157,19 @@ def put_message_signature(draft: Draft, key: bytes, now: float) -> None:
     text = message_signatures.signature_base(draft.delivery, [(name.encode(), b"") for name in names], raw.encode())
     signature = base64.b64encode(hmac.digest(key, text, "sha256")).decode()
     draft.headers |= {"signature-input": f"sig={raw}", "signature": f"sig=:{signature}:"}
+
+
+def put_cavage_signature(draft: Draft, key: bytes, now: float) -> None:
+    """draft-cavage-http-signatures-12, with HMAC-SHA256 over the target, the date and the digest of the body."""
+    names = ["(request-target)", "date", "digest"]
+    draft.headers["date"] = format_datetime(datetime.fromtimestamp(int(now), UTC), usegmt=True)
+    draft.headers["digest"] = f"SHA-256={base64.b64encode(hashlib.sha256(draft.body).digest()).decode()}"
+    text = message_signatures.cavage_signing_text(draft.delivery, [name.encode() for name in names], {})
+    signature = base64.b64encode(hmac.digest(key, text, "sha256")).decode()
+    draft.put(
+        draft.scheme.signature[0],
+        f'keyId="receiver",algorithm="hs2019",headers="{" ".join(names)}",signature="{signature}"',
+    )
 
 
 def put_adyen_signatures(draft: Draft, key: bytes) -> None:

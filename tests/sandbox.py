@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from workers.sandbox.api import create_app
 from workers.sandbox.chaos import Chaos
+from workers.sandbox.rows import Row
 from workers.sandbox.shapes import Shape
 from workers.sandbox.state import State
 from workers.zyra.budget import Budget
@@ -31,15 +32,24 @@ class Sandbox:
     url: str
     state: State
 
-    def calls(self, method: str = "", path: str = "", status: int = 200) -> list[dict[str, object]]:
+    def calls(self, method: str = "", path: str = "", status: int = 200) -> list[Row]:
         return [
             one
-            for one in self.state.log
+            for one in self.log()
             if one["status"] == status and method in ("", one["method"]) and str(one["path"]).startswith(path)
         ]
 
+    def log(self) -> list[Row]:
+        """Every call so far, as a copy: the sandbox's thread goes on writing."""
+        return list(self.state.log)
+
     def client(self, budget: Budget | None = None, key: str = KEY) -> Zyra:
         return Zyra(self.url, terms=Terms(ring=ApiKey(lambda: key), budget=budget))
+
+
+def list_deliveries(state: State) -> list[Row]:
+    """The deliveries to all endpoints, as a copy: the sandbox's thread goes on writing."""
+    return [row for rows in list(state.deliveries.values()) for row in list(rows.values())]
 
 
 class Slow:

@@ -82,7 +82,7 @@ def test_eight_workers_keep_within_one_keys_limits(
         with working(world, sandbox, monkeypatch, "--processes", "8", "--concurrency", "8"):
             wait_for(lambda: len(sandbox.calls()) >= 60, 60)
             time.sleep(12)  # six windows of a scaled minute and its margin
-        log = list(sandbox.state.log)
+        log = sandbox.log()
 
     made = Counter(str(one["limit"]) for one in log)
     print("calls", made, "most a minute", most_in_a_minute(sandbox, "read"), most_in_a_minute(sandbox, "create"))
@@ -98,9 +98,9 @@ def test_zyras_own_word_is_obeyed_to_the_second(world: World, tmp_path: Path, mo
     with playing(tmp_path, {"read": 3}, minute=4.0) as sandbox:
         world.events("call.read", 100)
         with working(world, sandbox, monkeypatch, "--processes", "4", "--concurrency", "1"):
-            wait_for(lambda: any(one["status"] == 429 for one in sandbox.state.log), 60)
+            wait_for(lambda: any(one["status"] == 429 for one in sandbox.log()), 60)
             time.sleep(9)
-        log = [(float(str(one["at"])), one["status"]) for one in sandbox.state.log]
+        log = [(float(str(one["at"])), one["status"]) for one in sandbox.log()]
 
     first = next(at for at, status in log if status == 429)
     together = [at for at, status in log if status == 429 and at < first + 0.5]  # those under way already
@@ -164,7 +164,7 @@ def test_a_revoked_key_kills_no_run(world: World, tmp_path: Path, monkeypatch: p
         with working(world, sandbox, monkeypatch, "--processes", "4", "--concurrency", "8", **plenty) as worker:
             wait_for(lambda: world.ledger.client.zcard(world.ledger.keys.named("waiting")) >= 500, 60)
             time.sleep(6)  # they have come back by now, and wait again
-            refused = [one for one in sandbox.state.log if one["status"] == 401]
+            refused = [one for one in sandbox.log() if one["status"] == 401]
             assert world.states() == {"dispatched": 1000}
             sandbox.state.add_key(new)
             (tmp_path / "key").write_text(new)

@@ -21,7 +21,7 @@ import redis
 from tests.kit import ROOT, free_port, run, running, wait_for
 from tests.others import Others, listening
 from tests.receiver.test_app import up
-from tests.sandbox import KEY, PLENTY, Sandbox, playing
+from tests.sandbox import KEY, PLENTY, Sandbox, list_deliveries, playing
 from workers import query
 from workers.ledger import Ledger
 from workers.query import Filter
@@ -123,15 +123,16 @@ def trigger(sandbox: Sandbox, number: int) -> None:
 
 def told(sandbox: Sandbox, kind: str) -> list[str]:
     """The resources of which an event of this type was delivered at all."""
-    deliveries = [row for rows in sandbox.state.deliveries.values() for row in rows.values()]
     found = [
-        json.loads(row["body"]) for row in deliveries if row["event_type"] == kind and row["status"] == "delivered"
+        json.loads(row["body"])
+        for row in list_deliveries(sandbox.state)
+        if row["event_type"] == kind and row["status"] == "delivered"
     ]
     return [str((one.get("data") or one.get("resource") or one).get("id")) for one in found]
 
 
 def all_delivered(sandbox: Sandbox) -> bool:
-    return all(row["status"] == "delivered" for rows in sandbox.state.deliveries.values() for row in rows.values())
+    return all(row["status"] == "delivered" for row in list_deliveries(sandbox.state))
 
 
 def open_runs(ledger: Ledger) -> int:
@@ -213,7 +214,7 @@ def test_all_recipes_under_chaos_while_workers_are_killed(
         assert made.returncode == 0, made.stderr
         states = Counter(one["state"] for one in query.search(own_ledger, Filter(limit=10_000)))
         dead = [run for one in query.search(own_ledger, Filter(state="dead", limit=100)) for run in one["runs"]]
-        statuses = Counter(one["status"] for one in sandbox.state.log)
+        statuses = Counter(one["status"] for one in sandbox.log())
         print("kills", kills, "after", round(time.monotonic() - began), "s:", states, "calls", statuses)
         assert not [run["error"] for run in dead]
         assert kills >= 3

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.kit import wait_for
-from tests.sandbox import KEY, PLENTY
+from tests.sandbox import KEY, PLENTY, list_deliveries
 from workers.sandbox import webhooks
 from workers.sandbox.api import create_app
 from workers.sandbox.chaos import chaos
@@ -49,8 +49,7 @@ def play(state: State) -> Iterator[Play]:
 
 def told(state: State) -> list[tuple[str, dict[str, Any]]]:
     """Types and resources, in order."""
-    deliveries = [row for rows in state.deliveries.values() for row in rows.values()]
-    return [(row["event_type"], json.loads(row["body"])["data"]) for row in deliveries]
+    return [(row["event_type"], json.loads(row["body"])["data"]) for row in list_deliveries(state)]
 
 
 def trigger(http: TestClient, kind: str, **data: Any) -> int:

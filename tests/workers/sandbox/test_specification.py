@@ -40,7 +40,7 @@ def test_schemathesis_finds_no_mismatch(tmp_path: Path, how: str) -> None:
         asked = ["run", f"{sandbox.url}/openapi.json", "--max-examples", "40", "--seed", "1", "--continue-on-failure"]
         found = subprocess.run([str(TOOL), *asked], cwd=tmp_path, capture_output=True, text=True)
 
-        calls = len(sandbox.state.log)
+        calls = len(sandbox.log())
 
     assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-2000:]
     assert "Tested: 67" in found.stdout

@@ -163,7 +163,7 @@ def test_a_lost_answer_is_looked_up_and_the_call_not_repeated(run: Run, name: st
 
     found = act(run.again())
 
-    made = [one for one in run.sandbox.state.log if one["path"] == path and one["method"] != "GET"]
+    made = [one for one in run.sandbox.log() if one["path"] == path and one["method"] != "GET"]
     assert [one["status"] for one in made] == [200]
     assert run.outcomes()[0][1] == "done"
     assert found.get("id") or name == "remove"
@@ -179,7 +179,7 @@ def test_a_call_that_did_not_happen_is_made(run: Run, name: str, act: Act, path:
 
     act(run.again())
 
-    made = [one for one in run.sandbox.state.log if one["path"] == path and one["method"] != "GET"]
+    made = [one for one in run.sandbox.log() if one["path"] == path and one["method"] != "GET"]
     assert [one["status"] for one in made] == [200]
     assert [outcome for _, outcome in run.outcomes()] == ["refused", "done"]
 
@@ -204,7 +204,7 @@ def test_where_nobody_can_know_the_run_ends(run: Run, act: Act) -> None:
 
     assert isinstance(caught.value, GiveUp)
     assert told(caught.value).startswith("outcome-unknown: POST /api/v1/")
-    assert len([one for one in run.sandbox.state.log if one["method"] == "POST"]) == 1
+    assert len([one for one in run.sandbox.log() if one["method"] == "POST"]) == 1
 
 
 def test_what_changes_nothing_a_second_time_is_repeated(run: Run) -> None:
@@ -255,7 +255,7 @@ def test_a_call_may_still_be_under_way_so_a_look_up_waits(run: Run, monkeypatch:
 
     run.again().virtual_servers.create(name="web-e5c0a1")
 
-    looked = [one for one in run.sandbox.state.log if one["method"] == "GET"]
+    looked = [one for one in run.sandbox.log() if one["method"] == "GET"]
     assert float(str(looked[0]["at"])) >= entry.at / 1000 + 0.5
 
 
@@ -277,7 +277,7 @@ def test_who_lost_the_run_calls_nothing(run: Run) -> None:
     with pytest.raises(LeaseLost):
         late.virtual_servers.stop("vs_0001")
 
-    assert len(run.sandbox.state.log) == 0
+    assert len(run.sandbox.log()) == 0
     assert run.outcomes() == []
 
 

@@ -54,7 +54,7 @@ def zyra(sandbox: Sandbox, ring: ApiKey | Login, budget: Budget | None = None) -
 
 
 def logins(sandbox: Sandbox) -> list[str]:
-    return [str(one["path"]).rpartition("/")[2] for one in sandbox.state.log if "/auth/" in str(one["path"])]
+    return [str(one["path"]).rpartition("/")[2] for one in sandbox.log() if "/auth/" in str(one["path"])]
 
 
 def test_one_login_serves_all_workers(sandbox: Sandbox, user: str, client: redis.Redis, seal: Seal) -> None:
@@ -81,7 +81,7 @@ def test_a_token_is_renewed_before_its_end(sandbox: Sandbox, user: str, client: 
     for _ in range(15):
         one.virtual_servers.get("vs_0001")
         time.sleep(0.1)
-    statuses = [call["status"] for call in sandbox.state.log]
+    statuses = [call["status"] for call in sandbox.log()]
 
     assert set(statuses) == {200}
     assert logins(sandbox)[0] == "login"
@@ -209,7 +209,7 @@ def test_a_wrong_key_is_one_alert_and_a_pause(
             with pytest.raises(Unauthorized) as caught:
                 one.virtual_servers.get("vs_0001")
             assert isinstance(caught.value, RetryLater)
-        asked = len(sandbox.state.log)
+        asked = len(sandbox.log())
         time.sleep(budget.pause + 0.05)
         sandbox.state.add_key(held[0])
         assert survey(ledger).stuck[-1].what == f"Zyra refuses {held[0][:18]}"
@@ -304,7 +304,7 @@ def test_zyras_limit_holds_everybody_back(sandbox: Sandbox, client: redis.Redis,
 
         assert 1 <= caught.value.seconds <= 4
         assert time.monotonic() - began >= caught.value.seconds - 0.1
-        assert [call["status"] for call in strict.state.log] == [200, 429, 200]
+        assert [call["status"] for call in strict.log()] == [200, 429, 200]
         assert isinstance(caught.value, ZyraError)
         one.close()
         other.close()

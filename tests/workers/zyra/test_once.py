@@ -32,7 +32,7 @@ Answer = httpx2.Response
 
 
 def posts(box: Sandbox) -> list[str]:
-    return [str(one["path"]) for one in box.state.log if one["method"] == "POST"]
+    return [str(one["path"]) for one in box.log() if one["method"] == "POST"]
 
 
 def other(found: Run, answer: Any, **more: Any) -> Zyra:
@@ -331,7 +331,7 @@ def test_a_wrong_password_is_one_alert_and_a_pause(
         with pytest.raises(Unauthorized):
             zyra.virtual_servers.stop("vs_0001")
 
-    assert len([one for one in run.sandbox.state.log if "login" in str(one["path"])]) == 1
+    assert len([one for one in run.sandbox.log() if "login" in str(one["path"])]) == 1
     assert caplog.text.count("Zyra refuses the API key") == 1
     assert run.outcomes() == []
     for name in run.ledger.client.scan_iter("zr::api*"):

@@ -84,7 +84,7 @@ def arguments(row: Route, function: Any, into: Path, token: str) -> tuple[list[A
 
 
 def used(sandbox: Sandbox) -> list[tuple[str, str]]:
-    found = [(str(one["method"]), str(one["path"]), one["status"]) for one in sandbox.state.log]
+    found = [(str(one["method"]), str(one["path"]), one["status"]) for one in sandbox.log()]
     assert [one for one in found if one[2] not in (200, 204)] == []
     sandbox.state.log.clear()
     return [(verb, path) for verb, path, _ in found]
