@@ -1,22 +1,22 @@
 """The receiver, along the flow of a delivery.
 
-app         the ASGI application, put together
-endpoint    the way of a delivery: limits, deadline, its handshake or its event
-answers     one answer table
-signatures  verifies the bytes as they came
-schemes     how providers sign: data
-handshakes  what providers ask before they deliver
-remote_keys the public keys that some of them sign with, and `fetching`, which gets them
-sources     whom we listen to; the one door into trust
-labels      what a verified delivery is called: identity, type, marks
-signing     signs as a provider does, on `drafts`: for `send` and tests
-config      the sources from a file
-inbox       ledger and queue in one step
-durability  what this Redis can promise
-watch       looks at Redis once a second, for readiness and back-pressure
-notices     what operators are told once a second: refusals, with a diagnosis, and secrets in use
-metrics     counters
-settings    the environment of the receiver
-server      uvicorn, and the bounds on its connections
-contract    what the workers share
+server          uvicorn, and the bounds on its connections
+app             the ASGI application, put together
+endpoint        one request: limits, deadline, then a handshake or an event
+responses       what each outcome answers; `errors` are the refusals
+delivery        a request, not trusted yet, and the places in it
+sources         whom we listen to; the one door into trust
+handshakes      what providers ask before they deliver
+signatures      the engine that verifies
+remote          public keys that providers publish
+labels          identity, type and marks of a verified delivery
+inbox           writes ledger and queue in one step, `accept.lua`
+schemes         how providers sign: data
+config          reads the sources from a file; `source_options` checks their options
+settings        the environment of the receiver
+durability      what this Redis can promise
+readiness       looks at Redis once a second, for health and back-pressure
+notices         tells operators which deliveries were refused, and which secrets are used
+metrics         counters
+contract        what receiver and workers share
 """

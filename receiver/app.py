@@ -21,15 +21,15 @@ from . import settings as environment
 from .contract import memory
 from .contract.keys import Keys
 from .endpoint import PREFIX, Endpoint
-from .fetching import Fetcher
 from .inbox import Inbox, connect
 from .metrics import Metrics
 from .notices import Notices
-from .remote_keys import RemoteKeys
+from .readiness import Watch
+from .remote.fetcher import Fetcher
+from .remote.keys import RemoteKeys
 from .server.bodies import DEFAULT_BUDGET_BYTES, BodyBudget
 from .server.connections import STATE, Connections, limit_connections
 from .settings import Settings
-from .watch import Watch
 
 log = logging.getLogger(__name__)
 

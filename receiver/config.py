@@ -14,9 +14,9 @@ from .contract import secrets
 from .contract.errors import ConfigurationError
 from .contract.secrets import Secret
 from .labels import LabelReader
-from .options import PARSERS
 from .schemes import Remote, Scheme, scheme, table
-from .signatures import PUBLIC, compiled, decode_key
+from .signatures.verify import PUBLIC, compiled, decode_key
+from .source_options import PARSERS
 from .sources import Source
 
 CHANGES = ("tolerance", "parameter", "account")  # of the scheme

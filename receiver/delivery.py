@@ -206,7 +206,7 @@ def steps(values: list[Any], names: list[str]) -> list[Any]:
         for value in values:
             if isinstance(value, list) and name == "*":
                 following += value[:FIELDS]
-            elif isinstance(value, list) and name.isdigit() and len(name) < 4 and int(name) < len(value):
+            elif isinstance(value, list) and is_index(name) and int(name) < len(value):
                 following.append(value[int(name)])
             elif isinstance(value, dict):
                 following.append(value.get(name))
@@ -214,6 +214,11 @@ def steps(values: list[Any], names: list[str]) -> list[Any]:
                 following.append(None)
         values = following
     return values
+
+
+def is_index(step: str) -> bool:
+    """Whether a step of a path names an item of a list."""
+    return step.isdigit() and len(step) < 4
 
 
 def as_text(value: Any) -> str:

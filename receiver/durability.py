@@ -41,9 +41,3 @@ def judge(level: Durability, info: Mapping[str, Any], config: Mapping[str, str],
             told = info["connected_slaves"]
             lacks.append(f"{told} replicas are connected: DURABILITY=replicated needs {replicas}")
     return Verdict(lacks=tuple(lacks), hidden=tuple(hidden))
-
-
-def memory_used(info: Mapping[str, Any]) -> float:
-    """The share of maxmemory in use; 0 where there is no limit."""
-    limit = int(info.get("maxmemory", 0))
-    return int(info.get("used_memory", 0)) / limit if limit else 0.0

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from starlette.types import Receive, Scope, Send
 
-from .answers import answer, refuse, reply, told
 from .delivery import Delivery, inflate
 from .errors import (
     BadSignature,
@@ -21,9 +20,10 @@ from .handshakes import Answer
 from .inbox import Inbox
 from .metrics import Metrics
 from .notices import Notices
-from .remote_keys import RemoteKeys
+from .readiness import Watch
+from .remote.keys import RemoteKeys
+from .responses import answer, refuse, reply, told
 from .sources import Source
-from .watch import Watch
 
 PREFIX = "/webhooks/"
 PLAIN = (b"", b"identity")

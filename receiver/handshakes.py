@@ -15,8 +15,8 @@ from typing import Any
 from .delivery import Delivery, place
 from .errors import BadSignature
 from .schemes import Handshake, Scheme
-from .schemes.builders import needed
-from .signatures import ENCODINGS, Key, verify
+from .signatures.builders import needed
+from .signatures.verify import ENCODINGS, Key, verify
 
 PLAIN = re.compile(r"[^\x00-\x1f\x7f]{1,1024}")  # what a challenge may look like where the row says nothing
 HEADER = re.compile(r"[\x20-\x7e]{1,1024}")

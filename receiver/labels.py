@@ -13,12 +13,12 @@ import msgspec
 from .contract.body import BOM, decide_format, first_byte, read_json
 from .contract.errors import Unreadable
 from .contract.records import Body
-from .delivery import Delivery, place, steps
+from .delivery import Delivery, is_index, place, steps
 from .errors import BadSignature
-from .jws import document
 from .schemes import Scheme
 from .schemes import alternatives as split_place
-from .signatures import signed_content
+from .signatures.jws import document
+from .signatures.verify import signed_content
 
 MAX_LABEL = 250  # characters of an id or a type that the ledger keeps
 UNTYPED = "event"  # the type of events whose provider names none
@@ -259,10 +259,6 @@ class Peeker:
             if raw is not ABSENT and (text := text_of(raw, rest)):
                 seen[path] = text
         return seen
-
-
-def is_index(step: str) -> bool:
-    return step.isdigit() and len(step) < 4
 
 
 def text_of(raw: msgspec.Raw, rest: list[str]) -> str:

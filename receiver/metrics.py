@@ -1,12 +1,9 @@
 """The receiver's counters. With several server processes they meet in the files of PROMETHEUS_MULTIPROC_DIR."""
 
-import os
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.multiprocess import MultiProcessCollector
 
-from .contract import exposition
 from .errors import Rejected, Unavailable
 from .server.connections import Connections
 
@@ -73,16 +70,3 @@ class Metrics:
 def gauge(name: str, text: str, registry: CollectorRegistry, mode: Literal["livemin", "livesum"] = "livemin") -> Gauge:
     """mode: how the values of several server processes become one."""
     return Gauge(name, text, registry=registry, multiprocess_mode=mode)
-
-
-def export(host: str, port: int, registry: CollectorRegistry) -> None:
-    """Serves the metrics of this process, or of all that share PROMETHEUS_MULTIPROC_DIR. Port 0 is off.
-
-    Raises OSError where nobody can listen there.
-    """
-    if not port:
-        return
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    exposition.serve_in_thread(exposition.listen(host, port), registry)

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import redis.asyncio as redis
 
-from . import diagnosis
 from .contract.keys import Keys
 from .contract.seal import Seal
 from .delivery import Delivery
+from .signatures import diagnosis
 from .sources import Source
 
 log = logging.getLogger(__name__)

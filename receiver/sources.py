@@ -16,7 +16,7 @@ from .errors import BadSignature, Unavailable
 from .handshakes import Answer, answered, asked, methods
 from .labels import UNTYPED, LabelReader, alternatives
 from .schemes import Handshake, Scheme
-from .signatures import Key, decode_key, verify
+from .signatures.verify import Key, decode_key, verify
 
 log = logging.getLogger(__name__)
 SENDER = "zyra-receiver-send"  # the user agent of our own `send` command

@@ -12,9 +12,9 @@ from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from receiver.contract.secrets import Secret
-from workers.ledger import Ledger
+from workers.ledger.transitions import Ledger
 
-from .kit import Server
+from .support.kit import Server
 
 
 @pytest.fixture(scope="session")

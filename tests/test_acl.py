@@ -10,13 +10,13 @@ import redis
 from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
-from tests.kit import Server, free_port, payload, run, running, signed, wait_for
-from tests.receiver.test_app import up
-from workers import query
+from tests.support.kit import Server, free_port, payload, run, running, signed, wait_for
+from tests.support.receiver import up
 from workers.cli.embedded import binary
-from workers.ledger import Ledger
+from workers.ledger import query
+from workers.ledger.transitions import Ledger
 from workers.zyra.budget import Budget
-from workers.zyra.keyring import Login, Token
+from workers.zyra.credentials import Login, Token
 from workers.zyra.routes import Limit, table
 
 ACL = Path(__file__).parent.parent / "deploy/users.acl"

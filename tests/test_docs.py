@@ -71,7 +71,7 @@ def test_the_page_for_operators_names_every_metric() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
     names = {metric.name for metric in registry.collect()}
-    names |= set(re.findall(r'"(zr_[a-z_]+)"', (ROOT / "workers/metrics.py").read_text()))
+    names |= set(re.findall(r'"(zr_[a-z_]+)"', (ROOT / "workers/monitoring/metrics.py").read_text()))
     page = (ROOT / "docs/operating.md").read_text()
 
     assert len(names) > 20

@@ -1,6 +1,7 @@
 """The rules of the layout, read from the imports."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,12 +67,76 @@ def test_nothing_below_the_roof_imports_it() -> None:
     assert not offenders(files("workers", but="workers/cli") + files("receiver"), "workers.cli")
 
 
+def unit(name: str) -> str:
+    """A room is a folder below a package; a module beside the rooms is a unit of its own."""
+    path = MODULES[name].relative_to(ROOT).parts
+    return ".".join(path[:-1]) if len(path) > 2 else name
+
+
+def modules() -> dict[str, Path]:
+    paths = files("receiver") + files("workers")
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+def arrows() -> dict[str, set[str]]:
+    """By module: the modules that it imports, wherever in it."""
+    return {name: {found for found in imports(path) if found in MODULES} - {name} for name, path in MODULES.items()}
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """What can be reached from itself."""
+    reached = {name: set(found) for name, found in graph.items()}
+    for middle in graph:
+        for name, found in reached.items():
+            if middle in found:
+                reached[name] = found | reached[middle]
+    return sorted(name for name, found in reached.items() if name in found)
+
+
+MODULES = modules()
+PACKAGES = sorted(name for name, path in MODULES.items() if path.name == "__init__.py")
+OPEN_LISTS = {
+    "workers.handlers",
+    "workers.cli.commands",
+    "receiver.schemes",
+    "workers.ledger.scripts",
+}  # data, or as they are typed
+
+
+def test_no_module_imports_itself_around_a_corner() -> None:
+    lazy = {"workers", "workers.zyra"}  # they name what they offer, and import it when it is asked for
+    graph = {name: found - lazy for name, found in arrows().items() if name not in lazy}
+
+    assert circles(graph) == []
+
+
+def test_no_room_imports_a_room_that_imports_it() -> None:
+    graph: dict[str, set[str]] = {}
+    for name, found in arrows().items():
+        if name not in ("workers", "receiver"):
+            graph.setdefault(unit(name), set()).update(unit(one) for one in found if unit(one) != unit(name))
+
+    assert circles({name: found - {"workers", "receiver"} for name, found in graph.items()}) == []
+
+
+@pytest.mark.parametrize("package", [name for name in PACKAGES if name not in OPEN_LISTS])
+def test_a_package_lists_its_modules(package: str) -> None:
+    text = ast.get_docstring(ast.parse(MODULES[package].read_text())) or ""
+    mine = {name.removeprefix(f"{package}.").partition(".")[0] for name in MODULES if name.startswith(f"{package}.")}
+
+    missing = {name for name in mine - {"__main__"} if not re.search(rf"(^|`){name}\b", text, re.M)}
+    assert missing == set()
+
+
 @pytest.mark.parametrize(
     ("module", "never"),
     [
-        ("workers.cli.serve", {"workers.ledger", "workers.worker", "workers.router", "rq", "httpx2"}),
+        (
+            "workers.cli.commands.serve",
+            {"workers.ledger.transitions", "workers.worker", "workers.router", "rq", "httpx2"},
+        ),
         ("receiver.app", {"workers", "rq", "httpx2"}),
-        ("workers", {"workers.ledger", "redis", "rq", "httpx2"}),
+        ("workers", {"workers.ledger.transitions", "redis", "rq", "httpx2"}),
         ("workers.worker", {"receiver.app", "receiver.sources", "starlette", "uvicorn"}),
     ],
 )

@@ -2,8 +2,20 @@
 
     from workers import Event, GiveUp, RetryLater, Router, Zyra, allow, post
 
-Along the flow: ledger, dispatch, dispatcher, router, attempt, threads, loop, performer, recorder,
-holding, process (what runs handlers); child, parent, worker (what watches it); sweeper; jobs is for a stock RQ worker.
+router      which handler wants which event, and how it is run
+event       what a handler is given
+errors      what a handler may raise
+context     the lease and `allow`, while a handler runs
+outgoing    posts JSON to other services, with an SSRF guard
+plugins     loads handler modules
+settings    the environment of a worker
+handlers    handlers that come with the receiver
+zyra        the client for Zyra's API
+ledger      the record of events and runs
+runtime     takes work and runs handlers; `worker` and `jobs` are its addresses for RQ
+monitoring  status and metrics
+sandbox     a Zyra to develop against
+cli         the command line, which may import all of the above
 """
 
 from importlib import import_module

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from .errors import LeaseLost
-from .ledger import LEASE, Ledger
+from .ledger.transitions import LEASE, Ledger
 
 
 @dataclass(slots=True)

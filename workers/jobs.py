@@ -16,14 +16,14 @@ from receiver.contract.connection import FAULTS, connect
 from receiver.contract.keys import Keys
 
 from . import plugins, settings
-from .attempt import Attempt, failed, outcome, prepare, timed_out
 from .context import CURRENT, Context, Lease
-from .dispatch import decide, record
-from .ledger import LEASE, Claim, Ledger, Outcome, Verdict
+from .ledger.transitions import LEASE, Claim, Ledger, Outcome, Verdict
 from .router import Router
+from .runtime.attempt import Attempt, failed, outcome, prepare, timed_out
+from .runtime.clients import Clients
+from .runtime.dispatch import decide, record
 from .settings import Settings
 from .zyra import AsyncZyra, Zyra
-from .zyra.clients import Clients
 
 log = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from receiver.contract import secrets
+from receiver.contract.addresses import LOOPBACK_NAMES
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.secrets import Secret
 from receiver.contract.settings import Shared, load, number, setting
@@ -27,7 +28,7 @@ def modules(text: str) -> tuple[str, ...]:
 
 def api_url(text: str) -> str:
     parts = urlsplit(text)
-    here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    here = parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES
     if not (parts.scheme == "https" or here) or not parts.hostname or "@" in parts.netloc:
         raise ValueError("must start with https:// (http:// only for this machine)")
     return text.rstrip("/")

@@ -5,6 +5,9 @@ secrets     values from the environment or from files, re-read when they change
 settings    the environment, checked as a whole
 logs        one JSON line a record
 keys        names in Redis: ids, jobs, keys
+body        the one reader of bodies: JSON, urlencoded, multipart
+addresses   the SSRF guard
+exposition  serves metrics
 records     an event as it is kept, and the words for its states
 seal        the authenticated encryption of an event
 connection  Redis, with bounded time

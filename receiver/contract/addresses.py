@@ -22,6 +22,7 @@ SPECIAL_IPV6 = [
         "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
     )
 ]  # fmt: skip
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")  # hosts that are this machine, as people write them
 NAT64 = (IPv6Network("64:ff9b::/96"),)
 
 

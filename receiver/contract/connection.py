@@ -3,7 +3,7 @@
 sentinel://user:password@host:26379,host:26379/service?db=0 asks Sentinels who the primary is, at every new connection.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -77,3 +77,9 @@ def another(of: redis.Redis, **options: Any) -> redis.Redis:
 def text(value: object) -> str:
     """A reply of Redis as text; what is no UTF-8 was not written by us and stays recognizable."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def memory_share(info: Mapping[str, Any]) -> float:
+    """The share of maxmemory in use, of what INFO memory says; 0 where there is no limit."""
+    limit = int(info.get("maxmemory", 0))
+    return int(info.get("used_memory", 0)) / limit if limit else 0.0

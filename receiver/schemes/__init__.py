@@ -1,6 +1,6 @@
 """Signature schemes: how a provider signs, dates and labels its deliveries. `schemes.toml` is the table.
 
-A row is data; what data cannot say is a named builder in `builders.py`. `docs/providers.md` shows every row.
+A row is data; what data cannot say is a named builder in `signatures/builders.py`. `docs/providers.md` shows every row.
 """
 
 import re
@@ -64,7 +64,7 @@ class Scheme:
 
     A place is where something stands in a delivery: header:x, query:x, form:x, json:a.b, item:x (a part of the
     signature's own value), token:a.b (a claim of the token that is the signature), or key:x (x itself, if the body has
-    that field). A template is literal text with places and other parts in braces; see `parts.py`.
+    that field). A template is literal text with places and other parts in braces; see `signatures/template.py`.
     """
 
     title: str

@@ -10,15 +10,14 @@ import time
 from types import FrameType
 
 import uvicorn
-from prometheus_client import REGISTRY
-from prometheus_client.multiprocess import mark_process_dead
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.applications import Starlette
 from uvicorn.supervisors import multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
 from .. import settings as environment
-from ..contract import logs
-from ..metrics import export
+from ..contract import exposition, logs
 from ..settings import Settings
 from .protocol import GuardedProtocol
 
@@ -105,16 +104,23 @@ def serve(settings: Settings) -> None:
     if settings.processes > 1:
         with tempfile.TemporaryDirectory(prefix="zr-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            show_metrics(settings.metrics_address, settings.metrics_port)
+            serve_metrics(settings.metrics_address, settings.metrics_port)
             Workers(config, [listener], settings.drain_seconds).run()
     else:
-        show_metrics(settings.metrics_address, settings.metrics_port)
+        serve_metrics(settings.metrics_address, settings.metrics_port)
         Server(config).run(sockets=[listener])
 
 
-def show_metrics(host: str, port: int) -> None:
+def serve_metrics(host: str, port: int) -> None:
+    """Serves the metrics of this process, or of all that share PROMETHEUS_MULTIPROC_DIR. Port 0 is off."""
+    if not port:
+        return
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     try:
-        export(host, port, REGISTRY)
+        exposition.serve_in_thread(exposition.listen(host, port), registry)
     except OSError as error:
         sys.exit(f"cannot listen on {host}:{port} for metrics: {error.strerror}. METRICS_PORT changes it, 0 is off")
 

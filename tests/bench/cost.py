@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from receiver import signing
 from receiver.contract.records import Body
 from receiver.delivery import Delivery
 from receiver.schemes import table
-from receiver.signatures import decode_key, verify
-from tests.receiver.test_schemes import NOW, URL, deliver, secret
-from tests.receiver.test_vectors import DATA, delivery, row
+from receiver.signatures import signing
+from receiver.signatures.verify import decode_key, verify
+from tests.support.signed import NOW, URL, deliver, secret
+from tests.support.vectors import DATA, delivery, row
 
 SIZE, TIMES = 2048, 300
 OF_OTHERS = ("asym-key", "asym-remote", "jws-asym", "http-signatures", "hmac-fields", "hmac-url-form")

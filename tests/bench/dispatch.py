@@ -4,7 +4,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from tests.kit import free_port, wait_for
+from tests.support.kit import free_port, wait_for
 
 from .load import bodies, closed_loop
 from .stage import Process, Stage, listening, stage, steady

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.kit import free_port, wait_for
+from tests.support.kit import free_port, wait_for
 
 from .dispatch import drained
 from .load import bodies, closed_loop

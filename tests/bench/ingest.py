@@ -6,7 +6,7 @@ from urllib.request import urlopen
 
 import redis
 
-from tests.kit import free_port, wait_for
+from tests.support.kit import free_port, wait_for
 
 from .load import Load, bodies, closed_loop
 from .stage import listening, stage, steady

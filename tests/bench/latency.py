@@ -6,7 +6,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.kit import free_port, wait_for
+from tests.support.kit import free_port, wait_for
 
 from .load import body, open_loop, request, signature
 from .stage import listening, stage, steady

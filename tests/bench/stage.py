@@ -14,7 +14,7 @@ from typing import IO
 
 import redis
 
-from tests.kit import ROOT, answers, children_of, free_port, wait_for
+from tests.support.kit import ROOT, answers, children_of, free_port, wait_for
 from workers.cli.embedded import redis_command
 
 TICK = os.sysconf("SC_CLK_TCK")

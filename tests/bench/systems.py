@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.kit import ROOT
+from tests.support.kit import ROOT
 
 from .stage import Process, Stage
 

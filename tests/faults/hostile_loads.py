@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.hostile import Guarded, guarded, waits
-from tests.kit import Server
+from tests.support.hostile import Guarded, guarded, waits
+from tests.support.kit import Server
 
 from . import corpus
 

@@ -6,7 +6,7 @@ import secrets
 import time
 
 from receiver.contract.keys import event_id
-from tests.kit import wait_for
+from tests.support.kit import wait_for
 
 from . import corpus
 from .row import Scene

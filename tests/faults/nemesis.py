@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.kit import children_of, wait_for
+from tests.support.kit import children_of, wait_for
 
 from .checker import IN_FLIGHT, check
 from .sender import Provider, Sent

@@ -3,7 +3,7 @@
 import signal
 import time
 
-from tests.kit import wait_for
+from tests.support.kit import wait_for
 
 from .row import Scene
 from .world import status

@@ -4,7 +4,7 @@ import random
 import time
 
 from receiver.contract.connection import connect
-from tests.kit import free_port, wait_for
+from tests.support.kit import free_port, wait_for
 
 from .row import Scene
 from .world import Redis, Sentinel, faked, status

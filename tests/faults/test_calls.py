@@ -16,11 +16,11 @@ import pytest
 import redis
 
 from receiver.contract.seal import Seal
-from tests.kit import accept, children_of, running, wait_for
-from tests.sandbox import KEY, PLENTY, Sandbox, playing
-from workers import query
-from workers.ledger import Ledger
-from workers.query import Filter
+from tests.support.kit import accept, children_of, running, wait_for
+from tests.support.sandbox import KEY, PLENTY, Sandbox, playing
+from workers.ledger import query
+from workers.ledger.query import Filter
+from workers.ledger.transitions import Ledger
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(280)]
 SEED = int(os.environ.get("SEED", "7"))

@@ -15,8 +15,8 @@ import pytest
 import redis
 
 from receiver.contract.keys import Keys
-from tests.hostile import guarded
-from tests.kit import free_port, payload, signed, wait_for
+from tests.support.hostile import guarded
+from tests.support.kit import free_port, payload, signed, wait_for
 
 pytestmark = [pytest.mark.proxies, pytest.mark.timeout(120)]
 

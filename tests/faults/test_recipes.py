@@ -18,13 +18,13 @@ import httpx2
 import pytest
 import redis
 
-from tests.kit import ROOT, free_port, run, running, wait_for
-from tests.others import Others, listening
-from tests.receiver.test_app import up
-from tests.sandbox import KEY, PLENTY, Sandbox, list_deliveries, playing
-from workers import query
-from workers.ledger import Ledger
-from workers.query import Filter
+from tests.support.kit import ROOT, free_port, run, running, wait_for
+from tests.support.other_server import Others, listening
+from tests.support.receiver import up
+from tests.support.sandbox import KEY, PLENTY, Sandbox, list_deliveries, playing
+from workers.ledger import query
+from workers.ledger.query import Filter
+from workers.ledger.transitions import Ledger
 from workers.sandbox.chaos import chaos
 from workers.sandbox.shapes import shape
 from workers.sandbox.state import CATALOGUE

@@ -6,9 +6,9 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from receiver.contract import seal
-from workers import ledger
 from workers.cli import main
-from workers.sweeper import Sweeper
+from workers.ledger import transitions as ledger
+from workers.ledger.sweeper import Sweeper
 
 composed = ledger.compose
 

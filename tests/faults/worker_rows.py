@@ -6,8 +6,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.kit import children_of, wait_for
-from workers import query
+from tests.support.kit import children_of, wait_for
+from workers.ledger import query
 
 from .row import COUNT, Scene
 from .world import stopped

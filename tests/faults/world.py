@@ -17,9 +17,9 @@ import redis
 
 from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
-from tests.kit import ROOT, answers, children_of, free_port, wait_for
+from tests.support.kit import ROOT, answers, children_of, free_port, wait_for
 from workers.cli.embedded import redis_command
-from workers.ledger import Ledger
+from workers.ledger.transitions import Ledger
 
 from .proxy import Proxy
 

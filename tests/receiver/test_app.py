@@ -2,13 +2,11 @@
 
 import asyncio
 import base64
-import contextlib
 import gzip
 import hmac
 import json
 import socket
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,35 +25,10 @@ from receiver.app import create_app
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
 from receiver.schemes import table
-from tests import https
-from tests.kit import Server, dispatch, free_port, payload, running, sign_headers, signed, wait_for
-from workers.ledger import Ledger
-
-
-@contextlib.contextmanager
-def serving(**env: str) -> Iterator[httpx2.Client]:
-    port = free_port()
-    with running("workers.cli", "serve", env={"PORT": str(port), **env}) as process:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=15) as http:
-            wait_for(lambda: process.poll() is not None or up(http))
-            yield http
-
-
-def up(http: httpx2.Client) -> bool:
-    try:
-        return http.get("/livez").status_code == 200
-    except httpx2.HTTPError:
-        return False
-
-
-@pytest.fixture
-def http(env: dict[str, str]) -> Iterator[TestClient]:
-    with TestClient(create_app(settings.read(env), CollectorRegistry()), follow_redirects=False) as found:
-        yield found
-
-
-def post(http: Any, body: bytes, headers: dict[str, str] | None = None, path: str = "/webhooks/zyra") -> Any:
-    return http.post(path, content=body, headers=signed(body) if headers is None else headers)
+from tests.support import https
+from tests.support.kit import Server, dispatch, free_port, payload, running, sign_headers, signed, wait_for
+from tests.support.receiver import post, serving, sources
+from workers.ledger.transitions import Ledger
 
 
 def test_a_valid_delivery_is_accepted_and_its_repetition_known(
@@ -173,12 +146,6 @@ def test_a_source_may_answer_otherwise(env: dict[str, str], tmp_path: Path) -> N
         answer = post(http, b"{}")
 
     assert (answer.status_code, answer.content) == (204, b"")
-
-
-def sources(env: dict[str, str], tmp_path: Path, text: str, registry: CollectorRegistry | None = None) -> TestClient:
-    (tmp_path / "c.toml").write_text(text)
-    found = settings.read(env | {"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "test-secret"})
-    return TestClient(create_app(found, registry or CollectorRegistry()), follow_redirects=False)
 
 
 def test_a_challenge_is_answered_and_nothing_is_written(

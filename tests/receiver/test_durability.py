@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from receiver.contract.settings import Durability
-from receiver.durability import judge, memory_used
+from receiver.durability import judge
 
 GOOD = {"role": "master", "aof_enabled": 1, "connected_slaves": 1}
 SET = {"appendfsync": "everysec", "maxmemory-policy": "noeviction"}
@@ -37,8 +37,3 @@ def test_what_redis_hides_is_no_lack() -> None:
         found = judge(level, info, {})
         assert found.lacks == ()
         assert len(found.hidden) == hidden
-
-
-def test_memory_without_a_limit_is_never_full() -> None:
-    assert memory_used({"maxmemory": 0, "used_memory": 5}) == 0
-    assert memory_used({"maxmemory": 10, "used_memory": 5}) == 0.5

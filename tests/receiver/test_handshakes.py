@@ -10,8 +10,8 @@ from receiver.delivery import Delivery
 from receiver.errors import BadSignature
 from receiver.handshakes import Answer, answer, methods
 from receiver.schemes import Handshake, table
-from receiver.signatures import decode_key, verify
-from tests.kit import sign_headers
+from receiver.signatures.verify import decode_key, verify
+from tests.support.kit import sign_headers
 
 NOW = 1_700_000_000
 

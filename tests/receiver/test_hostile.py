@@ -7,7 +7,7 @@ import httpx2
 from receiver.contract.connection import connect
 from tests.faults.corpus import post_all, requests
 from tests.faults.world import commands
-from tests.kit import Server, free_port, running, wait_for
+from tests.support.kit import Server, free_port, running, wait_for
 
 
 def test_no_mutation_makes_us_fail_and_no_unsigned_one_reaches_redis(own_server: Server, env: dict[str, str]) -> None:

@@ -19,7 +19,7 @@ from receiver.contract.settings import Durability
 from receiver.errors import Unavailable
 from receiver.inbox import Inbox, Receipt, cause, connect
 from receiver.sources import Accepted
-from tests.kit import Server, answers, wait_for
+from tests.support.kit import Server, answers, wait_for
 from workers.cli.embedded import binary
 
 
@@ -219,7 +219,7 @@ def test_replicated_means_that_replicas_confirmed(own_server: Server, keys: Keys
 
 
 def free_tcp(primary: blocking.Redis) -> int:
-    from tests.kit import free_port
+    from tests.support.kit import free_port
 
     port = free_port()
     primary.config_set("port", port)

@@ -10,13 +10,13 @@ import pytest
 import redis
 from starlette.testclient import TestClient
 
-from receiver import diagnosis, notices
+from receiver import notices
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from receiver.contract.secrets import Secret
-from tests.kit import payload, signed, wait_for
-
-from .test_app import post, sources
+from receiver.signatures import diagnosis
+from tests.support.kit import payload, signed, wait_for
+from tests.support.receiver import post, sources
 
 TEXT = '[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:ZYRA_WEBHOOK_SECRET", "env:S"]\n'
 WRONG = {"x-zyra-signature": "0" * 64, "x-zyra-event": "a.b", "authorization": "Bearer credential"}

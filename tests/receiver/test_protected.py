@@ -12,17 +12,16 @@ from urllib.parse import quote
 
 import pytest
 
-from receiver import signing
 from receiver.contract.body import read
 from receiver.contract.errors import Unreadable
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
 from receiver.schemes import Scheme, table
-from receiver.signatures import Key, decode_key
+from receiver.signatures import signing
+from receiver.signatures.verify import Key, decode_key
 from receiver.sources import Accepted, Source
-
-from .test_schemes import NOW, SIGNED, URL, body_of, deliver, secret
-from .test_vectors import DATA, delivery, row
+from tests.support.signed import NOW, SIGNED, URL, body_of, deliver, secret
+from tests.support.vectors import DATA, delivery, row
 
 Change = tuple[str, Delivery]  # a word for the part that was changed: header NAME, url or body
 

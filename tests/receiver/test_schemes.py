@@ -12,22 +12,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from receiver import handshakes, signing
+from receiver import handshakes
 from receiver.contract.body import read
-from receiver.contract.records import Body
 from receiver.delivery import Delivery
-from receiver.drafts import encode_payload
 from receiver.errors import BadSignature
 from receiver.schemes import MESSAGE, OFFICIAL, Scheme, table
-from receiver.signatures import PUBLIC, compiled, decode_key, verify
-from receiver.signing import Signed
+from receiver.signatures import signing
+from receiver.signatures.draft import encode_payload
+from receiver.signatures.header import SKEW_SECONDS
+from receiver.signatures.signing import Signed
+from receiver.signatures.verify import PUBLIC, compiled, decode_key, verify
 from receiver.sources import Source
-from receiver.values import SKEW_SECONDS
+from tests.support.signed import NOW, SIGNED, URL, body_of, deliver, secret
+from tests.support.vectors import DATA
 
-from .test_vectors import DATA
-
-URL = "https://hooks.example.com/in/abc?a=1&b=2"
-NOW = 1_700_000_000
 NGROK = [
     "aftership",
     "airship",
@@ -95,22 +93,6 @@ NGROK = [
     "zendesk",
     "zoom",
 ]
-SIGNED = [name for name, row in table().items() if not signing.find_obstacle(row)]
-
-
-def secret(scheme: Scheme, letter: str = "k") -> str:
-    """A secret as the row wants it."""
-    raw = letter.encode() * 32
-    texts = {"hex": raw.hex(), "base64": base64.b64encode(raw).decode(), "whsec": base64.b64encode(raw).decode()}
-    texts["any"] = texts["base64"]
-    tokens = scheme.primitive in ("static-token", "none")
-    return texts.get(scheme.key, f"user:{letter}-secret" if tokens else f"user:{letter}-Sécret")
-
-
-def deliver(scheme: Scheme, made: Signed, *more: tuple[str, str], url: str = URL) -> Delivery:
-    """The delivery as the receiver gets it. more: headers that stand twice."""
-    pairs = [(name.encode(), value.encode()) for name, value in (*made.headers.items(), *more)]
-    return Delivery(pairs, made.body, "POST", f"{url}&{made.query}" if made.query else url)
 
 
 def refused(scheme: Scheme, delivery: Delivery, *keys: Any, now: float = NOW) -> bool:
@@ -119,10 +101,6 @@ def refused(scheme: Scheme, delivery: Delivery, *keys: Any, now: float = NOW) ->
     except BadSignature:
         return True
     return False
-
-
-def body_of(scheme: Scheme) -> bytes:
-    return b"a=1&b=two" if scheme.body[0] is Body.FORM else '{"id": "é", "n": [1, 2.50]}'.encode()
 
 
 def test_every_row_makes_sense_and_says_where_it_comes_from() -> None:

@@ -12,7 +12,7 @@ from receiver.contract.records import Body
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
 from receiver.sources import Accepted, Source
-from tests.kit import sign_headers, signed
+from tests.support.kit import sign_headers, signed
 
 
 def make(tmp_path: Path, text: str = "", env: dict[str, str] | None = None) -> dict[str, Source]:
@@ -146,7 +146,7 @@ def as_delivery(headers: dict[str, str], body: bytes) -> Delivery:
 
 def sign_standard(body: bytes) -> dict[str, str]:
     from receiver.schemes import table
-    from receiver.signatures import decode_key
+    from receiver.signatures.verify import decode_key
 
     scheme = table()["standard-webhooks"]
     return sign_headers(scheme, decode_key(scheme, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), body, "", "msg_1", 1000)

@@ -8,9 +8,10 @@ import pytest
 
 from receiver.contract.connection import text
 from receiver.contract.seal import Seal
-from tests.kit import accept
-from workers import jobs, query
-from workers.ledger import Ledger
+from tests.support.kit import accept
+from workers import jobs
+from workers.ledger import query
+from workers.ledger.transitions import Ledger
 
 
 @pytest.fixture(autouse=True)

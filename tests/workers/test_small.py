@@ -16,15 +16,15 @@ from receiver.contract.connection import connect
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
-from tests.kit import accept, dispatch, free_port, wait_for
-from workers import query
-from workers.cli.work import export
-from workers.ledger import Ledger, Outcome, Ticket, Verdict
-from workers.metrics import LedgerCollector
-from workers.pipe import pair
-from workers.recorder import Recorder
+from tests.support.kit import accept, dispatch, free_port, wait_for
+from workers.cli.commands.work import export
+from workers.ledger import query
+from workers.ledger.transitions import Ledger, Outcome, Ticket, Verdict
+from workers.monitoring.metrics import LedgerCollector
+from workers.runtime.pipe import pair
+from workers.runtime.recorder import Recorder
+from workers.runtime.worker import Worker, as_list
 from workers.settings import read
-from workers.worker import Worker, as_list
 
 
 def test_a_pipe_carries_messages_until_its_end_is_gone() -> None:

@@ -1,4 +1,15 @@
-"""The command line, one file a command; only the one that is called is imported."""
+"""The command line. Only the command that is called is imported.
+
+commands      one module a command
+access        opens the ledger and Zyra's API for a command
+local         the environment of a command: the process's own, completed by a running `dev`
+output        prints words, tables and JSON
+fields        reads name=value
+embedded      the processes of `dev`, with a Redis-compatible server
+rotation      replaces the secret of our endpoint at Zyra; `secret_file` keeps it
+secret_forms  tells what is wrong with how a secret looks
+scheme_words  says how a provider is set up, and how it retries
+"""
 
 import importlib
 import sys
@@ -35,7 +46,7 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f".{cmd_name}", __name__)
+        module = importlib.import_module(f".commands.{cmd_name}", __name__)
         command = typer.main.get_command(module.app)
         command.name, command.help = cmd_name, COMMANDS[cmd_name]
         return command

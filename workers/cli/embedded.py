@@ -12,7 +12,7 @@ from pathlib import Path
 
 from receiver.contract.errors import ConfigurationError
 
-from ..worker import end_with
+from ..runtime.limits import end_with_parent
 
 LONGEST_SOCKET = 100  # bytes; the system's limit is 104 to 108
 PATIENCE = 40.0  # seconds until a child that was asked to end is killed
@@ -79,7 +79,7 @@ class Children:
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
             start_new_session=True,
-            preexec_fn=lambda: end_with(parent),
+            preexec_fn=lambda: end_with_parent(parent),
         )
 
     def ended(self) -> str:

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import httpx2
 
-from receiver import signing
 from receiver.schemes import table as schemes
+from receiver.signatures import signing
 from receiver.sources import SENDER
 
 from ..zyra import Zyra, calls
 from ..zyra.models import Endpoint
 from . import secret_file
-from .api import listed, patiently
+from .access import list_all, wait_for_budget
 from .output import line
 from .secret_file import Rotation
 
@@ -66,7 +66,7 @@ def rotate(zyra: Zyra, url: str, path: Path, events: Sequence[str], proof: Proof
 
 
 def every(zyra: Zyra) -> Iterator[Endpoint]:
-    return map(Endpoint, listed(zyra, calls.call(zyra.terms.routes["endpoints.list"])))
+    return map(Endpoint, list_all(zyra, calls.call(zyra.terms.routes["endpoints.list"])))
 
 
 def found(zyra: Zyra, url: str) -> dict[str, Endpoint]:
@@ -96,7 +96,7 @@ def remove_first(zyra: Zyra, url: str, path: Path, note: Rotation) -> None:
         raise Refused(
             f"{note.endpoint}, or its secret in {path}, is gone: somebody else was at work; nothing is deleted"
         )
-    patiently(lambda: zyra.webhooks.endpoints.delete(note.first))
+    wait_for_budget(lambda: zyra.webhooks.endpoints.delete(note.first))
 
 
 def second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) -> Rotation:
@@ -107,14 +107,14 @@ def second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) -> Rota
     secret_file.writable(path)
     wanted = events or told(zyra, old)
     description = f"{OURS} (in place of {old.id})"
-    made = patiently(lambda: zyra.webhooks.endpoints.create(str(old.url), wanted, description))
+    made = wait_for_budget(lambda: zyra.webhooks.endpoints.create(str(old.url), wanted, description))
     try:
         rotation = Rotation(first=str(old.id), endpoint=str(made.id), secret=its_secret(made), before=before)
         secret_file.begin(path, rotation)
     except BaseException as error:
         with contextlib.suppress(OSError):
             secret_file.keep(path, before)  # first of all, since receivers read it
-        patiently(lambda: zyra.webhooks.endpoints.delete(str(made.id)))  # nobody could verify what it would send
+        wait_for_budget(lambda: zyra.webhooks.endpoints.delete(str(made.id)))  # nobody could verify what it would send
         secret_file.end(path)
         if isinstance(error, OSError):
             raise Refused(f"cannot write {path}: {error.strerror}: nothing was changed at Zyra") from None
@@ -125,7 +125,7 @@ def second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) -> Rota
 
 def told(zyra: Zyra, old: Endpoint) -> list[str]:
     """The types that the endpoint is told. Raises Refused: one without any would hear nothing."""
-    found = old.events or patiently(lambda: zyra.webhooks.endpoints.get(str(old.id))).events
+    found = old.events or wait_for_budget(lambda: zyra.webhooks.endpoints.get(str(old.id))).events
     if not found:
         raise Refused(f"Zyra does not say which types {old.id} is told: name them with --events")
     return found

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from receiver.signatures import PUBLIC, decode_key
+from receiver.signatures.verify import PUBLIC, decode_key
 from receiver.sources import Source
 
 MIN_CHARACTERS = 8

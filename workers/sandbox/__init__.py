@@ -2,8 +2,11 @@
 
 state          what there is; `rows` has those of every start
 api            the HTTP API over the whole route table: keys, roles, limits, envelopes
-specification  describes it at /openapi.json, by the types of `bodies` and `resources`
-answers        which method answers which call; `machines` and `office` have them, `desk` what they share
-life           what happens without a call; `levers` are the hand on it, `chaos` and `shapes` what goes otherwise
+openapi        describes it at /openapi.json, by the types of `request_bodies` and `resources`
+operations     which method answers which call; `compute` and `accounts` have them, `calls` what they share
+simulation     what happens without a call
+control_api    triggers events and makes keys, for tests and `zyra-receiver sandbox`
+chaos          faults on purpose
+shapes         variants of what Zyra's pages leave open
 webhooks       posts state changes, signed, and again until they are taken
 """

@@ -24,14 +24,14 @@ from starlette.routing import Route
 
 from ..zyra.routes import Kind, table
 from ..zyra.routes import Route as Row
-from .answers import Answers
-from .bodies import taken
+from .calls import Act, Asked, File, Page, Refusal
 from .chaos import Chaos, Troubled
-from .desk import Act, Asked, File, Page, Refusal
-from .levers import Levers
-from .life import Life
+from .control_api import Levers
+from .openapi import FILES, OPEN, document
+from .operations import Answers
+from .request_bodies import taken
 from .shapes import Shape, invalid, listed
-from .specification import FILES, OPEN, document
+from .simulation import Life
 from .state import State, moment
 from .webhooks import Webhooks
 

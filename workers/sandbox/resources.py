@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from .bodies import Anything, Money, Role, Settings, Whole
+from .request_bodies import Anything, Money, Role, Settings, Whole
 
 
 class Device(Struct):

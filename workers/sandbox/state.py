@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .bodies import Role
+from .request_bodies import Role
 from .rows import Row, Rows, filled, seeds
 
 CONTROL_TOKEN = "control-token"  # noqa: S105 - the file that holds it

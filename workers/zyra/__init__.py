@@ -3,12 +3,15 @@
 routes     the route table, from `routes.toml`
 resources  the calls by area, as methods; `models`: what they return
 client     the two clients
-flow       the way of a call, a step at a time (`steps`): recorded, looked up (`looking`), or made (`spending`)
+results    what a method returns: a row, a list page by page, or a file
+recorded_calls  a call of a run: recorded, found again (`recovery`), or made
+caller     makes one request within the shared limits
 journal    what a run has asked already, so that no attempt asks it twice
 budget     how many calls a minute, shared by all workers
-keyring    whose key goes along
-transport  takes the steps, blocking or not
+credentials  the API key, or a login that all workers share
+transport  performs `effects`: Redis, sleep, HTTP; blocking or not
 calls      what a call is; the envelope; paging
+openapi    compares the route table with an OpenAPI document
 errors     what a call may raise, and what it means for the run
 """
 

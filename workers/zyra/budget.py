@@ -140,7 +140,7 @@ def refusals(client: redis.Redis) -> dict[str, int]:
 @cache
 def script() -> tuple[str, str]:
     """The script, and how Redis calls it."""
-    text = files("workers.scripts").joinpath("budget.lua").read_text()
+    text = files("workers.zyra").joinpath("budget.lua").read_text()
     return text, hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - Redis' own name for it
 
 

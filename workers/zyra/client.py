@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import httpx2
 
 from . import calls, resources
-from .keyring import ApiKey
+from .caller import Terms
+from .credentials import ApiKey
 from .models import AuditEntry, Device, Endpoint, Invoice, Job, Row, ScimUser, SsoConfig, VirtualServer
-from .sending import Awaiting, Blocking, result
-from .spending import Terms
+from .results import Awaiting, Blocking, result
 from .transport import options, run, run_async
 
 R = TypeVar("R", bound=Row)

@@ -19,7 +19,7 @@ from receiver.contract.errors import SealError
 from receiver.contract.seal import Seal
 
 from ..errors import LeaseLost
-from ..ledger import Ledger, whole
+from ..ledger.transitions import Ledger, whole
 from .calls import Answer, Call, mapping, parse
 
 log = logging.getLogger(__name__)

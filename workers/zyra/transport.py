@@ -16,8 +16,8 @@ from receiver.contract.connection import FAULTS
 
 from ..errors import RetryLater
 from .calls import Answer
+from .effects import Do, Send, Step, Wait
 from .errors import Unreachable, Unreadable
-from .steps import Do, Send, Step, Wait
 
 TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
 LONGEST = 60.0  # seconds for an answer, from its first byte to its last

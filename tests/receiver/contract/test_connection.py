@@ -4,7 +4,7 @@ import pytest
 import redis
 from redis.sentinel import SentinelConnectionPool
 
-from receiver.contract.connection import another, connect, sentinels
+from receiver.contract.connection import another, connect, memory_share, sentinels
 from receiver.contract.settings import redis_url
 
 
@@ -53,3 +53,8 @@ def test_another_client_asks_the_same_sentinels() -> None:
     assert second.connection_pool is not first.connection_pool
     with pytest.raises(redis.ConnectionError, match="main"):
         second.ping()
+
+
+def test_memory_without_a_limit_is_never_full() -> None:
+    assert memory_share({"maxmemory": 0, "used_memory": 5}) == 0
+    assert memory_share({"maxmemory": 10, "used_memory": 5}) == 0.5

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.hostile import guarded, number, waits
-from tests.kit import payload, signed, wait_for
+from tests.support.hostile import guarded, number, waits
+from tests.support.kit import payload, signed, wait_for
 
 HEAD = b"POST /webhooks/zyra HTTP/1.1\r\nHost: x\r\n"
 LARGE = 1024 * 1024

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from . import inside
-from .inside import answer
+from ...support import asgi as inside
+from ...support.asgi import answer
 
 Scope = dict[str, Any]
 

@@ -10,8 +10,8 @@ import pytest
 from receiver.server import connections, protocol
 from receiver.server.connections import Connections
 
-from . import inside
-from .inside import answer
+from ...support import asgi as inside
+from ...support.asgi import answer
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from .inside import exchange
+from ...support.asgi import exchange
 
 Answer = Callable[[Any, Any, Any], Awaitable[None]]
 

@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from receiver.server.serve import listen
-from tests.kit import children_of, free_port, payload, running, wait_for
-from tests.receiver.test_app import post, up
+from tests.support.kit import children_of, free_port, payload, running, wait_for
+from tests.support.receiver import post, up
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

@@ -1,10 +1,14 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.sandbox import KEY, PLENTY, Sandbox, playing
+from receiver.contract.seal import Seal
+from tests.support.kit import Tool, accept, dispatch
+from tests.support.sandbox import KEY, PLENTY, Sandbox, playing
+from workers.cli import main
+from workers.ledger.transitions import Ledger, Outcome, Verdict
 
 
 @pytest.fixture
@@ -17,3 +21,29 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: redis.Redis
         yield found
     for name in client.scan_iter("zr::api*"):
         client.delete(name)
+
+
+@pytest.fixture
+def tool(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Tool:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        code = ended.value.code
+        return code if isinstance(code, int) else 1, out, err
+
+    return call
+
+
+@pytest.fixture
+def dead(ledger: Ledger, seal: Seal) -> Callable[[], str]:
+    def make() -> str:
+        event = accept(ledger, seal, b'{"a": "\xff"}', kind="basic.two")
+        (one,) = ledger.take([], 1)
+        dispatch(ledger, one, "dispatched", "", ["good", "flaky"])
+        one, two = ledger.take([], 5)
+        done = Outcome(unit=one.unit, token=1, verdict=Verdict.DONE)
+        ledger.finish([done, Outcome(unit=two.unit, token=1, verdict=Verdict.DEAD, error="no\x1b[31m")])
+        return event
+
+    return make

@@ -20,8 +20,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.others import Others, listening
-from tests.sandbox import PLENTY, Sandbox, playing
+from tests.support.other_server import Others, listening
+from tests.support.sandbox import PLENTY, Sandbox, playing
 from workers import Event, GiveUp, RetryLater, Zyra, plugins
 from workers.event import PATHS, resource_id
 from workers.outgoing import PostFailed, Target, post, sent, target
@@ -107,7 +107,7 @@ def test_what_is_no_pdf_is_not_archived_as_one(
         "invoice_number": 7,
     }
     archive(event("invoice.paid", "42"), client)
-    monkeypatch.setattr("workers.sandbox.office.PDF", b"<html>log in</html>")
+    monkeypatch.setattr("workers.sandbox.accounts.PDF", b"<html>log in</html>")
 
     with pytest.raises(ValueError, match="no PDF"):
         archive(event("invoice.paid", "inv_0001"), client)

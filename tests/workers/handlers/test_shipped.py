@@ -1,7 +1,5 @@
 """The handlers that come with the receiver and call nobody else, against the sandbox."""
 
-# ruff: noqa: F811 - fixtures are imported
-
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -10,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox import PLENTY, Sandbox, playing
-from tests.workers.zyra.test_journal import Run, run  # noqa: F401 - a fixture
+from tests.support.run import Run
+from tests.support.sandbox import PLENTY, Sandbox, playing
 from workers import Event, GiveUp, RetryLater
 from workers.context import CURRENT, Context, Lease
 from workers.handlers.log_event import log_event
 from workers.handlers.restart_virtual_server import restart
-from workers.ledger import Ledger
+from workers.ledger.transitions import Ledger
 from workers.sandbox.shapes import shape
 from workers.zyra.errors import RateLimited, Unreachable
 

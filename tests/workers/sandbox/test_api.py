@@ -47,7 +47,7 @@ def test_a_server_stands_in_error_and_can_be_restarted(http: TestClient) -> None
         assert data(http.post(path + "/stop"))["status"] == "stopped"
         assert refused(http.post(path + "/stop")) == (409, "conflict")
         assert data(http.post(path + "/start"))["status"] == "starting"
-        from tests.kit import wait_for
+        from tests.support.kit import wait_for
 
         wait_for(lambda: data(http.get(path))["status"] == "running")
         assert refused(http.post(path + "/start")) == (409, "conflict")
@@ -164,8 +164,8 @@ def test_the_demo_endpoint_keeps_its_secret_when_its_port_changes(state: State) 
 
 
 def test_jobs_go_their_way(http: TestClient, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.kit import wait_for
-    from workers.sandbox import machines
+    from tests.support.kit import wait_for
+    from workers.sandbox import compute as machines
 
     monkeypatch.setattr(machines, "BOOT", 0.02)
     with http:
@@ -254,7 +254,7 @@ def test_logins(http: TestClient, state: State) -> None:
 
 
 def test_deliveries_are_kept_and_repeated(http: TestClient, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.kit import wait_for
+    from tests.support.kit import wait_for
     from workers.sandbox import webhooks
 
     monkeypatch.setattr(webhooks, "WAITS", (0,))

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from starlette.testclient import TestClient
 
-from tests.sandbox import KEY, PLENTY
+from tests.support.sandbox import KEY, PLENTY
 from workers.sandbox import chaos as module
 from workers.sandbox import webhooks
 from workers.sandbox.api import create_app

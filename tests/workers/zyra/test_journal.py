@@ -2,113 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-import httpx2
 import pytest
 import redis
 
 from receiver.contract.errors import SealError
 from receiver.contract.keys import run_id
-from receiver.contract.seal import Seal
-from tests.kit import accept, dispatch
-from tests.sandbox import KEY, PLENTY, Sandbox, playing
-from workers.attempt import told
+from tests.support.run import HANDLER, Run
 from workers.errors import GiveUp, LeaseLost, RetryLater
-from workers.ledger import Claim, Ledger, Outcome, Verdict
-from workers.zyra import AsyncZyra, Zyra, budget, looking
+from workers.ledger.transitions import Outcome, Verdict
+from workers.runtime.attempt import told
+from workers.zyra import AsyncZyra, Zyra
+from workers.zyra import recovery as looking
 from workers.zyra.budget import Budget
 from workers.zyra.errors import Conflict, OutcomeUnknown, ServerError, Unreachable, Unreadable
-from workers.zyra.journal import Journal, entries
-from workers.zyra.journal import told as calls_of
-from workers.zyra.keyring import ApiKey
-from workers.zyra.routes import Limits
-from workers.zyra.spending import Terms
-from workers.zyra.transport import options
-
-HANDLER = "m.f"
-
-
-class Line(httpx2.BaseTransport):
-    """The way to the sandbox: loses the answers it is told to lose, or never sends."""
-
-    def __init__(self) -> None:
-        self._real = httpx2.HTTPTransport()
-        self.plan: list[str] = []
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        what = self.plan.pop(0) if self.plan and request.method != "GET" else ""
-        if what == "unsent":
-            raise httpx2.ConnectError("no way")
-        if what == "500":
-            return httpx2.Response(500, json={"error": "before"})
-        response = self._real.handle_request(request)
-        if what == "lost":
-            response.read()
-            raise httpx2.ReadTimeout("no answer")
-        if what == "html":
-            response.read()
-            return httpx2.Response(200, text="<html>log in</html>")
-        return response
-
-    def close(self) -> None:
-        self._real.close()
-
-
-@dataclass
-class Run:
-    """A run of an event, and a client for each attempt of it."""
-
-    ledger: Ledger
-    seal: Seal
-    sandbox: Sandbox
-    claim: Claim
-    line: Line = field(default_factory=Line)
-    key: str = "e5c0a1"
-
-    @property
-    def terms(self) -> Terms:
-        rich = Limits(create=10_000, read=10_000)
-        return Terms(ring=ApiKey(lambda: KEY), budget=Budget(self.ledger.client, rich, 0.1))
-
-    def journal(self) -> Journal:
-        claim = self.claim
-        return Journal(self.ledger, self.seal, claim.unit, claim.token, claim.attempt, self.key)
-
-    def attempt(self) -> Zyra:
-        http = httpx2.Client(transport=self.line, **options(self.sandbox.url))
-        return Zyra(self.sandbox.url, terms=replace(self.terms, journal=self.journal(), who=HANDLER), http=http)
-
-    def again(self) -> Zyra:
-        """The next attempt, after the one before has failed."""
-        self.ledger.finish([Outcome(unit=self.claim.unit, token=self.claim.token, verdict=Verdict.FAILED, delay=0.0)])
-        self.ledger.sweep()
-        (self.claim,) = self.ledger.take([], 1)
-        return self.attempt()
-
-    def outcomes(self) -> list[tuple[str, str]]:
-        return [(one["call"], one["outcome"]) for one in calls_of(self.ledger, self.seal, self.claim.unit)]
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    with playing(tmp_path, PLENTY) as found:
-        yield found
-
-
-@pytest.fixture
-def run(ledger: Ledger, seal: Seal, sandbox: Sandbox, client: redis.Redis) -> Iterator[Run]:
-    accept(ledger, seal)
-    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", [HANDLER])
-    (claim,) = ledger.take([], 1)
-    found = Run(ledger, seal, sandbox, claim)
-    yield found
-    found.line.close()
-    for name in client.scan_iter(budget.prefix(budget.fingerprint(KEY)) + "*"):
-        client.delete(name)
+from workers.zyra.journal import entries
 
 
 def test_a_later_attempt_gets_the_recorded_answer(run: Run) -> None:

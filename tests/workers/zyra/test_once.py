@@ -14,19 +14,19 @@ import pytest
 import redis
 
 from receiver.contract.seal import Seal
-from tests.sandbox import KEY, Sandbox
+from tests.support.run import Run
+from tests.support.sandbox import KEY, Sandbox
 from workers.errors import GiveUp, LeaseLost, RetryLater
-from workers.ledger import Ledger, Outcome, Verdict
-from workers.zyra import AsyncZyra, Zyra, calls, looking
+from workers.ledger.transitions import Ledger, Outcome, Verdict
+from workers.zyra import AsyncZyra, Zyra, calls
+from workers.zyra import recovery as looking
 from workers.zyra.budget import Budget
+from workers.zyra.caller import Terms
+from workers.zyra.credentials import ApiKey, Login
 from workers.zyra.errors import OutcomeUnknown, ServerError, Unauthorized, Unreachable, Unreadable, ZyraError
 from workers.zyra.journal import Journal, seal_word
-from workers.zyra.keyring import ApiKey, Login
 from workers.zyra.routes import Limits, load, table
-from workers.zyra.spending import Terms
 from workers.zyra.transport import options
-
-from .test_journal import Run, run, sandbox  # noqa: F401 - fixtures
 
 Answer = httpx2.Response
 
@@ -42,7 +42,7 @@ def other(found: Run, answer: Any, **more: Any) -> Zyra:
     return Zyra(found.sandbox.url, terms=terms, http=http)
 
 
-def test_a_cancelled_call_is_not_made_again(run: Run) -> None:  # noqa: F811
+def test_a_cancelled_call_is_not_made_again(run: Run) -> None:
     async def main() -> str:
         async def slow(request: httpx2.Request) -> httpx2.Response:
             got.append(request.url.path)
@@ -68,7 +68,7 @@ def test_a_cancelled_call_is_not_made_again(run: Run) -> None:  # noqa: F811
 
 
 def test_an_answer_that_could_not_be_recorded_is_looked_up(
-    run: Run,  # noqa: F811
+    run: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     zyra, journal = run.attempt(), run.journal()
@@ -87,7 +87,7 @@ def test_an_answer_that_could_not_be_recorded_is_looked_up(
     assert journal.key
 
 
-def test_another_attempts_late_answer_counts(run: Run) -> None:  # noqa: F811
+def test_another_attempts_late_answer_counts(run: Run) -> None:
     """Attempt B looks the call up while A's answer is on its way; A records it before B says that nothing happened."""
     early = run.journal()
     call = calls.call(table()["virtual_servers.create"], body={"name": "web-e5c0a1"})
@@ -103,7 +103,7 @@ def test_another_attempts_late_answer_counts(run: Run) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("fault", ["no key", "lease", "body"])
-def test_what_never_left_has_not_happened(run: Run, fault: str) -> None:  # noqa: F811
+def test_what_never_left_has_not_happened(run: Run, fault: str) -> None:
     def lost() -> None:
         raise LeaseLost("gone")
 
@@ -123,7 +123,7 @@ def test_what_never_left_has_not_happened(run: Run, fault: str) -> None:  # noqa
     assert len(posts(run.sandbox)) == 1
 
 
-def test_an_enveloped_refusal_is_none_of_the_recorded_answers(run: Run) -> None:  # noqa: F811
+def test_an_enveloped_refusal_is_none_of_the_recorded_answers(run: Run) -> None:
     busy = other(run, lambda _: Answer(200, json={"success": False, "error": {"code": "BUSY"}}))
     with pytest.raises(ZyraError, match="BUSY"):
         busy.virtual_servers.stop("vs_0001")
@@ -140,7 +140,7 @@ def test_an_enveloped_refusal_is_none_of_the_recorded_answers(run: Run) -> None:
         (Answer(500, json={}), ServerError),
     ],
 )
-def test_what_proves_nothing(run: Run, answer: Answer, expected: type[Exception]) -> None:  # noqa: F811
+def test_what_proves_nothing(run: Run, answer: Answer, expected: type[Exception]) -> None:
     run.line.plan = ["lost"]
     with pytest.raises(Unreachable):
         run.attempt().virtual_servers.terminate("vs_0001")
@@ -151,7 +151,7 @@ def test_what_proves_nothing(run: Run, answer: Answer, expected: type[Exception]
     assert run.outcomes()[0][1] == "unknown"
 
 
-def test_what_another_call_of_the_run_has_made_proves_nothing(run: Run) -> None:  # noqa: F811
+def test_what_another_call_of_the_run_has_made_proves_nothing(run: Run) -> None:
     name = "web-e5c0a1"
     run.attempt().virtual_servers.create(name=name, vcpus=2)
     run.line.plan = ["", "500"]
@@ -168,7 +168,7 @@ def test_what_another_call_of_the_run_has_made_proves_nothing(run: Run) -> None:
 
 
 def test_what_is_deleted_between_two_pages_hides_nothing(
-    run: Run,  # noqa: F811
+    run: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("workers.zyra.calls.PAGE", 2)
@@ -192,7 +192,7 @@ def test_what_is_deleted_between_two_pages_hides_nothing(
 
 
 @pytest.mark.parametrize(("said", "made"), [("happened", 1), ("repeat", 2)])
-def test_a_person_says_what_happened(run: Run, said: str, made: int) -> None:  # noqa: F811
+def test_a_person_says_what_happened(run: Run, said: str, made: int) -> None:
     run.line.plan = ["lost"]
     with pytest.raises(Unreachable):
         run.attempt().cost_advisor.apply("rec_0001")
@@ -214,7 +214,7 @@ def test_a_person_says_what_happened(run: Run, said: str, made: int) -> None:  #
         run.again().cost_advisor.apply("rec_0002")
 
 
-def test_a_word_that_nobody_sealed_is_none(run: Run, ledger: Ledger) -> None:  # noqa: F811
+def test_a_word_that_nobody_sealed_is_none(run: Run, ledger: Ledger) -> None:
     run.line.plan = ["lost"]
     with pytest.raises(Unreachable):
         run.attempt().cost_advisor.apply("rec_0001")
@@ -228,7 +228,7 @@ def test_a_word_that_nobody_sealed_is_none(run: Run, ledger: Ledger) -> None:  #
 
 
 @pytest.mark.parametrize("gone", ["the entry", "the journal"])
-def test_a_call_whose_entry_was_deleted_is_looked_up_and_never_made_blindly(run: Run, gone: str) -> None:  # noqa: F811
+def test_a_call_whose_entry_was_deleted_is_looked_up_and_never_made_blindly(run: Run, gone: str) -> None:
     zyra = run.attempt()
     zyra.virtual_servers.stop("vs_0001")
     zyra.cost_advisor.apply("rec_0001")
@@ -246,7 +246,7 @@ def test_a_call_whose_entry_was_deleted_is_looked_up_and_never_made_blindly(run:
     assert len(posts(run.sandbox)) == made
 
 
-def test_a_journal_goes_with_its_run(run: Run, ledger: Ledger) -> None:  # noqa: F811
+def test_a_journal_goes_with_its_run(run: Run, ledger: Ledger) -> None:
     run.attempt().virtual_servers.stop("vs_0001")
     ledger.client.delete(ledger.keys.run(run.claim.unit))
 
@@ -263,14 +263,14 @@ def test_ids_stay_in_their_places(tmp_path: Path) -> None:
         load(tmp_path / "r.toml")
 
 
-def test_a_read_is_one_however_it_is_written(run: Run) -> None:  # noqa: F811
+def test_a_read_is_one_however_it_is_written(run: Run) -> None:
     zyra = run.attempt()
 
     assert zyra.request("get", "/api/v1/virtual-servers/vs_0001")["status"] == "running"
     assert run.outcomes() == []
 
 
-def test_trouble_at_zyra_is_no_acceptance(run: Run, caplog: pytest.LogCaptureFixture) -> None:  # noqa: F811
+def test_trouble_at_zyra_is_no_acceptance(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     statuses = [401, 503, 401, 503, 401]
     short = replace(run.terms, budget=Budget(run.ledger.client, Limits(read=1000), 0.1))
     zyra = other(
@@ -288,7 +288,7 @@ def test_trouble_at_zyra_is_no_acceptance(run: Run, caplog: pytest.LogCaptureFix
         run.ledger.client.delete(name)
 
 
-def test_a_key_that_is_replaced_meanwhile_is_not_blamed(run: Run) -> None:  # noqa: F811
+def test_a_key_that_is_replaced_meanwhile_is_not_blamed(run: Run) -> None:
     held = ["zyra_sk_old"]
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -307,7 +307,7 @@ def test_a_key_that_is_replaced_meanwhile_is_not_blamed(run: Run) -> None:  # no
 
 
 def test_a_token_that_another_worker_replaced_is_not_forgotten(client: redis.Redis, seal: Seal) -> None:
-    from workers.zyra.keyring import Token
+    from workers.zyra.credentials import Token
 
     ring = Login("race@example.com", lambda: "pw", client, seal, table())
     ring._keep(Token("new", until=1e12))
@@ -320,7 +320,7 @@ def test_a_token_that_another_worker_replaced_is_not_forgotten(client: redis.Red
 
 
 def test_a_wrong_password_is_one_alert_and_a_pause(
-    run: Run,  # noqa: F811
+    run: Run,
     seal: Seal,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -340,7 +340,7 @@ def test_a_wrong_password_is_one_alert_and_a_pause(
 
 @pytest.mark.parametrize("journalled", [True, False])
 def test_tokens_that_are_never_accepted_are_a_refused_key(
-    run: Run,  # noqa: F811
+    run: Run,
     seal: Seal,
     caplog: pytest.LogCaptureFixture,
     journalled: bool,
@@ -364,7 +364,7 @@ def test_tokens_that_are_never_accepted_are_a_refused_key(
         run.ledger.client.delete(name)
 
 
-def test_a_login_that_is_limited_holds_back(run: Run, seal: Seal) -> None:  # noqa: F811
+def test_a_login_that_is_limited_holds_back(run: Run, seal: Seal) -> None:
     ring = Login("busy@example.com", lambda: "pw", run.ledger.client, seal, table())
     zyra = other(run, lambda _: Answer(429, headers={"retry-after": "9"}, json={}), ring=ring)
     for _ in range(2):
@@ -376,7 +376,7 @@ def test_a_login_that_is_limited_holds_back(run: Run, seal: Seal) -> None:  # no
         run.ledger.client.delete(name)
 
 
-def test_another_machines_clock_does_not_hold_us_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_another_machines_clock_does_not_hold_us_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looking, "SETTLES", 1.0)
     run.line.plan = ["500"]
     with monkeypatch.context() as clock:
@@ -397,7 +397,7 @@ def test_the_key_goes_where_it_may(url: str) -> None:
         api_url(url)
 
 
-def test_what_cannot_be_asked_is_unsent(run: Run) -> None:  # noqa: F811
+def test_what_cannot_be_asked_is_unsent(run: Run) -> None:
     with pytest.raises(ValueError, match="must be a path"):
         run.attempt().request("GET", "/x\n")
     assert issubclass(OutcomeUnknown, GiveUp)

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox import KEY, PLENTY, Sandbox, playing
-from workers.sandbox.answers import Answers
+from tests.support.sandbox import KEY, PLENTY, Sandbox, playing
+from workers.sandbox.openapi import document
+from workers.sandbox.operations import Answers
 from workers.sandbox.shapes import Shape
-from workers.sandbox.specification import document
 from workers.sandbox.state import User
 from workers.zyra import AsyncZyra, Zyra
-from workers.zyra.keyring import ApiKey
+from workers.zyra.caller import Terms
+from workers.zyra.credentials import ApiKey
+from workers.zyra.openapi import compare
 from workers.zyra.routes import Kind, Route, load, table
-from workers.zyra.specification import compare
-from workers.zyra.spending import Terms
 
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 NAMES = {"endpoints": "webhooks.endpoints"}  # where the client calls an area otherwise

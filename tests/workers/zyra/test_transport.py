@@ -116,7 +116,7 @@ def test_scim_lists_count_from_one() -> None:
 
     from dataclasses import replace
 
-    from workers.zyra.keyring import ApiKey
+    from workers.zyra.credentials import ApiKey
 
     client = sync(answer)
     client = client.within(replace(client.terms, scim=ApiKey(lambda: "s")))

@@ -1,0 +1,73 @@
+"""Looks at Redis once a second: for readiness, for monitors, and to say no before Redis has to."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis.asyncio as redis
+from redis.exceptions import RedisError, ResponseError
+
+from .contract.connection import memory_share
+from .contract.settings import Durability
+from .durability import Verdict, judge
+
+log = logging.getLogger(__name__)
+FULL = 0.9  # share of maxmemory above which deliveries are refused
+
+
+@dataclass(slots=True)
+class Watch:
+    client: redis.Redis
+    level: Durability
+    replicas: int = 1
+    draining: bool = False
+    met: bool = False  # Redis has once met the level
+    reachable: bool = False
+    memory: float = 0.0
+    verdict: Verdict = field(default_factory=lambda: Verdict(lacks=(), hidden=()))
+
+    async def look(self) -> None:
+        try:
+            async with asyncio.timeout(2):
+                info = await self._told(self.client.info())
+                config = await self._told(self.client.config_get("appendfsync", "maxmemory-policy"))
+        except (RedisError, OSError, TimeoutError) as error:
+            if self.reachable or not self.met:
+                log.warning("Redis does not answer: deliveries get 503 until it does", extra={"error": str(error)})
+            self.reachable = False
+            return
+        before, self.verdict = self.verdict, judge(self.level, info, config, self.replicas)
+        self.memory = memory_share(info)
+        self.reachable = True
+        self.met = self.met or not self.verdict.lacks
+        for text in (self.verdict.lacks + self.verdict.hidden) if before != self.verdict else ():
+            log.warning(text)
+        if not self.met and before != self.verdict:
+            log.error("deliveries get 503 until this is mended: `zyra-receiver check` says the same")
+
+    async def _told(self, asked: Awaitable[Mapping[Any, Any]]) -> dict[str, Any]:
+        try:
+            return {str(name): value for name, value in (await asked).items()}
+        except ResponseError:  # managed servers and tight rights hide it
+            return {}
+
+    @property
+    def full(self) -> bool:
+        return self.memory > FULL
+
+    @property
+    def unready(self) -> list[str]:
+        """Why no balancer should send us anything. A later outage of Redis is no reason: we answer 503 ourselves."""
+        if self.draining:
+            return ["draining"]
+        return [] if self.met else list(self.verdict.lacks) or ["Redis has not answered yet"]
+
+    @property
+    def unhealthy(self) -> list[str]:
+        """Everything that a person should know."""
+        found = list(self.verdict.lacks) if self.reachable else ["Redis does not answer"]
+        if self.full:
+            found.append(f"Redis uses {self.memory:.0%} of its memory: deliveries get 503")
+        return found + ["draining"] * self.draining

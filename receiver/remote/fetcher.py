@@ -1,0 +1,135 @@
+"""Fetches small public documents by https. What is fetched is named by others, so every step is bounded.
+
+No redirect, no proxy, no private address; the connection goes to the address that was checked.
+"""
+
+import asyncio
+import base64
+import json
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from ..contract.addresses import public
+
+if TYPE_CHECKING:
+    import httpx2  # a large library: loaded with the first fetch, which most receivers never make
+
+LIMIT = 5.0  # seconds for one fetch
+LARGEST = 256 * 1024  # bytes of an answer
+VISIBLE = re.compile("[!-~]+")
+ABSENT = (400, 403, 410)  # of who shows no credential: with one, they speak of that
+Resolve = Callable[[str, int], Awaitable[list[tuple[str, int]]]]  # of host and port; addresses and ports
+
+
+class Failed(Exception):
+    """It was not fetched; another time it may be."""
+
+
+class Absent(Failed):
+    """Who was asked says that there is no such thing."""
+
+
+async def resolve(host: str, port: int) -> list[tuple[str, int]]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(str(address[0]), int(address[1])) for *_, address in found]
+
+
+class Fetcher:
+    def __init__(
+        self,
+        resolve: Resolve = resolve,
+        allowed: Callable[[str], bool] = public,
+        context: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+    ) -> None:
+        self._resolve = resolve
+        self._allowed = allowed
+        self._context = context
+        self._trust: ssl.SSLContext | None = None
+
+    async def get(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
+        """Raises Failed or Absent."""
+        return await self._fetch("GET", url, dict(headers or {}), b"")
+
+    async def token(self, url: str, credential: str, scope: str) -> tuple[str, float]:
+        """An OAuth 2 token for a client's id and secret (RFC 6749, 4.4), and for how many seconds it is good."""
+        form = urlencode({"grant_type": "client_credentials", "scope": scope}).encode()
+        headers = {
+            "authorization": f"Basic {base64.b64encode(credential.encode()).decode()}",
+            "content-type": "application/x-www-form-urlencoded",
+        }
+        try:
+            document = json.loads(await self._fetch("POST", url, headers, form))
+            token, seconds = document["access_token"], float(document.get("expires_in", 300))
+        except Absent as error:
+            raise Failed(f"no token: {error}") from None  # that says nothing of the key
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+            raise Failed("the answer held no token") from None
+        if not isinstance(token, str) or not VISIBLE.fullmatch(token) or not 0 < seconds < float("inf"):
+            raise Failed("the answer held no token")
+        return token, min(seconds, 86400.0)
+
+    async def _fetch(self, method: str, url: str, headers: dict[str, str], content: bytes) -> bytes:
+        import httpx2
+
+        try:
+            async with asyncio.timeout(LIMIT):
+                return await self._ask(method, url, headers, content)
+        except TimeoutError:
+            raise Failed(f"no answer in {LIMIT:g} s") from None
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            said = f": {error}" if isinstance(error, httpx2.ConnectError) else ""  # other words may hold a credential
+            raise Failed(f"{type(error).__name__}{said}") from None
+
+    async def _ask(self, method: str, url: str, headers: dict[str, str], content: bytes) -> bytes:
+        """The certificate must be the host's, though the request goes to its address."""
+        import httpx2
+
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if parts.scheme != "https" or parts.username is not None:
+            raise Failed("that is not https")
+        address, port = await self._address(host, parts.port or 443)
+        at = f"[{address}]" if ":" in address else address
+        target = f"https://{at}:{port}{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        if self._trust is None:
+            self._trust = await asyncio.to_thread(self._context)  # reading all roots takes a while
+        async with (
+            httpx2.AsyncClient(verify=self._trust, trust_env=False, timeout=LIMIT) as client,
+            client.stream(
+                method,
+                target,
+                content=content,
+                headers={"host": parts.netloc, "accept-encoding": "identity", **headers},
+                extensions={"sni_hostname": host},
+            ) as response,
+        ):
+            if response.status_code == 404 or (response.status_code in ABSENT and "authorization" not in headers):
+                raise Absent(f"the answer was {response.status_code}")
+            if response.status_code != 200:
+                raise Failed(f"the answer was {response.status_code}")
+            return await bounded(response)
+
+    async def _address(self, host: str, port: int) -> tuple[str, int]:
+        found = await self._resolve(host, port)
+        if not found or not all(self._allowed(address) for address, _ in found):
+            raise Failed(f"{host} has no address, or one that is not public")
+        return found[0]
+
+
+async def bounded(response: "httpx2.Response") -> bytes:
+    chunks, size = [], 0
+    async for chunk in response.aiter_raw():
+        size += len(chunk)
+        if size > LARGEST:
+            raise Failed(f"the answer was longer than {LARGEST} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def without_query(url: str) -> str:
+    """What may stand in a log: queries hold tokens."""
+    return url.partition("?")[0]

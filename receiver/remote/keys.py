@@ -1,0 +1,238 @@
+"""The public keys of providers that say, in each delivery, with which key they signed it.
+
+A delivery is looked at as far as that goes without the key, before anything is fetched. One fetch is under way and one
+begins each second, for each source; what cannot be known now is a 503, and the provider comes again. Keys that have
+verified a delivery are renewed in a turn of their own, and are the last to be forgotten, so that nobody who makes up
+names of keys can push them out.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..contract.secrets import Secret
+from ..delivery import Delivery, place
+from ..errors import BadSignature, Unavailable
+from ..schemes import Remote, Scheme
+from ..signatures.keys import current, usable
+from ..signatures.verify import Key, named, plain_key, verify
+from .fetcher import Absent, Failed, Fetcher, without_query
+
+log = logging.getLogger(__name__)
+PATIENCE = 0.45  # seconds that a request waits; 2 s are promised, and Redis may need 1.5
+APART = 1.0  # seconds between the beginnings of two fetches
+FRESH = 3600.0  # seconds for which a key is not asked for again
+STALE = 86400.0  # seconds for which it serves while it cannot be fetched
+FAILED = 60.0  # seconds for which a failure is believed
+MOST = 100  # keys and failures of a source that are remembered
+
+
+@dataclass(slots=True)
+class Known:
+    """What came of a fetch: a key, or why there is none. at: the monotonic clock's seconds.
+
+    proven: whether it has verified a delivery.
+    """
+
+    key: Key | None
+    at: float
+    absent: bool = False
+    proven: bool = False
+
+
+@dataclass(slots=True)
+class Turn:
+    """One fetch under way, and when the last one began."""
+
+    task: "asyncio.Task[None] | None" = None
+    url: str = ""
+    began: float = float("-inf")
+
+    def over(self, task: "asyncio.Task[None]") -> None:
+        self.task = None
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long a request may still wait, in all."""
+
+    until: float = field(default_factory=lambda: time.monotonic() + PATIENCE)
+
+    @property
+    def left(self) -> float:
+        return max(0.0, self.until - time.monotonic())
+
+
+class RemoteKeys:
+    def __init__(
+        self,
+        name: str,
+        scheme: Scheme,
+        remote: Remote,
+        fetcher: Fetcher,
+        credential: Secret | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._name = name
+        self._scheme = scheme
+        self._remote = remote
+        self._fetcher = fetcher
+        self._credential = credential
+        self._clock = clock
+        self._named = named(remote)
+        self._keys: dict[str, Known] = {}
+        self._failures: dict[str, Known] = {}
+        self._visited: dict[str, Known] = {}
+        self._first, self._renewal, self._visits = Turn(), Turn(), Turn()
+        self._token = ("", float("-inf"))
+
+    async def keys(self, delivery: Delivery, now: float) -> tuple[Key, ...]:
+        """The key that fits. Raises BadSignature, and Unavailable where it cannot be known now."""
+        self._look(delivery, now)
+        urls, patience = list(self._addresses(delivery)), Patience()
+        for url in urls:
+            known = self._keys.get(url)
+            if known and self._clock() - known.at < STALE and self._fits(delivery, known, now):
+                if self._ripe(url, FRESH):
+                    self._start(self._renewal, url, self._fetch(url))
+                return (known.key,)
+        failure: BadSignature | Unavailable = BadSignature("wrong")
+        for url in urls:
+            try:
+                known = await self._newer(url, patience)
+            except (BadSignature, Unavailable) as error:
+                failure = error if not isinstance(failure, Unavailable) else failure
+            else:
+                if self._fits(delivery, known, now):
+                    return (known.key,)
+        raise failure
+
+    async def visit(self, url: str) -> None:
+        """Fetches what the provider wants to be fetched. Raises Unavailable where that has not happened yet."""
+        if url not in self._visited and self._ripe(url, 0.0):
+            self._start(self._visits, url, self._visit(url))
+            await self._wait(self._visits, url, Patience())
+        if url not in self._visited:
+            raise Unavailable("visit")
+
+    def _look(self, delivery: Delivery, now: float) -> None:
+        """All that can be said without the key. Raises BadSignature."""
+        try:
+            verify(self._scheme, delivery, (), now)
+        except BadSignature as error:
+            if error.cause != "wrong":
+                raise
+
+    def _fits(self, delivery: Delivery, known: Known, now: float) -> bool:
+        try:
+            verify(self._scheme, delivery, (known.key,), now)
+        except BadSignature:
+            return False
+        known.proven = True
+        return True
+
+    def _addresses(self, delivery: Delivery) -> Iterator[str]:
+        if not self._named:
+            yield self._remote.url
+        for find, pattern in self._named:
+            text = find(delivery)
+            if pattern.fullmatch(text):
+                yield self._remote.url.replace("{named}", text.decode())
+
+    async def _newer(self, url: str, patience: Patience) -> Known:
+        """The key at an address, where we have none that fits: of a set, as it is now.
+
+        Raises BadSignature where the provider knows no such key, Unavailable where that cannot be known now.
+        """
+        known = self._keys.get(url)
+        age = STALE if self._named else FAILED
+        if known and self._clock() - known.at < age:
+            return known
+        if self._ripe(url, age):
+            turn = self._renewal if known and known.proven else self._first
+            self._start(turn, url, self._fetch(url))
+            await self._wait(turn, url, patience)
+        found, failure = self._keys.get(url), self._failures.get(url)
+        if found and self._clock() - found.at < age:
+            return found
+        if failure and failure.absent and known is None:
+            raise BadSignature("no-key")
+        raise Unavailable("key")
+
+    def _ripe(self, url: str, age: float) -> bool:
+        """Whether an address is to be fetched: not known, or not lately, and not failed a moment ago."""
+        now, known, failure = self._clock(), self._keys.get(url), self._failures.get(url)
+        return (known is None or now - known.at >= age) and (failure is None or now - failure.at >= FAILED)
+
+    def _start(self, turn: Turn, url: str, work: Coroutine[Any, Any, None]) -> None:
+        if turn.task or self._clock() - turn.began < APART:
+            work.close()
+            return
+        turn.began, turn.url = self._clock(), url
+        turn.task = asyncio.create_task(work)
+        turn.task.add_done_callback(turn.over)
+
+    async def _wait(self, turn: Turn, url: str, patience: Patience) -> None:
+        """Waits a little for this address. Where another one is under way there is nothing to wait for."""
+        if turn.task and turn.url == url:
+            await asyncio.wait([turn.task], timeout=patience.left)
+
+    async def _fetch(self, url: str) -> None:
+        try:
+            answer = await self._fetcher.get(url, await self._shown())
+            before = self._keys.pop(url, None)
+            known = Known(self._read(answer), self._clock(), proven=before is not None and before.proven)
+            remember(self._keys, url, known)
+            self._failures.pop(url, None)
+            log.info("source %s: fetched the key %s", self._name, without_query(url))
+        except Exception as error:  # hostile documents fail in many ways
+            remember(self._failures, url, Known(None, self._clock(), isinstance(error, Absent)))
+            self._complain("no key", url, error)
+
+    async def _visit(self, url: str) -> None:
+        try:
+            await self._fetcher.get(url)
+            remember(self._visited, url, Known(None, self._clock()))
+            log.info("source %s: the subscription is confirmed", self._name)
+        except Exception as error:
+            remember(self._failures, url, Known(None, self._clock()))
+            self._complain("the subscription is not confirmed yet", url, error)
+
+    def _complain(self, what: str, url: str, error: Exception) -> None:
+        """Our own words tell nothing that is secret; those of others might."""
+        why = str(error) if isinstance(error, Failed) else type(error).__name__
+        log.warning("source %s: %s: %s: %s", self._name, what, without_query(url), why)
+
+    async def _shown(self) -> dict[str, str]:
+        """The credential that the provider wants to see with the request. Raises Failed."""
+        if not self._remote.credential or self._credential is None:
+            return {}
+        secret = self._credential.values[0]
+        if self._remote.credential == "bearer":
+            return {"authorization": f"Bearer {secret}"}
+        if self._clock() >= self._token[1]:
+            token, seconds = await self._fetcher.token(self._remote.credential, secret, self._remote.scope)
+            self._token = token, self._clock() + seconds * 0.9
+        return {"authorization": f"Bearer {self._token[0]}"}
+
+    def _read(self, answer: bytes) -> Key:
+        """Raises Failed. What was fetched is public, so it must never become a secret key."""
+        try:
+            text = (place(self._remote.read)(Delivery((), answer)) if self._remote.read else answer).decode()
+            key = plain_key(self._scheme, text)
+            good = usable(self._scheme.algorithm if not self._scheme.algorithms else "", key) and current(text)
+        except (BadSignature, ValueError):
+            good = False
+        if not good:
+            raise Failed("what was fetched is no key of this scheme, or not one of today")
+        return key
+
+
+def remember(known: dict[str, Known], url: str, what: Known) -> None:
+    """Forgets the oldest where there are too many: who names keys must not fill our memory."""
+    known[url] = what
+    while len(known) > MOST:
+        del known[next((one for one, held in known.items() if not held.proven), next(iter(known)))]

@@ -1,0 +1,54 @@
+"""Schemes that sign nothing: a token that is always the same, and Basic authentication."""
+
+import base64
+import hmac
+from collections.abc import Sequence
+
+from ..delivery import Delivery, place
+from ..errors import BadSignature
+from ..schemes import Scheme
+
+
+class Token:
+    """A text that the provider repeats: in a header, in the query, or in a field of the body."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        prefix = scheme.prefix.encode()
+        self._places = [(place(name), prefix if name.startswith("header:") else b"") for name in scheme.signature]
+
+    def verify(self, delivery: Delivery, keys: Sequence[bytes], now: float) -> int:
+        found = [(value, prefix) for read, prefix in self._places if (value := read(delivery))]
+        if not found:
+            raise BadSignature("missing")
+        tokens = [value[len(prefix) :] for value, prefix in found if value.startswith(prefix)]
+        return matching(keys, tokens)
+
+
+class Basic:
+    """RFC 7617. A key is user:password."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        self._place = place(scheme.signature[0])
+
+    def verify(self, delivery: Delivery, keys: Sequence[bytes], now: float) -> int:
+        value = self._place(delivery)
+        if not value:
+            raise BadSignature("missing")
+        word, _, rest = value.partition(b" ")
+        try:
+            told = base64.b64decode(rest.strip(b" "), validate=True)
+        except ValueError:
+            raise BadSignature("malformed") from None
+        if word.lower() != b"basic":
+            raise BadSignature("malformed")
+        return matching(keys, [told])
+
+
+def matching(keys: Sequence[bytes], tokens: Sequence[bytes]) -> int:
+    if not tokens:
+        raise BadSignature("malformed")
+    for position, key in enumerate(keys):
+        for token in tokens:
+            if hmac.compare_digest(key, token):
+                return position
+    raise BadSignature("wrong")

@@ -1,0 +1,78 @@
+"""What the builders refuse; what they accept stands in the vectors."""
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from receiver.delivery import Delivery
+from receiver.errors import BadSignature
+from receiver.schemes import table
+from receiver.signatures.verify import verify
+
+FORM = "application/x-www-form-urlencoded"
+ADYEN = json.dumps({"notificationItems": [{"NotificationRequestItem": {}}] * 101}).encode()
+HALF = {
+    "notificationItems": [
+        {"NotificationRequestItem": {"pspReference": "\ud800", "additionalData": {"hmacSignature": "A"}}}
+    ]
+}
+SNS = {"Type": "Notification", "SignatureVersion": "1", "Signature": "AAAA", "TopicArn": "theirs", "Timestamp": "2023-11-14T22:13:20Z",
+       "SigningCertURL": "https://sns.us-east-1.amazonaws.com/a.pem"}  # fmt: skip
+
+
+def ebay(**said: str) -> str:
+    return base64.b64encode(json.dumps(said).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "headers", "body", "url"),
+    [
+        ("twilio", {"x-twilio-signature": "A" * 28, "content-type": FORM}, b"a=1", "https://a:99999/"),
+        ("contentful", {"x-contentful-signature": "0" * 64, "x-contentful-timestamp": "1", "x-contentful-signed-headers": "a"}, b"", ""),
+        ("hubspot-v1v2", {"x-hubspot-signature": "0" * 64, "x-hubspot-signature-version": "v9"}, b"", ""),
+        ("adyen", {}, b"{}", ""),
+        ("adyen", {}, b'{"notificationItems": []}', ""),
+        ("adyen", {}, ADYEN, ""),
+        ("ebay", {"x-ebay-signature": "!"}, b"", ""),
+        ("ebay", {"x-ebay-signature": ebay(alg="none", digest="SHA1")}, b"", ""),
+        ("aws-sns", {}, json.dumps(SNS | {"Type": "Other"}).encode(), ""),
+        ("aws-sns", {}, json.dumps(SNS).encode(), ""),
+        ("aws-sns", {}, json.dumps(SNS | {"TopicArn": "ours", "SignatureVersion": "1", "Message": "\ud800"}).encode(), ""),
+        ("adyen", {}, json.dumps(HALF).encode(), ""),
+        ("braintree", {"content-type": FORM}, b"bt_signature=a|" + b"0" * 40 + b"&bt_payload=" + b"0" * 20, ""),
+        ("websub", {"x-hub-signature": "md5=00"}, b"", ""),
+        ("websub", {"x-hub-signature": "sha512=00"}, b"", ""),
+        ("nowpayments", {"x-nowpayments-sig": "0" * 128}, b"{", ""),
+        ("paddle-classic", {"content-type": FORM}, b"p_signature=AAAA&a=1", ""),
+    ],
+)  # fmt: skip
+def test_what_a_builder_cannot_read_is_refused(name: str, headers: dict[str, str], body: bytes, url: str) -> None:
+    scheme = replace(table()[name], parameter="ours", tolerance=0)
+    pairs = [(key.encode(), value.encode()) for key, value in headers.items()]
+
+    with pytest.raises(BadSignature):
+        verify(scheme, Delivery(pairs, body, "POST", url), [b"key"], 0)
+
+
+def test_websub_takes_the_digest_that_the_header_names() -> None:
+    import hmac
+
+    text = hmac.digest(b"key", b"body", "sha384").hex()
+
+    assert (
+        verify(table()["websub"], Delivery([(b"x-hub-signature", f"sha384={text}".encode())], b"body"), [b"key"], 0)
+        == 0
+    )
+
+
+def test_the_php_of_paddle_classic() -> None:
+    from receiver.signatures.builders import paddle_classic
+
+    body: Any = Delivery([(b"content-type", FORM.encode())], "b=é&a=1&p_signature=x".encode())
+
+    (claim,) = paddle_classic(body, None, None, b"", [])
+
+    assert claim.texts == ['a:2:{s:1:"a";s:1:"1";s:1:"b";s:2:"é";}'.encode()]

@@ -1,0 +1,53 @@
+import asyncio
+
+from receiver.contract.settings import Durability
+from receiver.inbox import connect
+from receiver.readiness import Watch
+from tests.support.kit import Server
+
+
+def test_an_outage_is_told_once_and_readiness_stays(own_server: Server) -> None:
+    async def look() -> list[tuple[bool, list[str]]]:
+        watch = Watch(connect(own_server.url), Durability.EVERYSEC)
+        seen = []
+        for step in (lambda: None, own_server.stop, lambda: None, own_server.start):
+            step()
+            await watch.look()
+            seen.append((watch.reachable, watch.unready))
+        watch.draining = True
+        seen.append((watch.reachable, watch.unhealthy))
+        await watch.client.aclose()
+        return seen
+
+    assert asyncio.run(look()) == [(True, []), (False, []), (False, []), (True, []), (True, ["draining"])]
+
+
+def test_before_the_first_answer_nobody_is_ready() -> None:
+    async def look() -> list[str]:
+        watch = Watch(connect("redis://127.0.0.1:1/0"), Durability.EVERYSEC)
+        await watch.look()
+        return watch.unready
+
+    assert asyncio.run(look()) == ["Redis has not answered yet"]
+
+
+def test_who_may_not_ask_is_told_so_and_is_ready(own_server: Server) -> None:
+    async def look() -> tuple[bool, int]:
+        watch = Watch(connect(own_server.url), Durability.EVERYSEC)
+        await watch.client.execute_command("ACL", "SETUSER", "default", "-config", "-info")
+        await watch.look()
+        await watch.client.aclose()
+        return watch.met, len(watch.verdict.hidden)
+
+    assert asyncio.run(look()) == (True, 3)
+
+
+def test_hidden_settings_do_not_stop_readiness(own_server: Server) -> None:
+    async def look() -> tuple[list[str], int]:
+        watch = Watch(connect(own_server.url), Durability.EVERYSEC)
+        await watch.client.execute_command("ACL", "SETUSER", "default", "-config")
+        await watch.look()
+        await watch.client.aclose()
+        return watch.unready, len(watch.verdict.hidden)
+
+    assert asyncio.run(look()) == ([], 1)

@@ -1,0 +1,23 @@
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from receiver.contract.seal import Seal
+from tests.support.kit import accept, dispatch
+from tests.support.run import HANDLER, Run
+from tests.support.sandbox import KEY, Sandbox
+from workers.ledger.transitions import Ledger
+from workers.zyra import budget
+
+
+@pytest.fixture
+def run(ledger: Ledger, seal: Seal, sandbox: Sandbox, client: redis.Redis) -> Iterator[Run]:
+    accept(ledger, seal)
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", [HANDLER])
+    (claim,) = ledger.take([], 1)
+    found = Run(ledger, seal, sandbox, claim)
+    yield found
+    found.line.close()
+    for name in client.scan_iter(budget.prefix(budget.fingerprint(KEY)) + "*"):
+        client.delete(name)

@@ -1,0 +1,76 @@
+"""How commands reach what they talk about: the ledger, and Zyra's API with the waits that its limits ask for."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from receiver.contract.connection import connect
+from receiver.contract.errors import ConfigurationError
+from receiver.contract.keys import Keys
+
+from .. import settings
+from ..ledger.transitions import Ledger
+from ..runtime.clients import terms
+from ..settings import Settings
+from ..zyra import calls
+from ..zyra.client import Zyra
+from ..zyra.errors import RateLimited
+from ..zyra.models import Row
+from ..zyra.results import page
+from ..zyra.transport import run
+from .local import environment
+from .output import complain
+
+MAX_WAIT_SECONDS = 120.0  # seconds that a person waits for the budget
+T = TypeVar("T")
+
+
+def open_ledger() -> tuple[Ledger, Settings]:
+    """The ledger of the environment, and the settings that name it. Raises ConfigurationError."""
+    found = settings.read(environment(), need_handlers=False)
+    return Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done), found
+
+
+def open_client() -> Zyra:
+    """The client of the command line. Raises ConfigurationError."""
+    found, ledger = read_settings()
+    if found.api_key is None and not found.api_user:
+        raise ConfigurationError(["ZYRA_API_KEY is not set: make one at Zyra under Settings, API Keys"])
+    if found.api_user and ledger is None:
+        raise ConfigurationError(["ZYRA_API_USER wants REDIS_URL and SEAL_KEY, too: the login is shared with workers"])
+    return Zyra(found.api_url, terms=terms(found, ledger))
+
+
+def read_settings() -> tuple[Settings, Ledger | None]:
+    """The workers' settings, and their ledger, where this machine knows it: without it nobody counts our calls."""
+    env = environment()
+    sealed = "SEAL_KEY" in env or "SEAL_KEY_FILE" in env
+    found = settings.read(env if sealed else {**env, "SEAL_KEY": secrets.token_hex(32)}, need_handlers=False)
+    if "REDIS_URL" not in env or (found.api_user and not sealed):
+        return found, None
+    return found, Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix))
+
+
+def list_all(zyra: Zyra, call: calls.Call) -> Iterator[Row]:
+    """The items of all pages; between two of them there may be a wait."""
+    following: calls.Call | None = calls.first(call)
+    before: calls.Page | None = None
+    while following is not None:
+        here = following
+        before = calls.unlike(here, wait_for_budget(lambda: run(page(here, zyra.terms), zyra.http)), before)  # noqa: B023
+        yield from map(Row, before.items)
+        following = calls.after(here, before)
+
+
+def wait_for_budget(act: Callable[[], T]) -> T:
+    """Does it, once there is room in the budget. Raises ZyraError."""
+    until = time.monotonic() + MAX_WAIT_SECONDS
+    while True:
+        try:
+            return act()
+        except RateLimited as error:
+            if time.monotonic() + error.seconds > until:
+                raise
+            complain(f"waiting {error.seconds:.0f} s: {error.message}")
+            time.sleep(error.seconds)

@@ -1,0 +1,183 @@
+"""zyra-receiver api"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from receiver.contract.errors import ConfigurationError
+
+from ...errors import RetryLater
+from ...zyra import calls
+from ...zyra import openapi as specification
+from ...zyra.client import Zyra
+from ...zyra.errors import ZyraError
+from ...zyra.results import result, saved
+from ...zyra.routes import Kind, Route, Routes, table
+from ...zyra.transport import run
+from ..access import list_all, open_client, read_settings, wait_for_budget
+from ..fields import pair, put
+from ..output import Shown, as_json, complain, line
+from ..output import table as print_table
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+METHODS = ("get", "post", "put", "patch", "delete")
+T = TypeVar("T")
+
+
+@app.command()
+def api(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            help="An area and a call, with ids (devices list; virtual-servers stop vs_0001), or a verb and a path (get "
+            "/api/v1/devices), or: routes; budget; check [FILE or URL]."
+        ),
+    ],
+    set: Annotated[list[str] | None, typer.Option(help="A field of the body: name=web, or a.b=5.")] = None,  # noqa: A002
+    data: Annotated[str, typer.Option(help="The whole body: JSON, or @FILE.")] = "",
+    param: Annotated[list[str] | None, typer.Option(help="A parameter of the query: status=online.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where a file goes: a PDF, an export.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Items of a list.")] = 1000,
+    as_lines: Annotated[bool, typer.Option("--json", help="JSON, as in a pipe.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Of routes: the table of docs/api.md.")] = False,
+) -> int:
+    """Calls Zyra's API with our key, within the budget that the workers share."""
+    show = Shown(as_lines or not sys.stdout.isatty(), limit)
+    what, *rest = words
+    if markdown:
+        for text in page_of(table()):
+            line(text)
+        return 0
+    if what in ("routes", "budget", "check"):
+        return {"routes": routes, "budget": budget, "check": check}[what](rest, show)
+    body, params = given(set, data), dict(pair(one) for one in param or [])
+    try:
+        with closing(open_client()) as zyra:
+            if what in METHODS:
+                return request(zyra, what.upper(), rest, params, body, show)
+            return by_name(zyra, what, rest, params, body, out, show)
+    except ZyraError as error:
+        complain(f"error: {error}\n  {error.advice}")
+        return 1
+    except RetryLater as error:
+        complain(f"error: {error}")
+        return 1
+    except OSError as error:
+        raise ConfigurationError([f"cannot write {out}: {error.strerror}"]) from None
+    except ValueError as error:
+        raise ConfigurationError([str(error)]) from None
+
+
+def request(zyra: Zyra, method: str, rest: list[str], params: dict[str, Any], body: Any, show: Shown) -> int:
+    if len(rest) != 1:
+        raise ConfigurationError([f"{method.lower()} takes one path, such as /api/v1/devices"])
+    found = wait_for_budget(lambda: zyra.request(method, rest[0], params=params, body=body))
+    rows = isinstance(found, list) and all(isinstance(row, dict) for row in found)
+    return show.many(found) if rows else show.one(found)
+
+
+def by_name(
+    zyra: Zyra, area: str, rest: list[str], params: dict[str, Any], body: Any, out: Path | None, show: Shown
+) -> int:
+    route = named(zyra.terms.routes, area, rest[0] if rest else "")
+    call = calls.call(route, tuple(rest[1:]), params, body if route.changes else None)
+    if route.answer is Kind.FILE:
+        if out is None:
+            raise ConfigurationError(["--out FILE is needed: the answer is a file"])
+        line(f"{wait_for_budget(lambda: run(saved(call, zyra.terms, out), zyra.http))} bytes in {out}")
+        return 0
+    if route.answer is Kind.LIST:
+        return show.many(list_all(zyra, call))
+    missing = [name for name in route.fields if not isinstance(body, dict) or name not in body]
+    if missing:
+        raise ConfigurationError([f"{route.name} needs {' and '.join(f'--set {name}=...' for name in missing)}"])
+    return show.one(wait_for_budget(lambda: run(result(call, zyra.terms), zyra.http)))
+
+
+def named(found: Routes, area: str, name: str) -> Route:
+    """The route of an area and a call as people type them. Raises ConfigurationError."""
+    wanted = f"{area}.{name}".replace("-", "_")
+    if wanted in found:
+        return found[wanted]
+    names = [one.name.partition(".")[2] for one in found.values() if one.area == area.replace("-", "_")]
+    if names:
+        raise ConfigurationError([f"{area} has the calls {', '.join(names)}"])
+    areas = ", ".join(dict.fromkeys(one.area for one in found.values()))
+    raise ConfigurationError([f"there is no area {area!r}: {areas}; or a verb and a path, routes, budget, check"])
+
+
+def given(settings: list[str] | None, data: str) -> Any:
+    """The body: of fields, or whole. Raises ConfigurationError."""
+    if settings and data:
+        raise ConfigurationError(["--set and --data are both given: keep one"])
+    if data:
+        try:
+            return json.loads(Path(data[1:]).read_text() if data.startswith("@") else data)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError([f"--data: {error}"]) from None
+    body: dict[str, Any] = {}
+    for setting in settings or []:
+        put(body, *pair(setting))
+    return body or None
+
+
+def routes(rest: list[str], show: Shown) -> int:
+    found = read_settings()[0].api_routes or table()
+    rows = [
+        {"name": route.name, "call": route.call, "limit": route.limit, "certainty": route.certainty}
+        for route in found.values()
+    ]
+    if show.plain:
+        return show.many(rows)
+    print_table(("CALL", "VERB AND PATH", "LIMIT", "CERTAINTY"), [list(row.values()) for row in rows])
+    return 0
+
+
+def page_of(routes: Routes) -> Iterator[str]:
+    """The table of docs/api.md."""
+    yield "| call | verb and path | limit | certainty | page | a lost answer is found out by |"
+    yield "|---|---|---|---|---|---|"
+    for one in routes.values():
+        found_out = one.look_up.replace(": ", " is ") or ("-" if not one.changes else "nobody: outcome-unknown")
+        yield f"| `{one.name}` | `{one.call}` | {one.limit} | {one.certainty} | {one.source} | {found_out} |"
+
+
+def budget(rest: list[str], show: Shown) -> int:
+    """What is left of each class, and who waits."""
+    with closing(open_client()) as zyra:
+        asks = zyra.terms
+    if asks.budget is None:
+        raise ConfigurationError(["REDIS_URL is not set: the budget stands in the Redis of the workers"])
+    key = asks.ring.name
+    refused, found = asks.budget.refused(key), asks.budget.waiting(key)
+    if show.plain:
+        for one in found:
+            as_json({"key": asks.ring.shown, "refused": refused, **asdict(one)})
+        return 0
+    line(f"key {asks.ring.shown}" + (", refused by Zyra: replace it" if refused else ""))
+    for one in found:
+        who = ", ".join(f"{name} ({count})" for name, count in one.who.items()) or "nobody"
+        held = f", held by Zyra for {one.held:.0f} s" if one.held else ""
+        line(f"{one.limit}: {one.left} of {one.most} a minute left{held}; waiting: {who}")
+    return 0
+
+
+def check(rest: list[str], show: Shown) -> int:
+    """Compares our route table with a specification. Exits with 1 where they differ."""
+    found = read_settings()[0]
+    where = rest[0] if rest else f"{found.api_url}/openapi.json"
+    try:
+        differences = list(specification.compare(found.api_routes or table(), specification.load(where)))
+    except ValueError as error:
+        raise ConfigurationError([f"{where}: {error}"]) from None
+    for difference in differences:
+        line(difference)
+    if not differences:
+        line(f"no difference: {where}")
+    return 1 if differences else 0

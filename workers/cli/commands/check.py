@@ -1,0 +1,189 @@
+"""zyra-receiver check"""
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from redis import ResponseError
+
+from receiver import settings as receiving
+from receiver.contract.connection import GONE, connect, text
+from receiver.contract.errors import ConfigurationError
+from receiver.contract.settings import Durability
+from receiver.durability import Verdict, judge
+from receiver.signatures.verify import PUBLIC
+from receiver.sources import Source
+
+from ... import plugins
+from ... import settings as working
+from ...zyra.credentials import SHOWN
+from ..local import current_folder_importable, environment
+from ..output import line
+from ..secret_forms import find_doubts
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+class Role(StrEnum):
+    RECEIVER = "receiver"
+    WORKER = "worker"
+
+
+@app.command()
+def check(role: Annotated[Role, typer.Option(help="Whose configuration.")] = Role.RECEIVER) -> int:
+    """Names every fault at once. Exits with 2 where the configuration is wrong, 1 where Redis is away."""
+    current_folder_importable()
+    return receiver() if role is Role.RECEIVER else worker()
+
+
+def receiver() -> int:
+    found = receiving.read(environment())
+    verdict = look(found.redis_url, found.durability, found.replicas)
+    doubts = [doubt for source in found.sources.values() for doubt in find_doubts(source)]
+    for fault in (*commas(found.sources), *shared_secrets(found.sources), *doubts):
+        line("warning:", fault)
+    for source in found.sources.values() if verdict else ():
+        for told in guarantees(source, found.durability, verdict):
+            line(f"{source.name}:", told)
+    return conclude(found.redis_url, verdict)
+
+
+def worker() -> int:
+    found = working.read(environment())
+    names = [handler.name for handler in plugins.load(found.handlers)]
+    line("handlers:", ", ".join(names) or "none")
+    if found.api_key is None and not found.api_user:
+        line("warning: ZYRA_API_KEY is not set: handlers cannot call back")
+    else:
+        who = f"key {found.api_key.values[0][:SHOWN]}" if found.api_key else f"login of {found.api_user}"
+        most = found.api_limits
+        line(f"API: {found.api_url}, {who}; a minute {most.create} creates, {most.read} reads, {most.bulk} of SCIM")
+    return conclude(found.redis_url, look(found.redis_url, Durability.NONE, 1))
+
+
+def conclude(url: str, verdict: Verdict | None) -> int:
+    if verdict is None:
+        line(f"Redis does not answer at {shown(url)}: start it, or set REDIS_URL")
+        return 1
+    for hidden in verdict.hidden:
+        line("warning:", hidden)
+    if verdict.lacks:
+        raise ConfigurationError(verdict.lacks)
+    line("ok")
+    return 0
+
+
+def look(url: str, level: Durability, replicas: int) -> Verdict | None:
+    client = connect(url)
+    try:
+        info = read_or_hidden(client.info)
+        config = read_or_hidden(lambda: client.config_get("appendfsync", "maxmemory-policy"))
+    except GONE:
+        return None
+    finally:
+        client.close()
+    return judge(level, info, {text(k): text(v) for k, v in config.items()}, replicas)
+
+
+def read_or_hidden(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except ResponseError:  # managed servers and tight rights hide it
+        return {}
+
+
+def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> list[str]:
+    """What really holds for a source, each with its reason."""
+    scheme = source.scheme
+    sure = {
+        "confirmed": "confirmed",
+        "signature-only": f"signature confirmed; no source for {', '.join(scheme.missing_answers)}",
+        "unconfirmed": f"not confirmed ({scheme.confidence}: {scheme.source})",
+    }[scheme.status]
+    return [
+        f"scheme: {scheme.title}, {sure}",
+        f"keys: {origin(source)}",
+        f"signed: {COVERS[scheme.covers]}",
+        f"durability: {DURABLE[level] if verdict and not verdict.lacks else 'NOT MET'}",
+        f"dedup: {dedup(source)}",
+        f"replay protection: {replay(source)}",
+        f"answer: {source.success_status}; retries: {scheme.retries or 'no page says'}",
+        f"unprotected: {'; '.join(scheme.open_parts) or 'nothing'}",
+    ]
+
+
+def commas(sources: Mapping[str, Source]) -> Iterator[str]:
+    """Secrets of the environment with a comma, which separated two of them in earlier versions."""
+    for name, source in sources.items():
+        for secret in source.secrets:
+            if secret.has_comma:
+                yield (
+                    f"source {name}: {secret.name} holds a comma, and is one secret since 0.2.0; for two use a list, "
+                    'secrets = ["env:A", "env:B"], or the lines of a file'
+                )
+
+
+def shared_secrets(sources: Mapping[str, Source]) -> Iterator[str]:
+    """Sources that hold the same secret: what is signed for one of them is then valid at the other."""
+    holders: dict[str, list[str]] = {}
+    for name, source in sources.items():
+        for secret in {secret for _, secret in source.texts()} if source.scheme.key not in PUBLIC else ():
+            holders.setdefault(secret, []).append(name)
+    for names in sorted({tuple(names) for names in holders.values() if len(names) > 1}):
+        yield f"sources {', '.join(names)} share a secret: a delivery to one of them is valid at the other"
+
+
+DURABLE = {
+    Durability.ALWAYS: "on disk before the answer",
+    Durability.EVERYSEC: "on disk within a second: a power cut may take the last second",
+    Durability.REPLICATED: "on replicas too before the answer, as DURABILITY=replicated asks",
+    Durability.NONE: "whatever this Redis gives: DURABILITY=none asks for nothing",
+}
+COVERS = {
+    "body": "the body as it came",
+    "part": "some fields of the body: do not trust the others",
+    "nothing": "nothing of the body: a valid delivery says who sent it, not that nobody changed it",
+}
+
+
+def origin(source: Source) -> str:
+    """Where its keys come from."""
+    remote = source.scheme.remote
+    if source.fetches and remote:
+        host = remote.url.removeprefix("https://").partition("/")[0]
+        named = "the address that the delivery names, if the scheme allows its host"
+        told = f"fetched from {host if '://' in remote.url else named}"
+    else:
+        told = f"{len(source.keys)} given" if source.keys else "none yet: the provider will tell its secret"
+    if source.scheme.shared:
+        told += "; one key signs for all customers of the provider: what is meant for another one verifies too"
+    return told
+
+
+def dedup(source: Source) -> str:
+    """How repetitions are known."""
+    places = source.identity
+    if not places:
+        return f"the body's digest, for {source.digest_window:g} s: no id is known"
+    alone = " alone" if source.scheme.identity_scope == "event" else " and the body's digest"
+    return f"{' and '.join(places).replace('|', ' or ')}{alone}, for {source.dedup_window:g} s"
+
+
+def replay(source: Source) -> str:
+    """What somebody can do who has captured a delivery."""
+    if source.scheme.timestamp and source.scheme.tolerance:
+        told = f"a captured delivery can be sent again for {source.scheme.tolerance} s, then its signed time is too old"
+    else:
+        told = "a captured delivery stays valid for ever: the provider signs no time"
+    if source.labels.is_id_signed and source.labels.is_type_signed:
+        return f"{told}; it is known by its id or digest, which are signed"
+    if source.repeats == "duplicate":
+        return f"{told}; the same signed bytes run once, whatever id and type come with them"
+    return f'{told}; under another id or type it is a new event, marked `repeats` (repeats = "duplicate" refuses it)'
+
+
+def shown(url: str) -> str:
+    """The URL without its password."""
+    head, at, tail = url.rpartition("@")
+    return f"{head.partition('://')[0]}://...@{tail}" if at else url

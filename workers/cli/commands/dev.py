@@ -1,0 +1,218 @@
+"""zyra-receiver dev"""
+
+import fcntl
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import IO, Annotated, Any
+from urllib.parse import urlsplit
+
+import httpx2
+import msgspec
+import typer
+
+from receiver.contract.addresses import LOOPBACK_NAMES
+from receiver.contract.connection import GONE, connect
+from receiver.contract.errors import ConfigurationError
+
+from ...sandbox.__main__ import Options
+from ...sandbox.rows import DEMO_SERVER
+from ...sandbox.state import CONTROL_TOKEN, write_private
+from .. import local
+from ..embedded import Children, redis_command, socket_path
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+DEMO_HANDLER = "workers.handlers.restart_virtual_server"
+PORT, METRICS_PORT = 8080, 9464  # of the receiver; the sandbox and the worker have the ones after
+FREE_PORTS = (20_000, 32_000)  # below those that systems give to clients, who might take them before our children do
+SECONDS = 20.0  # until a part must be ready
+
+
+@app.command()
+def dev(
+    data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept; RECEIVER_DATA_DIR.")] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65000, help="The receiver's port; the next three are used too. 0 picks free ones.")
+    ] = PORT,
+    as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON once all is ready.")] = False,
+    trouble: Annotated[str, typer.Option("--chaos", help="Of the sandbox: dup,reorder,late,drop,slow,...")] = "",
+    seed: Annotated[int, typer.Option(help="Of the chaos.")] = 0,
+    shaped: Annotated[str, typer.Option("--shape", help="Of the sandbox's payloads and envelopes.")] = "",
+    life: Annotated[float, typer.Option(min=0, help="How many things a minute happen in the sandbox by chance.")] = 0.0,
+) -> int:
+    """Runs everything on this machine until Ctrl-C; what was accepted is still there at the next start."""
+    try:
+        options = Options(chaos=trouble, seed=seed, shape=shaped, life=life)
+    except ValueError as error:
+        raise ConfigurationError([str(error)]) from None
+    folder = prepare((data_dir or local.folder()).absolute())
+    lock = hold(folder)
+    children = Children()
+    stop_on_signals(children)
+    try:
+        facts = start(folder, port, children, options)
+        write_private(folder / "dev.json", json.dumps(facts))
+        print(json.dumps(facts) if as_line else welcome(facts), flush=True)
+        return children.wait()
+    finally:
+        children.stop()
+        (folder / "dev.json").unlink(missing_ok=True)
+        lock.close()
+
+
+def stop_on_signals(children: Children) -> None:
+    def stop(signum: int, frame: FrameType | None) -> None:
+        children.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+
+
+def prepare(folder: Path) -> Path:
+    """The data directory, with the keys that live in it. Raises ConfigurationError where it cannot be used."""
+    url = os.environ.get("ZYRA_API_URL", "http://127.0.0.1")
+    if urlsplit(url).hostname not in LOOPBACK_NAMES:
+        raise ConfigurationError([f"dev calls its own sandbox only: unset ZYRA_API_URL, which is {url}"])
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        local.check_private(folder)
+        for name in ("seal-key", "api-key"):
+            if not (folder / name).exists():
+                write_private(folder / name, ("zyra_sk_" if name == "api-key" else "") + secrets.token_hex(32))
+    except OSError as error:
+        raise ConfigurationError([f"cannot use {folder}: {error.strerror}: name another one with --data-dir"]) from None
+    return folder
+
+
+def hold(folder: Path) -> IO[str]:
+    """The data directory's lock, held while this process lives. Raises ConfigurationError where another one has it."""
+    lock = open(folder / "lock", "w")  # noqa: SIM115 - closed at the end of dev
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ConfigurationError([f"dev runs already in {folder}: stop it, or use --data-dir"]) from None
+    return lock
+
+
+def ports(port: int) -> list[int]:
+    """Ports for receiver, sandbox and the two kinds of metrics. Raises ConfigurationError where one is taken."""
+    metrics = METRICS_PORT if port == PORT else port + 2
+    wanted = (port, port + 1, metrics, metrics + 1) if port else random.sample(range(*FREE_PORTS), 4)
+    held = [free(one, any_else=not port) for one in wanted]
+    found = [taken.getsockname()[1] for taken in held]
+    for taken in held:
+        taken.close()
+    return found
+
+
+def free(port: int, any_else: bool = False) -> socket.socket:
+    """The port, held until it is closed, or another one. Raises ConfigurationError where it is taken."""
+    taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind(("127.0.0.1", port))
+    except OSError:
+        taken.close()
+        if any_else:
+            return free(random.randrange(*FREE_PORTS), any_else)  # noqa: S311 - no secret
+        raise ConfigurationError([f"port {port} is in use: `--port 0` picks free ones"]) from None
+    return taken
+
+
+def start(folder: Path, port: int, children: Children, options: Options) -> dict[str, Any]:
+    """Starts all parts in order, each when the one before is ready; what other commands need to know."""
+    receiver, sandbox, metrics, worker_metrics = ports(port)
+    url = os.environ.get("REDIS_URL") or start_redis(folder, children)
+    public = f"http://127.0.0.1:{receiver}"
+    handlers = os.environ.get("WORKER_HANDLERS", DEMO_HANDLER)
+    env = {
+        "REDIS_URL": url,
+        "DURABILITY": os.environ.get("DURABILITY", "everysec"),
+        "SEAL_KEY_FILE": str(folder / "seal-key"),
+        "ZYRA_WEBHOOK_SECRET_FILE": str(folder / "webhook-secret"),
+        "ZYRA_API_KEY_FILE": str(folder / "api-key"),
+        "ZYRA_API_URL": f"http://127.0.0.1:{sandbox}",
+        "WORKER_HANDLERS": handlers,
+        "DRAIN_SECONDS": "0",
+    }
+    command = [sys.executable, "-P", "-m"]  # a folder `workers` or `receiver` of the user's must not hide ours
+    hooks = f"{public}/webhooks/zyra"
+    played = [*command, "workers.sandbox", str(folder), str(sandbox), hooks, msgspec.json.encode(options).decode()]
+    children.start("sandbox", played, env)
+    answers("sandbox", f"http://127.0.0.1:{sandbox}/api/v1/devices", children)
+    serving = {"HOST": "127.0.0.1", "PORT": str(receiver), "METRICS_PORT": str(metrics)}
+    children.start("receiver", [*command, "workers.cli", "serve"], env | serving)
+    answers("receiver", f"{public}/readyz", children)
+    working = {"METRICS_PORT": str(worker_metrics)}
+    children.start("worker", [*command, "workers.cli", "work", "--keep-going"], env | working)
+    answers("worker", f"http://127.0.0.1:{worker_metrics}/metrics", children)
+    return {
+        "receiver": public,
+        "sandbox": env["ZYRA_API_URL"],
+        "redis_url": url,
+        "metrics": [f"http://127.0.0.1:{number}/metrics" for number in (metrics, worker_metrics)],
+        "secret_file": env["ZYRA_WEBHOOK_SECRET_FILE"],
+        "api_key_file": env["ZYRA_API_KEY_FILE"],
+        "control_token_file": str(folder / CONTROL_TOKEN),
+        "seal_key_file": env["SEAL_KEY_FILE"],
+        "demo_server": DEMO_SERVER,
+        "handlers": handlers,
+        "pid": os.getpid(),
+    }
+
+
+def start_redis(folder: Path, children: Children) -> str:
+    path = socket_path(folder)
+    url = f"unix://{path}"
+    client = connect(url)
+    try:  # a server that outlived its dev, where the system does not end children with their parent
+        client.shutdown(nosave=True)
+        time.sleep(0.5)
+    except GONE:
+        pass
+    children.start("redis", redis_command(folder, path), {})
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and not children.ended() and not children.stopping:
+        try:
+            client.ping()
+            return url
+        except GONE:  # not yet there, or still loading
+            time.sleep(0.05)
+    raise ConfigurationError([f"the embedded Redis did not start: see {folder / 'redis.log'}"])
+
+
+def answers(name: str, url: str, children: Children) -> None:
+    """Waits until the part answers at all. Raises ConfigurationError where it does not, having said why itself."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and not children.ended() and not children.stopping:
+        try:
+            if httpx2.get(url, timeout=2, trust_env=False).status_code < 500:
+                return
+        except httpx2.HTTPError:
+            pass
+        time.sleep(0.05)
+    if not children.stopping:
+        raise ConfigurationError([f"the {name} did not start; see its log output above"])
+
+
+def welcome(facts: dict[str, Any]) -> str:
+    return f"""
+Ready. Ctrl-C stops everything; what was accepted stays in {Path(facts["secret_file"]).parent}.
+
+  receiver   {facts["receiver"]}/webhooks/zyra
+  sandbox    {facts["sandbox"]}/api/v1   (plays Zyra; server {facts["demo_server"]} stands in error)
+  handlers   {facts["handlers"]}
+  metrics    {" ".join(facts["metrics"])}
+
+Now, in a second shell:
+
+  .venv/bin/zyra-receiver send virtual_server.error --set data.id={facts["demo_server"]}
+  .venv/bin/zyra-receiver events list
+"""

@@ -1,0 +1,165 @@
+"""zyra-receiver endpoints"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from receiver.contract.addresses import LOOPBACK_NAMES
+from receiver.contract.errors import ConfigurationError
+from receiver.schemes import table as schemes
+
+from ...errors import RetryLater
+from ...zyra import Zyra, ZyraError
+from ...zyra.models import Endpoint
+from .. import rotation, secret_file
+from ..access import open_client, wait_for_budget
+from ..output import line, table
+from ..rotation import OURS, Proof, Refused, every, found, its_secret
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+Url = Annotated[str, typer.Option(help="Our public URL, such as https://hooks.example.com/webhooks/zyra.")]
+File = Annotated[
+    Path | None,
+    typer.Option("--secret-file", help="Where the signing secret is: it is told only once. ZYRA_WEBHOOK_SECRET_FILE."),
+]
+
+New = Annotated[bool, typer.Option("--new", help="Types may be others than those of the catalogue that we know.")]
+
+
+@app.command()
+def register(
+    url: Url,
+    events: Annotated[str, typer.Option(help="Types to be told, a comma list; all of the catalogue if none.")] = "",
+    secret_file_: File = None,
+    new: New = False,
+) -> int:
+    """Registers our endpoint and keeps its signing secret; one that is there already is brought up to date."""
+    url = checked(url)
+    wanted = types(events, new) or list(schemes()["zyra"].types)
+    path = secret_file.place(secret_file_)
+    with calling() as zyra:
+        ours = [*found(zyra, url).values()]
+        if len(ours) > 1:
+            raise Refused(f"{url} is registered {len(ours)} times: `endpoints rotate` ends a rotation, or delete one")
+        if ours:
+            return bring_up_to_date(zyra, ours[0], wanted, path)
+        with secret_file.alone(path):
+            create(zyra, url, wanted, path)
+    return 0
+
+
+@app.command("list")
+def list_endpoints() -> int:
+    """Our endpoints at Zyra."""
+    with calling() as zyra:
+        rows = [(row.id, row.url, len(row.events or [])) for row in every(zyra)]
+        table(("ID", "URL", "EVENTS"), rows)
+    return 0
+
+
+@app.command()
+def delete(endpoint: Annotated[str, typer.Argument(help="The endpoint's id.")]) -> int:
+    """Deletes an endpoint at Zyra: nothing more is sent to it."""
+    with calling() as zyra:
+        wait_for_budget(lambda: zyra.webhooks.endpoints.delete(endpoint))
+        line(f"deleted {endpoint}")
+    return 0
+
+
+@app.command()
+def rotate(
+    url: Url,
+    secret_file_: File = None,
+    events: Annotated[str, typer.Option(help="Types to be told, a comma list; those of the first if none.")] = "",
+    wait: Annotated[float, typer.Option(min=0, help="Seconds in which the receivers must take the secret.")] = 60.0,
+    probe: Annotated[bool, typer.Option(help="Ask the receivers whether they take it, or just wait.")] = True,
+    new: New = False,
+    probes: Annotated[int, typer.Option(min=1, help="How often: several times as often as there are receivers.")] = 20,
+) -> int:
+    """Gives our endpoint a new secret without losing an event: a second endpoint, both secrets, then the first goes.
+
+    It goes only once the URL takes deliveries with the new secret. What was broken off goes on where it was.
+    """
+    path = secret_file.place(secret_file_)
+    with secret_file.alone(path), calling() as zyra:
+        rotation.rotate(zyra, checked(url), path, types(events, new), Proof(probes=probes if probe else 0, wait=wait))
+    return 0
+
+
+@contextlib.contextmanager
+def calling() -> Iterator[Zyra]:
+    """The client; what goes wrong is a line or two and exit code 1. Raises ConfigurationError for what is no id."""
+    try:
+        with closing(open_client()) as zyra:
+            yield zyra
+    except ZyraError as error:
+        line(f"{error}: {error.advice}")
+        raise typer.Exit(1) from None
+    except (RetryLater, Refused) as error:
+        line(str(error))
+        raise typer.Exit(1) from None
+    except ValueError as error:
+        raise ConfigurationError([str(error)]) from None
+
+
+def checked(url: str) -> str:
+    """Raises ConfigurationError: Zyra wants https, and the sandbox takes this machine, too."""
+    try:
+        parts = urlsplit(url)
+        good = (
+            bool(parts.hostname) and parts.port != 0 and (parts.scheme == "https" or parts.hostname in LOOPBACK_NAMES)
+        )
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigurationError([f"--url {url}: must be https, such as https://hooks.example.com/webhooks/zyra"])
+    return url
+
+
+def types(text: str, new: bool) -> list[str]:
+    """Raises ConfigurationError for a type that is in no catalogue: an endpoint with a misspelt one hears nothing."""
+    found, known = [one.strip() for one in text.split(",") if one.strip()], schemes()["zyra"].types
+    unknown = [one for one in found if one not in known]
+    if unknown and not new:
+        told = f"{', '.join(unknown)} is not in the catalogue: {', '.join(known)}"
+        raise ConfigurationError([f"{told}; --new says that Zyra has it by now"])
+    return found
+
+
+def create(zyra: Zyra, url: str, events: list[str], path: Path) -> None:
+    """A new endpoint whose secret goes into a file that held none."""
+    if secret_file.read(path) is not None:
+        raise ConfigurationError([f"{path} exists, and holds another endpoint's secret: name a new file"])
+    secret_file.writable(path)
+    made = wait_for_budget(lambda: zyra.webhooks.endpoints.create(url, events, OURS))
+    try:
+        secret_file.keep(path, its_secret(made))
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.truncate(path, 0)
+        wait_for_budget(lambda: zyra.webhooks.endpoints.delete(str(made.id)))  # nobody could verify what it would send
+        if isinstance(error, OSError):
+            raise Refused(f"cannot write {path}: {error.strerror}: nothing is registered") from None
+        raise
+    line(f"registered {made.id}; its secret is in {path}: set ZYRA_WEBHOOK_SECRET_FILE to it")
+
+
+def bring_up_to_date(zyra: Zyra, known: Endpoint, events: list[str], path: Path) -> int:
+    if secret_file.read(path) is None:
+        raise Refused(
+            f"{known.url} is registered as {known.id}, and {path} does not hold its secret, which Zyra tells only "
+            f"once: `endpoints delete {known.id}`, then register it again"
+        )
+    if sorted(known.events or []) == sorted(events):
+        line(f"registered already as {known.id}: nothing to change")
+    else:
+        wait_for_budget(lambda: zyra.webhooks.endpoints.update(str(known.id), events=events))
+        line(f"registered already as {known.id}: told {len(events)} types from now on")
+    return 0

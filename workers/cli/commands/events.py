@@ -1,0 +1,276 @@
+"""zyra-receiver events"""
+
+import base64
+import json
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from receiver.contract.connection import text
+from receiver.contract.errors import ConfigurationError, SealError
+from receiver.contract.keys import run_id
+from receiver.contract.records import EventState
+from receiver.contract.seal import Seal
+from receiver.notices import capture_place
+
+from ...ledger import query
+from ...ledger.transitions import Ledger
+from ..access import open_ledger
+from ..output import as_json, complain, line, table
+from .reconcile import reconcile
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+State = Annotated[EventState | None, typer.Option(help="Only events in this state.")]
+Type = Annotated[str, typer.Option(help="Only this type; may end in *.")]
+Source = Annotated[str, typer.Option(help="Only this source.")]
+Since = Annotated[str, typer.Option(help="Only younger ones: 1h, 2d, or a moment in RFC 3339.")]
+Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
+Ids = Annotated[list[str] | None, typer.Argument(help="Events by id.")]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+All = Annotated[bool, typer.Option("--all", help="Every dead event, where no id and no filter is given.")]
+Rate = Annotated[float, typer.Option(min=0.01, help="At most so many a second.")]
+
+
+class Unanswered(StrEnum):
+    HAPPENED = "happened"
+    REPEAT = "repeat"
+
+
+def filter_by(state: EventState | None, kind: str, source: str, since: str, limit: int) -> query.Filter:
+    try:
+        moment = query.since(since) if since else 0.0
+    except ValueError as error:
+        raise ConfigurationError([f"--since: {error}"]) from None
+    return query.Filter(state=state or "", type=kind, source=source, since=moment, limit=limit)
+
+
+@app.command("list")
+def list_events(
+    state: State = None,
+    type: Type = "",  # noqa: A002
+    source: Source = "",
+    since: Since = "",
+    limit: Limit = 50,
+    as_lines: Json = False,
+) -> None:
+    """Events, newest first."""
+    found = query.search(open_ledger()[0], filter_by(state, type, source, since, limit))
+    if as_lines:
+        for event in found:
+            as_json(event)
+        return
+    head = ("RECEIVED", "ID", "SOURCE", "TYPE", "STATE", "RUNS")
+    table(head, [(e["received_at"], e["id"], e["source"], e["type"], state_of(e), runs_of(e)) for e in found])
+
+
+def state_of(event: dict[str, Any]) -> str:
+    return f"{event['state']} ({event['cause']})" if event["cause"] else str(event["state"])
+
+
+def runs_of(event: dict[str, Any]) -> str:
+    return ", ".join(f"{run['handler']} {run['state']}" for run in event["runs"]) or "-"
+
+
+@app.command()
+def show(
+    event: Annotated[str, typer.Argument(help="The event's id.")],
+    body: Annotated[bool, typer.Option("--body", help="Show the body too.")] = False,
+    as_lines: Json = False,
+) -> int:
+    """One event and its runs."""
+    kept, found_settings = open_ledger()
+    found = query.show(kept, event)
+    if found is None:
+        complain(f"error: there is no event {event!r}")
+        return 1
+    if body:
+        try:
+            found["body"] = query.opened(kept, found_settings.seal, event).content.body.decode(
+                "utf-8", "backslashreplace"
+            )
+        except SealError as error:
+            found["body"] = f"cannot be decrypted: {error}"
+    for run in found["runs"]:
+        run["calls"] = calls(kept, found_settings.seal, event, run["handler"])
+    if as_lines:
+        as_json(found)
+        return 0
+    for name, value in found.items():
+        if name != "runs":
+            line(f"{name}:", value if value != "" else "-")
+    for run in found["runs"]:
+        again = f", again at {run['next_attempt_at']}" if run["next_attempt_at"] else ""
+        said = f": {run['error']}" if run["error"] else ""
+        line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{said}")
+        for call in run["calls"]:
+            looked = ", looked up" if call["looked_up"] else ""
+            status = f" {call['status']}" if call["status"] else ""
+            line(
+                f"  call {call['order']}: {call['call']}: {call['outcome']}{status}{looked}, attempt {call['attempt']}"
+            )
+    return 0
+
+
+def calls(kept: Ledger, seal: Seal, event: str, handler: str) -> Sequence[dict[str, Any]]:
+    """What a run has asked of Zyra's API."""
+    run = run_id(event, handler)
+    if not kept.client.exists(kept.keys.named(f"calls:{run}")):
+        return []
+    from ...zyra import journal
+
+    try:
+        return [{**one, "at": query.stamp(one["at"])} for one in journal.told(kept, seal, run)]
+    except SealError as error:
+        complain(f"error: cannot decrypt the API calls of {handler}: {error}")
+        return []
+
+
+@app.command()
+def replay(
+    ids: Ids = None,
+    state: State = None,
+    type: Type = "",  # noqa: A002
+    source: Source = "",
+    since: Since = "",
+    limit: Limit = 1000,
+    again: Annotated[bool, typer.Option(help="Also runs that are done.")] = False,
+    keep_calls: Annotated[bool, typer.Option(help="Calls to Zyra that were made are not made again.")] = False,
+    unanswered: Annotated[
+        Unanswered | None, typer.Option(help="With --keep-calls: whether calls without an answer happened.")
+    ] = None,
+    everything: All = False,
+    dry_run: Dry = False,
+    rate: Rate = 50.0,
+    reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
+) -> int:
+    """Starts dead runs again with a fresh budget."""
+    if unanswered and not keep_calls:
+        raise ConfigurationError(["--unanswered says something of the calls that --keep-calls keeps: give both"])
+    require_selection(everything, ids, state, type, source, since)
+    kept, found_settings = open_ledger()
+    chosen = choose(kept, ids, filter_by(state or EventState.DEAD, type, source, since, limit))
+
+    def start_again(event: str) -> tuple[str, int]:
+        said = words(kept, found_settings.seal, event, unanswered) if unanswered else {}
+        return kept.replay(event, again=again, dry_run=dry_run, reason=reason, keep_calls=keep_calls, unanswered=said)
+
+    return each(chosen, rate, start_again, dry_run)
+
+
+def words(kept: Ledger, seal: Seal, event: str, said: Unanswered) -> dict[str, bytes]:
+    """What a person says of the event's calls without an answer, sealed, by run. Raises ConfigurationError."""
+    from ...zyra import journal
+
+    runs = [run_id(event, run["handler"]) for run in (query.show(kept, event) or {"runs": []})["runs"]]
+    try:
+        return {run: journal.seal_word(kept, seal, run, said is Unanswered.HAPPENED) for run in runs}
+    except SealError as error:
+        raise ConfigurationError([f"cannot decrypt the API calls of {event}: {error}"]) from None
+
+
+@app.command()
+def discard(
+    ids: Ids = None,
+    type: Type = "",  # noqa: A002
+    source: Source = "",
+    since: Since = "",
+    limit: Limit = 1000,
+    everything: All = False,
+    dry_run: Dry = False,
+    rate: Rate = 50.0,
+    reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
+) -> int:
+    """Lets dead runs go. They are kept for KEEP_DONE, then deleted."""
+    if not reason:
+        raise ConfigurationError(["--reason is needed: say why these events may be let go"])
+    require_selection(everything, ids, type, source, since)
+    kept = open_ledger()[0]
+    chosen = choose(kept, ids, filter_by(EventState.DEAD, type, source, since, limit))
+    return each(chosen, rate, lambda event: kept.discard(event, reason=reason, dry_run=dry_run), dry_run)
+
+
+@app.command()
+def explain(
+    refusal: Annotated[str, typer.Argument(help="A refusal's id; all of the last day if none.")] = "",
+    source: Source = "",
+    limit: Limit = 20,
+    as_lines: Json = False,
+) -> int:
+    """Why deliveries were refused, newest first: one a second for each source is kept for a day."""
+    kept, found_settings = open_ledger()
+    names = [text(name) for name in kept.client.smembers(kept.keys.named("refusals"))]
+    raws = [raw for name in names for raw in kept.client.lrange(kept.keys.named(f"refusals:{name}"), 0, -1)]
+    found = [one for one in map(refused, raws) if one and one["at"] > time.time() - 86400]
+    found.sort(key=lambda one: -one["at"])
+    for one in found:
+        open_captured(one, found_settings.seal)
+    chosen = [one for one in found if refusal in ("", one["id"]) and source in ("", one["source"])][:limit]
+    if refusal and not chosen:
+        complain(f"error: there is no refusal {refusal!r}, or not any more")
+        return 1
+    if as_lines:
+        for one in chosen:
+            as_json(one)
+    elif refusal:
+        for name, value in chosen[0].items():
+            line(f"{name}:", query.stamp(int(value * 1000)) if name == "at" else value)
+    else:
+        rows = [
+            (query.stamp(int(one["at"] * 1000)), one["id"], one["source"], one["cause"], one["reason"])
+            for one in chosen
+        ]
+        table(("REFUSED", "ID", "SOURCE", "CAUSE", "LIKELY REASON"), rows)
+    return 0
+
+
+app.command()(reconcile)
+
+
+def open_captured(refusal: dict[str, Any], seal: Seal) -> None:
+    """Puts the captured body, if there is one, in the place of its sealed bytes."""
+    sealed = refusal.pop("body_sealed", None)
+    if isinstance(sealed, str):
+        try:
+            body = seal.unwrap(capture_place(refusal["id"]), base64.b64decode(sealed))
+            refusal["body_b64"] = base64.b64encode(body).decode()
+        except (SealError, ValueError) as error:
+            refusal["body_b64"] = f"cannot be decrypted: {error}"
+
+
+def refused(raw: bytes | str) -> dict[str, Any] | None:
+    """One refusal, or None for what is none of ours."""
+    try:
+        found = json.loads(raw)
+        return found if {"id", "at", "source", "cause", "reason"} <= found.keys() and float(found["at"]) else None
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def require_selection(everything: bool, *given: object) -> None:
+    """Raises ConfigurationError where neither ids nor a filter nor --all say which events are meant."""
+    if not everything and not any(given):
+        raise ConfigurationError(["say which events: ids, a filter such as --type or --since, or --all"])
+
+
+def choose(kept: Ledger, ids: list[str] | None, wanted: query.Filter) -> list[str]:
+    return ids or [event["id"] for event in query.search(kept, wanted)]
+
+
+def each(events: list[str], rate: float, act: Any, dry_run: bool) -> int:
+    """Does it with every event; exits with 1 where nothing could be done with some, naming them."""
+    failed = 0
+    for number, event in enumerate(events):
+        if number:
+            time.sleep(1 / rate)
+        said, count = act(event)
+        failed += not count
+        would = "would be " if dry_run and count else ""
+        line(f"{event}: {would}{said}" + (f" ({count} runs)" if count else ""))
+    if not events:
+        line("no event fits")
+    return 1 if failed else 0

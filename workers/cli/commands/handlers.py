@@ -1,0 +1,80 @@
+"""zyra-receiver handlers"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from receiver.contract import keys as names
+from receiver.contract.body import read_json
+from receiver.contract.errors import ConfigurationError, SealError, Unreadable
+from receiver.contract.records import Content, Labels
+from receiver.contract.records import Event as Sealed
+
+from ... import plugins, settings
+from ...event import Event, event
+from ...ledger import query
+from ...router import Handler
+from ..access import open_ledger
+from ..local import current_folder_importable, environment
+from ..output import line, table
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def handlers(
+    given: Annotated[str, typer.Option("--event", help="An event's id, or a file with a body.")] = "",
+    type: Annotated[str, typer.Option(help="The type, for a body from a file.")] = "",  # noqa: A002
+    source: Annotated[str, typer.Option(help="The source, likewise.")] = "zyra",
+) -> int:
+    """Which handlers are loaded; with --event, which of them would run and why."""
+    current_folder_importable()
+    found = plugins.load(settings.read(environment()).handlers)
+    if not given:
+        table(
+            ("HANDLER", "SOURCE", "TYPE", "TIMEOUT"),
+            [(h.name, h.source, ", ".join(h.types), f"{h.timeout:g} s") for h in found],
+        )
+        return 0
+    try:
+        one = known(given) if names.EVENT.fullmatch(given) else from_file(Path(given), type, source)
+    except (Unreadable, SealError) as error:
+        line(f"no handler would run: the event is unreadable or sealed: {error}")
+        return 1
+    for handler in found:
+        line(f"{handler.name}: {verdict(handler, one)}")
+    return 0
+
+
+def known(name: str) -> Event:
+    kept, found = open_ledger()
+    return event(query.opened(kept, found.seal, name))
+
+
+def from_file(path: Path, kind: str, source: str) -> Event:
+    try:
+        body = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError([f"--event {path}: {error.strerror}"]) from None
+    if not kind:
+        told = read_json(body)
+        kind = str(told.get("event") or told.get("type") or "") if isinstance(told, dict) else ""
+    labels = Labels(id="evt_" + "0" * 26, source=source, type=kind, received_at=int(time.time() * 1000))
+    return event(Sealed(labels=labels, content=Content(body=body)))
+
+
+def verdict(handler: Handler, one: Event) -> str:
+    if handler.matches(one.source, one.type, stem=one.stem) and not handler.matches(
+        one.source, one.type, one.origin, one.stem
+    ):
+        return "no: it does not ask for reconciled events"
+    if not handler.matches(one.source, one.type, stem=one.stem):
+        wanted = f"{handler.source} {', '.join(handler.types)}"
+        hint = next((f'; did you mean "{beginning}.*"?' for beginning in handler.beginnings(one.source, one.type)), "")
+        return f"no: it is for {wanted}, this is {one.source} {one.type or 'without a type'}{hint}"
+    try:
+        return "would run" if handler.wants(one) else "no: its `when` says no"
+    except Exception as error:
+        return f"would fail: its `when` raises {type(error).__name__}: {error}"

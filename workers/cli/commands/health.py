@@ -1,0 +1,59 @@
+"""zyra-receiver health"""
+
+import os
+import socket
+from typing import Annotated
+
+import httpx2
+import typer
+
+from receiver.contract.connection import GONE, connect, text
+from receiver.contract.errors import ConfigurationError
+from receiver.contract.settings import redis_url
+
+from ..output import line
+from .check import Role
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def health(
+    role: Annotated[Role, typer.Option(help="Which role this container plays.")] = Role.RECEIVER,
+    url: Annotated[str, typer.Option(help="The receiver, if not 127.0.0.1:PORT.")] = "",
+) -> int:
+    """Exits with 0 if the receiver answers /livez, or a worker of this host shows signs of life."""
+    return receiver(url or f"http://127.0.0.1:{os.environ.get('PORT', '8080')}") if role is Role.RECEIVER else worker()
+
+
+def receiver(base: str) -> int:
+    try:
+        status = httpx2.get(f"{base}/livez", timeout=2, trust_env=False).status_code
+    except httpx2.HTTPError as error:
+        line(f"no answer from {base}: {type(error).__name__}")
+        return 1
+    line("ok" if status == 200 else f"{base}/livez answers {status}")
+    return 0 if status == 200 else 1
+
+
+def url() -> str:
+    try:
+        return redis_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
+    except ValueError as error:
+        raise ConfigurationError([f"REDIS_URL {error}"]) from None
+
+
+def worker() -> int:
+    """While Redis is away nobody can tell, and a restart would not help: that counts as alive."""
+    client, prefix = (
+        connect(url()),
+        os.environ.get("RQ_KEY_PREFIX", "rq"),
+    )
+    try:
+        hosts = [text(client.hget(text(key), "hostname") or "") for key in client.smembers(f"{prefix}:workers")]
+    except GONE as error:
+        line(f"Redis does not answer, so nothing is known: {error}")
+        return 0
+    found = socket.gethostname() in hosts
+    line("ok" if found else "no worker of this host is registered")
+    return 0 if found else 1

@@ -1,0 +1,246 @@
+"""zyra-receiver schemes"""
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from receiver import handshakes
+from receiver.contract.errors import ConfigurationError
+from receiver.delivery import Delivery, inflate
+from receiver.errors import BadSignature
+from receiver.schemes import Scheme
+from receiver.schemes import table as schemes
+from receiver.signatures.verify import PUBLIC, Key, decode_key, verify
+
+from ..output import line, table
+from ..scheme_words import describe_retry, describe_setup
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+LARGEST = 16 * 1024 * 1024  # bytes of a body
+
+
+class Request(msgspec.Struct):
+    method: str = "POST"
+    url: str = ""
+    headers: list[tuple[str, str]] = []
+    body_b64: str = ""
+
+
+class Entry(Request, kw_only=True):
+    """A signature to judge, or a handshake to answer: then the request stands in `request`."""
+
+    id: str
+    provider: str
+    scheme: str = ""
+    secrets: list[str] = []
+    now: float = 0
+    tolerance_seconds: int | None = None
+    request: Request | None = None
+
+
+class Document(msgspec.Struct):
+    vectors: list[Entry] = []
+    handshakes: list[Entry] = []
+
+
+@app.command("list")
+def list_schemes(
+    as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
+    confirmed: Annotated[bool, typer.Option(help="Only those that are confirmed.")] = False,
+    markdown: Annotated[bool, typer.Option(help="As docs/providers.md shows them.")] = False,
+) -> int:
+    """The signature schemes that a source may name."""
+    rows = {name: row for name, row in sorted(schemes().items()) if row.confirmed or not confirmed}
+    if markdown:
+        for text in page(rows):
+            line(text)
+    elif as_json:
+        for name, row in rows.items():
+            line(json.dumps(shown(name, row), ensure_ascii=False))
+    else:
+        table(
+            ("ID", "TITLE", "PRIMITIVE", "COVERS", "CONFIDENCE", ""),
+            [(n, r.title, r.primitive, r.covers, r.confidence, r.status) for n, r in rows.items()],
+        )
+    return 0
+
+
+@app.command()
+def show(scheme: Annotated[str, typer.Argument(help="Its id.")]) -> int:
+    """Every column of one row, as it would stand in a configuration file."""
+    found = schemes().get(scheme)
+    if found is None:
+        raise ConfigurationError([f"there is no scheme {scheme!r}: `zyra-receiver schemes list` shows all"])
+    for text in json.dumps(shown(scheme, found) | columns(found), indent=2, ensure_ascii=False).splitlines():
+        line(text)
+    return 0
+
+
+def page(rows: dict[str, Scheme]) -> Iterator[str]:
+    """The table of docs/providers.md."""
+    head = (
+        "id",
+        "provider",
+        "signature",
+        "algorithm",
+        "what is signed",
+        "replay protection",
+        "identity",
+        "type",
+        "body",
+    )
+    yield "| " + " | ".join((*head, "success", "retries", "status")) + " |"
+    yield "|---" * (len(head) + 3) + "|"
+    for name, row in rows.items():
+        where = ", ".join(escaped(place.removeprefix("header:")) for place in row.signature[:2]) or "in the body"
+        means = (places(row.identity), places(row.type), " or ".join(row.body), str(row.success_status))
+        retries = row.retries.replace("|", "/") or "not known"
+        cells = (name, row.title, where, algorithm(row), signed(row), replay(row), *means, retries, status(row))
+        yield "| " + " | ".join(cells) + " |"
+
+
+def places(items: tuple[str, ...]) -> str:
+    return " and ".join(map(escaped, items)) or "none"
+
+
+def status(row: Scheme) -> str:
+    """Its status, and how sure the signature is."""
+    word = f"**{row.status}**" if row.confirmed else row.status
+    missing = f", not known: {', '.join(row.missing_answers)}" if row.status == "signature-only" else ""
+    return f"{word} ({row.confidence}{missing})"
+
+
+def escaped(text: str) -> str:
+    return "`" + text.replace("|", " or ") + "`"
+
+
+def algorithm(row: Scheme) -> str:
+    if row.algorithms:
+        return "JWT " + ", ".join(row.algorithms)
+    if row.primitive in ("static-token", "basic-auth", "none"):
+        return {"static-token": "token", "basic-auth": "Basic", "none": "token in the URL"}[row.primitive]
+    return "by the key" if row.primitive == "http-signatures" else row.algorithm
+
+
+def signed(row: Scheme) -> str:
+    if row.primitive in ("static-token", "basic-auth", "none"):
+        return "nothing"
+    if row.builder:
+        return f"as its builder says ({row.builder})"
+    if row.algorithms:
+        bound = ", ".join(f"{claim}: {how}" for claim, how in row.hashes.items())
+        return bound or ("the body" if row.covers == "body" else "the claims alone")
+    if row.primitive == "http-signatures":
+        return ", ".join(row.covered).replace("|", " or ") or "the components that it lists"
+    return escaped(row.signed.replace("\n", "\\n"))
+
+
+def replay(row: Scheme) -> str:
+    if row.tolerance and (row.timestamp or row.primitive == "http-signatures"):
+        return f"{row.tolerance} s"
+    if row.algorithms:
+        return "the token's own end"
+    return "time signed, no window" if row.timestamp else "none but dedup"
+
+
+def shown(name: str, row: Scheme) -> dict[str, Any]:
+    return {
+        "id": name, "title": row.title, "primitive": row.primitive, "covers": row.covers, "confidence": row.confidence,
+        "status": row.status, "missing_answers": row.missing_answers, "source": row.source,
+        "unprotected": row.open_parts, "setup": describe_setup(row), "retry": describe_retry(row),
+    }  # fmt: skip
+
+
+def columns(row: Scheme) -> dict[str, Any]:
+    return {name: value for name, value in asdict(row).items() if value not in ("", (), {}, False, 0)}
+
+
+@app.command("verify")
+def verify_file(file: Annotated[Path, typer.Argument(help="JSON with `vectors` and `handshakes`.")]) -> int:
+    """Judges the deliveries of a file: a line each. Exits with 0 if every one could be judged."""
+    try:
+        document = msgspec.json.decode(file.read_bytes(), type=Document)
+    except OSError as error:
+        raise ConfigurationError([f"{file}: {error.strerror}"]) from None
+    except msgspec.MsgspecError as error:
+        raise ConfigurationError([f"{file}: {error}"]) from None
+    judged = [judged_line(entry) for entry in document.vectors] + [
+        answered_line(entry) for entry in document.handshakes
+    ]
+    for text, _ in judged:
+        line(text)
+    return 0 if all(sure for _, sure in judged) else 1
+
+
+def judged_line(entry: Entry) -> tuple[str, bool]:
+    found = row(entry)
+    if found is None:
+        return f"{entry.id} unknown scheme {entry.scheme or entry.provider}", False
+    try:
+        scheme, keys = with_keys(found, entry.secrets)
+        verify(scheme, delivery(entry), keys, entry.now)
+    except BadSignature as error:
+        return f"{entry.id} invalid {error.cause}", True
+    except ValueError as error:
+        return f"{entry.id} invalid the secret {error}", True
+    return f"{entry.id} valid", True
+
+
+def answered_line(entry: Entry) -> tuple[str, bool]:
+    found = row(entry)
+    if found is None:
+        return f"{entry.id} unknown scheme {entry.scheme or entry.provider}", False
+    request = delivery(entry.request or entry)
+    try:
+        scheme, keys = with_keys(found, entry.secrets, handshake=True)
+        answer = handshakes.answer(scheme, request, keys, entry.now)
+        if answer is None:
+            verify(scheme, request, keys, entry.now)
+            answer = handshakes.Answer(scheme.success_status, scheme.success_body.encode())
+    except BadSignature:
+        answer = handshakes.Answer(found.failure_status)
+    return f"{entry.id} {answer.status} {answer.body.decode()}".rstrip(), True
+
+
+def row(entry: Entry) -> Scheme | None:
+    """The row that the variant names, else the provider's."""
+    found = schemes().get(entry.scheme) or schemes().get(entry.provider)
+    if found is None or entry.tolerance_seconds is None:
+        return found
+    return replace(found, tolerance=entry.tolerance_seconds)
+
+
+def with_keys(scheme: Scheme, secrets: list[str], handshake: bool = False) -> tuple[Scheme, list[Key]]:
+    """What the provider gave besides stands before the secrets. Raises ValueError for what is no key."""
+    if scheme.needs and not scheme.ours and (len(secrets) > 1 or handshake) and secrets:
+        scheme, secrets = replace(scheme, parameter=secrets[0]), secrets[len(secrets) > 1 :]
+    if not handshake:
+        return scheme, [decode_key(scheme, secret) for secret in secrets]
+    return scheme, [key for secret in secrets for key in decoded(scheme, secret)]
+
+
+def decoded(scheme: Scheme, secret: str) -> list[Key]:
+    """Many challenges are no question of the key that signs deliveries."""
+    try:
+        return [decode_key(scheme, secret)]
+    except ValueError:
+        return [] if scheme.key in PUBLIC else [secret.encode()]
+
+
+def delivery(request: Request) -> Delivery:
+    headers = [(name.lower().encode(), value.encode()) for name, value in request.headers]
+    try:
+        body = base64.b64decode(request.body_b64, validate=True)
+    except ValueError:
+        raise ConfigurationError([f"body_b64 is not base64: {request.body_b64[:40]!r}"]) from None
+    if (b"content-encoding", b"gzip") in headers:
+        return Delivery(headers, inflate(body, LARGEST), request.method, request.url, body)
+    return Delivery(headers, body, request.method, request.url)

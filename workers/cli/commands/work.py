@@ -1,0 +1,63 @@
+"""zyra-receiver work"""
+
+import os
+from typing import Annotated
+
+import typer
+
+from receiver.contract import logs
+from receiver.contract.connection import connect
+from receiver.contract.keys import Keys
+
+from ... import settings
+from ...ledger.transitions import Ledger
+from ...runtime import limits
+from ...runtime.worker import Worker
+from ..local import current_folder_importable
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def work(
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes that run handlers.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="Runs at once in each of them.")] = 16,
+    burst: Annotated[bool, typer.Option(help="End when nothing is due.")] = False,
+    keep_going: Annotated[bool, typer.Option(help="Leave out modules that do not import.")] = False,
+) -> None:
+    """A worker: one parent that renews leases and sweeps, and its processes."""
+    current_folder_importable()
+    found = settings.read()
+    logs.setup(found.log_level)
+    exporter = export(
+        found.metrics_address,
+        found.metrics_port,
+        Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done),
+    )
+    worker = Worker(
+        found.queue,
+        connection=connect(found.redis_url, read=3.0, name="zyra-worker"),
+        settings=found,
+        processes=processes,
+        concurrency=concurrency,
+        keep_going=keep_going,
+    )
+    try:
+        worker.work(burst=burst)
+    finally:
+        if exporter:
+            os.kill(exporter, 9)
+
+
+def export(host: str, port: int, ledger: Ledger) -> int:
+    """Serves /metrics from a process of its own, since the parent must stay free of threads; its pid, or 0 if off."""
+    if not port:
+        return 0
+    parent = os.getpid()
+    if pid := os.fork():
+        return pid
+    from ...monitoring.metrics import serve  # pragma: no cover - in a child that is ended by a signal
+
+    limits.end_with_parent(parent)  # pragma: no cover
+    serve(host, port, ledger)  # pragma: no cover
+    return 0  # pragma: no cover

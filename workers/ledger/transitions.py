@@ -1,0 +1,324 @@
+"""The ledger: every transition but accept, each one script. Reads for people are in `query.py`."""
+
+import json
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import redis
+from redis.exceptions import NoScriptError
+
+from receiver.contract.connection import text
+from receiver.contract.keys import Keys, event_of, suffix
+from receiver.contract.records import Labels
+from receiver.contract.scripts import arguments, source
+
+LEASE = 15.0  # seconds a claim holds without renewal
+LOST_AFTER = 10.0  # seconds an entry may be neither in the queue nor claimed
+WANTED = 50  # redelivered events that one sweep replays
+MOST = 500  # units one sweep touches of each kind
+HANDLER_PATIENCE = 24 * 3600.0  # seconds a run waits for a worker that has its handler
+LATER_PATIENCE = 3 * 86400.0  # seconds a run may put itself off by RetryLater
+PARKED = 60_000  # milliseconds until an event whose key is unknown is looked at again
+ERROR = 500  # characters of an error that are kept
+
+
+Ticket = tuple[str, int]  # a unit, and the token under which it was claimed
+
+
+class Verdict(StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    FAILED = "failed"  # an ordinary failure: again after a while
+    LATER = "later"  # RetryLater: again at a time, costs no budget
+    DEAD = "dead"  # GiveUp, or the budget is spent
+    REFUSED = "refused"  # the handler does not match the event, or the seal does not open
+    MISSING = "missing"  # this worker does not have the handler
+    BUSY = "busy"  # the handler's places are all taken
+    HANDED = "handed"  # given back: not started, or stopped for no fault of its own
+    DIED = "died"  # its process died while it ran alone
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit of work that is ours until its lease ends: a dispatch where handler is "", else an attempt of a run."""
+
+    unit: str
+    token: int
+    key: str  # id of the key that sealed the event
+    sealed: bytes
+    labels: Labels
+    handler: str = ""
+    attempt: int = 0
+    failures: int = 0
+    deaths: int = 0
+    suspect: bool = False
+    is_replay: bool = False
+    claimed_at: float = 0.0  # on this machine's monotonic clock, before the claim was sent
+
+    @property
+    def event(self) -> str:
+        return event_of(self.unit)
+
+    @property
+    def ticket(self) -> Ticket:
+        return self.unit, self.token
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    unit: str
+    token: int
+    verdict: Verdict
+    delay: float = 0.0  # seconds until the next attempt
+    error: str = ""
+
+    @property
+    def ticket(self) -> Ticket:
+        return self.unit, self.token
+
+    def flat(self) -> list[str | bytes | int]:
+        patience = HANDLER_PATIENCE if self.verdict is Verdict.MISSING else LATER_PATIENCE
+        error = self.error[:ERROR].encode("utf-8", "replace")  # half a surrogate pair is no UTF-8
+        return [self.unit, self.token, self.verdict, int(self.delay * 1000), error, int(patience * 1000)]
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """How a dispatch ends: by runs for these handlers, the first of which may begin here at once, or without any."""
+
+    unit: str
+    token: int
+    verdict: str
+    cause: str = ""
+    handlers: tuple[str, ...] = ()
+    begins: str = ""
+
+    def flat(self) -> list[str | int]:
+        values: list[str | int] = [self.unit, self.token, self.verdict, self.cause, len(self.handlers)]
+        for name in self.handlers:
+            values += (suffix(name), name, int(name == self.begins))
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    expired: int = 0
+    due: int = 0
+    lost: int = 0
+    deleted: int = 0
+    now: int = 0  # Redis' time, in ms
+    jumped: int = 0  # whether that is not what was expected
+
+    @property
+    def full(self) -> bool:
+        """Whether there may be more of a kind than one sweep touches."""
+        return max(self.expired, self.due, self.lost, self.deleted) >= MOST
+
+
+class Ledger:
+    """Blocking; a client per process. Raises redis errors where Redis does not answer: the outcome is then unknown."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, keep_done: float = 86400.0) -> None:
+        self.client = client
+        self.keys = keys
+        self.keep = int(keep_done * 1000)
+        self._scripts: dict[str, tuple[str, str]] = {}
+
+    def take(self, jobs: Sequence[str], more: int = 0, lease: float = LEASE) -> list[Claim]:
+        """Claims the units behind these jobs, and of up to `more` that wait in the queue."""
+        now = time.monotonic()
+        return self._claims(self.call("take.lua", self.keep, int(lease * 1000), more, *jobs), now)
+
+    def pop(self, seconds: int) -> str | None:
+        """The next job, moved to the intermediate list, or None if none comes in time."""
+        popped = self.client.blmove(self.keys.jobs, self.keys.intermediate, seconds, "LEFT", "RIGHT")
+        return text(popped) if popped else None
+
+    def put_back(self, jobs: Sequence[str]) -> None:
+        """Returns jobs that were popped and not claimed to the head of the queue."""
+        with self.client.pipeline() as pipe:
+            for job in jobs:
+                pipe.lrem(self.keys.intermediate, 0, job)
+                pipe.lpush(self.keys.jobs, job)
+            pipe.execute()
+
+    def dispatched(self, decisions: Sequence[Decision], lease: float = LEASE) -> list[list[str]]:
+        """Ends dispatches: for each what became of it, "lost" if fenced off, and the run that is claimed already.
+
+        Such a run has the token 1, and its first attempt is ours.
+        """
+        flat = [value for decision in decisions for value in decision.flat()]
+        answers = self.call("dispatch.lua", self.keep, int(lease * 1000), PARKED, *flat)
+        return [[text(value) for value in answer] for answer in answers]
+
+    def finish(self, outcomes: Sequence[Outcome]) -> list[str]:
+        """Records how attempts ended; "lost" where another owner's outcome counts."""
+        flat = [value for outcome in outcomes for value in outcome.flat()]
+        return [text(answer) for answer in self.call("finish.lua", self.keep, *flat)]
+
+    def alone(self, unit: str, token: int) -> Claim | None:
+        """The claim again, in the process that runs it alone, or None if it is not ours any more.
+
+        From now on the end of its lease counts towards quarantine, whoever notices it.
+        """
+        now = time.monotonic()
+        answer = self.call("alone.lua", unit, token)
+        return self._claims([answer], now)[0] if answer else None
+
+    def renew(self, held: Iterable[Ticket], lease: float = LEASE) -> list[Ticket]:
+        """Longer leases; answers the units, with their tokens, that are not ours any more."""
+        flat = [value for pair in held for value in pair]
+        lost = self.call("renew.lua", int(lease * 1000), *flat) if flat else []
+        return [(text(lost[i]), int(lost[i + 1])) for i in range(0, len(lost), 2)]
+
+    def sweep(self, *, leases: bool = True, lost_after: float = LOST_AFTER, expected: int = 0) -> Swept:
+        """leases: whether they may end now. expected: what Redis' clock should say, in ms; if not, none ends either."""
+        values = [MOST, int(lost_after * 1000), int(LEASE * 1000), int(leases), expected]
+        return Swept(*self.call("sweep.lua", self.keep, *values))
+
+    def idle(self) -> bool:
+        """Whether nothing is queued or claimed."""
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.llen(self.keys.jobs)
+            for name in ("pending", "dispatching", "queued", "running"):
+                pipe.zcard(self.keys.named(name))
+            return not any(pipe.execute())
+
+    def shed(self, most: int = MOST) -> int:
+        return int(self.call("shed.lua", most))
+
+    def replay(
+        self,
+        event: str,
+        *,
+        again: bool = False,
+        dry_run: bool = False,
+        reason: str = "",
+        keep_calls: bool = False,
+        unanswered: Mapping[str, bytes] | None = None,
+    ) -> tuple[str, int]:
+        """What was done with the event, in words, and how many runs were queued (0: nothing).
+
+        keep_calls: whether calls to the API that an earlier attempt has made are not made again. unanswered: by run,
+        what a person said of those without an answer, as `journal.seal_word` makes it; else they are looked up.
+        """
+        audit = self._audit("replay", event, reason)
+        words = [value for pair in (unanswered or {}).items() for value in pair]
+        flags = (int(again), int(dry_run), audit, int(keep_calls), *words)
+        said, queued = self.call("replay.lua", self.keep, event, *flags)
+        return text(said), queued
+
+    def wanted(self) -> list[str]:
+        """Events that a redelivery wants replayed, the oldest wish first."""
+        return [text(event) for event in self.client.zrange(self.keys.named("wanted"), 0, WANTED - 1)]
+
+    def forget_wanted(self, event: str) -> None:
+        self.client.zrem(self.keys.named("wanted"), event)
+
+    def discard(self, event: str, *, reason: str, dry_run: bool = False) -> tuple[str, int]:
+        audit = self._audit("discard", event, reason)
+        said, dropped = self.call("discard.lua", self.keep, event, int(dry_run), reason, audit)
+        return text(said), dropped
+
+    def slot(self, handler: str, places: int, run: str) -> bool:
+        """Whether the run has one of the handler's places among all workers."""
+        return bool(self.call("slot.lua", handler, places, run))
+
+    def allow(self, key: str, times: int, seconds: float, who: str = "") -> bool:
+        """Whether this may happen once more: at most `times` in any `seconds`, counted over all workers.
+
+        who: whoever was counted within these seconds may again, and is not counted a second time.
+        """
+        return bool(self.call("allow.lua", key, times, int(seconds * 1000), who or secrets.token_hex(8)))
+
+    def _claims(self, answers: Sequence[Any], now: float) -> list[Claim]:
+        names = [self.keys.body(event_of(text(answer[0]))) for answer in answers]
+        bodies = self.client.mget(names) if names else []
+        return [
+            claim(answer, body if isinstance(body, bytes) else b"", now)
+            for answer, body in zip(answers, bodies, strict=True)
+        ]
+
+    def _audit(self, action: str, event: str, reason: str) -> str:
+        return json.dumps({"at": int(time.time()), "action": action, "event": event, "reason": reason})
+
+    def call(self, name: str, *values: str | bytes | int | float) -> Any:
+        sha, script = self._script(name)
+        flat = arguments(self.keys, *values)
+        try:
+            return self.client.evalsha(sha, 0, *flat)
+        except NoScriptError:  # a restarted Redis: nothing was executed
+            self.client.script_load(script)
+            return self.client.evalsha(sha, 0, *flat)
+
+    def _script(self, name: str) -> tuple[str, str]:
+        if name not in self._scripts:
+            script = compose(name)
+            self._scripts[name] = (str(self.client.script_load(script)), script)
+        return self._scripts[name]
+
+
+CLOSING = {"take.lua", "dispatch.lua", "finish.lua", "sweep.lua", "replay.lua", "discard.lua"}  # they can end an event
+CLAIMING = {"take.lua", "alone.lua"}  # they tell what an attempt needs
+GROWING = {"replay.lua", "allow.lua"}  # all others help work to its end, which is what frees memory
+
+
+def compose(name: str) -> str:
+    parts = ["close.lua"] * (name in CLOSING) + ["claim.lua"] * (name in CLAIMING) + [name]
+    return source("workers.ledger.scripts", *parts, allow_oom=name not in GROWING, heals=name == "sweep.lua")
+
+
+def claim(answer: Sequence[Any], sealed: bytes, now: float) -> Claim:
+    """claim.lua's answer; the positions are its."""
+    name, token, event, run = answer
+    unit, own = text(name), run or event
+    return Claim(
+        unit=unit,
+        token=token,
+        key=text(event[10] or b""),
+        sealed=sealed,
+        labels=Labels(
+            id=event_of(unit),
+            source=text(event[5] or b""),
+            type=text(event[6] or b""),
+            received_at=whole(event[7]),
+            delivery_id=text(event[8] or b""),
+            origin=text(event[9] or b"delivery"),
+        ),
+        handler=text(run[5] or b"?") if run else "",
+        attempt=whole(run[6]) if run else 0,
+        failures=whole(run[7]) if run else 0,
+        deaths=whole(own[3]),
+        suspect=own[4] == b"1",
+        is_replay=whole(event[12]) > 0 or (whole(run[8]) > 0 if run else False),
+        claimed_at=now,
+    )
+
+
+def pairs(flat: Any) -> dict[str, str]:
+    """A hash as Redis answers it, in RESP2 or RESP3."""
+    if isinstance(flat, dict):
+        return {text(name): text(value) for name, value in flat.items()}
+    return {text(flat[i]): text(flat[i + 1]) for i in range(0, len(flat), 2)}
+
+
+def labels(event: str, told: dict[str, str]) -> Labels:
+    return Labels(
+        id=event,
+        source=told.get("source", ""),
+        type=told.get("type", ""),
+        received_at=whole(told.get("received_at")),
+        delivery_id=told.get("delivery_id", ""),
+        origin=told.get("origin", "delivery"),
+    )
+
+
+def whole(value: object) -> int:
+    """A number of the ledger; 0 where none stands there."""
+    if isinstance(value, int):
+        return value
+    digits = value if isinstance(value, bytes) else str(value).encode()
+    return int(digits) if digits.isdigit() and len(digits) < 16 else 0

@@ -1,0 +1,75 @@
+"""The ledger as Prometheus text. All workers of a queue show the same numbers: take the max over instances."""
+
+import logging
+import os
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from receiver.contract import exposition
+from receiver.contract.connection import GONE, text
+
+from ..ledger.transitions import Ledger, whole
+from .figures import measure_oldest
+
+log = logging.getLogger(__name__)
+EVENTS = {"accepted": "pending", "dispatching": "dispatching", "parked": "parked", "dispatched": "open", "dead": "dead"}
+RUNS = {"queued": "queued", "running": "running", "waiting": "waiting"}
+
+
+class LedgerCollector(Collector):
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("zr_ledger_up", "1 if Redis answered this scrape")
+        try:
+            found = list(self._read())
+        except GONE:
+            found = []
+        up.add_metric([], 1 if found else 0)
+        yield up
+        yield from found
+
+    def _read(self) -> Iterator[Metric]:
+        client, keys = self._ledger.client, self._ledger.keys
+        for name, states in {"zr_events": EVENTS, "zr_runs": RUNS}.items():
+            family = GaugeMetricFamily(name, "What is not final, by state", labels=["state"])
+            for state, index in states.items():
+                family.add_metric([state], client.zcard(keys.named(index)))
+            yield family
+        yield GaugeMetricFamily("zr_queue_length", "Entries in RQ's list", value=client.llen(keys.jobs))
+        yield GaugeMetricFamily(
+            "zr_oldest_seconds", "Age of the oldest event not dispatched", value=self._measure_oldest()
+        )
+        yield GaugeMetricFamily("zr_junk", "Records set aside", value=client.zcard(keys.named("junk")))
+        counters = {text(name): text(value) for name, value in client.hgetall(keys.named("counters")).items()}
+        attempts = CounterMetricFamily("zr_attempts", "Attempts that ended, by outcome", labels=["outcome"])
+        events = CounterMetricFamily("zr_events_ended", "Events that ended, by state", labels=["state"])
+        other = CounterMetricFamily("zr_ledger", "Recoveries, overlaps, refused jobs and the like", labels=["what"])
+        for name in sorted(counters):
+            kind, _, rest = name.partition("_")
+            if kind in ("attempts", "events"):
+                (attempts if kind == "attempts" else events).add_metric([rest], whole(counters[name]))
+            elif not name.startswith("untyped:"):  # receivers have zr_untyped_total
+                other.add_metric([name], whole(counters[name]))
+        yield from (attempts, events, other)
+
+    def _measure_oldest(self) -> float:
+        seconds, micro = self._ledger.client.time()
+        return measure_oldest(self._ledger, seconds + micro / 1e6)
+
+
+def serve(host: str, port: int, ledger: Ledger) -> None:  # pragma: no cover - in a child that is ended by a signal
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector(ledger))
+    try:
+        exposition.serve(exposition.listen(host, port), registry)
+    except OSError as error:
+        log.error(
+            "cannot listen on %s:%s for metrics: METRICS_PORT changes it, 0 is off", host, port, extra={"error": error}
+        )
+    finally:
+        os._exit(0)

@@ -1,0 +1,125 @@
+"""What is flowing, what is stuck, since when, and what to do about it."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from receiver.contract.connection import memory_share, text
+
+from ..ledger.query import stamp
+from ..ledger.transitions import Ledger, whole
+from ..zyra.budget import refusals
+from .figures import measure_oldest
+
+SLOW = 60.0  # seconds an event may wait for its dispatch until we say that workers do not keep up
+ALIVE = 90.0  # seconds since a worker's last sign of life
+INDEXES = ("pending", "dispatching", "parked", "open", "dead", "queued", "running", "waiting", "junk")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """count: how many; since: RFC 3339, or "" where nobody knows; do: the advice."""
+
+    what: str
+    count: int
+    since: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    queue: str
+    counts: dict[str, int]
+    queue_length: int
+    workers: int
+    oldest_seconds: float
+    memory: float  # share of maxmemory, 0 where there is no limit
+    untyped: dict[str, int]  # events without a type, by source, since the ledger began
+    stuck: list[Trouble]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def survey(ledger: Ledger) -> Status:
+    """One look at the ledger. Raises what Redis raises."""
+    client, keys = ledger.client, ledger.keys
+    with client.pipeline(transaction=False) as pipe:
+        for name in INDEXES:
+            pipe.zcard(keys.named(name))
+        pipe.llen(keys.jobs)
+        pipe.info("memory")
+        pipe.time()
+        pipe.hgetall(keys.named("counters"))
+        *cards, length, memory, (seconds, micro), counters = pipe.execute()
+    counts, now = dict(zip(INDEXES, cards, strict=True)), seconds + micro / 1e6
+    found = Status(
+        queue=keys.queue,
+        counts=counts,
+        queue_length=length,
+        workers=living(ledger, now),
+        oldest_seconds=measure_oldest(ledger, now),
+        memory=memory_share(memory),
+        untyped={
+            text(name).partition(":")[2]: whole(count)
+            for name, count in sorted(counters.items())
+            if text(name).startswith("untyped:")
+        },
+        stuck=[],
+    )
+    found.stuck.extend(troubles(ledger, found))
+    return found
+
+
+def living(ledger: Ledger, now: float) -> int:
+    """Workers of this queue that RQ has heard of lately."""
+    names = ledger.client.smembers(f"{ledger.keys.rq_prefix}:workers:{ledger.keys.queue}")
+    beats = [text(ledger.client.hget(text(name), "last_heartbeat") or "") for name in names]
+    return sum(now - moment(beat) < ALIVE for beat in beats)
+
+
+def moment(beat: str) -> float:
+    try:
+        return datetime.fromisoformat(beat.replace("Z", "+00:00")).astimezone(UTC).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def troubles(ledger: Ledger, found: Status) -> list[Trouble]:
+    """What a person should look at, the worst first."""
+    counts, waiting = found.counts, found.counts["pending"] + found.counts["queued"]
+    late = found.oldest_seconds > SLOW
+    rows = [
+        (waiting > 0 and not found.workers, "no worker", waiting, "pending", "start one: zyra-receiver work"),
+        (late and found.workers, "workers do not keep up", waiting, "pending", "more --processes, or another worker"),
+        (counts["dead"], "dead letters", counts["dead"], "dead", "events list --state dead; then replay or discard"),
+        (
+            counts["parked"],
+            "sealed with an unknown key",
+            counts["parked"],
+            "parked",
+            "put the old key back into SEAL_KEY",
+        ),
+        (counts["junk"], "records set aside", counts["junk"], "junk", f"see the index {ledger.keys.named('junk')}"),
+        (found.memory > 0.8, "Redis is short of memory", 1, "", "raise maxmemory, or shorten KEEP_DONE"),
+    ]
+    told = [
+        Trouble(what=what, count=int(count), since=since(ledger, index), do=advice)
+        for wrong, what, count, index, advice in rows
+        if wrong
+    ]
+    return told + [
+        Trouble(what=f"Zyra refuses {key}", count=1, since=stamp(at), do="replace the key; its runs wait")
+        for key, at in refusals(ledger.client).items()
+    ]
+
+
+def since(ledger: Ledger, index: str) -> str:
+    """When the first of an index came into it; pending and parked are in another order, so their event tells."""
+    first: Any = ledger.client.zrange(ledger.keys.named(index), 0, 0, withscores=True) if index else []
+    if not first:
+        return ""
+    name, score = first[0]
+    if index in ("pending", "parked"):
+        score = whole(ledger.client.hget(ledger.keys.event(text(name)), "received_at"))
+    return stamp(int(score))

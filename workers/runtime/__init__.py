@@ -1,0 +1,15 @@
+"""From a popped job to a recorded end. `worker` and `clients` are the doors; the rest serves them.
+
+worker         RQ's worker: registers, forks, and hands over to the supervisor
+supervisor     the parent: renews leases, watches its processes, replaces them
+process_watch  what the parent knows of one process: its claims, heartbeat, deadline
+process        a process: takes work, runs it, reports to the parent
+pipe           what the two say to each other
+claims         the units that a process holds, one place each
+dispatch       decides which handlers want an event; `dispatcher` does it in batches
+attempt        prepares an attempt, and says what its end means
+performer      runs handlers: `threads` for `def`, `loop` for `async def`
+clients        the API clients that handlers are given
+recorder       writes how attempts ended
+limits         memory and file descriptors of a process
+"""

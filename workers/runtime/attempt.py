@@ -1,0 +1,118 @@
+"""One attempt of one run: the seal, the handler that must match, and what its end means."""
+
+import logging
+import random
+
+import msgspec
+
+from receiver.contract.errors import Altered, UnknownKey, Unreadable
+from receiver.contract.keys import run_id
+from receiver.contract.seal import Seal
+
+from ..errors import GiveUp, LeaseLost, RetryLater
+from ..event import Event, event
+from ..ledger.transitions import Claim, Ledger, Outcome, Verdict
+from ..router import Handler, Router, may_match
+
+log = logging.getLogger(__name__)
+FIRST, FACTOR, LONGEST = 5.0, 4.0, 6 * 3600.0  # seconds of back-off
+PARKED = 60.0  # seconds until a worker looks again for a handler or a key
+BUSY = 1.0  # seconds until a run asks again for one of its handler's places
+UNPREPARED = 8  # attempts that may fail before we know the handler's own limit
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """Ready to run."""
+
+    claim: Claim
+    handler: Handler
+    event: Event
+
+
+def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt | Outcome:
+    """The attempt, or why it must not start. Never raises but for Redis: hostile records end in an outcome."""
+    try:
+        opened = seal.open(claim.key, claim.labels, claim.sealed)
+        found = event(opened, attempt=claim.attempt, is_replay=claim.is_replay, handler=claim.handler)
+    except UnknownKey as error:
+        return outcome(claim, Verdict.BUSY, str(error), PARKED)  # until somebody brings the key back
+    except (Altered, Unreadable) as error:
+        return outcome(claim, Verdict.REFUSED, f"{type(error).__name__.lower()}: {error}")
+    handler = router.get(claim.handler)
+    if handler is None:
+        return outcome(claim, Verdict.MISSING, f"no-such-handler: no worker has {claim.handler[:100]!r}", PARKED)
+    if run_id(claim.event, claim.handler) != claim.unit or not may_match(
+        handler, found.source, found.type, found.origin, found.stem
+    ):
+        return outcome(claim, Verdict.REFUSED, f"{claim.handler} is not for {found.source} {found.type}")
+    try:
+        wanted = handler.wants(found)
+    except BaseException as error:  # a `when` that raises SystemExit ends its attempt, not the worker
+        return failed(claim, handler, error)
+    if not wanted:
+        return outcome(claim, Verdict.REFUSED, f"{claim.handler} does not want the event: its `when` says no")
+    if handler.concurrency and not ledger.slot(handler.name, handler.concurrency, claim.unit):
+        return outcome(claim, Verdict.BUSY, "", BUSY)
+    return Attempt(claim=claim, handler=handler, event=found)
+
+
+def failed(claim: Claim, handler: Handler, error: BaseException) -> Outcome:
+    """What the end by an exception means: again, later, or never."""
+    said = told(error)
+    if isinstance(error, LeaseLost):
+        return outcome(claim, Verdict.HANDED, said)
+    if isinstance(error, RetryLater):
+        return outcome(claim, Verdict.LATER, said, error.seconds)
+    if isinstance(error, GiveUp) or claim.failures + 1 >= handler.max_attempts:
+        return outcome(claim, Verdict.DEAD, said)
+    return outcome(claim, Verdict.FAILED, said, backoff(claim.failures))
+
+
+def unprepared(unit: str, token: int, failures: int, error: str) -> Outcome:
+    """What the end of an attempt means that did not come as far as its handler."""
+    last = failures + 1 >= UNPREPARED
+    verdict, delay = (Verdict.DEAD, 0.0) if last else (Verdict.FAILED, backoff(failures))
+    return Outcome(unit=unit, token=token, verdict=verdict, error=error, delay=delay)
+
+
+def told(error: BaseException) -> str:
+    """The exception's type, or its cause, and its words, whatever its `__str__` does; of GiveUp what led to it, too."""
+    led = error.__cause__ if isinstance(error, GiveUp) else None
+    try:
+        words = f"{(isinstance(error, GiveUp) and error.cause) or type(error).__name__}: {error}"
+        return f"{words} (from {type(led).__name__}: {led})" if led else words
+    except Exception:
+        return type(error).__name__
+
+
+def late(handler: Handler) -> TimeoutError:
+    return TimeoutError(f"not done after {handler.timeout:g} s")
+
+
+def timed_out(claim: Claim, handler: Handler) -> Outcome:
+    return failed(claim, handler, late(handler))
+
+
+def concluded(ready: Attempt, error: BaseException | None) -> Outcome:
+    """What the end of a handler means; what went wrong is logged."""
+    if error is None:
+        return outcome(ready.claim, Verdict.DONE)
+    found = failed(ready.claim, ready.handler, error)
+    extra = {"run": ready.claim.unit, "handler": ready.handler.name, "outcome": found.verdict}
+    level = LEVELS.get(found.verdict, logging.WARNING)
+    wants_traceback = found.verdict in (Verdict.FAILED, Verdict.DEAD)
+    log.log(level, "attempt ended: %s", found.error[:200], extra=extra, exc_info=wants_traceback and error)
+    return found
+
+
+LEVELS = {Verdict.LATER: logging.INFO, Verdict.DEAD: logging.ERROR}  # that a run comes back is no trouble
+
+
+def outcome(claim: Claim, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:
+    return Outcome(unit=claim.unit, token=claim.token, verdict=verdict, error=error, delay=delay)
+
+
+def backoff(failures: int) -> float:
+    """Seconds until the next attempt: 5 s, 20 s, 80 s ... up to 6 h, each 20 % more or less."""
+    wait = FIRST * FACTOR ** min(failures, 10)
+    return min(wait, LONGEST) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret

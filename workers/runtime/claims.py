@@ -1,0 +1,68 @@
+"""What a process holds: the units it has claimed, one place each. The parent hears of every change before it counts."""
+
+import threading
+from collections.abc import Sequence
+
+from ..context import Lease
+from ..ledger.transitions import Claim, Ticket
+from .pipe import Clock, Pipe
+
+
+class Holding:
+    def __init__(self, pipe: Pipe, clock: Clock, places: int) -> None:
+        self._pipe = pipe
+        self._clock = clock
+        self._places = places
+        self._changed = threading.Condition()
+        self._leases: dict[Ticket, Lease] = {}
+        self._over: dict[Ticket, None] = {}
+
+    @property
+    def free(self) -> int:
+        return self._places - len(self._leases)
+
+    def room(self, wanted: int, seconds: float) -> int:
+        """Free places, as soon as there are so many of them, or after so many seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.free >= wanted, seconds)
+            return self.free
+
+    def wait_until_empty(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._leases)
+
+    def change(self, begun: Sequence[Claim], ended: Sequence[Ticket] = ()) -> list[Lease]:
+        """Takes these in, in the place of those; the leases of what was taken in."""
+        leases = [Lease(claim.claimed_at, self._clock.get) for claim in begun]
+        with self._changed:
+            self._forget(ended)
+            self._leases.update((claim.ticket, lease) for claim, lease in zip(begun, leases, strict=True))
+            self._changed.notify_all()
+        self._pipe.send(held=[(one.unit, one.token, one.failures) for one in begun], ended=list(ended))
+        return leases
+
+    def end(self, tickets: Sequence[Ticket], told: bool = False) -> None:
+        """told: whether the parent knows already."""
+        if tickets and not told:
+            self._pipe.send(ended=list(tickets))
+        with self._changed:
+            self._forget(tickets)
+            self._changed.notify_all()
+
+    def _forget(self, tickets: Sequence[Ticket]) -> None:
+        for ticket in tickets:
+            self._leases.pop(ticket, None)
+            self._over.pop(ticket, None)
+
+    def lose(self, ticket: Ticket) -> None:
+        """The parent could not renew its lease: another attempt may begin."""
+        if lease := self._leases.get(ticket):
+            lease.lost = True
+
+    def over(self, ticket: Ticket) -> None:
+        """Its attempt has ended, which is not recorded yet."""
+        self._over[ticket] = None
+
+    def unrecorded(self) -> list[Ticket]:
+        """What is over, in the order of its end."""
+        return list(self._over.copy())

@@ -1,0 +1,75 @@
+"""Dispatches in batches: decided one by one, recorded in one round trip, tried again until Redis answers."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from receiver.contract.connection import FAULTS
+from receiver.contract.seal import Seal
+
+from ..ledger.transitions import Claim, Ledger, Outcome, Ticket, Verdict
+from ..router import Router
+from .attempt import Attempt, outcome
+from .dispatch import Decided, asks, decide, record
+
+log = logging.getLogger(__name__)
+WAIT = 1.0  # seconds until a record is tried again
+
+
+class Dispatcher:
+    """worn: why this process cannot go on, or "". hand_over: takes what it therefore leaves to its parent.
+
+    ended: hears the first attempts that are ours now, and which dispatches are over.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        router: Router,
+        seal: Seal,
+        *,
+        worn: Callable[[], str],
+        hand_over: Callable[[list[Outcome]], None],
+        ended: Callable[[Sequence[Attempt], Sequence[Ticket]], None],
+    ) -> None:
+        self._ledger = ledger
+        self._router = router
+        self._seal = seal
+        self._worn = worn
+        self._hand_over = hand_over
+        self._ended = ended
+
+    def apart(self, claim: Claim) -> bool:
+        """Whether it must not stand in a batch: a user's `when` has a say in it, or it died before."""
+        source, kind = claim.labels.source, claim.labels.type  # nobody has opened it yet: its type may be composed
+        return claim.suspect or asks(self._router.matching(source, kind, stem=kind.partition(".")[0]))
+
+    def dispatch(self, claims: Sequence[Claim], begin: bool) -> None:
+        """begin: whether first runs may begin here. Returns when it is recorded, or left to somebody else."""
+        decided = [one for claim in claims if (one := self._decide(claim, begin))]
+        while decided and not self._recorded(decided):
+            time.sleep(WAIT)
+
+    def _decide(self, claim: Claim, begin: bool) -> Decided | None:
+        try:
+            return decide(claim, self._router, self._seal, begin=begin)
+        except Exception:  # a fault of ours: its lease ends, and the third time the event is a dead letter
+            log.exception("dispatch failed", extra={"event": claim.unit})
+            self._ended([], [claim.ticket])
+            return None
+
+    def _recorded(self, decided: list[Decided]) -> bool:
+        """Whether the dispatches are over for us; else they are to be tried again."""
+        claims, begun = [one.claim for one in decided], list[Attempt]()
+        try:
+            begun = record(decided, self._ledger, time.monotonic())
+        except FAULTS as error:
+            log.warning("dispatch not recorded yet", extra={"events": len(claims), "error": str(error)})
+            if not self._worn():
+                return False
+            self._hand_over([outcome(claim, Verdict.HANDED) for claim in claims])
+            return True
+        except Exception:  # a fault of ours, as above
+            log.exception("dispatch failed", extra={"events": len(claims)})
+        self._ended(begun, [claim.ticket for claim in claims])
+        return True

@@ -1,0 +1,63 @@
+"""What a worker process may use, and that it ends with its parent: a leak costs that process and nobody else."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from receiver.contract.memory import forbid_core_dumps
+
+SHARE = 0.75  # of the container's or machine's memory, for one process
+WORN = 0.6  # of its limit: a process that uses more takes nothing new, before its neighbours feel it
+PDEATHSIG = 1  # prctl's PR_SET_PDEATHSIG: a process ends when its parent does
+FIRST_TO_GO = "800"  # of 1000: whom the kernel ends when memory runs out, rather than the parent
+
+
+def apply(memory: int = 0) -> int:
+    """Sets the limits of this process and answers how many bytes of data it may hold; 0 takes our share."""
+    forbid_core_dumps()
+    most, (_, ceiling) = memory or int(available() * SHARE), resource.getrlimit(resource.RLIMIT_DATA)
+    if ceiling != resource.RLIM_INFINITY:  # a limit that stands already
+        most = min(most, ceiling)
+    with contextlib.suppress(ValueError, OSError):  # not every system has this one
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)
+    return most
+
+
+def available() -> int:
+    """Bytes of memory that this container, or else the machine, has."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+        return min(machine, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return machine
+
+
+def worn(most: int) -> str:
+    """Why this process should take nothing new, or "" while it is sound. most: bytes it may hold; 0 is no limit."""
+    try:
+        os.close(os.dup(2))
+    except OSError:
+        return "it has no file descriptor left"
+    used = data() if most else 0
+    return f"it holds {used >> 20} MiB" if used > most * WORN else ""
+
+
+def data() -> int:
+    """Bytes of data that this process holds, or 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return 0
+
+
+def end_with_parent(parent: int) -> None:
+    """The process ends when its parent does; where the system has no such thing, the pipe's end says it later."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before we asked
+            os._exit(1)  # pragma: no cover - a race of two system calls

@@ -1,0 +1,75 @@
+"""The loop that `async def` handlers share; it knows who holds it up."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from contextvars import Context
+from typing import Any
+
+from ..ledger.transitions import Ticket
+
+log = logging.getLogger(__name__)
+Spawned = tuple[Ticket, Coroutine[Any, Any, None], Context]
+LAG = 0.5  # seconds the loop may be late before that is nobody's fault but the one's who held it up
+
+
+class Loop:
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._tasks: dict[asyncio.Task[None], Ticket] = {}
+        self._came_round = threading.Event()
+        self._came_round.set()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="loop", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._loop.run_forever()
+            except BaseException:  # a handler's own task raised SystemExit, which asyncio lets through
+                log.exception("a handler's task tried to end the loop")
+
+    def spawn(self, attempts: Sequence[Spawned]) -> None:
+        """Runs the attempts in the loop. Called from any thread."""
+        self._loop.call_soon_threadsafe(self._spawn, attempts)
+
+    def _spawn(self, attempts: Sequence[Spawned]) -> None:
+        for ticket, attempt, context in attempts:
+            task = self._loop.create_task(attempt, context=context)
+            self._tasks[task] = ticket  # the loop itself holds tasks only weakly
+            task.add_done_callback(self._tasks.pop)
+
+    def blocked_by(self) -> Ticket | None:
+        """The attempt that has held the loop since we last asked, or None if the loop came round or we cannot know."""
+        if not self._came_round.is_set():
+            task = asyncio.current_task(self._loop)
+            return self._tasks.get(task) if task else None
+        self._came_round.clear()
+        self._loop.call_soon_threadsafe(self._came_round.set)
+        return None
+
+
+@contextlib.contextmanager
+def limit(scope: asyncio.Timeout, seconds: float) -> Iterator[None]:
+    """Ends the scope after so many seconds; time in which another task held the loop up is given back."""
+    loop = asyncio.get_running_loop()
+    ended = False
+
+    def expire(due: float) -> None:
+        lag = loop.time() - due
+        if ended:
+            return
+        if lag > LAG:
+            loop.call_later(lag, expire, due + 2 * lag)
+        else:
+            scope.reschedule(loop.time())
+
+    timer = loop.call_later(seconds, expire, loop.time() + seconds)
+    try:
+        yield
+    finally:
+        ended = True
+        timer.cancel()

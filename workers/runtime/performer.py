@@ -1,0 +1,108 @@
+"""Runs the handlers of prepared attempts: `def` in the thread that asks, `async def` in one loop for all."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from ..context import CURRENT, Context, Lease
+from ..ledger.transitions import Ledger, Ticket
+from .attempt import Attempt, late, timed_out
+from .loop import Loop, Spawned, limit
+
+if TYPE_CHECKING:
+    from .clients import Clients
+
+
+class Performer:
+    """clients: makes the API clients, if any handler takes one.
+
+    ended: hears how each handler ended, by an exception or by none. In a process that it forked off, nobody does.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clients: "Callable[[], Clients] | None",
+        ended: Callable[[Attempt, BaseException | None], None],
+    ) -> None:
+        self._ledger = ledger
+        self._clients = clients
+        self._tell = ended
+        self._pid = os.getpid()
+        self._loop = Loop()
+        self._running: dict[Ticket, tuple[Attempt, float]] = {}  # and since when
+        self._announced: set[Ticket] = set()
+
+    def start(self) -> None:
+        if self._clients:
+            self._made = self._clients()
+        self._loop.start()
+
+    def blocked_by(self) -> Ticket | None:
+        """The attempt that holds the loop up."""
+        return self._loop.blocked_by()
+
+    def news(self) -> list[tuple[Any, ...]]:
+        """What began since we were last asked and still runs: unit, token, seconds left, what it is charged if it is
+        late (verdict, delay, error), whether it runs in the loop.
+        """
+        running = self._running.copy()
+        fresh = [(ready, since) for ticket, (ready, since) in running.items() if ticket not in self._announced]
+        self._announced = set(running)
+        return [announcement(ready, since) for ready, since in fresh]
+
+    def perform(self, ready: Attempt, lease: Lease) -> None:
+        """Runs the attempt, here or in the loop."""
+        if ready.handler.is_async:
+            self.spawn([(ready, lease)])
+            return
+        self._running[ready.claim.ticket] = ready, time.monotonic()
+        copy_context().run(self._run_sync, ready, lease)
+
+    def spawn(self, attempts: Sequence[tuple[Attempt, Lease]]) -> None:
+        """Runs attempts of `async def` handlers in the loop."""
+        now, spawned = time.monotonic(), list[Spawned]()
+        for ready, lease in attempts:
+            self._running[ready.claim.ticket] = ready, now
+            spawned.append((ready.claim.ticket, self._run_async(ready, lease), copy_context()))
+        self._loop.spawn(spawned)
+
+    def _run_sync(self, ready: Attempt, lease: Lease) -> None:
+        CURRENT.set(Context(self._ledger, lease))
+        arguments = [self._made.blocking(ready, lease)] if ready.handler.takes_client else []
+        try:
+            lease.check()  # we may have been paused since the claim
+            ready.handler.function(ready.event, *arguments)
+        except BaseException as error:  # SystemExit and the like end an attempt, not the worker
+            self._ended(ready, error)
+        else:
+            self._ended(ready, None)
+
+    async def _run_async(self, ready: Attempt, lease: Lease) -> None:
+        CURRENT.set(Context(self._ledger, lease))
+        arguments = [self._made.awaiting(ready, lease)] if ready.handler.takes_client else []
+        scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                with limit(scope, ready.handler.timeout):
+                    lease.check()
+                    await ready.handler.function(ready.event, *arguments)
+        except BaseException as error:
+            self._ended(ready, late(ready.handler) if scope.expired() else error)
+        else:
+            self._ended(ready, None)
+
+    def _ended(self, ready: Attempt, error: BaseException | None) -> None:
+        if os.getpid() != self._pid:
+            os._exit(0 if error is None else 1)
+        self._tell(ready, error)
+        self._running.pop(ready.claim.ticket, None)
+
+
+def announcement(ready: Attempt, since: float) -> tuple[Any, ...]:
+    charge, handler = timed_out(ready.claim, ready.handler), ready.handler
+    left = handler.timeout - (time.monotonic() - since)
+    return (charge.unit, charge.token, left, charge.verdict, charge.delay, charge.error, handler.is_async)

@@ -1,0 +1,249 @@
+"""One worker process: takes work, has it done, and answers to its parent for what it holds.
+
+The parent renews the leases, so whatever a handler does to this process, nobody else repeats its neighbours' runs.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from redis.exceptions import OutOfMemoryError
+
+from receiver.contract import memory
+from receiver.contract.connection import FAULTS
+from receiver.contract.keys import is_run
+from receiver.contract.seal import Seal
+
+from ..context import Lease
+from ..ledger.transitions import Claim, Ledger, Outcome, Ticket, Verdict
+from ..router import Router
+from . import limits
+from .attempt import Attempt, concluded, outcome, prepare, told, unprepared
+from .claims import Holding
+from .dispatcher import Dispatcher
+from .performer import Performer, announcement
+from .pipe import Clock, Pipe
+from .process_watch import BEAT
+from .recorder import Recorder
+from .threads import Call, Threads
+
+if TYPE_CHECKING:
+    from .clients import Clients
+
+log = logging.getLogger(__name__)
+WAIT = 1.0  # seconds a process waits for work before it looks around
+MOMENT = 0.005  # seconds
+MOST = 128  # units taken in one round trip
+
+
+class Process:
+    """memory: bytes of data it may hold; well below that it asks to be replaced. 0: it does not look."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        router: Router,
+        seal: Seal,
+        pipe: Pipe,
+        clock: Clock,
+        clients: "Callable[[], Clients]",
+        concurrency: int = 16,
+        memory: int = 0,
+    ) -> None:
+        self.ledger = ledger
+        self.router = router
+        self.seal = seal
+        self.pipe = pipe
+        self.clock = clock
+        self.concurrency = concurrency
+        self.draining = threading.Event()
+        self._memory = memory
+        self._alone = False
+        self._more = False  # whether the queue had as much as we asked for
+        self._holding = Holding(pipe, clock, concurrency)
+        self._recorder = Recorder(ledger, pipe, memory, self._holding.end)
+        self._dispatcher = Dispatcher(
+            ledger,
+            router,
+            seal,
+            worn=lambda: limits.worn(memory),
+            hand_over=self._recorder.hand_over,
+            ended=self._begin_first,
+        )
+        self._threads = Threads(concurrency)
+        taken = any(handler.takes_client for handler in router)
+        self._performer = Performer(ledger, clients if taken else None, self._conclude)
+
+    # --- the process as a whole
+
+    def run(self) -> None:
+        """Works until it is told to drain and everything it holds has ended."""
+        self._start()
+        while not self.draining.is_set():
+            if room := self._room():
+                self._take(room)
+        self._stop()
+
+    def run_alone(self, unit: str, token: int) -> None:
+        """One attempt of one run, and nothing else in this process."""
+        self._alone = True
+        self._start()
+        try:
+            claim = self.ledger.alone(unit, token)
+        except FAULTS as error:
+            self._over(Outcome(unit=unit, token=token, verdict=Verdict.HANDED, error=str(error)))
+        else:
+            if claim:
+                self._begin([claim])
+            else:
+                self._holding.end([(unit, token)])
+        self._stop()
+
+    def _start(self) -> None:
+        os.register_at_fork(after_in_child=self.pipe.close)  # a handler's child must not speak for us
+        self._performer.start()
+        self._threads.start()
+        for target in (self._listen, self._beat):
+            threading.Thread(target=target, name=target.__name__, daemon=True).start()
+        self._recorder.start()
+        memory.settle()
+
+    def _stop(self) -> None:
+        self._holding.wait_until_empty()
+        self._recorder.stop()
+
+    def _listen(self) -> None:
+        """What the parent says. A parent that is gone renews no lease: whatever we do now may be done twice."""
+        while (messages := self.pipe.receive()) is not None:
+            for message in messages:
+                for unit, token in message.get("lost", ()):
+                    self._holding.lose((unit, token))
+                if message.get("drain"):
+                    self.draining.set()
+        os._exit(1)  # pragma: no cover - nothing of this process outlives it
+
+    def _beat(self) -> None:
+        """Shows the parent that this process lives, what began and ended, and which attempt holds the loop up."""
+        while True:
+            time.sleep(BEAT)
+            if not self.pipe.whole:
+                os._exit(1)  # pragma: no cover - a handler closed what was not its own: nothing here can be trusted
+            self._report()
+            if not self._alone and not self.draining.is_set():
+                self._leave(limits.worn(self._memory))
+
+    def _report(self) -> None:
+        """An attempt that ends between two reports is never told of: the parent need not know."""
+        started, over = self._performer.news(), self._holding.unrecorded()
+        self.pipe.send(blocked_by=self._performer.blocked_by(), started=started, over=over)
+
+    def _leave(self, reason: str) -> None:
+        if reason:
+            self.draining.set()
+            self.pipe.send(leaves=reason)
+
+    # --- taking work
+
+    def _room(self) -> int:
+        """Places that are free. Of a long queue we take half of them at a time, and wait a moment for that many."""
+        if self._more:
+            self._holding.room(min(self.concurrency // 2, MOST), MOMENT)
+        return self._holding.room(1, WAIT)
+
+    def _take(self, room: int) -> None:
+        asked = min(room, MOST)
+        try:
+            popped = [] if self._more else self._pop()
+            if popped is None:
+                return
+            if self.draining.is_set():
+                self.ledger.put_back(popped)
+                return
+            claims = self.ledger.take(popped, asked - len(popped))
+        except FAULTS as error:
+            log.warning("Redis does not answer", extra={"error": str(error)})
+            self.draining.wait(WAIT)
+            return
+        self._more = len(claims) == asked
+        self._begin(claims)
+
+    def _pop(self) -> list[str] | None:
+        """A job, or none in time. A full Redis refuses to move one: then only the claim, which it lets through."""
+        try:
+            popped = self.ledger.pop(int(WAIT))
+        except OutOfMemoryError:
+            self.draining.wait(WAIT)
+            return []
+        return [popped] if popped else None
+
+    def _begin(self, claims: Sequence[Claim]) -> None:
+        """A user's code, `when` or handler, runs in a thread or in the loop; all else is done here, in one go."""
+        ours, theirs, begins = [], list[Call](), not self.draining.is_set()
+        for claim, lease in zip(claims, self._holding.change(claims), strict=True):
+            if is_run(claim.unit):
+                theirs.append((self._attempt, claim, lease))
+            elif self._dispatcher.apart(claim):
+                theirs.append((self._dispatcher.dispatch, [claim], begins))
+            else:
+                ours.append(claim)
+        self._threads.put(theirs)
+        self._dispatcher.dispatch(ours, begins)
+
+    def _begin_first(self, begun: Sequence[Attempt], dispatched: Sequence[Ticket]) -> None:
+        """Each first attempt has the place that its event's dispatch had."""
+        leases = self._holding.change([ready.claim for ready in begun], dispatched)
+        in_loop, in_threads = [], list[Call]()
+        for ready, lease in zip(begun, leases, strict=True):
+            if ready.handler.is_async and not self.draining.is_set():
+                in_loop.append((ready, lease))
+            else:
+                in_threads.append((self._perform, ready, lease))
+        self._threads.put(in_threads)
+        if in_loop:
+            self._performer.spawn(in_loop)
+
+    # --- attempts
+
+    def _attempt(self, claim: Claim, lease: Lease) -> None:
+        """Prepares an attempt and starts it: here if it is a `def` handler, else in the loop."""
+        try:
+            ready = prepare(claim, self.router, self.seal, self.ledger)
+        except FAULTS as error:
+            ready = outcome(claim, Verdict.HANDED, str(error))
+        except Exception as error:  # a fault of ours must not keep the run's place for ever
+            log.exception("attempt not prepared", extra={"run": claim.unit})
+            ready = unprepared(claim.unit, claim.token, claim.failures, told(error))
+        if isinstance(ready, Outcome):
+            self._over(ready)
+        elif (ready.handler.isolated or claim.suspect) and not self._alone and not self.draining.is_set():
+            self._isolate(claim)
+        else:
+            self._perform(ready, lease)
+
+    def _perform(self, ready: Attempt, lease: Lease) -> None:
+        if self.draining.is_set() and not self._alone:
+            self._over(outcome(ready.claim, Verdict.HANDED))
+        else:
+            if self._alone:  # a handler that keeps the interpreter to itself lets no report through
+                self.pipe.send(started=[announcement(ready, time.monotonic())])
+            self._performer.perform(ready, lease)
+
+    def _isolate(self, claim: Claim) -> None:
+        """The parent takes the run over, for a process of its own."""
+        self.pipe.send(isolate=claim.ticket)
+        self._holding.end([claim.ticket], told=True)
+
+    def _conclude(self, ready: Attempt, error: BaseException | None) -> None:
+        if isinstance(error, MemoryError) and not self._alone:  # a neighbour may have taken the memory
+            self._leave("an attempt found no memory")
+            self._isolate(ready.claim)
+        else:
+            self._over(concluded(ready, error))
+
+    def _over(self, ended: Outcome) -> None:
+        """Has the end recorded; from the next report on the attempt is no longer late, whatever happens."""
+        self._holding.over(ended.ticket)
+        self._recorder.put(ended)

@@ -1,0 +1,82 @@
+"""Records how attempts ended, all that wait at once. What could not be written is kept and tried again."""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from receiver.contract.connection import FAULTS
+
+from ..ledger.transitions import ERROR, Ledger, Outcome, Ticket
+from . import limits
+from .pipe import Pipe
+
+log = logging.getLogger(__name__)
+MOMENT = 0.002  # seconds that one end waits for others
+OFTEN = 0.05  # seconds since the last record
+WAIT = 1.0  # seconds until it is tried again
+MOST = 256  # outcomes in one round trip
+
+
+class Recorder:
+    """A thread. ended: hears which units are recorded, and whether the parent knows already."""
+
+    def __init__(
+        self, ledger: Ledger, pipe: Pipe, memory: int, ended: Callable[[Sequence[Ticket], bool], None]
+    ) -> None:
+        self._ledger = ledger
+        self._pipe = pipe
+        self._memory = memory
+        self._ended = ended
+        self._written_at = 0.0
+        self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._record, name="record", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, ended: Outcome) -> None:
+        self._outcomes.put(ended)
+
+    def stop(self) -> None:
+        """Returns when everything is recorded."""
+        self._outcomes.put(None)
+        self._thread.join()
+
+    def hand_over(self, batch: list[Outcome]) -> None:
+        """To the parent: it is this process that cannot reach Redis, for it has no memory or no descriptor left."""
+        self._pipe.send(record=[(one.unit, one.token, one.verdict, one.delay, one.error[:ERROR]) for one in batch])
+        self._ended([one.ticket for one in batch], True)
+
+    def _record(self) -> None:
+        batch: list[Outcome] = []
+        last = False
+        while batch or not last:
+            if not batch:
+                batch, last = self._gather()
+            elif self._written(batch):
+                batch = []
+
+    def _written(self, batch: list[Outcome]) -> bool:
+        try:
+            self._ledger.finish(batch)
+        except FAULTS as error:
+            log.warning("outcomes not recorded yet", extra={"waiting": len(batch), "error": str(error)})
+            if limits.worn(self._memory):
+                self.hand_over(batch)
+                return True
+            time.sleep(WAIT)
+            return False
+        self._written_at = time.monotonic()
+        self._ended([one.ticket for one in batch], False)
+        return True
+
+    def _gather(self) -> tuple[list[Outcome], bool]:
+        """What waits; where ends come one by one, and often, they wait a moment for each other."""
+        found = [self._outcomes.get()]
+        if self._outcomes.empty() and time.monotonic() - self._written_at < OFTEN:
+            time.sleep(MOMENT)
+        while not self._outcomes.empty() and len(found) < MOST:
+            found.append(self._outcomes.get())
+        return [one for one in found if one is not None], None in found

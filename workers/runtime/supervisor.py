@@ -1,0 +1,276 @@
+"""The parent of a worker's processes: renews their leases, watches them, replaces them, and runs no handler itself.
+
+It has one thread, so that it may fork; whatever a handler does to its process, the parent goes on.
+"""
+
+import contextlib
+import logging
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from receiver.contract.connection import FAULTS
+
+from ..ledger.sweeper import Sweeper
+from ..ledger.transitions import Ledger, Outcome, Ticket, Verdict
+from .pipe import Clock, Pipe, pair
+from .process_watch import NEVER, PREPARE, Child, Held
+
+log = logging.getLogger(__name__)
+EVERY = 5.0  # seconds between renewals and heartbeats
+SWEEP = 1.0  # seconds between sweeps: what waits is woken so promptly
+SOON = 0.05  # seconds, where one sweep could not do all: large numbers are worked off in parts
+TICK = 0.5  # seconds between two looks at what is late
+GRACE = 10.0  # seconds for the neighbours of a late attempt
+STOP_GRACE = 25.0  # seconds for what runs when the worker is told to stop
+ALONE = 8  # processes at once that run one attempt each
+QUEUE = 16  # runs that may wait for one of those; more wait in the ledger
+BUSY = 2.0  # seconds until a run asks again for a process of its own
+BROKEN = 2  # exit status of a process whose handler modules do not import
+
+
+class Parent:
+    """start: forks a process with its pipe, the clock, a unit and token or None, and the ends it must not keep."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        start: Callable[[Pipe, Clock, Ticket | None, list[Pipe]], int],
+        *,
+        processes: int = 1,
+        heartbeat: Callable[[bool], None] = lambda busy: None,
+        burst: bool = False,
+    ) -> None:
+        self.ledger = ledger
+        self.sweeper = Sweeper(ledger)
+        self.broken = ""
+        self.children: dict[int, Child] = {}
+        self.waiting: dict[Ticket, Held] = {}  # runs that will have a process of their own
+        self._clock = Clock()
+        self._start = start
+        self._processes = processes
+        self._heartbeat = heartbeat
+        self._burst = burst
+        self._asked = 0
+        self._stop_at = NEVER
+        self._looked = time.monotonic()
+        self._selector = selectors.DefaultSelector()
+        self._outcomes: list[Outcome] = []
+
+    def stop(self) -> None:
+        """Asks every process to take nothing new; asked again, kills them. Safe in a signal handler."""
+        self._asked += 1
+
+    def _stop(self) -> None:
+        self._asked -= 1
+        now = time.monotonic()
+        self._stop_at = now if self.stopping else now + STOP_GRACE
+        for child in self.children.values():
+            child.drain(self._stop_at)
+        self._outcomes += [held.outcome(Verdict.HANDED) for held in self.waiting.values()]
+        self.waiting = {}
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop_at != NEVER
+
+    def run(self) -> None:
+        wake, woken = socket.socketpair()
+        woken.setblocking(False)
+        signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
+        self._selector.register(wake, selectors.EVENT_READ)
+        try:
+            self._loop(wake)
+        finally:
+            signal.set_wakeup_fd(-1)
+            wake.close()
+            woken.close()
+            self._selector.close()
+
+    def _loop(self, wake: socket.socket) -> None:
+        due = sweep = 0.0
+        while True:
+            while self._asked:
+                self._stop()
+            now = time.monotonic()
+            if not self.stopping:
+                self._fill()
+            self._watch(now)
+            if now >= due:
+                due = now + (EVERY if self._upkeep() else SWEEP)
+            if now >= sweep:
+                self._record()
+                sweep = now + (SOON if self._sweep() else SWEEP)
+            if self.stopping and not self.children and not self.waiting and not self._outcomes:
+                return
+            for key, _ in self._selector.select(min(TICK, max(0.0, sweep - time.monotonic()))):
+                if key.fileobj is wake:
+                    wake.recv(4096)
+                else:
+                    self._hear(key.data)
+
+    # --- processes
+
+    def _fill(self) -> None:
+        now = time.monotonic()
+        workers = [child for child in self.children.values() if not child.alone and not child.draining]
+        if len(workers) < self._processes:
+            self._spawn(None)
+        alone = sum(child.alone for child in self.children.values())
+        for key in list(self.waiting)[: max(0, ALONE - alone)]:
+            held = self.waiting.pop(key)
+            held.late_at = now + PREPARE
+            self._spawn(key).held[key] = held
+
+    def _spawn(self, unit: Ticket | None) -> Child:
+        mine, theirs = pair()
+        pid = self._start(theirs, self._clock, unit, [mine, *(child.pipe for child in self.children.values())])
+        theirs.close()
+        now = time.monotonic()
+        child = Child(pid, mine, unit is not None, born=now, heard=now)
+        self.children[pid] = child
+        self._selector.register(mine, selectors.EVENT_READ, child)
+        return child
+
+    def _hear(self, child: Child) -> None:
+        """Takes in what the process said. A process that cannot speak any more is ended."""
+        messages = child.pipe.receive()
+        if messages is None:
+            self._selector.unregister(child.pipe)
+            child.kill()
+        for message in messages or ():
+            self._take_in(child, message)
+
+    def _take_in(self, child: Child, message: dict[str, Any]) -> None:
+        child.take_in(message)
+        if held := child.named(message, "isolate"):
+            del child.held[held.ticket]
+            self._isolate(held)
+        for unit, token, verdict, delay, error in message.get("record", ()):
+            if held := child.held.pop((unit, token), None):
+                self._outcomes.append(held.outcome(Verdict(verdict), error, delay))
+        if reason := message.get("leaves"):
+            log.warning("a process takes nothing new and is replaced: %s", reason, extra={"pid": child.pid})
+            child.drain(NEVER)
+        self.broken = message.get("broken", self.broken)
+
+    def _isolate(self, held: Held) -> None:
+        if self.stopping:
+            self._outcomes.append(held.outcome(Verdict.HANDED))
+        elif len(self.waiting) >= QUEUE:
+            self._outcomes.append(held.outcome(Verdict.BUSY, "", BUSY))
+        else:
+            self.waiting[held.ticket] = held
+
+    def _watch(self, now: float) -> None:
+        """A process with a late attempt takes nothing new; when its neighbours are done or had their grace, it ends."""
+        blind, self._looked = now - self._looked > GRACE, now
+        for child in list(self.children.values()):
+            if (ended := child.ended()) is not None:
+                self._bury(child, ended)
+                continue
+            if blind:  # we were paused ourselves: their signs of life may be unread
+                child.heard = now
+            self._watch_one(child, now)
+
+    def _watch_one(self, child: Child, now: float) -> None:
+        late = child.late(now)
+        if late and child.kill_at == NEVER:
+            log.error(
+                "an attempt does not end: its process is replaced",
+                extra={"runs": [one.unit for one in late], "pid": child.pid},
+            )
+            child.drain(now if child.alone else now + GRACE)
+        if child.silent(now):
+            log.error("a process shows no sign of life", extra={"pid": child.pid, "held": len(child.held)})
+            child.kill()
+        elif (now >= child.kill_at and self._may_kill(now)) or (late and len(late) == len(child.held)):
+            self._outcomes += child.give_up(now)
+
+    def _may_kill(self, now: float) -> bool:
+        """Without Redis ends cannot be recorded: a process that waits for it is left alone until it had the chance."""
+        contact = self.sweeper.contact_since
+        return self.stopping or 0 < contact <= now - 3 * SWEEP
+
+    def _bury(self, child: Child, ended: int) -> None:
+        while last_words := child.pipe.receive():
+            for message in last_words:
+                self._take_in(child, message)
+        with contextlib.suppress(KeyError):  # its end of the pipe was gone before
+            self._selector.unregister(child.pipe)
+        child.pipe.close()
+        del self.children[child.pid]
+        if ended == BROKEN and self.broken:
+            self.stop()
+        if child.held:
+            self._answer_for_the_dead(child, ended)
+        if ended and not self.stopping and time.monotonic() - child.born < 1:
+            time.sleep(0.5)  # a process that dies at once is not started in a busy loop
+
+    def _answer_for_the_dead(self, child: Child, ended: int) -> None:
+        if ended == BROKEN and self.broken:
+            self._outcomes += [held.outcome(Verdict.HANDED) for held in child.held.values()]
+            return
+        log.error("a process died", extra={"pid": child.pid, "status": ended, "held": len(child.held)})
+        if child.alone:
+            said = f"its process died alone: {f'signal {-ended}' if ended < 0 else f'exit {ended}'}"
+            self._outcomes += [held.outcome(Verdict.DIED, said) for held in child.held.values()]
+            return
+        try:  # the leases end now: the sweep makes suspects of the runs, and counts the death
+            self.ledger.renew(list(child.held), lease=0)
+            self.sweeper.sweep()
+        except FAULTS:
+            self.sweeper.lose_contact()  # they end by themselves
+
+    # --- the ledger
+
+    def _upkeep(self) -> bool:
+        """Whether the leases are renewed."""
+        held = [key for child in self.children.values() for key in child.held] + list(self.waiting)
+        now = time.monotonic()
+        try:
+            lost = self.ledger.renew(held)
+            self._clock.set(now)
+        except FAULTS as error:
+            self.sweeper.lose_contact()
+            log.warning("leases not renewed", extra={"error": str(error)})
+            return False
+        self._tell(lost)
+        try:  # a Redis that is short of memory refuses RQ's heartbeat: that must not stop what helps it
+            self.sweeper.shed()
+            self._heartbeat(bool(held))
+        except FAULTS as error:
+            log.warning("no heartbeat", extra={"error": str(error)})
+        return True
+
+    def _tell(self, lost: list[Ticket]) -> None:
+        for child in self.children.values():
+            if theirs := [key for key in lost if key in child.held]:
+                child.pipe.send(lost=theirs)
+        for key in lost:
+            self.waiting.pop(key, None)
+
+    def _record(self) -> None:
+        """Writes the outcomes of attempts whose process is gone; kept until Redis answers, or the worker must end."""
+        try:
+            if self._outcomes:
+                self.ledger.finish(self._outcomes)
+            self._outcomes = []
+        except FAULTS as error:
+            log.warning("outcomes not recorded yet", extra={"waiting": len(self._outcomes), "error": str(error)})
+            if time.monotonic() > self._stop_at + GRACE:
+                self._outcomes = []  # their leases end, and other workers find them
+
+    def _sweep(self) -> bool:
+        """Whether there is more to do than one sweep does."""
+        swept = None if self.stopping else self.sweeper.sweep()
+        if swept is None:
+            return False
+        if self._burst and not self.waiting and not self._outcomes:
+            with contextlib.suppress(*FAULTS):
+                if not any(child.held for child in self.children.values()) and self.ledger.idle():
+                    self.stop()
+        return swept.full

@@ -1,0 +1,161 @@
+"""RQ's worker for our queue: RQ knows it, lists it and may start it; the ledger says what it does.
+
+zyra-receiver work --processes 2
+rq worker events --worker-class workers.worker.Worker
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from functools import partial
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import redis
+from rq import Queue
+from rq.worker import BaseWorker, WorkerStatus
+
+from receiver.contract import memory
+from receiver.contract.connection import another
+from receiver.contract.errors import ConfigurationError
+from receiver.contract.jobs import LedgerJob, LedgerQueue
+from receiver.contract.keys import Keys
+
+from .. import plugins, settings
+from ..ledger.transitions import Ledger, Ticket
+from ..settings import Settings
+from . import limits
+from .pipe import Clock, Pipe
+from .process import Process
+from .supervisor import BROKEN, Parent
+
+if TYPE_CHECKING:
+    from .clients import Clients
+
+log = logging.getLogger(__name__)
+Work = tuple[Pipe, Clock, Ticket | None]
+WORKER_TTL = 60  # seconds after which RQ forgets a worker that shows no sign of life
+BOUNDS = {"socket_timeout": 3.0, "socket_connect_timeout": 1.0}  # seconds: a parent that hangs renews no lease
+
+
+class Worker(BaseWorker):
+    """One parent and its processes. Nothing that is published to RQ's command channel is listened to."""
+
+    queue_class: type[Queue] = LedgerQueue
+    job_class = LedgerJob
+
+    def __init__(
+        self,
+        queues: Any,
+        name: str | None = None,
+        *,
+        connection: redis.Redis,
+        settings: Settings | None = None,
+        processes: int = 1,
+        concurrency: int = 16,
+        keep_going: bool = False,
+        prepare_for_work: bool = True,
+        **options: Any,
+    ) -> None:
+        memory.forbid_core_dumps()
+        named = [queue if isinstance(queue, str) else queue.name for queue in as_list(queues)]
+        super().__init__(
+            named, name=name, connection=connection, worker_ttl=WORKER_TTL, prepare_for_work=prepare_for_work
+        )
+        self.settings = settings
+        self.processes = processes
+        self.concurrency = concurrency
+        self.keep_going = keep_going
+
+    def _set_connection(self, connection: redis.Redis) -> redis.Redis:
+        return connection  # RQ would raise its time-out to minutes: a parent that hangs renews no lease
+
+    def work(self, burst: bool = False, *ignored: Any, **options: Any) -> bool:
+        """Works until SIGTERM or SIGINT, or in burst mode until nothing is due. Raises ConfigurationError."""
+        if len(self.queues) != 1:
+            raise ConfigurationError(["a worker serves exactly one queue: start one for each"])
+        found = self.settings or settings.read()
+        keys = Keys(self.queues[0].name, found.rq_prefix)
+        memory.settle()  # what is there before the forks is not touched by any collector, and so stays shared
+        parent = Parent(
+            Ledger(another(self.connection, **BOUNDS), keys, found.keep_done),
+            lambda pipe, clock, unit, ends: self._fork(found, keys, (pipe, clock, unit), ends),
+            processes=self.processes,
+            heartbeat=self._beat,
+            burst=burst,
+        )
+
+        def stop(signum: int, frame: FrameType | None) -> None:
+            parent.stop()
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        self.register_birth()  # type: ignore[no-untyped-call]
+        try:
+            parent.run()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            with contextlib.suppress(redis.RedisError):
+                self.register_death()  # type: ignore[no-untyped-call]
+        if parent.broken:
+            raise ConfigurationError(parent.broken.splitlines())
+        return True
+
+    def _beat(self, busy: bool) -> None:
+        state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
+        if self.get_state() != state:
+            self.set_state(state)
+        if not self.connection.hexists(self.key, "birth"):  # we were out of reach for longer than our record lives
+            self.connection.delete(self.key)
+            self.register_birth()  # type: ignore[no-untyped-call]
+            log.warning("registered again")
+        self.heartbeat()
+
+    def _fork(self, found: Settings, keys: Keys, work: Work, ends: list[Pipe]) -> int:
+        parent = os.getpid()
+        sys.stdout.flush()
+        if pid := os.fork():
+            with contextlib.suppress(OSError):  # it may have been quicker, and may be gone
+                os.setpgid(pid, pid)
+            return pid
+        status = 1  # pragma: no cover - the child's first lines run before its measurement begins
+        try:  # pragma: no cover
+            limits.end_with_parent(parent)
+            os.setpgid(0, 0)  # what a handler starts and leaves behind ends with its process
+            for end in ends:  # else nobody would see the parent's end
+                end.close()
+            status = self._child(found, keys, *work)
+        except BaseException:
+            log.exception("a worker process ended")
+        finally:
+            os._exit(status)
+
+    def _child(self, found: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: Ticket | None) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):  # the parent decides; what a handler starts decides for itself
+            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(-1)
+        most = limits.apply(found.memory)
+        try:
+            router = plugins.load(found.handlers, keep_going=self.keep_going)
+        except ConfigurationError as error:
+            pipe.send(broken=str(error))
+            return BROKEN
+        ledger = Ledger(another(self.connection, **BOUNDS), keys, found.keep_done)
+        made = partial(clients, found, ledger)
+        process = Process(ledger, router, found.seal, pipe, clock, made, self.concurrency, most)
+        process.run_alone(*unit) if unit else process.run()
+        return 0
+
+
+def clients(found: Settings, ledger: Ledger) -> "Clients":
+    """For handlers that call back into the API; who has none of them does without the libraries, too."""
+    from .clients import Clients
+
+    return Clients(found, ledger)
+
+
+def as_list(queues: Any) -> Sequence[Any]:
+    return queues if isinstance(queues, list | tuple) else [queues]

@@ -1,0 +1,136 @@
+"""Devices, virtual servers and jobs: what calls do to them, and the events of that."""
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from .calls import Asked, Desk, Page, Refusal, told
+from .rows import Row, filled
+from .state import moment
+
+BOOT = 0.2  # seconds until a started server runs, and between the states of a job
+PREFIXES = {"ml_jobs": "job", "inference": "inf", "fine_tuning_jobs": "ft"}
+
+
+class Machines(Desk):
+    async def devices__register(self, asked: Asked) -> Row:
+        name = self.state.name("dev")
+        self.state.areas["devices"][name] = filled("devices", name, told(asked.body) | {"status": "pending"})
+        self.state.audit("device_register", asked.user, "device", name)
+        return self.state.areas["devices"][name]
+
+    async def devices__approve(self, asked: Asked) -> Row:
+        device = await self._get(asked)
+        if device["status"] != "pending":
+            raise Refusal(409, "conflict", f"the device is {device['status']}")
+        self.state.audit("device_approve", asked.user, "device", device["id"])
+        return self.becomes(device, "online", "device.approved")
+
+    async def devices__remove(self, asked: Asked) -> Row:
+        device = await self._get(asked)
+        del self.state.areas["devices"][device["id"]]
+        return self.becomes(device, "removed", "device.removed")
+
+    async def virtual_servers__list(self, asked: Asked) -> Page:
+        self.charge()
+        return await self._list(asked)
+
+    async def virtual_servers__get(self, asked: Asked) -> Row:
+        self.charge()
+        return await self._get(asked)
+
+    async def virtual_servers__create(self, asked: Asked) -> Row:
+        name = self.state.name("vs")
+        said = told(asked.body) | {"started_at": moment()}
+        if not isinstance(cost := said.get("cost_per_hour", ""), str):
+            said["cost_per_hour"] = f"{cost:.4f}"
+        made = self.state.areas["virtual_servers"][name] = filled("virtual_servers", name, said)
+        return self.becomes(made, "running", "virtual_server.created")
+
+    async def virtual_servers__start(self, asked: Asked) -> Row:
+        server = await self._get(asked)
+        if server["status"] in ("running", "starting", "stopping", "terminated"):
+            raise Refusal(409, "conflict", f"the server is {server['status']}")
+        server["status"] = "starting"
+        self.state.stopped.discard(server["id"])
+        self.soon(self._boot(server))
+        return server
+
+    async def _boot(self, server: Row) -> None:
+        await asyncio.sleep(BOOT)
+        if server["status"] == "starting":
+            server["started_at"] = moment()
+            self.becomes(server, "running", "virtual_server.started")
+
+    async def virtual_servers__stop(self, asked: Asked) -> Row:
+        server = await self._get(asked)
+        if server["status"] in ("stopping", "stopped", "terminated"):
+            raise Refusal(409, "conflict", f"the server is {server['status']}")
+        self.charge()
+        self.state.stopped.add(server["id"])
+        if self.shape.stop == "at-once":
+            return self.becomes(server, "stopped", "virtual_server.stopped")
+        server["status"] = "stopping"
+        self.soon(self._halt(server))
+        return server
+
+    async def _halt(self, server: Row) -> None:
+        await asyncio.sleep(BOOT)
+        if server["status"] == "stopping":
+            self.becomes(server, "stopped", "virtual_server.stopped")
+
+    async def virtual_servers__resize(self, asked: Asked) -> Row:
+        server = await self._get(asked)
+        server.update({name: value for name, value in asked.body.items() if name in ("vcpus", "memory_mb", "gpu")})
+        return server
+
+    async def virtual_servers__terminate(self, asked: Asked) -> Row:
+        server = await self._get(asked)
+        if server["status"] == "terminated":
+            return server
+        self.charge()
+        return self.becomes(server, "terminated", "virtual_server.terminated")
+
+    def charge(self) -> None:
+        """Hours since a running server's start by its cost an hour, to four places.
+
+        https://getzyra.io/documentation/user-guides/organization/stage-3/06-billing-and-invoices
+        """
+        now = datetime.now(UTC)
+        for server in self.state.areas["virtual_servers"].values():
+            if server["status"] == "running" and "started_at" in server:
+                seconds = (now - datetime.fromisoformat(server["started_at"])).total_seconds()
+                hours = Decimal(max(seconds, 0.0)) / 3600
+                server["total_cost"] = f"{hours * Decimal(server['cost_per_hour']):.4f}"
+
+    # --- jobs
+
+    async def _submit(self, asked: Asked) -> Row:
+        area = asked.name.partition(".")[0]
+        job = self.queue(area, told(asked.body))
+        self.state.audit("job_create", asked.user, "job", job["id"])
+        return dict(job)
+
+    def queue(self, area: str, said: Row) -> Row:
+        name = self.state.name(PREFIXES[area])
+        job = self.state.areas[area][name] = filled(area, name, said | {"created_at": moment()})
+        self.becomes(job, "queued", "job.queued")
+        self.soon(self.work(job))
+        return job
+
+    async def work(self, job: Row) -> None:
+        """A job's way to its end, unless it is cancelled or told otherwise meanwhile."""
+        end = "failed" if job.get("fail") else "completed"
+        for before, status, kind in (("queued", "running", "job.started"), ("running", end, f"job.{end}")):
+            if job["status"] == before:
+                await asyncio.sleep(BOOT)
+            if job["status"] == before:
+                self.becomes(job, status, kind)
+
+    async def _cancel(self, asked: Asked) -> Row:
+        job = await self._get(asked)
+        if job["status"] in ("completed", "failed", "cancelled"):
+            raise Refusal(409, "conflict", f"the job is {job['status']}")
+        self.state.audit("job_cancel", asked.user, "job", job["id"])
+        job["status"] = "cancelled"
+        return job

@@ -1,0 +1,120 @@
+"""The sandbox's own OpenAPI document, at /openapi.json: the route table, with its bodies and resources."""
+
+from typing import Any
+
+import msgspec
+
+from ..zyra.routes import Kind, Route, Routes
+from .calls import FILTER, MOST
+from .request_bodies import TAKEN, Anything, taken
+from .resources import ANSWERED, answered
+from .shapes import Shape
+
+WHERE = "#/components/schemas/{name}"
+OPEN = ("auth.login", "auth.refresh", "auth.reset_password", "auth.sso", "sso.metadata")  # without a key
+REFUSALS = {
+    401: "the key is missing or revoked",
+    403: "the role is too low",
+    404: "there is none",
+    409: "its state forbids it",
+    422: "the fields are wrong",
+    429: "the limit is reached",
+}
+FILES = {
+    "invoices.pdf": "application/pdf",
+    "audit_log.export": "application/x-ndjson",
+    "sso.metadata": "application/samlmetadata+xml",
+}
+TEXT: dict[str, Any] = {"type": "string"}
+
+
+def document(routes: Routes, shape: Shape) -> dict[str, Any]:
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes.values():
+        paths.setdefault(route.path, {})[route.method.lower()] = operation(route, shape)
+    kinds = dict.fromkeys([*TAKEN.values(), *ANSWERED.values(), Anything])
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=WHERE)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Zyra, played by the sandbox", "version": "1"},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {name: {"type": "http", "scheme": "bearer"} for name in ("key", "scim")},
+        },
+    }
+
+
+def operation(route: Route, shape: Shape) -> dict[str, Any]:
+    done = "204" if route.answer is Kind.NOTHING else "200"
+    found: dict[str, Any] = {
+        "operationId": route.name,
+        "tags": [route.area],
+        "security": [] if route.name in OPEN else [{"scim" if route.is_scim else "key": []}],
+        "parameters": [*parameters(route)],
+        "responses": {
+            done: {"description": "done", **content(route, shape)},
+            **{str(status): {"description": REFUSALS[status], **json(body)} for status, body in refusals(route, shape)},
+        },
+    }
+    if route.changes and route.method != "DELETE":
+        found["requestBody"] = {"required": bool(route.fields), **json(reference(taken(route.name)))}
+    return found
+
+
+def parameters(route: Route) -> list[dict[str, Any]]:
+    whole = {"type": "integer", "minimum": 0, "maximum": MOST}
+    found = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in route.parameters]
+    if route.answer is Kind.LIST:
+        paging = ("startIndex", "count") if route.is_scim else ("offset", "limit")
+        found += [{"name": name, "in": "query", "schema": whole} for name in paging]
+    wants = {"filter": TEXT | {"pattern": f"^{FILTER}$"}}
+    return [*found, *({"name": name, "in": "query", "schema": wants.get(name, TEXT)} for name in route.query)]
+
+
+def content(route: Route, shape: Shape) -> dict[str, Any]:
+    """What is answered if all is well."""
+    row = reference(answered(route.name))
+    if route.answer is Kind.NOTHING:
+        return {}
+    if route.answer is Kind.FILE:
+        return {"content": {FILES[route.name]: {"schema": {}}}}
+    if route.is_scim:
+        return json(thing(Resources=array(row), totalResults={"type": "integer"}) if route.answer is Kind.LIST else row)
+    meta, total = {"request_id": TEXT, "timestamp": TEXT}, {"type": "integer", "minimum": 0}
+    said = {"success": {"const": True}}
+    if route.answer is not Kind.LIST:
+        return json(thing(**said, data=row, meta=thing(**meta)))
+    if shape.total == "top":
+        return json(thing(**said, data=array(row), total=total, meta=thing(**meta)))
+    if shape.total == "data":
+        return json(thing(**said, data=thing(items=array(row), total=total), meta=thing(**meta)))
+    return json(thing(**said, data=array(row), meta=thing(**meta, total=total)))
+
+
+def refusals(route: Route, shape: Shape) -> list[tuple[int, dict[str, Any]]]:
+    block = thing(code=TEXT, message=TEXT, details={}, request_id=TEXT)
+    usual = thing(success={"const": False}, error=block)
+    if route.is_scim:
+        usual = thing(schemas=array(TEXT), status=TEXT, detail=TEXT)
+    bodies = dict.fromkeys(REFUSALS, usual) | {429: thing(error=TEXT)}
+    if shape.errors == "stock" and not route.is_scim:
+        bodies[422] = thing(detail=array(thing(loc=array({}), msg=TEXT, type=TEXT)))
+    return list(bodies.items())
+
+
+def reference(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {"$ref": WHERE.format(name=kind.__name__)}
+
+
+def thing(**properties: Any) -> dict[str, Any]:
+    """An object that has all of these."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def array(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}

@@ -1,0 +1,40 @@
+"""Which of our methods answers which call of the route table, and who may make it."""
+
+from .accounts import Office
+from .calls import LISTS, Act, Asked, Refusal
+from .compute import Machines
+
+ADMIN = (
+    "invoices.",
+    "sla.",
+    "audit_log.",
+    "endpoints.",
+    "sso.",
+    "organizations.",
+    "devices.register",
+    "devices.approve",
+    "devices.remove",
+)  # fmt: skip - what an org_member may not
+READABLE = ("organizations.list", "organizations.get", "organizations.members")
+
+
+class Answers(Machines, Office):
+    """A method for each call that is more than a list or one row."""
+
+    def find(self, name: str) -> Act:
+        """What answers the call of this name. Raises LookupError where nothing does."""
+        area, _, what = name.partition(".")
+        if own := getattr(self, name.replace(".", "__"), None):
+            return own  # type: ignore[no-any-return]
+        if name in LISTS or what == "list":
+            return self._list
+        if what == "get":
+            return self._get
+        if what in ("submit", "cancel"):
+            return self._submit if what == "submit" else self._cancel
+        raise LookupError(f"the sandbox does not answer {name} ({area})")
+
+    def allow(self, asked: Asked) -> None:
+        """https://getzyra.io/documentation/user-guides/organization/stage-3/05-team-management"""
+        if self.state.role(asked.user) == "org_member" and asked.name.startswith(ADMIN) and asked.name not in READABLE:
+            raise Refusal(403, "forbidden", "the key's user lacks the role org_admin")

@@ -1,0 +1,182 @@
+"""Whose key goes with a call: an API key, or a JWT from a login, which all workers share and renew before its end.
+
+https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import redis
+
+from receiver.contract.connection import FAULTS
+from receiver.contract.errors import SealError
+from receiver.contract.seal import Seal
+
+from ..errors import RetryLater
+from . import calls
+from .budget import PREFIX, fingerprint
+from .effects import Do, Send, Step, Wait
+from .errors import Unreadable
+from .routes import Route, Routes
+
+log = logging.getLogger(__name__)
+SHOWN = 18  # characters of an API key that Zyra itself shows
+EARLY = 60.0  # seconds before its end that a token is renewed, or
+SHARE = 0.2  # of its life, if that is less
+LIFE = 900.0  # seconds that a token lives, where nobody says
+LOCK = 60.0  # seconds that one worker has for a login, whose requests may take 20
+LOOKS = 50  # for the token that another worker gets
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """read: called for each call, so that a changed key file counts at once."""
+
+    read: Callable[[], str]
+
+    @property
+    def name(self) -> str:
+        return fingerprint(self.read())
+
+    @property
+    def shown(self) -> str:
+        return self.read()[:SHOWN]
+
+    def token(self) -> Generator[Step, Any, str]:
+        yield from ()
+        return self.read()
+
+    def now(self) -> "ApiKey":
+        """The key as it is now, whatever becomes of its file."""
+        key = self.read()
+        return ApiKey(lambda: key)
+
+    def forget(self, token: str) -> bool:
+        """Whether another token may be had where this one was refused."""
+        return False
+
+
+class Token(msgspec.Struct, frozen=True):
+    """until: seconds since 1970."""
+
+    access: str
+    refresh: str = ""
+    since: float = 0.0
+    until: float = 0.0
+
+    def fresh(self, now: float) -> bool:
+        return now < self.until - min(EARLY, (self.until - self.since) * SHARE)
+
+
+class Login:
+    """The token stands sealed in Redis. One worker gets a new one, the others wait for it, or use the old one."""
+
+    def __init__(self, user: str, password: Callable[[], str], client: redis.Redis, seal: Seal, routes: Routes) -> None:
+        self._user = user
+        self._password = password
+        self._client = client
+        self._seal = seal
+        self._routes = routes
+        self.name = "u" + hashlib.sha256(user.encode()).hexdigest()[:15]
+        self.shown = user
+
+    def token(self) -> Generator[Step, Any, str]:
+        """Raises ZyraError, and RetryLater where another worker takes too long for it."""
+        for _ in range(LOOKS):
+            known: Token | None = yield Do(self._read)
+            now = time.time()
+            if known and known.fresh(now):
+                return known.access
+            if (yield Do(self._lock)):
+                try:
+                    known = yield Do(self._read)  # another worker may have got one in this moment
+                    if known and known.fresh(time.time()):
+                        return known.access
+                    found = yield from self._new(known)
+                    yield Do(lambda: self._keep(found))  # noqa: B023 - called at once
+                finally:
+                    self._unlock()  # and no step: we may be ended in this moment
+                return found.access
+            if known and now < known.until:
+                return known.access
+            yield Wait(0.2)
+        raise RetryLater(5, "another worker logs in at Zyra, and has not ended")
+
+    def now(self) -> "Login":
+        return self
+
+    def forget(self, token: str) -> bool:
+        """Whether another token may be had: this one is deleted, if no other worker has replaced it already."""
+        known = self._read()
+        if known and known.access == token:
+            return bool(self._client.delete(self._key))
+        return known is None or known.access != token
+
+    def _new(self, known: Token | None) -> Generator[Step, Any, Token]:
+        if known and known.refresh:
+            answer = yield from self._ask("auth.refresh", {"refresh_token": known.refresh})
+            if answer.is_success:
+                return token(self._routes["auth.refresh"], answer, known.refresh)
+        answer = yield from self._ask("auth.login", {"email": self._user, "password": self._password()})
+        return token(self._routes["auth.login"], answer)
+
+    def _ask(self, name: str, body: dict[str, str]) -> Generator[Step, Any, calls.Answer]:
+        answer: calls.Answer = yield Send(calls.call(self._routes[name], body=body), {})
+        return answer
+
+    @property
+    def _key(self) -> str:
+        return f"{PREFIX}{self.name}:token"
+
+    def _read(self) -> Token | None:
+        sealed = self._client.get(self._key)
+        if not isinstance(sealed, bytes):
+            return None
+        try:
+            return msgspec.json.decode(self._seal.unwrap(self._key, sealed), type=Token)
+        except (SealError, msgspec.MsgspecError):
+            return None  # of another SEAL_KEY: a login mends that
+
+    def _keep(self, found: Token) -> None:
+        sealed = self._seal.wrap(self._key, msgspec.json.encode(found))
+        self._client.set(self._key, sealed, ex=max(1, int(found.until - time.time()) + 86400))
+
+    def _lock(self) -> bool:
+        return bool(self._client.set(self._key + ":lock", "1", nx=True, px=int(LOCK * 1000)))
+
+    def _unlock(self) -> None:
+        with contextlib.suppress(*FAULTS):  # then it ends by itself
+            self._client.delete(self._key + ":lock")
+
+
+def token(route: Route, answer: calls.Answer, refresh: str = "") -> Token:
+    """The token of a login's answer; its fields are not documented, so all the likely ones are looked at."""
+    document = calls.mapping(calls.read(calls.call(route), answer))
+    names = ("access_token", "token", "jwt")
+    access = next((str(document[name]) for name in names if isinstance(document.get(name), str)), "")
+    if not access:
+        raise Unreadable(answer.status, "unreadable", "the login's answer holds no token", call=route.call)
+    now = time.time()
+    told = document.get("expires_in")
+    life = float(told) if isinstance(told, int | float) and told > 0 else ends(access, now) - now
+    return Token(access, str(document.get("refresh_token") or refresh), now, now + max(0.1, life))
+
+
+def ends(jwt: str, now: float) -> float:
+    """When a JWT ends, as it says itself. It is Zyra's to verify, not ours."""
+    try:
+        payload = jwt.split(".")[1]
+        return float(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])
+    except (ValueError, IndexError, KeyError, TypeError, RecursionError):
+        return now + LIFE
+
+
+Ring = ApiKey | Login

@@ -1,0 +1,133 @@
+"""Compares the route table with an OpenAPI document, such as https://app.getzyra.io/openapi.json."""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from receiver.contract.addresses import LOOPBACK_NAMES
+
+from .calls import mapping
+from .routes import PARAMETER, Kind, Route, Routes
+
+LARGEST = 32 * 1024 * 1024  # bytes of a document
+VERBS = ("get", "post", "put", "patch", "delete")
+Operations = dict[tuple[str, str], tuple[str, dict[str, Any]]]  # by verb and bare path: the path as written, the rest
+
+
+def load(where: str) -> dict[str, Any]:
+    """The document of a file or a URL. Raises ValueError."""
+    parts = urlsplit(where)
+    if parts.scheme in ("http", "https"):
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK_NAMES:
+            raise ValueError("must be https")
+        text = fetch(where)
+    else:
+        try:
+            text = Path(where).read_bytes()
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror}") from None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is no JSON: {error}") from None
+    if not isinstance(found, dict) or not isinstance(found.get("paths"), dict):
+        raise ValueError("is no OpenAPI document: it has no paths")
+    return found
+
+
+def fetch(url: str) -> bytes:
+    try:
+        with httpx2.stream("GET", url, timeout=20, trust_env=False) as response:
+            if response.status_code != 200:
+                raise ValueError(f"answered {response.status_code}")
+            chunks, size = [], 0
+            for chunk in response.iter_bytes():
+                size += len(chunk)
+                if size > LARGEST:
+                    raise ValueError(f"is larger than {LARGEST} bytes")
+                chunks.append(chunk)
+            return b"".join(chunks)
+    except httpx2.HTTPError as error:
+        raise ValueError(f"cannot be fetched: {type(error).__name__}") from None
+
+
+def compare(routes: Routes, document: Mapping[str, Any]) -> Iterator[str]:
+    """What differs, a sentence each."""
+    operations = listed(document)
+    for route in routes.values():
+        found = operations.pop((route.method, bare(route.path)), None)
+        if found is None:
+            yield f"{route.name}: {route.call} is not in the specification{hint(route, operations)}"
+        else:
+            yield from details(route, found[1], document)
+    for (verb, _), (path, _) in operations.items():
+        yield f"{verb} {path} is in the specification, and not in our table"
+
+
+def listed(document: Mapping[str, Any]) -> Operations:
+    found: Operations = {}
+    for path, item in document["paths"].items():
+        shared = rows(mapping(item).get("parameters"))
+        for verb, operation in mapping(item).items():
+            if verb in VERBS:
+                own = mapping(operation)
+                parameters = [*shared, *rows(own.get("parameters"))]
+                found[verb.upper(), bare(path)] = path, {**own, "parameters": parameters}
+    return found
+
+
+def rows(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def bare(path: str) -> str:
+    """A path whose parameters have no names, and which ends without a slash."""
+    return PARAMETER.sub("{}", path).rstrip("/")
+
+
+def hint(route: Route, operations: Operations) -> str:
+    others = [verb for verb, path in operations if path == bare(route.path)]
+    if others:
+        return f": there it is {' or '.join(others)}"
+    same = [path for verb, path in operations if verb == route.method]
+    near = difflib.get_close_matches(bare(route.path), same, 1, 0.8)
+    return f": is it {operations[route.method, near[0]][0]}?" if near else ""
+
+
+def details(route: Route, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
+    names = [mapping(resolve(one, document)).get("name") for one in operation["parameters"]]
+    paging = (("startIndex", "count") if route.is_scim else ("offset", "limit")) if route.answer is Kind.LIST else ()
+    for name in (*paging, *route.query):
+        if name not in names:
+            yield f"{route.name}: {route.call} takes no parameter {name!r} in the specification"
+    schema = body(operation, document)
+    needed = [name for name in rows(schema.get("required")) if isinstance(name, str)]
+    for name in needed:
+        if name not in route.fields:
+            yield f"{route.name}: {route.call} needs the field {name!r}, says the specification"
+    known = mapping(schema.get("properties"))
+    for name in route.fields:
+        if known and name not in known:
+            yield f"{route.name}: {route.call} has no field {name!r} in the specification"
+
+
+def body(operation: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    content = mapping(mapping(resolve(operation.get("requestBody"), document)).get("content"))
+    return mapping(resolve(mapping(content.get("application/json")).get("schema"), document))
+
+
+def resolve(value: Any, document: Mapping[str, Any]) -> Any:
+    """What a reference within the document points to (a few steps of it)."""
+    for _ in range(8):
+        target = mapping(value).get("$ref")
+        if not isinstance(target, str) or not target.startswith("#/"):
+            return value
+        value = document
+        for step in target[2:].split("/"):
+            value = mapping(value).get(step.replace("~1", "/").replace("~0", "~"))
+    return None
