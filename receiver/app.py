@@ -30,6 +30,7 @@ from .remote.keys import RemoteKeys
 from .server.bodies import DEFAULT_BUDGET_BYTES, BodyBudget
 from .server.connections import STATE, Connections, limit_connections
 from .settings import Settings
+from .source_keys import SourceKeys
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,10 @@ def create_app(
     keys = Keys(found.queue, found.rq_prefix)
     watch = Watch(connect(found.redis_url), found.durability, found.replicas)
     metrics = Metrics(registry)
-    notices = Notices(watch.client, keys, found.seal, found.sources)
+    source_keys = {
+        source.name: SourceKeys(source.name, source.scheme, source.secrets) for source in found.sources.values()
+    }
+    notices = Notices(watch.client, keys, found.seal, found.sources, source_keys)
     for source in found.sources.values():
         for secret in source.secrets:
             if secret.has_comma:
@@ -97,7 +101,7 @@ def create_app(
         for source in found.sources.values()
         if source.scheme.remote
     }
-    app.endpoint = Endpoint(found.sources, inbox, watch, metrics, notices, remote, found.max_body_bytes)
+    app.endpoint = Endpoint(found.sources, source_keys, inbox, watch, metrics, notices, remote, found.max_body_bytes)
     app.router.redirect_slashes = False  # providers count a redirect as a failure
     app.state.watch = watch
     app.state.drain_seconds = found.drain_seconds

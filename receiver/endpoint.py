@@ -23,6 +23,7 @@ from .notices import Notices
 from .readiness import Watch
 from .remote.keys import RemoteKeys
 from .responses import answer, refuse, reply, told
+from .source_keys import SourceKeys
 from .sources import Source
 
 PREFIX = "/webhooks/"
@@ -41,6 +42,7 @@ class Endpoint:
     def __init__(
         self,
         sources: Mapping[str, Source],
+        keys: Mapping[str, SourceKeys],
         inbox: Inbox,
         watch: Watch,
         metrics: Metrics,
@@ -49,6 +51,7 @@ class Endpoint:
         max_body_bytes: int,
     ) -> None:
         self._sources = sources
+        self._keys = keys
         self._limit = max_body_bytes
         self._remote = remote
         self._inbox = inbox
@@ -73,8 +76,12 @@ class Endpoint:
                 return
             if delivery.method != "POST":
                 raise WrongMethod("method")
-            keys = await self._remote[source.name].keys(delivery, time.time()) if source.fetches else ()
-            accepted = source.accept(delivery, time.time(), keys)
+            now = time.time()
+            if source.fetches:
+                proof = await self._remote[source.name].prove(delivery, now)
+            else:
+                proof = self._keys[source.name].prove(delivery, now)
+            accepted = source.accept(proof, now)
             if not self._watch.met:  # what is answered 2xx is kept as DURABILITY says
                 raise Unavailable("durability")
             if self._watch.full:
@@ -101,8 +108,8 @@ class Endpoint:
         if asked is None:
             return None
         remote, now = self._remote.get(source.name), time.time()
-        keys = await remote.keys(delivery, now) if remote and asked.signed and source.fetches else ()
-        answered = source.answer(asked, delivery, now, keys)
+        proof = await remote.prove(delivery, now) if remote and asked.signed and source.fetches else None
+        answered = source.answer(asked, delivery, self._keys[source.name].get(), now, proof)
         if answered.visit and remote:
             await remote.visit(answered.visit)
         return answered

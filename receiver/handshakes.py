@@ -16,7 +16,7 @@ from .delivery import Delivery, place
 from .errors import BadSignature
 from .schemes import Handshake, Scheme
 from .signatures.builders import needed
-from .signatures.verify import ENCODINGS, Key, verify
+from .signatures.verify import ENCODINGS, Key, Proof, prove
 
 PLAIN = re.compile(r"[^\x00-\x1f\x7f]{1,1024}")  # what a challenge may look like where the row says nothing
 HEADER = re.compile(r"[\x20-\x7e]{1,1024}")
@@ -67,8 +67,18 @@ def asks(handshake: Handshake, delivery: Delivery) -> bool:
     return True
 
 
-def answered(scheme: Scheme, handshake: Handshake, delivery: Delivery, keys: Sequence[Key], now: float) -> Answer:
-    position = verify(scheme, delivery, keys, now) if handshake.signed else 0
+def answered(
+    scheme: Scheme,
+    handshake: Handshake,
+    delivery: Delivery,
+    keys: Sequence[Key],
+    now: float,
+    proof: Proof | None = None,
+) -> Answer:
+    """proof: where a handshake that must be signed is verified already. Raises BadSignature."""
+    position = 0
+    if handshake.signed:
+        position = (proof or prove(scheme, delivery, keys, now)).position
     if handshake.token and not any(
         is_key(key, place(handshake.token)(delivery)) for key in [*keys, scheme.parameter.encode()]
     ):

@@ -19,6 +19,7 @@ from .contract.keys import Keys
 from .contract.seal import Seal
 from .delivery import Delivery
 from .signatures import diagnosis
+from .source_keys import SourceKeys
 from .sources import Source
 
 log = logging.getLogger(__name__)
@@ -40,11 +41,19 @@ class Refused(NamedTuple):
 
 
 class Notices:
-    def __init__(self, client: redis.Redis, keys: Keys, seal: Seal, sources: Mapping[str, Source]) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        seal: Seal,
+        sources: Mapping[str, Source],
+        source_keys: Mapping[str, SourceKeys],
+    ) -> None:
         self._client = client
         self._keys = keys
         self._seal = seal
         self._sources = sources
+        self._source_keys = source_keys
         self._started = time.monotonic()
         self._refused: dict[str, Refused] = {}
         for source in sources.values():
@@ -80,13 +89,12 @@ class Notices:
 
     def _uses(self, source: Source) -> list[tuple[str, int]]:
         """How often each secret verified a delivery since we last asked, under a name that tells nothing of it."""
-        uses, texts = dict(source.uses), source.texts()
-        source.uses.clear()
-        return [(mark(self._seal, source, texts[at][1]), count) for at, count in uses.items() if at < len(texts)]
+        uses, texts = self._source_keys[source.name].take_uses(), self._source_keys[source.name].list_texts()
+        return [(mark(self._seal, source, texts[at]), count) for at, count in uses.items() if at < len(texts)]
 
     def _explained(self, name: str, refused: Refused) -> str:
         source, (delivery, cause, at, spent) = self._sources[name], refused
-        texts = {one.name: [text for _, text in one.texts()] for one in self._sources.values()}
+        texts = {one: keys.list_texts() for one, keys in self._source_keys.items()}
         try:
             reason = diagnosis.diagnose(
                 source.scheme,
@@ -94,7 +102,7 @@ class Notices:
                 cause,
                 texts.pop(name),
                 at,
-                previous=list(source.previous),
+                previous=list(self._source_keys[name].previous),
                 others=texts,
                 seconds=max(LEAST_SECONDS, spent),
             )

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
@@ -16,7 +16,7 @@ from .errors import BadSignature, Unavailable
 from .handshakes import Answer, answered, asked, methods
 from .labels import UNTYPED, LabelReader, alternatives
 from .schemes import Handshake, Scheme
-from .signatures.verify import Key, decode_key, verify
+from .signatures.verify import Key, Proof
 
 log = logging.getLogger(__name__)
 SENDER = "zyra-receiver-send"  # the user agent of our own `send` command
@@ -56,25 +56,6 @@ class Source:
     credential: Secret | None = None  # what the provider wants to see when its keys are fetched
     max_body: int = 0  # bytes; 0: MAX_BODY_BYTES
     capture: bool = False  # whether refused bodies are kept for a while, for `events explain`
-    uses: dict[int, int] = field(default_factory=dict, repr=False)  # by position of the key, since last asked
-    previous: dict[str, None] = field(default_factory=dict, repr=False)  # secrets that its files held before
-    _decoded: dict[tuple[tuple[str, ...], ...], tuple[Key, ...]] = field(default_factory=dict, repr=False)
-
-    @property
-    def keys(self) -> tuple[Key, ...]:
-        """The keys; a secret that changed in its file is decoded once."""
-        texts = tuple([secret.values for secret in self.secrets])
-        if texts not in self._decoded:
-            try:
-                found = tuple(decode_key(self.scheme, text) for values in texts for text in values)
-            except ValueError as error:  # a file was changed to what is no key: the last good ones go on
-                log.error("source %s: the changed secret %s", self.name, error)
-                found = next(iter(self._decoded.values()))
-            for gone in [text for values in next(iter(self._decoded), ()) for text in values]:
-                self.previous[gone] = None
-            self._decoded.clear()
-            self._decoded[texts] = found
-        return self._decoded[texts]
 
     def texts(self) -> list[tuple[str, str]]:
         """Where each secret comes from, and its text, in the order of `keys`."""
@@ -84,9 +65,14 @@ class Source:
         """The challenge or ping that the delivery is, if it is one."""
         return asked(self.scheme, delivery)
 
-    def answer(self, handshake: Handshake, delivery: Delivery, now: float, fetched: Sequence[Key] = ()) -> Answer:
-        """Raises BadSignature, and Unavailable where a secret that was told cannot be kept."""
-        found = answered(self.scheme, handshake, delivery, fetched or self.keys, now)
+    def answer(
+        self, handshake: Handshake, delivery: Delivery, keys: Sequence[Key], now: float, proof: Proof | None = None
+    ) -> Answer:
+        """The answer to a handshake. proof: where one that must be signed is verified already.
+
+        Raises BadSignature, and Unavailable where a secret that the provider told cannot be kept.
+        """
+        found = answered(self.scheme, handshake, delivery, keys, now, proof)
         try:
             if found.learned and not any(secret.learn(found.learned) for secret in self.secrets):
                 raise BadSignature("not-waiting")
@@ -95,13 +81,9 @@ class Source:
             raise Unavailable("secret-file") from None
         return found
 
-    def accept(self, delivery: Delivery, now: float, fetched: Sequence[Key] = ()) -> Accepted:
-        """The event that the delivery tells. Raises BadSignature; nothing of the body is read before it holds.
-
-        fetched: the provider's own keys, of a source that fetches them.
-        """
-        position = verify(self.scheme, delivery, fetched or self.keys, now)
-        self.uses[position] = self.uses.get(position, 0) + 1
+    def accept(self, proof: Proof, now: float) -> Accepted:
+        """The event that a verified delivery tells."""
+        delivery = proof.delivery
         labels, kept, moment = self.labels, self.kept, int(now * 1000)
         body_format = labels.format(delivery)
         seen = labels.peek(delivery, body_format)

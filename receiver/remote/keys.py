@@ -18,7 +18,7 @@ from ..delivery import Delivery, place
 from ..errors import BadSignature, Unavailable
 from ..schemes import Remote, Scheme
 from ..signatures.keys import current, usable
-from ..signatures.verify import Key, named, plain_key, verify
+from ..signatures.verify import Key, Proof, named, plain_key, prove, verify
 from .fetcher import Absent, Failed, Fetcher, without_query
 
 log = logging.getLogger(__name__)
@@ -89,16 +89,19 @@ class RemoteKeys:
         self._first, self._renewal, self._visits = Turn(), Turn(), Turn()
         self._token = ("", float("-inf"))
 
-    async def keys(self, delivery: Delivery, now: float) -> tuple[Key, ...]:
-        """The key that fits. Raises BadSignature, and Unavailable where it cannot be known now."""
-        self._look(delivery, now)
-        urls, patience = list(self._addresses(delivery)), Patience()
+    async def prove(self, delivery: Delivery, now: float) -> Proof:
+        """Verifies with the key that fits. Raises BadSignature, and Unavailable where it cannot be known now."""
+        urls, patience, tried = list(self._addresses(delivery)), Patience(), False
         for url in urls:
             known = self._keys.get(url)
-            if known and self._clock() - known.at < STALE and self._fits(delivery, known, now):
-                if self._ripe(url, FRESH):
-                    self._start(self._renewal, url, self._fetch(url))
-                return (known.key,)
+            if known and self._clock() - known.at < STALE:
+                tried = True
+                if proof := self._try(delivery, known, now):
+                    if self._ripe(url, FRESH):
+                        self._start(self._renewal, url, self._fetch(url))
+                    return proof
+        if not tried:
+            self._look(delivery, now)
         failure: BadSignature | Unavailable = BadSignature("wrong")
         for url in urls:
             try:
@@ -106,8 +109,8 @@ class RemoteKeys:
             except (BadSignature, Unavailable) as error:
                 failure = error if not isinstance(failure, Unavailable) else failure
             else:
-                if self._fits(delivery, known, now):
-                    return (known.key,)
+                if proof := self._try(delivery, known, now):
+                    return proof
         raise failure
 
     async def visit(self, url: str) -> None:
@@ -126,13 +129,16 @@ class RemoteKeys:
             if error.cause != "wrong":
                 raise
 
-    def _fits(self, delivery: Delivery, known: Known, now: float) -> bool:
+    def _try(self, delivery: Delivery, known: Known, now: float) -> Proof | None:
+        """The proof, if the key fits. Raises BadSignature where no key could."""
         try:
-            verify(self._scheme, delivery, (known.key,), now)
-        except BadSignature:
-            return False
+            proof = prove(self._scheme, delivery, (known.key,), now)
+        except BadSignature as error:
+            if error.cause != "wrong":
+                raise
+            return None
         known.proven = True
-        return True
+        return proof
 
     def _addresses(self, delivery: Delivery) -> Iterator[str]:
         if not self._named:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
+import msgspec
+
 from ..delivery import Delivery, Place, place
 from ..errors import BadSignature
 from ..schemes import MESSAGE, Remote, Scheme
@@ -48,6 +50,20 @@ class Either:
 def verify(scheme: Scheme, delivery: Delivery, keys: Sequence[Key], now: float) -> int:
     """The position of the key that fits. Raises BadSignature: missing, repeated, malformed, stale or wrong."""
     return compiled(scheme).verify(delivery, keys, now)
+
+
+class Proof(msgspec.Struct, frozen=True, gc=False):
+    """That a key fits a delivery. Made by `prove` alone; what trusts a delivery asks for it."""
+
+    delivery: Delivery
+    key: Key
+    position: int  # of the key among those that were tried
+
+
+def prove(scheme: Scheme, delivery: Delivery, keys: Sequence[Key], now: float) -> Proof:
+    """Verifies a delivery, and says with which key. Raises BadSignature, as `verify` does."""
+    position = compiled(scheme).verify(delivery, keys, now)
+    return Proof(delivery, keys[position], position)
 
 
 def signed_content(scheme: Scheme, delivery: Delivery) -> bytes:

@@ -20,6 +20,7 @@ from receiver.schemes import Scheme, table
 from receiver.signatures import signing
 from receiver.signatures.verify import Key, decode_key
 from receiver.sources import Accepted, Source
+from tests.support.receiver import accept_delivery
 from tests.support.signed import NOW, SIGNED, URL, body_of, deliver, secret
 from tests.support.vectors import DATA, delivery, row
 
@@ -154,10 +155,10 @@ def is_open(scheme: Scheme, part: str) -> bool:
 def still_accepted(sample: Sample) -> Iterator[tuple[str, Delivery, Accepted, Accepted]]:
     """Changes of a delivery that hold all the same: the part, what was sent, what was accepted, and the genuine one."""
     source = Source(name="x", scheme=sample.scheme, secrets=())
-    genuine = source.accept(sample.delivery, sample.now, sample.keys)
+    genuine = accept_delivery(source, sample.delivery, sample.now, sample.keys)
     for part, changed in changes(sample.delivery):
         try:
-            found = source.accept(changed, sample.now, sample.keys)
+            found = accept_delivery(source, changed, sample.now, sample.keys)
         except BadSignature:
             continue
         yield part, changed, found, genuine

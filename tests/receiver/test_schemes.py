@@ -23,6 +23,7 @@ from receiver.signatures.header import SKEW_SECONDS
 from receiver.signatures.signing import Signed
 from receiver.signatures.verify import PUBLIC, compiled, decode_key, verify
 from receiver.sources import Source
+from tests.support.receiver import accept_delivery
 from tests.support.signed import NOW, SIGNED, URL, body_of, deliver, secret
 from tests.support.vectors import DATA
 
@@ -150,7 +151,7 @@ def test_what_send_makes_is_an_event_of_its_type(name: str) -> None:
 
     made = signing.sign(scheme, key, body, kind, "id1", NOW, URL, fill=True)
 
-    found = Source(name="x", scheme=scheme, secrets=()).accept(deliver(scheme, made), NOW, [key])
+    found = accept_delivery(Source(name="x", scheme=scheme, secrets=()), deliver(scheme, made), NOW, [key])
     assert found.event.labels.type == (kind if scheme.type else "event")
     assert (found.event.labels.delivery_id != "") == bool(scheme.identity)
     read(found.event.content)

@@ -1,7 +1,7 @@
 """A receiver in a process of its own, or within the test's."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,10 @@ from starlette.testclient import TestClient
 
 from receiver import settings
 from receiver.app import create_app
+from receiver.delivery import Delivery
+from receiver.signatures.verify import Key, prove
+from receiver.source_keys import SourceKeys
+from receiver.sources import Accepted, Source
 
 from .kit import free_port, running, signed, wait_for
 
@@ -39,3 +43,9 @@ def up(http: httpx2.Client) -> bool:
 
 def post(http: Any, body: bytes, headers: dict[str, str] | None = None, path: str = "/webhooks/zyra") -> Any:
     return http.post(path, content=body, headers=signed(body) if headers is None else headers)
+
+
+def accept_delivery(source: Source, delivery: Delivery, now: float, keys: Sequence[Key] = ()) -> Accepted:
+    """What the receiver makes of a delivery. keys: instead of the source's own. Raises BadSignature."""
+    known = keys or SourceKeys(source.name, source.scheme, source.secrets).get()
+    return source.accept(prove(source.scheme, delivery, known, now), now)

@@ -61,7 +61,7 @@ class Harness:
 
     async def judge(self, delivery: Delivery, now: float | None = None) -> str:
         try:
-            await self.keys.keys(delivery, time.time() if now is None else now)
+            await self.keys.prove(delivery, time.time() if now is None else now)
         except (BadSignature, Unavailable) as error:
             return error.cause
         return "valid"

@@ -155,7 +155,8 @@ def origin(source: Source) -> str:
         named = "the address that the delivery names, if the scheme allows its host"
         told = f"fetched from {host if '://' in remote.url else named}"
     else:
-        told = f"{len(source.keys)} given" if source.keys else "none yet: the provider will tell its secret"
+        texts = source.texts()
+        told = f"{len(texts)} given" if texts else "none yet: the provider will tell its secret"
     if source.scheme.shared:
         told += "; one key signs for all customers of the provider: what is meant for another one verifies too"
     return told

@@ -15,6 +15,7 @@ from receiver.contract.errors import ConfigurationError
 from receiver.errors import BadSignature
 from receiver.signatures.draft import encode_payload
 from receiver.signatures.signing import Signed, sign
+from receiver.source_keys import SourceKeys
 from receiver.sources import SENDER, Source
 
 from ..fields import pair, put
@@ -42,7 +43,7 @@ def send(
     found = config.load(env, faults).get(source)
     if found is None:
         raise ConfigurationError(faults or [f"there is no source {source!r} in the configuration"])
-    if not found.keys:
+    if not found.texts():
         raise ConfigurationError([f"source {source!r} has no secret to sign with: only its provider can sign"])
     if not (type.isascii() and type.isprintable()):
         raise ConfigurationError([f"a type is printable ASCII: {type!r} cannot stand in a header"])
@@ -59,12 +60,13 @@ def send(
 def sign_delivery(source: Source, kind: str, settings: list[str], body: Path | None) -> Signed:
     """A delivery of this type. Raises ConfigurationError."""
     event = f"evt_{secrets.token_hex(12)}"
+    scheme, key = source.scheme, SourceKeys(source.name, source.scheme, source.secrets).get()[0]
     try:
-        raw = body.read_bytes() if body else encode_payload(source.scheme, payload(event, kind, settings))
+        raw = body.read_bytes() if body else encode_payload(scheme, payload(event, kind, settings))
     except OSError as error:
         raise ConfigurationError([f"--body {body}: {error.strerror}"]) from None
     try:
-        return sign(source.scheme, source.keys[0], raw, kind, event, time.time(), source.public_url, fill=body is None)
+        return sign(scheme, key, raw, kind, event, time.time(), source.public_url, fill=body is None)
     except (ValueError, BadSignature) as error:
         raise ConfigurationError([f"cannot sign for source {source.name!r}: {error}"]) from None
 
