@@ -6,6 +6,7 @@ endpoint        one request: limits, deadline, then a handshake or an event
 responses       what each outcome answers; `errors` are the refusals
 delivery        a request, not trusted yet, and the places in it
 sources         whom we listen to; the one door into trust
+source_keys     the keys of a source, and how often each was used
 handshakes      what providers ask before they deliver
 signatures      the engine that verifies
 remote          public keys that providers publish

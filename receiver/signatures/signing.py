@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from ..delivery import Delivery
 from ..schemes import MESSAGE, Scheme
-from . import rfc9421 as message_signatures
+from . import rfc9421
 from .draft import Draft
 from .jws import HASHED, SECRET, canonical_request
 from .verify import PUBLIC, Either, Key, Named, Parts, compiled
@@ -154,7 +154,7 @@ def put_message_signature(draft: Draft, key: bytes, now: float) -> None:
         digest = base64.b64encode(hashlib.sha256(draft.body).digest()).decode()
         draft.headers["content-digest"] = f"sha-256=:{digest}:"
     raw = f'({" ".join(f"{chr(34)}{name}{chr(34)}" for name in names)});created={int(now)};alg="hmac-sha256"'
-    text = message_signatures.signature_base(draft.delivery, [(name.encode(), b"") for name in names], raw.encode())
+    text = rfc9421.signature_base(draft.delivery, [(name.encode(), b"") for name in names], raw.encode())
     signature = base64.b64encode(hmac.digest(key, text, "sha256")).decode()
     draft.headers |= {"signature-input": f"sig={raw}", "signature": f"sig=:{signature}:"}
 
@@ -164,7 +164,7 @@ def put_cavage_signature(draft: Draft, key: bytes, now: float) -> None:
     names = ["(request-target)", "date", "digest"]
     draft.headers["date"] = format_datetime(datetime.fromtimestamp(int(now), UTC), usegmt=True)
     draft.headers["digest"] = f"SHA-256={base64.b64encode(hashlib.sha256(draft.body).digest()).decode()}"
-    text = message_signatures.cavage_signing_text(draft.delivery, [name.encode() for name in names], {})
+    text = rfc9421.cavage_signing_text(draft.delivery, [name.encode() for name in names], {})
     signature = base64.b64encode(hmac.digest(key, text, "sha256")).decode()
     draft.put(
         draft.scheme.signature[0],

@@ -20,7 +20,7 @@ import msgspec
 from ..delivery import Delivery, Place, place
 from ..errors import BadSignature
 from ..schemes import MESSAGE, Remote, Scheme
-from . import template as parts
+from . import template
 from .builders import BUILDERS, CHOOSING, KEYED, Claim
 from .header import Stamp, Values
 from .keys import CHECKS, Jwks, decode, public_key, text_key
@@ -77,8 +77,7 @@ def signed_content(scheme: Scheme, delivery: Delivery) -> bytes:
 
 def build(scheme: Scheme) -> Verifier:
     """Raises ValueError where the row makes no sense."""
-    from . import jws
-    from . import rfc9421 as message_signatures
+    from . import jws, rfc9421
     from . import token as tokens
 
     if scheme.ours and (scheme.algorithms or scheme.primitive in ("static-token", "none", "basic-auth", MESSAGE)):
@@ -88,7 +87,7 @@ def build(scheme: Scheme) -> Verifier:
     if scheme.primitive == "basic-auth":
         return tokens.Basic(scheme)
     if scheme.primitive == MESSAGE:
-        return message_signatures.verifier(scheme)
+        return rfc9421.verifier(scheme)
     if scheme.algorithms:
         return jws.Jws(scheme)
     return Parts(scheme)
@@ -103,7 +102,7 @@ class Parts:
     def __init__(self, scheme: Scheme) -> None:
         self._scheme = scheme
         self._stamp = Stamp(scheme) if scheme.timestamp else None
-        self._parts = parts.compiled(scheme.signed, scheme.parameter)
+        self._parts = template.compiled(scheme.signed, scheme.parameter)
         self._single = self._parts[0] if len(self._parts) == 1 else None
         self._builder = BUILDERS[scheme.builder] if scheme.builder else None
         self._keyed = "{key}" in scheme.signed or self._builder is not None
@@ -155,7 +154,7 @@ class Parts:
             raise BadSignature("not-ours")
 
     def _fitting(
-        self, delivery: Delivery, keys: Sequence[Key], now: float, candidates: list[bytes], items: parts.Items
+        self, delivery: Delivery, keys: Sequence[Key], now: float, candidates: list[bytes], items: template.Items
     ) -> int:
         stamp = self._stamp.read(delivery, items, now) if self._stamp else b""
         text = b"" if self._keyed else self.text(delivery, stamp, items, b"")
@@ -187,13 +186,13 @@ class Parts:
         except UnicodeError:  # half a surrogate pair, which JSON can hold and UTF-8 cannot
             raise BadSignature("malformed") from None
 
-    def text(self, delivery: Delivery, stamp: bytes, items: parts.Items, key: bytes) -> bytes:
+    def text(self, delivery: Delivery, stamp: bytes, items: template.Items, key: bytes) -> bytes:
         if self._single:
             return self._single(delivery, stamp, items, key)
         return b"".join([part(delivery, stamp, items, key) for part in self._parts])
 
     def signing_texts(
-        self, delivery: Delivery, stamp: bytes, items: parts.Items, key: bytes
+        self, delivery: Delivery, stamp: bytes, items: template.Items, key: bytes
     ) -> list[tuple["Algorithm", bytes]]:
         """What is to be signed with which algorithm: one text, or one for each item of a batch. Raises BadSignature."""
         if not self._builder:

@@ -7,15 +7,15 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from receiver.contract import seal
 from workers.cli import main
-from workers.ledger import transitions as ledger
+from workers.ledger import transitions
 from workers.ledger.sweeper import Sweeper
 
-composed = ledger.compose
+composed = transitions.compose
 
 
 def sweeper() -> None:
     """What was lost on the way stays lost."""
-    Sweeper.sweep = lambda self: ledger.Swept()  # type: ignore[method-assign]
+    Sweeper.sweep = lambda self: transitions.Swept()  # type: ignore[method-assign]
 
 
 def fencing() -> None:
@@ -27,7 +27,7 @@ def fencing() -> None:
         assert name != "finish.lua" or guard in script
         return script.replace(guard, "if false then") if name == "finish.lua" else script
 
-    ledger.compose = unfenced
+    transitions.compose = unfenced
 
 
 class Unsealed:

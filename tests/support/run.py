@@ -8,7 +8,7 @@ from receiver.contract.seal import Seal
 from workers.ledger.transitions import Claim, Ledger, Outcome, Verdict
 from workers.zyra import Zyra
 from workers.zyra.budget import Budget
-from workers.zyra.caller import Terms
+from workers.zyra.caller import Caller
 from workers.zyra.credentials import ApiKey
 from workers.zyra.journal import Journal
 from workers.zyra.journal import told as calls_of
@@ -58,9 +58,9 @@ class Run:
     key: str = "e5c0a1"
 
     @property
-    def terms(self) -> Terms:
+    def caller(self) -> Caller:
         rich = Limits(create=10_000, read=10_000)
-        return Terms(ring=ApiKey(lambda: KEY), budget=Budget(self.ledger.client, rich, 0.1))
+        return Caller(ring=ApiKey(lambda: KEY), budget=Budget(self.ledger.client, rich, 0.1))
 
     def journal(self) -> Journal:
         claim = self.claim
@@ -68,7 +68,7 @@ class Run:
 
     def attempt(self) -> Zyra:
         http = httpx2.Client(transport=self.line, **options(self.sandbox.url))
-        return Zyra(self.sandbox.url, terms=replace(self.terms, journal=self.journal(), who=HANDLER), http=http)
+        return Zyra(self.sandbox.url, caller=replace(self.caller, journal=self.journal(), who=HANDLER), http=http)
 
     def again(self) -> Zyra:
         """The next attempt, after the one before has failed."""

@@ -17,7 +17,7 @@ from workers.sandbox.rows import Row
 from workers.sandbox.shapes import Shape
 from workers.sandbox.state import State
 from workers.zyra.budget import Budget
-from workers.zyra.caller import Terms
+from workers.zyra.caller import Caller
 from workers.zyra.client import Zyra
 from workers.zyra.credentials import ApiKey
 
@@ -44,7 +44,7 @@ class Sandbox:
         return list(self.state.log)
 
     def client(self, budget: Budget | None = None, key: str = KEY) -> Zyra:
-        return Zyra(self.url, terms=Terms(ring=ApiKey(lambda: key), budget=budget))
+        return Zyra(self.url, caller=Caller(ring=ApiKey(lambda: key), budget=budget))
 
 
 def list_deliveries(state: State) -> list[Row]:

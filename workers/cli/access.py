@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 from receiver.contract.connection import connect
@@ -11,13 +12,12 @@ from receiver.contract.keys import Keys
 
 from .. import settings
 from ..ledger.transitions import Ledger
-from ..runtime.clients import terms
+from ..runtime.clients import make_caller
 from ..settings import Settings
 from ..zyra import calls
 from ..zyra.client import Zyra
 from ..zyra.errors import RateLimited
 from ..zyra.models import Row
-from ..zyra.results import page
 from ..zyra.transport import run
 from .local import environment
 from .output import complain
@@ -39,7 +39,7 @@ def open_client() -> Zyra:
         raise ConfigurationError(["ZYRA_API_KEY is not set: make one at Zyra under Settings, API Keys"])
     if found.api_user and ledger is None:
         raise ConfigurationError(["ZYRA_API_USER wants REDIS_URL and SEAL_KEY, too: the login is shared with workers"])
-    return Zyra(found.api_url, terms=terms(found, ledger))
+    return Zyra(found.api_url, caller=make_caller(found, ledger))
 
 
 def read_settings() -> tuple[Settings, Ledger | None]:
@@ -54,13 +54,15 @@ def read_settings() -> tuple[Settings, Ledger | None]:
 
 def list_all(zyra: Zyra, call: calls.Call) -> Iterator[Row]:
     """The items of all pages; between two of them there may be a wait."""
-    following: calls.Call | None = calls.first(call)
-    before: calls.Page | None = None
-    while following is not None:
-        here = following
-        before = calls.unlike(here, wait_for_budget(lambda: run(page(here, zyra.terms), zyra.http)), before)  # noqa: B023
-        yield from map(Row, before.items)
-        following = calls.after(here, before)
+    pages = calls.Pages(call)
+    while following := pages.next:
+        page = wait_for_budget(partial(fetch_page, zyra, following))
+        yield from map(Row, pages.take(page))
+
+
+def fetch_page(zyra: Zyra, call: calls.Call) -> calls.Page:
+    found: calls.Page = run(zyra.caller.fetch_page(call), zyra.http)
+    return found
 
 
 def wait_for_budget(act: Callable[[], T]) -> T:

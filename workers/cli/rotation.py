@@ -66,7 +66,7 @@ def rotate(zyra: Zyra, url: str, path: Path, events: Sequence[str], proof: Proof
 
 
 def every(zyra: Zyra) -> Iterator[Endpoint]:
-    return map(Endpoint, list_all(zyra, calls.call(zyra.terms.routes["endpoints.list"])))
+    return map(Endpoint, list_all(zyra, calls.call(zyra.caller.routes["endpoints.list"])))
 
 
 def found(zyra: Zyra, url: str) -> dict[str, Endpoint]:

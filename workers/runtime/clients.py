@@ -10,7 +10,7 @@ from ..context import Lease
 from ..ledger.transitions import Ledger
 from ..settings import Settings
 from ..zyra.budget import Budget
-from ..zyra.caller import Terms
+from ..zyra.caller import Caller
 from ..zyra.client import AsyncZyra, Zyra
 from ..zyra.credentials import ApiKey, Login, Ring
 from ..zyra.journal import Journal
@@ -26,33 +26,33 @@ class Clients:
     ledger: Ledger
 
     def blocking(self, ready: Attempt, lease: Lease) -> Zyra:
-        return self._sync.within(self._terms_of(self._sync.terms, ready, lease))
+        return self._sync.within(self._caller_for(self._sync.caller, ready, lease))
 
     def awaiting(self, ready: Attempt, lease: Lease) -> AsyncZyra:
-        return self._async.within(self._terms_of(self._async.terms, ready, lease))
+        return self._async.within(self._caller_for(self._async.caller, ready, lease))
 
-    def _terms_of(self, terms: Terms, ready: Attempt, lease: Lease) -> Terms:
+    def _caller_for(self, caller: Caller, ready: Attempt, lease: Lease) -> Caller:
         claim = ready.claim
         journal = Journal(self.ledger, self.settings.seal, claim.unit, claim.token, claim.attempt, ready.event.key)
-        return replace(terms, journal=journal, guard=lease.check, who=ready.handler.name)
+        return replace(caller, journal=journal, guard=lease.check, who=ready.handler.name)
 
     @cached_property
     def _sync(self) -> Zyra:
-        return Zyra(self.settings.api_url, terms=terms(self.settings, self.ledger))
+        return Zyra(self.settings.api_url, caller=make_caller(self.settings, self.ledger))
 
     @cached_property
     def _async(self) -> AsyncZyra:
-        return AsyncZyra(self.settings.api_url, terms=terms(self.settings, self.ledger))
+        return AsyncZyra(self.settings.api_url, caller=make_caller(self.settings, self.ledger))
 
 
-def terms(found: Settings, ledger: Ledger | None) -> Terms:
+def make_caller(found: Settings, ledger: Ledger | None) -> Caller:
     """ledger: whose Redis holds the budget; without one nobody counts."""
     budget = Budget(ledger.client, found.api_limits, found.api_minute) if ledger else None
     scim = ApiKey(first(found.scim_token)) if found.scim_token else None
-    return Terms(ring=ring(found, ledger), scim=scim, routes=found.api_routes or table(), budget=budget)
+    return Caller(ring=make_ring(found, ledger), scim=scim, routes=found.api_routes or table(), budget=budget)
 
 
-def ring(found: Settings, ledger: Ledger | None) -> Ring:
+def make_ring(found: Settings, ledger: Ledger | None) -> Ring:
     if found.api_user and found.api_password and ledger:
         return Login(found.api_user, first(found.api_password), ledger.client, found.seal, found.api_routes or table())
     return ApiKey(first(found.api_key))

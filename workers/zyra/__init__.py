@@ -4,8 +4,7 @@ routes     the route table, from `routes.toml`
 resources  the calls by area, as methods; `models`: what they return
 client     the two clients
 results    what a method returns: a row, a list page by page, or a file
-recorded_calls  a call of a run: recorded, found again (`recovery`), or made
-caller     makes one request within the shared limits
+caller     makes a call: within the shared limits, and once for a run; `recovery` finds out what became of one
 journal    what a run has asked already, so that no attempt asks it twice
 budget     how many calls a minute, shared by all workers
 credentials  the API key, or a login that all workers share

@@ -1,23 +1,33 @@
-"""One request within the limits that all share: whose key, room in the budget, what its answer means for the others."""
+"""Makes a call to the API: with whose key, within which budget, and, for a run, at most once.
+
+A call is written as a generator of effects, for both clients; `transport.py` performs them, blocking or not.
+"""
 
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from os import PathLike
+from typing import Any, TypeVar
 
+from ..errors import RetryLater
 from . import calls
 from .budget import Budget, ticket
 from .calls import Answer, Call
 from .credentials import Ring
 from .effects import Do, Send, Step, Wait
-from .errors import RateLimited, Unauthorized
-from .journal import Journal
+from .errors import RateLimited, Unauthorized, Unreachable, ZyraError
+from .journal import Entry, Journal, State
+from .recovery import Recovery
 from .routes import Routes, table
 
 log = logging.getLogger(__name__)
-PATIENCE = 1 / 12  # minutes that are waited for room; what takes longer becomes RetryLater, and frees its place
-Flow = Generator[Step, Any, Answer]
+MAX_WAIT_MINUTES = 1 / 12  # for room in the budget; what takes longer becomes RetryLater, and frees its place
+MAX_JOURNAL_LOOKS = 3  # for one call
+UNSENT_CODES = ("budget", "refused-before")  # errors that were logged once, for all calls that they stop
+T = TypeVar("T")
+Result = Generator[Step, Any, T]
+Path = str | PathLike[str] | None
 
 
 def unguarded() -> None:
@@ -25,11 +35,8 @@ def unguarded() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """On which terms calls are made: with whose key, within which budget, for which run, by which table.
-
-    guard: called before each step that counts; raises LeaseLost where another attempt may own the run.
-    """
+class Caller:
+    """guard: called before each step that counts; raises LeaseLost where another attempt may own the run."""
 
     ring: Ring
     scim: Ring | None = None
@@ -40,7 +47,93 @@ class Terms:
     ticket: str = field(default_factory=ticket)  # by which the budget knows who comes back, where there is no run
     guard: Callable[[], None] = unguarded
 
-    def key(self, call: Call) -> Ring:
+    def fetch(self, call: Call) -> Result[Any]:
+        """What the API's answer holds. Raises ZyraError, and LeaseLost."""
+        return self._logged(call, calls.read)
+
+    def fetch_page(self, call: Call) -> Result[calls.Page]:
+        """One page of a list. Raises ZyraError, and LeaseLost."""
+        return self._logged(call, calls.page)
+
+    def save(self, call: Call, into: str | PathLike[str]) -> Result[int]:
+        """Saves the answer as a file; its size in bytes. Raises ZyraError, and LeaseLost."""
+        return self._logged(call, calls.size, into)
+
+    def _logged(
+        self, call: Call, read: Callable[[Call, Answer], T], into: str | PathLike[str] | None = None
+    ) -> Result[T]:
+        """Logs what to do about an error."""
+        try:
+            return read(call, (yield from self.perform(call, into)))
+        except ZyraError as error:
+            is_known = isinstance(error, RateLimited | Unauthorized) and error.code in UNSENT_CODES
+            log.log(logging.DEBUG if is_known else logging.WARNING, "%s: %s", error, error.advice)
+            raise
+
+    def perform(self, call: Call, into: Path = None) -> Result[Answer]:
+        """The answer, whatever its status. Raises ZyraError where there is none, and LeaseLost."""
+        if self.journal is None or not call.route.changes:
+            return (yield from self.spend(Send(call, {}, into)))
+        for left in reversed(range(MAX_JOURNAL_LOOKS)):
+            answer = yield from self._perform_once(call, self.journal, last=left == 0)
+            if answer is not None:
+                return answer
+        raise RetryLater(5, f"{call}: another attempt of the run changed its journal meanwhile")
+
+    def _perform_once(self, call: Call, journal: Journal, last: bool) -> Result[Answer | None]:
+        """A changing call of a run: made at most once, over all attempts. None: look at the journal again.
+
+        Between the entry and the answer there is nothing but the request, so what fails before it has not happened.
+        """
+        entry: Entry | None = yield Do(lambda: journal.find(call) or journal.find_lost(call))
+        if entry and entry.state is State.DONE:
+            return entry.answer
+        if entry:
+            try:
+                found = yield from Recovery(self.spend, journal, self.routes, self.budget, self.guard).look_up(
+                    call, entry
+                )
+                told = yield Do(lambda: journal.done(entry, found, looked_up=True) if found else journal.refused(entry))
+            except BaseException:
+                journal.unknown(entry)
+                raise
+            if found or not told:
+                return found if told else None
+        ring = self._choose_ring(call)
+        yield from self._wait_for_room(call, ring)
+        request = yield from self._sign(Send(call, {}), ring)
+        self.guard()
+        made: Entry = yield Do(lambda: journal.begin(call))
+        try:
+            answer: Answer = yield request
+            document = calls.parse(answer)
+            refusal = isinstance(document, dict) and document.get("success") is False
+            if answer.is_success and not refusal and (not answer.content or document is not None):
+                yield Do(lambda: journal.done(made, answer))
+            elif refusal or (400 <= answer.status < 500 and answer.status != 408):
+                yield Do(lambda: journal.refused(made, answer))
+            else:
+                journal.unknown(made)
+        except BaseException as error:  # also where the handler was cancelled: then nothing may be awaited any more
+            journal.unknown(made)
+            if isinstance(error, Unreachable) and error.unsent:
+                yield Do(lambda: journal.refused(made))
+            raise
+        is_renewed = yield from self._judge(answer, request, ring, last)
+        return None if is_renewed else answer
+
+    def spend(self, request: Send) -> Result[Answer]:
+        """A call that changes nothing, or one that is nobody's run."""
+        for last in (False, True):
+            ring = self._choose_ring(request.call)
+            yield from self._wait_for_room(request.call, ring)
+            ready = yield from self._sign(request, ring)
+            answer: Answer = yield ready
+            if not (yield from self._judge(answer, ready, ring, last)):
+                break
+        return answer
+
+    def _choose_ring(self, call: Call) -> Ring:
         """Whose key goes along: as it is now, so that all of one call speaks of the same one."""
         if not call.route.is_scim:
             return self.ring.now()
@@ -48,87 +141,70 @@ class Terms:
             raise Unauthorized(0, "no-token", "SCIM wants a token of its own: set ZYRA_SCIM_TOKEN", call=str(call))
         return self.scim.now()
 
+    def _wait_for_room(self, call: Call, ring: Ring) -> Result[None]:
+        """Waits a little for room in the budget. Raises RateLimited, and Unauthorized while the key is no good."""
+        self.guard()
+        if self.budget is None:
+            return
+        budget, limit, waited = self.budget, call.route.limit, 0.0
+        mine = self.journal.run if self.journal else self.ticket
+        while (found := (yield Do(lambda: budget.take(ring.name, limit, self.who, mine)))).seconds:
+            waited += found.seconds
+            if found.refused:
+                raise delay(
+                    Unauthorized(401, "refused-before", "the key was refused a moment ago"), found.seconds, call
+                )
+            if waited > MAX_WAIT_MINUTES * budget.minute:
+                why = f"the budget of {budget.limits.of(limit)} {limit} calls a minute is spent"
+                raise delay(RateLimited(0, "budget", why), found.seconds, call)
+            yield Wait(found.seconds)
+            self.guard()
 
-def spend(request: Send, terms: Terms) -> Flow:
-    """A call that changes nothing, or one that is nobody's run."""
-    for last in (False, True):
-        ring = terms.key(request.call)
-        yield from room(request.call, terms, ring)
-        ready = yield from signed(request, terms, ring)
-        answer: Answer = yield ready
-        renewed = yield from judged(answer, ready, terms, ring, last)
-        if not renewed:
-            break
-    return answer
+    def _sign(self, request: Send, ring: Ring) -> Result[Send]:
+        """The request, ready to go: with its key, and its body as bytes. Raises ZyraError where there is no key."""
+        try:
+            token = yield from ring.token()
+        except Unauthorized:
+            yield Do(lambda: self._report_refusal(ring))
+            raise
+        except RateLimited as error:
+            if self.budget:
+                yield Do(partial(self.budget.hold, ring.name, request.call.route.limit, error.seconds))
+            raise
+        if not token:
+            raise Unauthorized(0, "no-key", "ZYRA_API_KEY is not set", call=str(request.call))
+        content = calls.encoded(request.call.body) if request.call.body is not None else None
+        return replace(request, headers={"authorization": f"Bearer {token}"}, content=content)
+
+    def _judge(self, answer: Answer, request: Send, ring: Ring, last: bool) -> Result[bool]:
+        """Tells all who share the key what an answer means. Whether there is a new token, worth another try."""
+        token = request.headers["authorization"].partition(" ")[2]
+        if answer.status == 401 and not last and (yield Do(lambda: ring.forget(token))):
+            return True
+        if answer.status == 401:
+            yield Do(lambda: self._report_refusal(ring))
+        elif answer.status == 429:
+            yield Do(lambda: self._hold(answer, request.call, ring))
+        elif answer.status < 500 and answer.status != 408 and self.budget and (yield Do(lambda: self._accept(ring))):
+            log.info("the API key %s is accepted again", ring.shown)
+        return False
+
+    def _report_refusal(self, ring: Ring) -> None:
+        """One alert, however many find out."""
+        if self.budget is None or self.budget.refuse(ring.name, ring.shown):
+            log.error("Zyra refuses the API key %s: %s", ring.shown, Unauthorized.advice)
+
+    def _accept(self, ring: Ring) -> bool:
+        """Whether the key was known to be no good; looked at in memory, but for the first time."""
+        return bool(self.budget and self.budget.refused(ring.name) and self.budget.accept(ring.name, ring.shown))
+
+    def _hold(self, answer: Answer, call: Call, ring: Ring) -> None:
+        limit, seconds = call.route.limit, calls.retry_after(answer.headers.get("retry-after", ""))
+        log.warning("%s: Zyra's limit is reached: no %s calls for %g s", call, limit, seconds)
+        if self.budget:
+            self.budget.hold(ring.name, limit, seconds)
 
 
-def room(call: Call, terms: Terms, ring: Ring) -> Generator[Step, Any, None]:
-    """Waits a little for room in the budget. Raises RateLimited, and Unauthorized while the key is no good."""
-    terms.guard()
-    if terms.budget is None:
-        return
-    budget, limit, waited = terms.budget, call.route.limit, 0.0
-    mine = terms.journal.run if terms.journal else terms.ticket
-    while (found := (yield Do(lambda: budget.take(ring.name, limit, terms.who, mine)))).seconds:
-        waited += found.seconds
-        if found.refused:
-            raise later(Unauthorized(401, "refused-before", "the key was refused a moment ago"), found.seconds, call)
-        if waited > PATIENCE * budget.minute:
-            why = f"the budget of {budget.limits.of(limit)} {limit} calls a minute is spent"
-            raise later(RateLimited(0, "budget", why), found.seconds, call)
-        yield Wait(found.seconds)
-        terms.guard()
-
-
-def later(error: Any, seconds: float, call: Call) -> Any:
+def delay(error: Any, seconds: float, call: Call) -> Any:
     error.seconds, error.call = seconds, str(call)
     return error
-
-
-def signed(request: Send, terms: Terms, ring: Ring) -> Generator[Step, Any, Send]:
-    """The request, ready to go: with its key, and its body as bytes. Raises ZyraError where there is no key."""
-    try:
-        token = yield from ring.token()
-    except Unauthorized:
-        yield Do(lambda: refused(ring, terms))
-        raise
-    except RateLimited as error:
-        if terms.budget:
-            yield Do(partial(terms.budget.hold, ring.name, request.call.route.limit, error.seconds))
-        raise
-    if not token:
-        raise Unauthorized(0, "no-key", "ZYRA_API_KEY is not set", call=str(request.call))
-    content = calls.encoded(request.call.body) if request.call.body is not None else None
-    return replace(request, headers={"authorization": f"Bearer {token}"}, content=content)
-
-
-def judged(answer: Answer, request: Send, terms: Terms, ring: Ring, last: bool) -> Generator[Step, Any, bool]:
-    """What an answer means for all who share the key. Whether there is a new token, so that it is worth another try."""
-    token = request.headers["authorization"].partition(" ")[2]
-    if answer.status == 401 and not last and (yield Do(lambda: ring.forget(token))):
-        return True
-    if answer.status == 401:
-        yield Do(lambda: refused(ring, terms))
-    elif answer.status == 429:
-        yield Do(lambda: hold(answer, request.call, ring, terms))
-    elif answer.status < 500 and answer.status != 408 and terms.budget and (yield Do(lambda: accepted(ring, terms))):
-        log.info("the API key %s is accepted again", ring.shown)
-    return False
-
-
-def refused(ring: Ring, terms: Terms) -> None:
-    """One alert, however many find out."""
-    if terms.budget is None or terms.budget.refuse(ring.name, ring.shown):
-        log.error("Zyra refuses the API key %s: %s", ring.shown, Unauthorized.advice)
-
-
-def accepted(ring: Ring, terms: Terms) -> bool:
-    """Whether the key was known to be no good; looked at in memory, but for the first time."""
-    return bool(terms.budget and terms.budget.refused(ring.name) and terms.budget.accept(ring.name, ring.shown))
-
-
-def hold(answer: Answer, call: Call, ring: Ring, terms: Terms) -> None:
-    limit, seconds = call.route.limit, calls.retry_after(answer.headers.get("retry-after", ""))
-    log.warning("%s: Zyra's limit is reached: no %s calls for %g s", call, limit, seconds)
-    if terms.budget:
-        terms.budget.hold(ring.name, limit, seconds)

@@ -152,9 +152,29 @@ def is_rows(value: Any) -> bool:
     return isinstance(value, list) and not any(isinstance(item, str) for item in value)
 
 
-def first(call: Call) -> Call:
-    """A list call's first page."""
-    return replace(call, params={**call.params, **at(call, 0)})
+class Pages:
+    """The pages of a list, one after the other. next: the call for the page that comes, or None after the last one.
+
+    The list ends by its total, or where it names none, by an empty page.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self.next: Call | None = replace(call, params={**call.params, **at(call, 0)})
+        self.count = 0  # pages so far
+        self.total = 0  # items so far
+        self._before: Page | None = None
+
+    def take(self, page: Page) -> list[dict[str, Any]]:
+        """The items of the page that `next` brought. Raises Unreadable: a list that never ends is no list."""
+        call, before = self.next, self._before
+        assert call
+        if before is not None and page.items and page.items == before.items:
+            raise Unreadable(200, "unreadable", "a page repeats the one before it", call=str(call))
+        self.count, self.total, self._before = self.count + 1, self.total + len(page.items), page
+        offset = (call.params["startIndex"] - 1 if call.route.is_scim else call.params["offset"]) + len(page.items)
+        has_more = page.items and (page.total is None or offset < page.total)
+        self.next = replace(call, params={**call.params, **at(call, offset)}) if has_more else None
+        return page.items
 
 
 def at(call: Call, offset: int) -> dict[str, int]:
@@ -162,16 +182,8 @@ def at(call: Call, offset: int) -> dict[str, int]:
     return {"startIndex": offset + 1, "count": PAGE} if call.route.is_scim else {"offset": offset, "limit": PAGE}
 
 
-def after(call: Call, found: Page) -> Call | None:
-    """The page after this one, or None: by the total, or where there is none, by a page that is empty."""
-    before = call.params["startIndex"] - 1 if call.route.is_scim else call.params["offset"]
-    offset = before + len(found.items)
-    more = found.items and (found.total is None or offset < found.total)
-    return replace(call, params={**call.params, **at(call, offset)}) if more else None
-
-
-def unlike(call: Call, found: Page, before: Page | None) -> Page:
-    """The page, if it is not the one before again. Raises Unreadable: a list that never ends is no list."""
-    if before is not None and found.items and found.items == before.items:
-        raise Unreadable(200, "unreadable", "a page repeats the one before it", call=str(call))
-    return found
+def size(call: Call, answer: Answer) -> int:
+    """Bytes of an answer that was saved as a file. Raises ZyraError."""
+    if not answer.is_success:
+        raise error(call, answer, parse(answer))
+    return answer.size

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import httpx2
 
 from . import calls, resources
-from .caller import Terms
+from .caller import Caller
 from .credentials import ApiKey
 from .models import AuditEntry, Device, Endpoint, Invoice, Job, Row, ScimUser, SsoConfig, VirtualServer
-from .results import Awaiting, Blocking, result
+from .results import Awaiting, Blocking
 from .transport import options, run, run_async
 
 R = TypeVar("R", bound=Row)
@@ -29,30 +29,30 @@ class Zyra:
         base_url: str,
         key: Callable[[], str] | None = None,
         *,
-        terms: Terms | None = None,
+        caller: Caller | None = None,
         http: httpx2.Client | None = None,
     ) -> None:
         self._base_url = base_url
-        self.terms = terms or Terms(ring=ApiKey(key or str))
+        self.caller = caller or Caller(ring=ApiKey(key or str))
         self.http = http or httpx2.Client(**options(base_url))
 
-    def within(self, terms: Terms) -> "Zyra":
-        """The same client on other terms: for one attempt of a run."""
-        return Zyra(self._base_url, terms=terms, http=self.http)
+    def within(self, caller: Caller) -> "Zyra":
+        """The same client with another caller: for one attempt of a run."""
+        return Zyra(self._base_url, caller=caller, http=self.http)
 
     def request(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
         """Any other call: what stands under `data`."""
-        return run(result(calls.anything(method, path, params, body), self.terms), self.http)
+        return run(self.caller.fetch(calls.anything(method, path, params, body)), self.http)
 
     def pages(self, path: str, *, params: dict[str, Any] | None = None) -> Iterator[Row]:
         """The items of any other list."""
-        return Blocking(self.terms, self.http, Row).listed(calls.anything("GET", path, params))
+        return Blocking(self.caller, self.http, Row).list_all(calls.anything("GET", path, params))
 
     def close(self) -> None:
         self.http.close()
 
     def _of(self, kind: type[R]) -> "Blocking[R]":
-        return Blocking(self.terms, self.http, kind)
+        return Blocking(self.caller, self.http, kind)
 
     @cached_property
     def auth(self) -> resources.Auth[Row, Iterator[Row], int]:
@@ -127,30 +127,30 @@ class AsyncZyra:
         base_url: str,
         key: Callable[[], str] | None = None,
         *,
-        terms: Terms | None = None,
+        caller: Caller | None = None,
         http: httpx2.AsyncClient | None = None,
     ) -> None:
         self._base_url = base_url
-        self.terms = terms or Terms(ring=ApiKey(key or str))
+        self.caller = caller or Caller(ring=ApiKey(key or str))
         self.http = http or httpx2.AsyncClient(**options(base_url))
 
-    def within(self, terms: Terms) -> "AsyncZyra":
-        """The same client on other terms: for one attempt of a run."""
-        return AsyncZyra(self._base_url, terms=terms, http=self.http)
+    def within(self, caller: Caller) -> "AsyncZyra":
+        """The same client with another caller: for one attempt of a run."""
+        return AsyncZyra(self._base_url, caller=caller, http=self.http)
 
     async def request(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
         """Any other call: what stands under `data`."""
-        return await run_async(result(calls.anything(method, path, params, body), self.terms), self.http)
+        return await run_async(self.caller.fetch(calls.anything(method, path, params, body)), self.http)
 
     def pages(self, path: str, *, params: dict[str, Any] | None = None) -> AsyncIterator[Row]:
         """The items of any other list."""
-        return Awaiting(self.terms, self.http, Row).listed(calls.anything("GET", path, params))
+        return Awaiting(self.caller, self.http, Row).list_all(calls.anything("GET", path, params))
 
     async def close(self) -> None:
         await self.http.aclose()
 
     def _of(self, kind: type[R]) -> "Awaiting[R]":
-        return Awaiting(self.terms, self.http, kind)
+        return Awaiting(self.caller, self.http, kind)
 
     @cached_property
     def auth(self) -> resources.Auth[Awaitable[Row], AsyncIterator[Row], Awaitable[int]]:

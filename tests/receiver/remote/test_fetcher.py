@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.remote import fetcher as fetching
+from receiver.remote import fetcher
 from receiver.remote.fetcher import Absent, Failed, Fetcher
 from tests.support.https import Https, serving
 
@@ -56,14 +56,14 @@ def test_what_is_not_there_differs_from_what_failed(https: Https, status: int, e
 
 
 def test_a_large_answer_is_not_read_to_its_end(https: Https) -> None:
-    https.answers["/"] = 200, b"x" * (fetching.LARGEST + 1)
+    https.answers["/"] = 200, b"x" * (fetcher.LARGEST + 1)
 
     with pytest.raises(Failed, match="longer than"):
         fetch(https, "/")
 
 
 def test_a_slow_answer_is_given_up(https: Https, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "LIMIT", 0.2)
+    monkeypatch.setattr(module, "LIMIT", 0.2)
     https.answers["/"], https.slow = (200, b"key"), 1.0
 
     with pytest.raises(Failed, match="no answer in"):

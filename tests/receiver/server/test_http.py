@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ...support import asgi as inside
+from ...support import asgi
 from ...support.asgi import answer
 
 Scope = dict[str, Any]
@@ -33,7 +33,7 @@ async def early(scope: Any, receive: Any, send: Any) -> None:
 
 
 def exchange(*pieces: bytes, app: Any = echo, **seconds: float) -> bytes:
-    return inside.exchange(app, *pieces, **seconds)
+    return asgi.exchange(app, *pieces, **seconds)
 
 
 def said(text: bytes) -> list[Any]:

@@ -10,7 +10,7 @@ import pytest
 from receiver.server import connections, protocol
 from receiver.server.connections import Connections
 
-from ...support import asgi as inside
+from ...support import asgi
 from ...support.asgi import answer
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -36,7 +36,7 @@ async def early(scope: Any, receive: Any, send: Any) -> None:
 async def served(app: Any, limit: int = 100) -> AsyncIterator[tuple[Open, Connections]]:
     """How to connect to a server, and what it knows of its connections."""
     senders = Connections(limit)
-    async with inside.served(app, senders) as address, contextlib.AsyncExitStack() as opened:
+    async with asgi.served(app, senders) as address, contextlib.AsyncExitStack() as opened:
 
         async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
             reader, writer = await asyncio.open_connection(*address, limit=65536)

@@ -1,79 +1,62 @@
-"""The numbers that the documents promise, and the defaults that records have where nothing is said."""
+"""The ledger as Prometheus text."""
 
-from typing import Any
+import os
+import signal
 
+import httpx2
 import pytest
+import redis
+from prometheus_client import CollectorRegistry, generate_latest
 
-from receiver.contract.records import Labels
-from workers.ledger import sweeper
-from workers.ledger import transitions as ledger
-from workers.ledger.transitions import Claim, Decision, Outcome, Swept, Verdict
-from workers.runtime import process_watch as child
-from workers.runtime import supervisor as parent
-
-LABELS = Labels(id="evt_1", source="s", type="t", received_at=1)
-
-
-@pytest.mark.parametrize(
-    ("module", "numbers"),
-    [
-        (
-            ledger,
-            {
-                "LEASE": 15, "LOST_AFTER": 10, "MOST": 500, "HANDLER_PATIENCE": 24 * 3600, "LATER_PATIENCE": 3 * 86400,
-                "PARKED": 60_000, "ERROR": 500,
-            },
-        ),
-        (parent, {"EVERY": 5, "SWEEP": 1, "STOP_GRACE": 25, "GRACE": 10, "ALONE": 8, "QUEUE": 16, "BROKEN": 2}),
-        (child, {"PREPARE": 60, "SLACK": 1, "SILENT": 15}),
-        (sweeper, {"CONTACT": 8, "SHED_ABOVE": 0.8}),
-    ],
-    ids=["ledger", "parent", "child", "sweeper"],
-)  # fmt: skip
-def test_numbers(module: Any, numbers: dict[str, float]) -> None:
-    assert {name: getattr(module, name) for name in numbers} == numbers
+from receiver.contract.connection import connect
+from receiver.contract.keys import Keys
+from receiver.contract.seal import Seal
+from tests.support.kit import accept, free_port, wait_for
+from workers.cli.commands.work import export
+from workers.ledger.transitions import Ledger
+from workers.monitoring.metrics import LedgerCollector
 
 
-def test_reports_come_often_enough_to_tell_what_is_over_before_it_is_late() -> None:
-    assert child.BEAT <= child.SLACK / 2
+def test_the_ledgers_metrics(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector(ledger))
+    assert registry.get_sample_value("zr_oldest_seconds") == 0
+    event = accept(ledger, seal)
+    client.hset(ledger.keys.event(event), "queued_at", 1000)
+    client.hset(
+        ledger.keys.named("counters"), mapping={"attempts_done": 3, "events_dead": 1, "overlaps": 2, "junk": "x"}
+    )
+
+    value = registry.get_sample_value
+    assert value("zr_events", {"state": "accepted"}) == 1
+    assert value("zr_oldest_seconds") > 1e9  # type: ignore[operator]
+    assert value("zr_attempts_total", {"outcome": "done"}) == 3
+    assert value("zr_events_ended_total", {"state": "dead"}) == 1
+    assert value("zr_ledger_total", {"what": "overlaps"}) == 2
+    assert value("zr_ledger_up") == 1
 
 
-def test_a_claim_is_a_dispatch_that_nothing_is_known_against() -> None:
-    claim = Claim(unit="evt_1", token=1, key="k", sealed=b"", labels=LABELS)
+def test_metrics_without_redis() -> None:
+    registry = CollectorRegistry()
+    registry.register(LedgerCollector(Ledger(connect("redis://127.0.0.1:1/0"), Keys("q"))))
 
-    assert (claim.handler, claim.attempt, claim.failures, claim.deaths) == ("", 0, 0, 0)
-    assert (claim.suspect, claim.is_replay, claim.claimed_at) == (False, False, 0.0)
-    assert claim.ticket == ("evt_1", 1)
-
-
-def test_an_outcome_costs_no_time_and_has_no_error() -> None:
-    ended = Outcome(unit="u", token=1, verdict=Verdict.DONE)
-
-    assert (ended.delay, ended.error, ended.ticket) == (0.0, "", ("u", 1))
-    assert ended.flat() == ["u", 1, "done", 0, b"", 259_200_000]
-    missing = Outcome(unit="u", token=1, verdict=Verdict.MISSING, delay=1.5, error="\ud800" + "x" * 600)
-    assert missing.flat() == ["u", 1, "missing", 1500, b"?" + b"x" * 499, 86_400_000]
+    assert generate_latest(registry).decode().splitlines()[-1] == "zr_ledger_up 0.0"
 
 
-def test_a_decision_makes_no_runs_and_begins_none() -> None:
-    decision = Decision(unit="u", token=1, verdict="unhandled")
-
-    assert decision.flat() == ["u", 1, "unhandled", "", 0]
-
-
-def test_a_sweep_found_nothing() -> None:
-    found = Swept()
-
-    assert (found.expired, found.due, found.lost, found.deleted, found.now, found.jumped) == (0,) * 6
-
-
-@pytest.mark.parametrize("record", [LABELS, Outcome(unit="u", token=1, verdict=Verdict.DONE)])
-def test_records_are_not_changed(record: Any) -> None:
-    with pytest.raises(AttributeError):
-        record.id = record.unit = "other"
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # pytest has threads, `work` has none
+def test_metrics_have_a_process_of_their_own(ledger: Ledger) -> None:
+    assert export("127.0.0.1", 0, ledger) == 0
+    port = free_port()
+    pid = export("127.0.0.1", port, ledger)
+    try:
+        assert "zr_ledger_up 1.0" in wait_for(lambda: fetch(port))
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
 
 
-@pytest.mark.parametrize("kind", [Claim, Outcome, Decision, Labels])
-def test_records_are_made_by_name(kind: Any) -> None:
-    with pytest.raises(TypeError, match="positional"):
-        kind("evt_1", 1)
+def fetch(port: int) -> str:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+    except httpx2.HTTPError:
+        return ""

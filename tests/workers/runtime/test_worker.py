@@ -15,11 +15,13 @@ import httpx2
 import pytest
 import redis
 
+from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.support.kit import ROOT, accept, free_port, run, running, wait_for
 from workers.ledger import query
 from workers.ledger.transitions import Ledger
+from workers.runtime.worker import Worker, as_list
 
 
 @pytest.fixture
@@ -398,12 +400,18 @@ def test_a_client_refuses_calls_once_its_lease_is_lost() -> None:
     from workers.context import Lease
     from workers.errors import LeaseLost
     from workers.zyra import Zyra
-    from workers.zyra.caller import Terms
+    from workers.zyra.caller import Caller
     from workers.zyra.credentials import ApiKey
 
     lease = Lease(time.monotonic() - 60)
-    zyra = Zyra("http://127.0.0.1:1", terms=Terms(ring=ApiKey(lambda: "k"), guard=lease.check))
+    zyra = Zyra("http://127.0.0.1:1", caller=Caller(ring=ApiKey(lambda: "k"), guard=lease.check))
 
     with pytest.raises(LeaseLost):
         zyra.virtual_servers.get("vs_1")
     assert lease.lost
+
+
+def test_a_worker_serves_one_queue(client: redis.Redis) -> None:
+    with pytest.raises(ConfigurationError, match="exactly one queue"):
+        Worker(["a", "b"], connection=client).work()
+    assert as_list("a") == ["a"]

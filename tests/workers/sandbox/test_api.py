@@ -165,9 +165,9 @@ def test_the_demo_endpoint_keeps_its_secret_when_its_port_changes(state: State) 
 
 def test_jobs_go_their_way(http: TestClient, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.support.kit import wait_for
-    from workers.sandbox import compute as machines
+    from workers.sandbox import compute
 
-    monkeypatch.setattr(machines, "BOOT", 0.02)
+    monkeypatch.setattr(compute, "BOOT", 0.02)
     with http:
         made = data(http.post("/api/v1/ml/jobs", json={"name": "a"}))
         bad = data(http.post("/api/v1/inference", json={"name": "b", "fail": True}))

@@ -231,7 +231,7 @@ def test_no_answer_is_an_ordinary_failure() -> None:
     async def awaited() -> None:
         client = asynchronous(answer)
         try:
-            await client.within(client.terms).invoices.get("i")
+            await client.within(client.caller).invoices.get("i")
         finally:
             await client.close()
 

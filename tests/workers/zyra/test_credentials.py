@@ -19,11 +19,9 @@ from workers.errors import RetryLater
 from workers.ledger.transitions import Ledger
 from workers.monitoring.status import survey
 from workers.sandbox.state import User
-from workers.zyra import Zyra
-from workers.zyra import caller as spending
-from workers.zyra import credentials as keyring
+from workers.zyra import Zyra, credentials
 from workers.zyra.budget import Budget
-from workers.zyra.caller import Terms
+from workers.zyra.caller import Caller
 from workers.zyra.calls import Answer
 from workers.zyra.credentials import ApiKey, Login, token
 from workers.zyra.errors import Forbidden, RateLimited, Unauthorized, Unreadable, ZyraError
@@ -52,7 +50,7 @@ def login(user: str, client: redis.Redis, seal: Seal, password: str = "pw") -> L
 
 
 def zyra(sandbox: Sandbox, ring: ApiKey | Login, budget: Budget | None = None) -> Zyra:
-    return Zyra(sandbox.url, terms=Terms(ring=ring, budget=budget))
+    return Zyra(sandbox.url, caller=Caller(ring=ring, budget=budget))
 
 
 def logins(sandbox: Sandbox) -> list[str]:
@@ -136,7 +134,7 @@ def test_a_token_of_another_seal_is_none(sandbox: Sandbox, user: str, client: re
 def test_who_waits_too_long_for_a_login_comes_back(
     sandbox: Sandbox, user: str, client: redis.Redis, seal: Seal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keyring, "LOOKS", 2)
+    monkeypatch.setattr(credentials, "LOOKS", 2)
     ring = login(user, client, seal)
     client.set(f"zr::api:{ring.name}:token:lock", "1", px=5000)
     one = zyra(sandbox, ring)
@@ -153,8 +151,8 @@ def test_an_old_token_serves_while_another_worker_renews_it(
     one = zyra(sandbox, ring)
     one.virtual_servers.get("vs_0001")
     client.set(f"zr::api:{ring.name}:token:lock", "1", px=60_000)
-    monkeypatch.setattr(keyring, "EARLY", 1e9)
-    monkeypatch.setattr(keyring, "SHARE", 1.0)
+    monkeypatch.setattr(credentials, "EARLY", 1e9)
+    monkeypatch.setattr(credentials, "SHARE", 1.0)
 
     assert one.virtual_servers.get("vs_0001").id == "vs_0001"
     assert logins(sandbox) == ["login"]
@@ -165,9 +163,9 @@ def test_an_old_token_serves_while_another_worker_renews_it(
     ("data", "life"),
     [
         ({"access_token": "a", "expires_in": 60}, 60),
-        ({"token": "a"}, keyring.LIFE),
+        ({"token": "a"}, credentials.LIFE),
         ({"jwt": "in 300 s"}, 300),
-        ({"jwt": "x.AAAA.y"}, keyring.LIFE),
+        ({"jwt": "x.AAAA.y"}, credentials.LIFE),
     ],
 )
 def test_the_answer_of_a_login_may_be_shaped_otherwise(data: dict[str, object], life: float) -> None:
@@ -277,7 +275,7 @@ def test_a_short_wait_is_waited_and_a_long_one_is_not(
 ) -> None:
     one = zyra(sandbox, ApiKey(lambda: KEY), Budget(client, Limits(read=1), 1.0))
     one.virtual_servers.get("vs_0001")
-    monkeypatch.setattr(spending, "PATIENCE", 3.0)
+    monkeypatch.setattr("workers.zyra.caller.MAX_WAIT_MINUTES", 3.0)
     began = time.monotonic()
     one.virtual_servers.get("vs_0001")
     assert time.monotonic() - began > 1.8

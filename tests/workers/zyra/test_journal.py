@@ -15,8 +15,7 @@ from tests.support.run import HANDLER, Run
 from workers.errors import GiveUp, LeaseLost, RetryLater
 from workers.ledger.transitions import Outcome, Verdict
 from workers.runtime.attempt import told
-from workers.zyra import AsyncZyra, Zyra
-from workers.zyra import recovery as looking
+from workers.zyra import AsyncZyra, Zyra, recovery
 from workers.zyra.budget import Budget
 from workers.zyra.errors import Conflict, OutcomeUnknown, ServerError, Unreachable, Unreadable
 from workers.zyra.journal import entries
@@ -158,7 +157,7 @@ def test_a_refusal_is_no_outcome(run: Run) -> None:
 
 
 def test_a_call_may_still_be_under_way_so_a_look_up_waits(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "SETTLES", 5.0)  # of minutes of 0.1 s
+    monkeypatch.setattr(recovery, "SETTLE_MINUTES", 5.0)  # of minutes of 0.1 s
     run.line.plan = ["500"]
     with pytest.raises(ServerError):
         run.attempt().virtual_servers.create(name="web-e5c0a1")
@@ -171,7 +170,7 @@ def test_a_call_may_still_be_under_way_so_a_look_up_waits(run: Run, monkeypatch:
 
 
 def test_a_list_that_is_too_long_tells_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "PAGES", 1)
+    monkeypatch.setattr(recovery, "MAX_PAGES", 1)
     monkeypatch.setattr("workers.zyra.calls.PAGE", 2)
     run.line.plan = ["lost"]
     with pytest.raises(Unreachable):
@@ -196,7 +195,7 @@ def test_an_answer_that_comes_when_the_run_is_lost_still_counts(run: Run) -> Non
     journal = run.journal()
     from workers.zyra import calls
 
-    call = calls.call(run.terms.routes["virtual_servers.stop"], ("vs_0001",))
+    call = calls.call(run.caller.routes["virtual_servers.stop"], ("vs_0001",))
     entry = journal.begin(call)
     run.again()
     journal.done(entry, calls.Answer(status=200, headers={}, content=b'{"data": {"id": "late"}}'))
@@ -256,7 +255,7 @@ def test_the_journal_goes_with_its_event(run: Run, client: redis.Redis) -> None:
 
 def test_calls_side_by_side(run: Run) -> None:
     async def main() -> list[str | None]:
-        zyra = AsyncZyra(run.sandbox.url, terms=replace(run.terms, journal=run.journal()))
+        zyra = AsyncZyra(run.sandbox.url, caller=replace(run.caller, journal=run.journal()))
         made = await asyncio.gather(*(zyra.virtual_servers.create(name="same") for _ in range(5)))
         await zyra.close()
         return [one.id for one in made]
@@ -272,9 +271,9 @@ def test_calls_side_by_side(run: Run) -> None:
 
 def test_redis_away_says_nothing_against_the_handler(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     zyra = run.attempt()
-    monkeypatch.setattr(zyra.terms.journal, "_entries", None)
+    monkeypatch.setattr(zyra.caller.journal, "_entries", None)
     client = redis.Redis.from_url("unix:///nonexistent")
-    zyra = zyra.within(replace(zyra.terms, budget=Budget(client)))
+    zyra = zyra.within(replace(zyra.caller, budget=Budget(client)))
 
     with pytest.raises(RetryLater, match="Redis does not answer"):
         zyra.virtual_servers.stop("vs_0001")

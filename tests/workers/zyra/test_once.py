@@ -18,10 +18,9 @@ from tests.support.run import Run
 from tests.support.sandbox import KEY, Sandbox
 from workers.errors import GiveUp, LeaseLost, RetryLater
 from workers.ledger.transitions import Ledger, Outcome, Verdict
-from workers.zyra import AsyncZyra, Zyra, calls
-from workers.zyra import recovery as looking
+from workers.zyra import AsyncZyra, Zyra, calls, recovery
 from workers.zyra.budget import Budget
-from workers.zyra.caller import Terms
+from workers.zyra.caller import Caller
 from workers.zyra.credentials import ApiKey, Login
 from workers.zyra.errors import OutcomeUnknown, ServerError, Unauthorized, Unreachable, Unreadable, ZyraError
 from workers.zyra.journal import Journal, seal_word
@@ -38,8 +37,8 @@ def posts(box: Sandbox) -> list[str]:
 def other(found: Run, answer: Any, **more: Any) -> Zyra:
     """A client of this run's next attempt whose Zyra is one function."""
     http = httpx2.Client(transport=httpx2.MockTransport(answer), **options(found.sandbox.url))
-    terms = replace(found.terms, **{"journal": found.journal(), **more})
-    return Zyra(found.sandbox.url, terms=terms, http=http)
+    caller = replace(found.caller, **{"journal": found.journal(), **more})
+    return Zyra(found.sandbox.url, caller=caller, http=http)
 
 
 def test_a_cancelled_call_is_not_made_again(run: Run) -> None:
@@ -51,7 +50,7 @@ def test_a_cancelled_call_is_not_made_again(run: Run) -> None:
 
         got: list[str] = []
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(slow), **options(run.sandbox.url))
-        zyra = AsyncZyra(run.sandbox.url, terms=replace(run.terms, journal=run.journal()), http=http)
+        zyra = AsyncZyra(run.sandbox.url, caller=replace(run.caller, journal=run.journal()), http=http)
         try:
             async with asyncio.timeout(0.2):
                 await zyra.cost_advisor.apply("rec_0001")
@@ -93,9 +92,9 @@ def test_another_attempts_late_answer_counts(run: Run) -> None:
     call = calls.call(table()["virtual_servers.create"], body={"name": "web-e5c0a1"})
     entry = early.begin(call)
     late = run.again()
-    assert late.terms.journal is not None
-    late.terms.journal.find(call)
-    late.terms.journal.unknown(entry)
+    assert late.caller.journal is not None
+    late.caller.journal.find(call)
+    late.caller.journal.unknown(entry)
     early.done(entry, calls.Answer(status=200, headers={}, content=b'{"data": {"id": "vs_by_a"}}'))
 
     assert late.virtual_servers.create(name="web-e5c0a1").id == "vs_by_a"
@@ -110,9 +109,9 @@ def test_what_never_left_has_not_happened(run: Run, fault: str) -> None:
     zyra = run.attempt()
     body: Any = {"name": "web"}
     if fault == "no key":
-        zyra = zyra.within(replace(zyra.terms, ring=ApiKey(str)))
+        zyra = zyra.within(replace(zyra.caller, ring=ApiKey(str)))
     elif fault == "lease":
-        zyra = zyra.within(replace(zyra.terms, guard=lost))
+        zyra = zyra.within(replace(zyra.caller, guard=lost))
     else:
         body = {"name": "web", "when": object()}
     with pytest.raises((Unauthorized, LeaseLost, TypeError)):
@@ -272,7 +271,7 @@ def test_a_read_is_one_however_it_is_written(run: Run) -> None:
 
 def test_trouble_at_zyra_is_no_acceptance(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     statuses = [401, 503, 401, 503, 401]
-    short = replace(run.terms, budget=Budget(run.ledger.client, Limits(read=1000), 0.1))
+    short = replace(run.caller, budget=Budget(run.ledger.client, Limits(read=1000), 0.1))
     zyra = other(
         run, lambda _: Answer(statuses.pop(0), json={}), ring=ApiKey(lambda: "zyra_sk_odd"), budget=short.budget
     )
@@ -326,7 +325,7 @@ def test_a_wrong_password_is_one_alert_and_a_pause(
 ) -> None:
     ring = Login("nobody@example.com", lambda: "pw", run.ledger.client, seal, table())
     zyra = run.attempt()
-    zyra = zyra.within(replace(zyra.terms, ring=ring))
+    zyra = zyra.within(replace(zyra.caller, ring=ring))
     for _ in range(5):
         with pytest.raises(Unauthorized):
             zyra.virtual_servers.stop("vs_0001")
@@ -377,7 +376,7 @@ def test_a_login_that_is_limited_holds_back(run: Run, seal: Seal) -> None:
 
 
 def test_another_machines_clock_does_not_hold_us_up(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "SETTLES", 1.0)
+    monkeypatch.setattr(recovery, "SETTLE_MINUTES", 1.0)
     run.line.plan = ["500"]
     with monkeypatch.context() as clock:
         clock.setattr("workers.zyra.journal.time.time", lambda: 4e9)
@@ -401,4 +400,4 @@ def test_what_cannot_be_asked_is_unsent(run: Run) -> None:
     with pytest.raises(ValueError, match="must be a path"):
         run.attempt().request("GET", "/x\n")
     assert issubclass(OutcomeUnknown, GiveUp)
-    assert Terms(ring=ApiKey(str)).ticket != Terms(ring=ApiKey(str)).ticket
+    assert Caller(ring=ApiKey(str)).ticket != Caller(ring=ApiKey(str)).ticket

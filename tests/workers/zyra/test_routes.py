@@ -14,7 +14,7 @@ from workers.sandbox.operations import Answers
 from workers.sandbox.shapes import Shape
 from workers.sandbox.state import User
 from workers.zyra import AsyncZyra, Zyra
-from workers.zyra.caller import Terms
+from workers.zyra.caller import Caller
 from workers.zyra.credentials import ApiKey
 from workers.zyra.openapi import compare
 from workers.zyra.routes import Kind, Route, load, table
@@ -90,12 +90,12 @@ def used(sandbox: Sandbox) -> list[tuple[str, str]]:
     return [(verb, path) for verb, path, _ in found]
 
 
-def terms() -> Terms:
-    return Terms(ring=ApiKey(lambda: KEY), scim=ApiKey(lambda: "scim-demo"))
+def caller() -> Caller:
+    return Caller(ring=ApiKey(lambda: KEY), scim=ApiKey(lambda: "scim-demo"))
 
 
 def test_every_row_is_reached_from_the_client_and_answered_by_the_sandbox(sandbox: Sandbox, tmp_path: Path) -> None:
-    client = Zyra(sandbox.url, terms=terms())
+    client = Zyra(sandbox.url, caller=caller())
     for row in rows():
         function = method(client, row)
         ids, fields = arguments(row, function, tmp_path / "file", "refresh-me")
@@ -111,7 +111,7 @@ def test_every_row_is_reached_from_the_client_and_answered_by_the_sandbox(sandbo
 
 def test_and_from_the_async_client(sandbox: Sandbox, tmp_path: Path) -> None:
     async def main() -> None:
-        client = AsyncZyra(sandbox.url, terms=terms())
+        client = AsyncZyra(sandbox.url, caller=caller())
         for row in rows():
             function = method(client, row)
             ids, fields = arguments(row, function, tmp_path / "file", "refresh-me-too")

@@ -119,7 +119,7 @@ def test_scim_lists_count_from_one() -> None:
     from workers.zyra.credentials import ApiKey
 
     client = sync(answer)
-    client = client.within(replace(client.terms, scim=ApiKey(lambda: "s")))
+    client = client.within(replace(client.caller, scim=ApiKey(lambda: "s")))
 
     assert len(list(client.scim_users.list())) == 450
     assert asked == [("1", "200"), ("201", "200"), ("401", "200")]

@@ -13,11 +13,9 @@ import typer
 from receiver.contract.errors import ConfigurationError
 
 from ...errors import RetryLater
-from ...zyra import calls
-from ...zyra import openapi as specification
+from ...zyra import calls, openapi
 from ...zyra.client import Zyra
 from ...zyra.errors import ZyraError
-from ...zyra.results import result, saved
 from ...zyra.routes import Kind, Route, Routes, table
 from ...zyra.transport import run
 from ..access import list_all, open_client, read_settings, wait_for_budget
@@ -85,19 +83,19 @@ def request(zyra: Zyra, method: str, rest: list[str], params: dict[str, Any], bo
 def by_name(
     zyra: Zyra, area: str, rest: list[str], params: dict[str, Any], body: Any, out: Path | None, show: Shown
 ) -> int:
-    route = named(zyra.terms.routes, area, rest[0] if rest else "")
+    route = named(zyra.caller.routes, area, rest[0] if rest else "")
     call = calls.call(route, tuple(rest[1:]), params, body if route.changes else None)
     if route.answer is Kind.FILE:
         if out is None:
             raise ConfigurationError(["--out FILE is needed: the answer is a file"])
-        line(f"{wait_for_budget(lambda: run(saved(call, zyra.terms, out), zyra.http))} bytes in {out}")
+        line(f"{wait_for_budget(lambda: run(zyra.caller.save(call, out), zyra.http))} bytes in {out}")
         return 0
     if route.answer is Kind.LIST:
         return show.many(list_all(zyra, call))
     missing = [name for name in route.fields if not isinstance(body, dict) or name not in body]
     if missing:
         raise ConfigurationError([f"{route.name} needs {' and '.join(f'--set {name}=...' for name in missing)}"])
-    return show.one(wait_for_budget(lambda: run(result(call, zyra.terms), zyra.http)))
+    return show.one(wait_for_budget(lambda: run(zyra.caller.fetch(call), zyra.http)))
 
 
 def named(found: Routes, area: str, name: str) -> Route:
@@ -151,7 +149,7 @@ def page_of(routes: Routes) -> Iterator[str]:
 def budget(rest: list[str], show: Shown) -> int:
     """What is left of each class, and who waits."""
     with closing(open_client()) as zyra:
-        asks = zyra.terms
+        asks = zyra.caller
     if asks.budget is None:
         raise ConfigurationError(["REDIS_URL is not set: the budget stands in the Redis of the workers"])
     key = asks.ring.name
@@ -169,11 +167,11 @@ def budget(rest: list[str], show: Shown) -> int:
 
 
 def check(rest: list[str], show: Shown) -> int:
-    """Compares our route table with a specification. Exits with 1 where they differ."""
+    """Compares our route table with an OpenAPI document. Exits with 1 where they differ."""
     found = read_settings()[0]
     where = rest[0] if rest else f"{found.api_url}/openapi.json"
     try:
-        differences = list(specification.compare(found.api_routes or table(), specification.load(where)))
+        differences = list(openapi.compare(found.api_routes or table(), openapi.load(where)))
     except ValueError as error:
         raise ConfigurationError([f"{where}: {error}"]) from None
     for difference in differences:

@@ -26,7 +26,6 @@ from ...monitoring.reconciliation import FAMILIES, Gap, Heard, compare, known, n
 from ...router import RECONCILED
 from ...zyra import Zyra, ZyraError, calls
 from ...zyra.errors import NotFound
-from ...zyra.results import result
 from ...zyra.transport import run
 from ..access import list_all, open_client, open_ledger, wait_for_budget
 from ..output import as_json, complain, line, table
@@ -83,7 +82,7 @@ def read(kept: Ledger, seal: Seal, wanted: query.Filter) -> Iterator[Event]:
 
 def differences(zyra: Zyra, family: str, told: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
     """Raises ZyraError, and NoIds."""
-    rows = [row for one in FAMILIES[family].lists for row in list_all(zyra, calls.call(zyra.terms.routes[one]))]
+    rows = [row for one in FAMILIES[family].lists for row in list_all(zyra, calls.call(zyra.caller.routes[one]))]
     if rows and not any(map(name, rows)):
         raise NoIds(f"Zyra lists {family} without ids, so they cannot be compared: `api check` says what has changed")
     yield from compare(family, rows, told)
@@ -95,9 +94,9 @@ def is_gone(zyra: Zyra, gap: Gap) -> bool:
     family = FAMILIES[gap.family]
     if gap.resource in (".", ".."):
         return False  # no thing has such an id
-    call = calls.call(zyra.terms.routes[family.get], (gap.resource,))
+    call = calls.call(zyra.caller.routes[family.get], (gap.resource,))
     try:
-        row = wait_for_budget(lambda: run(result(call, zyra.terms), zyra.http))
+        row = wait_for_budget(lambda: run(zyra.caller.fetch(call), zyra.http))
     except NotFound as error:
         return bool(error.code or error.message)  # else it is not the API's own word, but some proxy's
     return family.types.get(str(calls.mapping(row).get("status")).lower()) == family.gone

@@ -21,7 +21,7 @@ from workers.cli.secret_file import Rotation
 from workers.ledger import query
 from workers.ledger.query import Filter
 from workers.ledger.transitions import Ledger
-from workers.zyra.caller import Terms
+from workers.zyra.caller import Caller
 from workers.zyra.credentials import ApiKey
 
 URL = "https://hooks.example.com/webhooks/zyra"
@@ -373,7 +373,7 @@ def deaf(sandbox: Sandbox) -> Iterator[Callable[[], Zyra]]:
 
     def client() -> Zyra:
         http = httpx2.Client(base_url=sandbox.url, transport=httpx2.MockTransport(answer))
-        return Zyra(sandbox.url, terms=Terms(ring=ApiKey(lambda: KEY)), http=http)
+        return Zyra(sandbox.url, caller=Caller(ring=ApiKey(lambda: KEY)), http=http)
 
     yield client
     real.close()

@@ -15,7 +15,7 @@ from workers import RetryLater, Router, Zyra
 from workers.ledger import query
 from workers.ledger.transitions import Ledger
 from workers.runtime.dispatch import decide
-from workers.zyra.caller import Terms
+from workers.zyra.caller import Caller
 from workers.zyra.credentials import ApiKey
 
 Answer = Callable[[httpx2.Request], httpx2.Response]
@@ -30,7 +30,7 @@ def other(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], None]:
     def put(answer: Answer) -> None:
         def made() -> Zyra:
             http = httpx2.Client(base_url="http://zyra.test", transport=httpx2.MockTransport(answer))
-            return Zyra("http://zyra.test", terms=Terms(ring=ApiKey(lambda: KEY)), http=http)
+            return Zyra("http://zyra.test", caller=Caller(ring=ApiKey(lambda: KEY)), http=http)
 
         monkeypatch.setattr("workers.cli.commands.reconcile.open_client", made)
 
