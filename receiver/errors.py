@@ -9,6 +9,15 @@ Rejected: a delivery that is not accepted; knows the status it deserves
 └── Unavailable       503 with Retry-After: our own trouble, or a doubt; the provider tries again
 """
 
+import random
+
+RETRY_AFTER_SECONDS = (5, 15)  # drawn anew for every 503, so that senders do not come back together
+
+
+def draw_retry_after() -> bytes:
+    """The value of Retry-After."""
+    return b"%d" % random.randint(*RETRY_AFTER_SECONDS)  # noqa: S311 - no secret
+
 
 class Rejected(Exception):
     """cause: one word, for metrics and the log. error: what the sender may read."""

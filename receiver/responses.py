@@ -1,17 +1,14 @@
 """What is sent back: one table of statuses, small bodies, nothing that helps a forger."""
 
 import json
-import random
 from collections.abc import Sequence
 
 from starlette.types import Send
 
-from .errors import Rejected, Unavailable, WrongMethod
+from .errors import Rejected, Unavailable, WrongMethod, draw_retry_after
 from .handshakes import Answer
 from .inbox import Receipt
 from .schemes import Scheme
-
-RETRY_AFTER = (5, 15)  # seconds, drawn anew for every 503 so that senders do not come back together
 
 
 def told(scheme: Scheme, receipt: Receipt) -> bytes:
@@ -38,7 +35,7 @@ async def refuse(send: Send, rejected: Rejected, status: int = 0, silent: bool =
     if isinstance(rejected, WrongMethod):
         headers.append((b"allow", b"POST"))
     if isinstance(rejected, Unavailable):
-        headers.append((b"retry-after", str(random.randint(*RETRY_AFTER)).encode()))  # noqa: S311 - no secret
+        headers.append((b"retry-after", draw_retry_after()))
     body = b"" if silent else json.dumps({"error": rejected.error}).encode()
     await answer(send, status or rejected.status, body, headers)
 

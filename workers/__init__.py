@@ -6,7 +6,7 @@ router      which handler wants which event, and how it is run
 event       what a handler is given
 errors      what a handler may raise
 context     the lease and `allow`, while a handler runs
-outgoing    posts JSON to other services, with an SSRF guard
+outgoing    posts JSON to other services, with an SSRF guard; `retry_after` reads when to come back
 plugins     loads handler modules
 settings    the environment of a worker
 handlers    handlers that come with the receiver

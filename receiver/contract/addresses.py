@@ -3,7 +3,10 @@
 The special-purpose registries of RFC 6890, as IANA keeps them, and what clouds use besides.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit
 
 SPECIAL_IPV4 = [
     IPv4Network(text)
@@ -23,6 +26,7 @@ SPECIAL_IPV6 = [
     )
 ]  # fmt: skip
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")  # hosts that are this machine, as people write them
+DEFAULT_PORTS = {"https": 443, "http": 80}
 NAT64 = (IPv6Network("64:ff9b::/96"),)
 
 
@@ -38,3 +42,46 @@ def public(text: str) -> bool:
 
 def is_global_ipv6(address: IPv6Address) -> bool:
     return address in GLOBAL_IPV6 and not any(address in network for network in SPECIAL_IPV6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A URL whose host is looked up and checked first: the request then goes to an address, not to a name.
+
+    path: with the query.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def netloc(self) -> str:
+        """What the Host header says."""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return name if self.port == DEFAULT_PORTS[self.scheme] else f"{name}:{self.port}"
+
+    def at(self, address: str) -> str:
+        """The URL with an address in place of the host."""
+        return f"{self.scheme}://{f'[{address}]' if ':' in address else address}:{self.port}{self.path}"
+
+
+def parse_target(url: str) -> Target:
+    """Raises ValueError for anything but http and https with a host and without a user."""
+    parts = urlsplit(url)
+    port = parts.port if parts.port is not None else DEFAULT_PORTS.get(parts.scheme, 0)
+    host = (parts.hostname or "").encode("idna").decode()
+    if parts.scheme not in DEFAULT_PORTS:
+        raise ValueError(f"{parts.scheme}://{host} is not https")
+    if not host or not port or "@" in parts.netloc:
+        raise ValueError("the URL must have a host and a port, and no user: give an Authorization header")
+    return Target(
+        scheme=parts.scheme, host=host, port=port, path=f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+    )
+
+
+def are_public(addresses: Iterable[str]) -> bool:
+    """Whether all are; of none nobody can say so."""
+    found = list(addresses)
+    return bool(found) and all(map(public, found))

@@ -10,10 +10,11 @@ import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from ..contract.addresses import public
+from ..contract.addresses import Target, parse_target, public
 
 if TYPE_CHECKING:
     import httpx2  # a large library: loaded with the first fetch, which most receivers never make
@@ -88,23 +89,20 @@ class Fetcher:
         """The certificate must be the host's, though the request goes to its address."""
         import httpx2
 
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if parts.scheme != "https" or parts.username is not None:
+        target = parse_target(url)
+        if target.scheme != "https":
             raise Failed("that is not https")
-        address, port = await self._address(host, parts.port or 443)
-        at = f"[{address}]" if ":" in address else address
-        target = f"https://{at}:{port}{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+        address, port = await self._find_address(target)
         if self._trust is None:
             self._trust = await asyncio.to_thread(self._context)  # reading all roots takes a while
         async with (
             httpx2.AsyncClient(verify=self._trust, trust_env=False, timeout=LIMIT) as client,
             client.stream(
                 method,
-                target,
+                replace(target, port=port).at(address),
                 content=content,
-                headers={"host": parts.netloc, "accept-encoding": "identity", **headers},
-                extensions={"sni_hostname": host},
+                headers={"host": target.netloc, "accept-encoding": "identity", **headers},
+                extensions={"sni_hostname": target.host},
             ) as response,
         ):
             if response.status_code == 404 or (response.status_code in ABSENT and "authorization" not in headers):
@@ -113,10 +111,10 @@ class Fetcher:
                 raise Failed(f"the answer was {response.status_code}")
             return await bounded(response)
 
-    async def _address(self, host: str, port: int) -> tuple[str, int]:
-        found = await self._resolve(host, port)
+    async def _find_address(self, target: Target) -> tuple[str, int]:
+        found = await self._resolve(target.host, target.port)
         if not found or not all(self._allowed(address) for address, _ in found):
-            raise Failed(f"{host} has no address, or one that is not public")
+            raise Failed(f"{target.host} has no address, or one that is not public")
         return found[0]
 
 

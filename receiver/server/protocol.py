@@ -17,7 +17,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
-from ..errors import TooSlow
+from ..errors import TooSlow, draw_retry_after
 from .connections import STATE, Connection, Connections
 from .cycle import Cycle
 
@@ -343,7 +343,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """Says so after the answers to those that wait, and ends the connection."""
         body = b'{"error": "' + refusal.why + b'"}'
         head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n"
-        self._last_words = head % (refusal.status, len(body), b"retry-after: 10\r\n" * refusal.retry) + body
+        again = b"retry-after: %b\r\n" % draw_retry_after() if refusal.retry else b""
+        self._last_words = head % (refusal.status, len(body), again) + body
         broken = self.cycle
         if not self._in_head and broken is not None and broken.is_incomplete:
             broken.disconnect()

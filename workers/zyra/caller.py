@@ -11,6 +11,7 @@ from os import PathLike
 from typing import Any, TypeVar
 
 from ..errors import RetryLater
+from ..retry_after import parse_retry_after
 from . import calls
 from .budget import Budget, ticket
 from .calls import Answer, Call
@@ -199,7 +200,7 @@ class Caller:
         return bool(self.budget and self.budget.refused(ring.name) and self.budget.accept(ring.name, ring.shown))
 
     def _hold(self, answer: Answer, call: Call, ring: Ring) -> None:
-        limit, seconds = call.route.limit, calls.retry_after(answer.headers.get("retry-after", ""))
+        limit, seconds = call.route.limit, parse_retry_after(answer.headers.get("retry-after", ""))
         log.warning("%s: Zyra's limit is reached: no %s calls for %g s", call, limit, seconds)
         if self.budget:
             self.budget.hold(ring.name, limit, seconds)

@@ -7,16 +7,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from ..retry_after import parse_retry_after
 from .errors import RateLimited, Unreadable, ZyraError, kind
 from .routes import Certainty, Limit, Route
 
-LONGEST_WAIT = 3600.0  # seconds of a Retry-After that we believe
-DEFAULT_WAIT = 60.0  # limits are per minute
 PAGE = 200  # the most that a list call may ask for
 
 
@@ -99,7 +96,7 @@ def error(call: Call, answer: Answer, document: Any) -> ZyraError:
         str(call),
     )
     if isinstance(found, RateLimited):
-        found.seconds = retry_after(answer.headers.get("retry-after", ""))
+        found.seconds = parse_retry_after(answer.headers.get("retry-after", ""))
     return found
 
 
@@ -116,18 +113,6 @@ def amount(value: Any) -> float:
 
 def mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def retry_after(text: str) -> float:
-    """Seconds, from a number or a date."""
-    try:
-        wait = float(text)
-    except ValueError:
-        try:
-            wait = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError, OverflowError):
-            wait = DEFAULT_WAIT
-    return min(max(wait, 0.0), LONGEST_WAIT) if wait == wait else DEFAULT_WAIT
 
 
 @dataclass(frozen=True, slots=True)

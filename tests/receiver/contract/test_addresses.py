@@ -1,6 +1,6 @@
 import pytest
 
-from receiver.contract.addresses import public
+from receiver.contract.addresses import are_public, parse_target, public
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,29 @@ from receiver.contract.addresses import public
 )
 def test_only_addresses_of_the_open_internet_are_public(address: str, expected: bool) -> None:
     assert public(address) is expected
+
+
+@pytest.mark.parametrize(
+    ("url", "netloc", "at"),
+    [
+        ("http://[::1]:80/a?b", "[::1]", "http://[2001:db8::1]:80/a?b"),
+        ("https://hooks.example:8443", "hooks.example:8443", "https://[2001:db8::1]:8443/"),
+        ("https://b\u00fccher.example/x", "xn--bcher-kva.example", "https://[2001:db8::1]:443/x"),
+    ],
+)
+def test_a_request_goes_to_an_address_and_names_its_host(url: str, netloc: str, at: str) -> None:
+    target = parse_target(url)
+
+    assert (target.netloc, target.at("2001:db8::1")) == (netloc, at)
+
+
+@pytest.mark.parametrize("url", ["ftp://a/", "https://", "https://u@a/", "https://a:99999/", "https://[", "a/b"])
+def test_a_url_that_cannot_be_contacted_is_no_target(url: str) -> None:
+    with pytest.raises(ValueError, match="."):
+        parse_target(url)
+
+
+def test_no_address_is_not_public() -> None:
+    assert not are_public([])
+    assert are_public(["8.8.8.8"])
+    assert not are_public(["8.8.8.8", "10.0.0.1"])

@@ -63,7 +63,7 @@ def test_a_large_answer_is_not_read_to_its_end(https: Https) -> None:
 
 
 def test_a_slow_answer_is_given_up(https: Https, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LIMIT", 0.2)
+    monkeypatch.setattr(fetcher, "LIMIT", 0.2)
     https.answers["/"], https.slow = (200, b"key"), 1.0
 
     with pytest.raises(Failed, match="no answer in"):

@@ -20,11 +20,12 @@ from urllib.parse import unquote
 
 import pytest
 
+from receiver.contract.addresses import Target
 from tests.support.other_server import Others, listening
 from tests.support.sandbox import PLENTY, Sandbox, playing
 from workers import Event, GiveUp, RetryLater, Zyra, plugins
 from workers.event import PATHS, resource_id
-from workers.outgoing import PostFailed, Target, post, sent, target
+from workers.outgoing import PostFailed, post, send
 
 SECRET = base64.b64encode(b"k" * 24).decode()
 
@@ -374,24 +375,17 @@ def test_who_cannot_be_reached_is_an_ordinary_failure(monkeypatch: pytest.Monkey
         post("https://no-such-host.invalid/", content=b"x")
 
 
-def test_the_next_address_of_a_host_is_tried(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_address_of_a_host_is_tried(others: Others) -> None:
     port = int(others.url.split(":")[2].split("/")[0])
-    dead = Target(host="two.test", port=port, addresses=("::1", "127.0.0.1"), scheme="http", path="/x")
+    two = Target(host="two.test", port=port, scheme="http", path="/x")
 
-    assert asyncio.run(sent(dead, b"{}", {"host": dead.netloc}))[0] == 200
+    assert asyncio.run(send(two, ("::1", "127.0.0.1"), b"{}", {"host": two.netloc}))[0] == 200
     assert others.got[0][0]["host"] == f"two.test:{port}"
-    assert target_of("http://[::1]:80/a?b", monkeypatch).netloc == "[::1]"
-    assert target_of("https://127.0.0.1", monkeypatch).at("::1") == "https://[::1]:443/"
-
-
-def target_of(url: str, monkeypatch: pytest.MonkeyPatch) -> Target:
-    monkeypatch.setenv("ALLOW_PRIVATE_URLS", "1")
-    return target(url)
 
 
 def test_who_drips_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOW_PRIVATE_URLS", "1")
-    monkeypatch.setattr("workers.outgoing.TOTAL", 1.0)
+    monkeypatch.setattr("workers.outgoing.TOTAL_SECONDS", 1.0)
 
     began = time.monotonic()
     with dripping(b"", b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100) as url:
@@ -437,7 +431,7 @@ def test_a_header_that_is_none_is_not_sent(others: Others) -> None:
 
 def test_what_was_taken_is_not_posted_again_for_a_body_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOW_PRIVATE_URLS", "1")
-    monkeypatch.setattr("workers.outgoing.PATIENCE", 0.3)
+    monkeypatch.setattr("workers.outgoing.BODY_SECONDS", 0.3)
 
     with dripping(b"HTTP/1.1 202 Accepted\r\ncontent-length: 100\r\n\r\n", b"") as url:
         assert post(url, json={}) == b""

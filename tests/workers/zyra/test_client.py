@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from email.utils import format_datetime
 from typing import Any
 
 import httpx2
@@ -12,7 +10,6 @@ import pytest
 
 from workers import GiveUp, RetryLater
 from workers.zyra import AsyncZyra, Zyra, ZyraError, errors
-from workers.zyra.calls import retry_after
 from workers.zyra.transport import options
 
 URL = "https://zyra.test"
@@ -189,29 +186,6 @@ def test_a_success_that_is_none_is_an_error() -> None:
         sync(lambda request: httpx2.Response(200, json={"success": False, "error": {"code": "oops"}})).request(
             "GET", "/x"
         )
-
-
-@pytest.mark.parametrize(
-    ("text", "low", "high"),
-    [
-        ("7", 7, 7),
-        ("0", 0, 0),
-        ("-3", 0, 0),
-        ("999999", 3600, 3600),
-        ("nan", 60, 60),
-        ("", 60, 60),
-        ("soon", 60, 60),
-        ("Thu, 01 Jan 1970 00:00:00 GMT", 0, 0),
-    ],
-)
-def test_retry_after_is_a_number_or_a_date(text: str, low: float, high: float) -> None:
-    assert low <= retry_after(text) <= high
-
-
-def test_retry_after_may_be_a_date() -> None:
-    moment = datetime.now(UTC) + timedelta(seconds=100)
-
-    assert 90 <= retry_after(format_datetime(moment, usegmt=True)) <= 101
 
 
 def test_a_limit_becomes_retry_later() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -43,15 +42,10 @@ def api(
     out: Annotated[Path | None, typer.Option(help="Where a file goes: a PDF, an export.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Items of a list.")] = 1000,
     as_lines: Annotated[bool, typer.Option("--json", help="JSON, as in a pipe.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Of routes: the table of docs/api.md.")] = False,
 ) -> int:
     """Calls Zyra's API with our key, within the budget that the workers share."""
     show = Shown(as_lines or not sys.stdout.isatty(), limit)
     what, *rest = words
-    if markdown:
-        for text in page_of(table()):
-            line(text)
-        return 0
     if what in ("routes", "budget", "check"):
         return {"routes": routes, "budget": budget, "check": check}[what](rest, show)
     body, params = given(set, data), dict(pair(one) for one in param or [])
@@ -135,15 +129,6 @@ def routes(rest: list[str], show: Shown) -> int:
         return show.many(rows)
     print_table(("CALL", "VERB AND PATH", "LIMIT", "CERTAINTY"), [list(row.values()) for row in rows])
     return 0
-
-
-def page_of(routes: Routes) -> Iterator[str]:
-    """The table of docs/api.md."""
-    yield "| call | verb and path | limit | certainty | page | a lost answer is found out by |"
-    yield "|---|---|---|---|---|---|"
-    for one in routes.values():
-        found_out = one.look_up.replace(": ", " is ") or ("-" if not one.changes else "nobody: outcome-unknown")
-        yield f"| `{one.name}` | `{one.call}` | {one.limit} | {one.certainty} | {one.source} | {found_out} |"
 
 
 def budget(rest: list[str], show: Shown) -> int:

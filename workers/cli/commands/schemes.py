@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,14 +54,10 @@ class Document(msgspec.Struct):
 def list_schemes(
     as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
     confirmed: Annotated[bool, typer.Option(help="Only those that are confirmed.")] = False,
-    markdown: Annotated[bool, typer.Option(help="As docs/providers.md shows them.")] = False,
 ) -> int:
     """The signature schemes that a source may name."""
     rows = {name: row for name, row in sorted(schemes().items()) if row.confirmed or not confirmed}
-    if markdown:
-        for text in page(rows):
-            line(text)
-    elif as_json:
+    if as_json:
         for name, row in rows.items():
             line(json.dumps(shown(name, row), ensure_ascii=False))
     else:
@@ -82,73 +77,6 @@ def show(scheme: Annotated[str, typer.Argument(help="Its id.")]) -> int:
     for text in json.dumps(shown(scheme, found) | columns(found), indent=2, ensure_ascii=False).splitlines():
         line(text)
     return 0
-
-
-def page(rows: dict[str, Scheme]) -> Iterator[str]:
-    """The table of docs/providers.md."""
-    head = (
-        "id",
-        "provider",
-        "signature",
-        "algorithm",
-        "what is signed",
-        "replay protection",
-        "identity",
-        "type",
-        "body",
-    )
-    yield "| " + " | ".join((*head, "success", "retries", "status")) + " |"
-    yield "|---" * (len(head) + 3) + "|"
-    for name, row in rows.items():
-        where = ", ".join(escaped(place.removeprefix("header:")) for place in row.signature[:2]) or "in the body"
-        means = (places(row.identity), places(row.type), " or ".join(row.body), str(row.success_status))
-        retries = row.retries.replace("|", "/") or "not known"
-        cells = (name, row.title, where, algorithm(row), signed(row), replay(row), *means, retries, status(row))
-        yield "| " + " | ".join(cells) + " |"
-
-
-def places(items: tuple[str, ...]) -> str:
-    return " and ".join(map(escaped, items)) or "none"
-
-
-def status(row: Scheme) -> str:
-    """Its status, and how sure the signature is."""
-    word = f"**{row.status}**" if row.confirmed else row.status
-    missing = f", not known: {', '.join(row.missing_answers)}" if row.status == "signature-only" else ""
-    return f"{word} ({row.confidence}{missing})"
-
-
-def escaped(text: str) -> str:
-    return "`" + text.replace("|", " or ") + "`"
-
-
-def algorithm(row: Scheme) -> str:
-    if row.algorithms:
-        return "JWT " + ", ".join(row.algorithms)
-    if row.primitive in ("static-token", "basic-auth", "none"):
-        return {"static-token": "token", "basic-auth": "Basic", "none": "token in the URL"}[row.primitive]
-    return "by the key" if row.primitive == "http-signatures" else row.algorithm
-
-
-def signed(row: Scheme) -> str:
-    if row.primitive in ("static-token", "basic-auth", "none"):
-        return "nothing"
-    if row.builder:
-        return f"as its builder says ({row.builder})"
-    if row.algorithms:
-        bound = ", ".join(f"{claim}: {how}" for claim, how in row.hashes.items())
-        return bound or ("the body" if row.covers == "body" else "the claims alone")
-    if row.primitive == "http-signatures":
-        return ", ".join(row.covered).replace("|", " or ") or "the components that it lists"
-    return escaped(row.signed.replace("\n", "\\n"))
-
-
-def replay(row: Scheme) -> str:
-    if row.tolerance and (row.timestamp or row.primitive == "http-signatures"):
-        return f"{row.tolerance} s"
-    if row.algorithms:
-        return "the token's own end"
-    return "time signed, no window" if row.timestamp else "none but dedup"
 
 
 def shown(name: str, row: Scheme) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from tests.support.kit import Tool
 from workers.cli.scheme_words import describe_retry, describe_setup
 
 DATA = Path(__file__).parents[3] / "data/vectors.json"
-DOCUMENT = Path(__file__).parents[4] / "docs/providers.md"
 
 
 def test_a_file_of_vectors_is_judged_line_by_line(tool: Tool) -> None:
@@ -84,11 +83,6 @@ def test_one_row(tool: Tool) -> None:
 
     assert (shown["id"], shown["signed"], shown["status"]) == ("zoom", "v0:{timestamp}:{body}", "confirmed")
     assert tool("schemes", "show", "nobody")[0] == 2
-
-
-def test_the_page_of_providers_is_what_the_table_says(tool: Tool) -> None:
-    """Made by: zyra-receiver schemes list --markdown"""
-    assert DOCUMENT.read_text().endswith(tool("schemes", "list", "--markdown")[1])
 
 
 @pytest.mark.parametrize(
