@@ -68,26 +68,26 @@ def escape(text: str) -> str:
 def describe_algorithm(row: Scheme) -> str:
     if row.algorithms:
         return "JWT " + ", ".join(row.algorithms)
-    if row.primitive in ("static-token", "basic-auth", "none"):
+    if row.family in ("token", "basic"):
         return {"static-token": "token", "basic-auth": "Basic", "none": "token in the URL"}[row.primitive]
-    return "by the key" if row.primitive == "http-signatures" else row.algorithm
+    return "by the key" if row.family == "message" else row.algorithm
 
 
 def describe_signed(row: Scheme) -> str:
-    if row.primitive in ("static-token", "basic-auth", "none"):
+    if row.family in ("token", "basic"):
         return "nothing"
     if row.builder:
         return f"as its builder says ({row.builder})"
     if row.algorithms:
         bound = ", ".join(f"{claim}: {how}" for claim, how in row.hashes.items())
         return bound or ("the body" if row.covers == "body" else "the claims alone")
-    if row.primitive == "http-signatures":
+    if row.family == "message":
         return ", ".join(row.covered).replace("|", " or ") or "the components that it lists"
     return escape(row.signed.replace("\n", "\\n"))
 
 
 def describe_window(row: Scheme) -> str:
-    if row.tolerance and (row.timestamp or row.primitive == "http-signatures"):
+    if row.tolerance and (row.timestamp or row.family == "message"):
         return f"{row.tolerance} s"
     if row.algorithms:
         return "the token's own end"

@@ -15,12 +15,22 @@ import msgspec
 from msgspec import Meta
 
 from ..contract.records import Body
+from .traits import BUILDERS, Coverage, Traits
 
 OFFICIAL = ("code", "docs", "code+docs")
 Count = Annotated[int, Meta(ge=0)]
 Status = Annotated[int, Meta(ge=200, le=599)]
 HeaderName = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")]  # RFC 9110, 5.6.2
 HeaderValue = Annotated[str, Meta(pattern=r"^[\x20-\x7e]*\Z")]
+
+
+Family = Literal["token", "basic", "message", "jwt", "parts"]
+FAMILIES: dict[str, Family] = {
+    "static-token": "token",
+    "none": "token",
+    "basic-auth": "basic",
+    "http-signatures": "message",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +156,15 @@ class Scheme:
     silent: bool = False  # whether its answers must have no body
 
     @property
+    def family(self) -> Family:
+        """Which part of the engine verifies it."""
+        return "jwt" if self.algorithms else FAMILIES.get(self.primitive, "parts")
+
+    @property
+    def traits(self) -> Traits:
+        return BUILDERS[self.builder]
+
+    @property
     def verifies(self) -> bool:
         """Whether how it signs rests on the provider's own code or pages, and on a vector that others made."""
         return self.confidence in OFFICIAL and self.vector != ""
@@ -176,18 +195,18 @@ class Scheme:
     def wants_url(self) -> bool:
         """Whether the URL that the provider called is signed."""
         hashed = any(how.startswith(("url", "qsh")) for how in self.hashes.values())
-        return "{url" in self.signed or self.builder in URLS or hashed or self.primitive == MESSAGE
+        return "{url" in self.signed or self.traits.wants_url or hashed or self.family == "message"
 
     @property
     def signs_fields(self) -> bool:
         """Whether the fields of a form are signed, and not its bytes: their order and their writing are then open."""
-        return self.builder in ("twilio", "plivo", "paddle-classic", "alipay") or "{form_sorted}" in self.signed
+        return self.traits.signs_fields or "{form_sorted}" in self.signed
 
     @property
     def signs_content(self) -> bool:
         """Whether what is signed is all that the event tells, in one form only, whatever else stands in the body."""
         inside = self.algorithms and self.signature[0].startswith(("body:", "json:"))
-        return bool(inside) or self.builder in ("sns", "braintree", "canonical", "payos")
+        return bool(inside) or self.traits.signs_content
 
     def signs(self, kind: str, name: str) -> bool:
         """Whether the signature covers what stands in a place."""
@@ -198,11 +217,11 @@ class Scheme:
                 return True
         elif kind == "query":
             query_signed = "{url}" in self.signed or any(how.startswith(("url", "qsh")) for how in self.hashes.values())
-            if query_signed or self.builder in ("twilio", "plivo", "contentful"):
+            if query_signed or self.traits.signs_query:
                 return True
         elif name in self.covered or any(name in names.split("|") for names in SIGNED_HEADERS.findall(self.signed)):
             return True
-        return f"{kind}:{name}" in SIGNED_BY_BUILDER.get(self.builder, ())
+        return f"{kind}:{name}" in self.traits.signs
 
     @property
     def open_parts(self) -> tuple[str, ...]:
@@ -224,11 +243,11 @@ class Scheme:
         return tuple(found)
 
     @property
-    def covers(self) -> str:
+    def covers(self) -> Coverage:
         """What of the body the signature binds: body, part or nothing."""
-        if self.primitive in ("static-token", "basic-auth", "none"):
+        if self.family in ("token", "basic"):
             return "nothing"
-        if self.primitive == MESSAGE:  # the draft before RFC 9421 always wants the digest
+        if self.family == "message":  # the draft before RFC 9421 always wants the digest
             return "body" if "content-digest" in self.covered or self.separator else "nothing"
         if self.algorithms:
             hashed = any(how.startswith("body") for how in self.hashes.values())
@@ -237,26 +256,15 @@ class Scheme:
             inside = self.signature[0].startswith("body:")
             return "body" if hashed or inside or "{b64_header}" in self.signed else "nothing"
         if self.builder:
-            return PARTIAL.get(self.builder, "body")
+            return self.traits.covers
         if "{body" in self.signed or "{raw}" in self.signed:
             return "body"
         return "part" if "{json" in self.signed or "{form" in self.signed else "nothing"
 
 
-MESSAGE = "http-signatures"
 KINDS = ("header", "json", "form", "query", "key", "token", "header-json", "body")
 ANSWERS = ("identity", "type", "body", "answer")
-URLS = ("twilio", "plivo", "contentful", "hubspot-old", "mercadopago", "truelayer")
-PARTIAL = {"adyen": "part", "sns": "part", "braintree": "part", "mercadopago": "nothing", "payos": "part"}
 SIGNED_HEADERS = re.compile(r"\{header:([^}]+)\}")
-SIGNED_BY_BUILDER = {
-    "adyen": tuple(
-        f"json:notificationItems.0.NotificationRequestItem.{name}" for name in ("pspReference", "eventCode", "success")
-    ),
-    "sns": ("json:MessageId", "json:Type", "json:TopicArn"),
-    "mercadopago": ("header:x-request-id", "query:data.id"),
-    "plivo": ("header:x-plivo-signature-v3-nonce",),
-}
 
 
 @cache
@@ -273,6 +281,8 @@ def scheme(row: Any) -> Scheme:
     for one in row.get("handshakes", []):
         known(one, Handshake)
     known(row.get("remote", {}), Remote)
+    if row.get("builder", "") not in BUILDERS:
+        raise ValueError(f"there is no builder {row['builder']!r}: {', '.join(filter(None, BUILDERS))}")
     return msgspec.convert(row, Scheme, strict=True)
 
 

@@ -305,8 +305,6 @@ BUILDERS: dict[str, Builder] = {
     "listed-headers": listed_headers, "grafana": grafana, "alipay": alipay, "payos": payos,
     "paddle-classic": paddle_classic, "hashed-twice": hashed_twice, "canonical": canonical,
 }  # fmt: skip
-KEYED = ("hubspot-old",)  # those whose texts hold the key
-CHOOSING = ("twilio", "websub")  # those whose deliveries name the algorithm
 
 APPLE = (x509.ObjectIdentifier("1.2.840.113635.100.6.11.1"), x509.ObjectIdentifier("1.2.840.113635.100.6.2.1"))
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from ..delivery import Delivery
-from ..schemes import MESSAGE, Scheme
+from ..schemes import Scheme
 from . import rfc9421
 from .draft import Draft
 from .jws import HASHED, SECRET, canonical_request
@@ -34,7 +34,7 @@ class Signed(NamedTuple):
 
 def find_obstacle(scheme: Scheme) -> str:
     """Why nobody but the provider can sign deliveries of this scheme; "" if we can."""
-    if scheme.primitive == MESSAGE:
+    if scheme.family == "message":
         is_ours = scheme.key == "any" or scheme.key not in PUBLIC
     elif scheme.algorithms:
         is_ours = any(name in SECRET for name in scheme.algorithms)
@@ -71,9 +71,9 @@ def sign(
         draft.put_missing(one, event)
     if scheme.builder in PREPARE:
         PREPARE[scheme.builder](draft, event)
-    if scheme.primitive == MESSAGE and scheme.separator:
+    if scheme.family == "message" and scheme.separator:
         put_cavage_signature(draft, key, now)
-    elif scheme.primitive == MESSAGE:
+    elif scheme.family == "message":
         put_message_signature(draft, key, now)
     elif scheme.builder == "adyen":
         put_adyen_signatures(draft, key)
@@ -87,9 +87,9 @@ def sign(
 def make_value(draft: Draft, key: bytes, event: str, now: float) -> str:
     """The text of the signature. Writes the timestamp, where it stands elsewhere."""
     scheme = draft.scheme
-    if scheme.primitive in ("static-token", "none"):
+    if scheme.family == "token":
         return scheme.prefix + key.decode()
-    if scheme.primitive == "basic-auth":
+    if scheme.family == "basic":
         return "Basic " + base64.b64encode(key).decode()
     if scheme.algorithms:
         return scheme.prefix + make_token(scheme, key, draft.delivery, event, now)

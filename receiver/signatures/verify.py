@@ -19,9 +19,9 @@ import msgspec
 
 from ..delivery import Delivery, Place, place
 from ..errors import BadSignature
-from ..schemes import MESSAGE, Remote, Scheme
+from ..schemes import Remote, Scheme
 from . import template
-from .builders import BUILDERS, CHOOSING, KEYED, Claim
+from .builders import BUILDERS, Claim
 from .header import Stamp, Values
 from .keys import CHECKS, Jwks, decode, public_key, text_key
 
@@ -77,20 +77,17 @@ def signed_content(scheme: Scheme, delivery: Delivery) -> bytes:
 
 def build(scheme: Scheme) -> Verifier:
     """Raises ValueError where the row makes no sense."""
-    from . import jws, rfc9421
-    from . import token as tokens
+    from . import jws, rfc9421, token
 
-    if scheme.ours and (scheme.algorithms or scheme.primitive in ("static-token", "none", "basic-auth", MESSAGE)):
+    if scheme.ours and scheme.family != "parts":
         raise ValueError("`ours` is compared only where parts of the delivery are signed")
-    if scheme.primitive in ("static-token", "none"):
-        return tokens.Token(scheme)
-    if scheme.primitive == "basic-auth":
-        return tokens.Basic(scheme)
-    if scheme.primitive == MESSAGE:
+    if scheme.family == "token":
+        return token.Token(scheme)
+    if scheme.family == "basic":
+        return token.Basic(scheme)
+    if scheme.family == "message":
         return rfc9421.verifier(scheme)
-    if scheme.algorithms:
-        return jws.Jws(scheme)
-    return Parts(scheme)
+    return jws.Jws(scheme) if scheme.family == "jwt" else Parts(scheme)
 
 
 compiled = cache(build)  # for schemes that stay
@@ -106,6 +103,7 @@ class Parts:
         self._single = self._parts[0] if len(self._parts) == 1 else None
         self._builder = BUILDERS[scheme.builder] if scheme.builder else None
         self._keyed = "{key}" in scheme.signed or self._builder is not None
+        self._holds_key = scheme.traits.holds_key
         self._require = [(name.encode(), value.encode()) for name, value in scheme.require.items()]
         self._ours = (place(scheme.ours), scheme.parameter.encode()) if scheme.ours and scheme.parameter else None
         self._named = named(scheme.remote) if scheme.remote else []
@@ -116,7 +114,7 @@ class Parts:
         self.algorithm = algorithm(scheme.algorithm, scheme.encoding)
         if not self._keyed and self.algorithm.sign and not scheme.algorithm.startswith("hmac-"):
             raise ValueError("a plain digest needs {key} among what is signed: else anybody can make it")
-        self._values = Values(scheme, 0 if scheme.builder in CHOOSING else self.algorithm.length)
+        self._values = Values(scheme, 0 if scheme.traits.names_algorithm else self.algorithm.length)
 
     def verify(self, delivery: Delivery, keys: Sequence[Key], now: float) -> int:
         if self._require or self._named or self._ours:
@@ -165,7 +163,7 @@ class Parts:
                     continue
                 key = key.key
             if self._builder:
-                if self._scheme.builder in KEYED:
+                if self._holds_key:
                     claims = self._claims(delivery, key, stamp, candidates)
                 if claims and self._holds(key, claims[0]) and self._hold(keys, claims[1:]):
                     return position
@@ -288,7 +286,7 @@ def decode_key(scheme: Scheme, secret: str) -> Key:
 def plain_key(scheme: Scheme, secret: str) -> Key:
     if scheme.key in PUBLIC:
         return public_key(scheme.key, secret)
-    if scheme.primitive == "basic-auth" and ":" not in secret:
+    if scheme.family == "basic" and ":" not in secret:
         raise ValueError("is not user:password, which Basic authentication requires")
     for beginning in scheme.strip:
         secret = secret.removeprefix(beginning)

@@ -25,9 +25,9 @@ from tests.support.sandbox import KEY, PLENTY, Sandbox, list_deliveries, playing
 from workers.ledger import query
 from workers.ledger.query import Filter
 from workers.ledger.transitions import Ledger
+from workers.sandbox.catalogue import TYPES
 from workers.sandbox.chaos import chaos
 from workers.sandbox.shapes import shape
-from workers.sandbox.state import CATALOGUE
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(290)]
 SEED = int(os.environ.get("SEED", "7"))
@@ -66,7 +66,7 @@ def world(own_ledger: Ledger, env: dict[str, str], tmp_path: Path, monkeypatch: 
 def receiving(world: dict[str, str], sandbox: Sandbox, others: Others, config: str = "") -> Iterator[None]:
     """A receiver that the sandbox tells everything."""
     url = f"http://127.0.0.1:{world['PORT']}/webhooks/zyra"
-    row = sandbox.state.add_endpoint(url, list(CATALOGUE), "test")
+    row = sandbox.state.add_endpoint(url, list(TYPES), "test")
     Path(world["ZYRA_WEBHOOK_SECRET_FILE"]).write_text(row["secret"])
     world |= {"ZYRA_API_URL": sandbox.url, "CHAT_URL": others.url, "INCIDENT_URL": others.url}
     world["FORWARD_URL"] = others.url

@@ -16,8 +16,8 @@ from receiver import handshakes
 from receiver.contract.body import read
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.schemes import MESSAGE, OFFICIAL, Scheme, table
-from receiver.signatures import signing
+from receiver.schemes import OFFICIAL, Scheme, table, traits
+from receiver.signatures import builders, jws, signing
 from receiver.signatures.draft import encode_payload
 from receiver.signatures.header import SKEW_SECONDS
 from receiver.signatures.signing import Signed
@@ -113,6 +113,10 @@ def test_every_row_makes_sense_and_says_where_it_comes_from() -> None:
         assert row.primitive != "none" or row.signature == ("query:secret",), name
 
 
+def test_each_builder_is_described() -> None:
+    assert set(traits.BUILDERS) == {"", *builders.BUILDERS, *builders.TOKENS, *jws.PAYLOADS}
+
+
 def test_a_confirmed_row_has_a_positive_vector_that_others_made() -> None:
     proved = {name for entry in DATA["vectors"] if entry["valid"] for name in (entry["provider"], entry["scheme"])}
     confirmed = {name for name, row in table().items() if row.confirmed}
@@ -178,7 +182,7 @@ def changes(scheme: Scheme, made: Signed) -> Iterator[Delivery]:
     text = headers[header]
     for bad in ("", text[:-1], text + "A", "é" + text[1:], text[::-1], "\x00", "v1", "," * 50):
         yield deliver(scheme, made._replace(headers=headers | {header: bad}))
-    if not scheme.repeated and scheme.primitive != MESSAGE:  # RFC 9421, 4.1: its fields are dictionaries
+    if not scheme.repeated and scheme.family != "message":  # RFC 9421, 4.1: its fields are dictionaries
         yield deliver(scheme, made, (header, text))
 
 

@@ -25,7 +25,7 @@ def describe_setup(row: Scheme) -> dict[str, str]:
     """What to set at the provider and in the source."""
     query = [place[6:] for place in row.signature if place.startswith("query:") and row.covers == "nothing"]
     secret = SECRETS[row.key]
-    if row.primitive == "basic-auth":
+    if row.family == "basic":
         secret = "user:password"  # noqa: S105 - the form of one
     elif row.key_id:
         secret = f"id:secret, the secret {secret}"

@@ -4,6 +4,7 @@ state          what there is; `rows` has those of every start
 api            the HTTP API over the whole route table: keys, roles, limits, envelopes
 openapi        describes it at /openapi.json, by the types of `request_bodies` and `resources`
 operations     which method answers which call; `compute` and `accounts` have them, `calls` what they share
+catalogue      the event types, and what each says has changed
 simulation     what happens without a call
 control_api    triggers events and makes keys, for tests and `zyra-receiver sandbox`
 chaos          faults on purpose

@@ -10,9 +10,10 @@ import uvicorn
 from receiver.contract import logs
 
 from .api import create_app
+from .catalogue import TYPES
 from .chaos import chaos
 from .shapes import shape
-from .state import CATALOGUE, CONTROL_TOKEN, State, write_private
+from .state import CONTROL_TOKEN, State, write_private
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ def load(folder: Path, endpoint: str) -> State:
             state.add(where.read_text())
         where = folder / "webhook-secret"
         if endpoint:
-            secret = state.demo_endpoint(endpoint, list(CATALOGUE))
+            secret = state.demo_endpoint(endpoint, list(TYPES))
             if not where.exists() or secret not in where.read_text().split(","):  # it may hold two, after a rotation
                 write_private(where, secret)
     except OSError as error:

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from .catalogue import CHANGES
 from .request_bodies import Role
-from .simulation import HAPPENINGS, Life
+from .simulation import Life
 from .state import CONTROL_TOKEN, MOST_KEYS, State, User
 from .webhooks import Webhooks
 
@@ -67,7 +68,7 @@ class Levers:
     async def trigger(self, request: Request) -> Response:
         try:
             asked = msgspec.json.decode(await request.body(), type=Happening)
-            if asked.tell_only or asked.type not in HAPPENINGS:  # also types that a catalogue may have one day
+            if asked.tell_only or asked.type not in CHANGES:  # also types that a catalogue may have one day
                 told = self._webhooks.tell(asked.type, asked.data)
             else:
                 told = self._life.happens(asked.type, asked.data)

@@ -9,34 +9,15 @@ import random
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from .catalogue import CHANGES
 from .compute import Machines
 from .rows import Row, Rows, blank, filled
 from .state import moment
 
 EVALUATED = 5  # minutes between two looks at the agreements
 PREFIXES = {"devices": "dev", "virtual_servers": "vs", "breaches": "br", "invoices": "inv", "ml_jobs": "job"}
-HAPPENINGS = {
-    "device.online": ("devices", "offline", "online"),
-    "device.offline": ("devices", "online", "offline"),
-    "device.approved": ("devices", "pending", "online"),
-    "device.removed": ("devices", "offline", "removed"),
-    "virtual_server.created": ("virtual_servers", "", "running"),
-    "virtual_server.started": ("virtual_servers", "stopped", "running"),
-    "virtual_server.stopped": ("virtual_servers", "running", "stopped"),
-    "virtual_server.terminated": ("virtual_servers", "stopped", "terminated"),
-    "virtual_server.error": ("virtual_servers", "running", "error"),
-    "job.queued": ("ml_jobs", "", "queued"),
-    "job.started": ("ml_jobs", "queued", "running"),
-    "job.completed": ("ml_jobs", "running", "completed"),
-    "job.failed": ("ml_jobs", "running", "failed"),
-    "sla.breach.started": ("breaches", "", "open"),
-    "sla.breach.resolved": ("breaches", "open", "resolved"),
-    "invoice.generated": ("invoices", "", "issued"),
-    "invoice.paid": ("invoices", "issued", "paid"),
-    "payment.failed": ("invoices", "issued", "issued"),
-}  # by type: where, the status before, if there is one, and the one after
 CAUSES = (
-    *(kind for kind in HAPPENINGS if kind.startswith(("device.", "virtual_server."))),
+    *(kind for kind in CHANGES if kind.startswith(("device.", "virtual_server."))),
     "job.queued",
     "invoice.generated",
 )  # fmt: skip - all else follows of them
@@ -56,7 +37,7 @@ class Life:
 
         Raises ValueError where a thing of this kind has no such fields.
         """
-        area, before, after = HAPPENINGS[kind]
+        area, before, after = CHANGES[kind]
         name = str(said.get("id") or self._ready(area, before) or self._state.name(PREFIXES[area]))
         rows = self._rows(area, name)
         self._machines.charge()
@@ -154,7 +135,7 @@ class Life:
         while True:
             await asyncio.sleep(self._draw.expovariate(1 / apart))
             kind = self._draw.choice(CAUSES)
-            area, before, _ = HAPPENINGS[kind]
+            area, before, _ = CHANGES[kind]
             if not before or self._ready(area, before):
                 said = {"job.queued": {"fail": self._draw.random() < BAD}, "invoice.generated": self._card()}
                 self.happens(kind, said.get(kind, {}))

@@ -20,13 +20,6 @@ CONTROL_TOKEN = "control-token"  # noqa: S105 - the file that holds it
 MOST_ENDPOINTS = 10
 MOST_ENTRIES = 10_000  # of the audit log
 MOST_KEYS = 10  # active ones of a user
-# https://getzyra.io/documentation/user-guides/organization/stage-4/02-webhooks
-CATALOGUE = (
-    *(f"device.{what}" for what in ("online", "offline", "approved", "removed")),
-    *(f"virtual_server.{what}" for what in ("created", "started", "stopped", "terminated", "error")),
-    *(f"job.{what}" for what in ("queued", "started", "completed", "failed")),
-    *("sla.breach.started", "sla.breach.resolved", "invoice.generated", "invoice.paid", "payment.failed"),
-)
 
 
 class User(msgspec.Struct, frozen=True):

@@ -14,10 +14,10 @@ from tests.support.kit import wait_for
 from tests.support.sandbox import KEY, PLENTY, list_deliveries
 from workers.sandbox import webhooks
 from workers.sandbox.api import create_app
+from workers.sandbox.catalogue import CHANGES, TYPES
 from workers.sandbox.chaos import chaos
 from workers.sandbox.shapes import shape
-from workers.sandbox.simulation import HAPPENINGS
-from workers.sandbox.state import CATALOGUE, State, User
+from workers.sandbox.state import State, User
 
 BEARER = {"authorization": f"Bearer {KEY}"}
 Play = Callable[..., TestClient]
@@ -28,7 +28,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
     monkeypatch.setattr(webhooks, "KEPT", 10_000)
     monkeypatch.setattr(webhooks, "WAITS", (60,))
     found = State(tmp_path, KEY)
-    found.add_endpoint("http://127.0.0.1:1/x", list(CATALOGUE), "")
+    found.add_endpoint("http://127.0.0.1:1/x", list(TYPES), "")
     return found
 
 
@@ -60,13 +60,13 @@ def trigger(http: TestClient, kind: str, **data: Any) -> int:
 
 def test_every_type_of_the_catalogue_can_happen_to_something(play: Play, state: State) -> None:
     http = play(minute=600)
-    assert set(HAPPENINGS) == set(CATALOGUE)
+    assert set(CHANGES) == set(TYPES)
 
-    for kind in CATALOGUE:
+    for kind in TYPES:
         assert trigger(http, kind) == 1
 
     for kind, row in told(state)[:18]:
-        area, _, after = HAPPENINGS[kind]
+        area, _, after = CHANGES[kind]
         assert row["status"] == after, kind
         assert area == "devices" or row["id"] in state.areas[area], kind
 
@@ -168,7 +168,7 @@ def test_a_paid_invoice_is_not_paid_twice(play: Play, state: State) -> None:
 def test_by_chance_everything_happens(play: Play, state: State) -> None:
     play(minute=0.2, life=20)
 
-    wait_for(lambda: {kind for kind, _ in told(state)} == set(CATALOGUE), 30)
+    wait_for(lambda: {kind for kind, _ in told(state)} == set(TYPES), 30)
 
 
 def test_keys_are_made_and_revoked(play: Play, state: State) -> None:

@@ -12,8 +12,9 @@ import typer
 from receiver.contract.errors import ConfigurationError
 
 from ...sandbox.__main__ import Options, load, main
+from ...sandbox.catalogue import TYPES
 from ...sandbox.control_api import TOKEN_HEADER
-from ...sandbox.state import CATALOGUE, CONTROL_TOKEN, State, write_private
+from ...sandbox.state import CONTROL_TOKEN, State, write_private
 from .. import local
 from ..fields import pair, put
 from ..local import environment
@@ -92,8 +93,8 @@ def trigger(
     folder: Folder = None,
 ) -> int:
     """Has something happen: the state changes, and the event is told."""
-    if type not in CATALOGUE:
-        raise ConfigurationError([f"{type} is not in Zyra's catalogue: {', '.join(CATALOGUE)}"])
+    if type not in TYPES:
+        raise ConfigurationError([f"{type} is not in Zyra's catalogue: {', '.join(TYPES)}"])
     data: dict[str, Any] = {}
     for setting in set or []:
         put(data, *pair(setting))
