@@ -17,9 +17,9 @@ from receiver.contract.keys import Keys
 
 from . import plugins, settings
 from .context import CURRENT, Context, Lease
-from .ledger.transitions import LEASE, Claim, Ledger, Outcome, Verdict
+from .ledger.transitions import LEASE, Claim, Ledger, Outcome
 from .router import Router
-from .runtime.attempt import Attempt, failed, outcome, prepare, timed_out
+from .runtime.attempt import Attempt, concluded, prepare, timed_out
 from .runtime.clients import Clients
 from .runtime.dispatch import decide, record
 from .settings import Settings
@@ -79,8 +79,8 @@ def attempt(ready: Attempt, lease: Lease, arguments: Sequence[object]) -> Outcom
         lease.check()
         call(ready, arguments)
     except BaseException as error:
-        return failed(ready.claim, ready.handler, error)
-    return outcome(ready.claim, Verdict.DONE)
+        return concluded(ready, error)
+    return concluded(ready, None)
 
 
 def client(ready: Attempt, lease: Lease, ledger: Ledger, found: Settings) -> Zyra | AsyncZyra:

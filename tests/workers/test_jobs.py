@@ -1,5 +1,6 @@
 """What a stock RQ worker calls, called in this process."""
 
+import inspect
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,8 @@ import pytest
 
 from receiver.contract.connection import text
 from receiver.contract.seal import Seal
-from tests.support.kit import accept
-from workers import jobs
+from tests.support.kit import accept, run
+from workers import Router, jobs
 from workers.ledger import query
 from workers.ledger.transitions import Ledger
 
@@ -85,3 +86,84 @@ def test_a_suspect_is_alone_under_a_stock_worker_too(ledger: Ledger, seal: Seal)
     jobs.run(next_job(ledger))
 
     assert ledger.client.hget(ledger.keys.run(claim.unit), "alone") == str(claim.token + 2).encode()
+
+
+OPTIONS = """
+import asyncio, time
+from workers import Event, Router
+router = Router()
+
+@router.on("a.b", "a.c", name="types-and-name")
+def types_and_name(event): ...
+
+@router.on("*", source="elsewhere")
+def source(event): ...
+
+@router.on("a.b", when=lambda event: event.payload.get("wanted"))
+def when(event): ...
+
+@router.on("a.b", timeout=0.3, max_attempts=1)
+def timeout(event): time.sleep(3)
+
+@router.on("a.b", timeout=0.3, max_attempts=1)
+async def async_timeout(event): await asyncio.sleep(3)
+
+@router.on("a.b", max_attempts=1)
+def max_attempts(event): raise ValueError("no")
+
+@router.on("a.b", concurrency=1)
+def concurrency(event): ...
+
+@router.on("a.b", isolated=True)
+def isolated(event): ...
+
+@router.on("a.b", reconciled=True)
+def reconciled(event): ...
+"""
+
+
+def outcomes(ledger: Ledger, events: list[str]) -> list[dict[str, tuple[str, str]]]:
+    """By event: its runs by handler, with state and error."""
+    found = [query.show(ledger, event) for event in events]
+    return [
+        {run["handler"].removeprefix("every_option."): (run["state"], run["error"]) for run in one["runs"]}
+        for one in found
+        if one
+    ]
+
+
+def test_every_option_of_on_means_the_same_to_a_stock_worker(
+    ledger: Ledger, seal: Seal, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {"types", *inspect.signature(Router().on).parameters} == {
+        "types", "source", "name", "when", "timeout", "max_attempts", "concurrency", "isolated", "reconciled",
+    }  # fmt: skip
+    (tmp_path / "every_option.py").write_text(OPTIONS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("WORKER_HANDLERS", "every_option")
+
+    def make() -> list[str]:
+        bodies = (b"{}", b'{"wanted": true}')
+        return [
+            *(accept(ledger, seal, body, kind="a.b") for body in bodies),
+            accept(ledger, seal, kind="a.c"),
+            accept(ledger, seal, kind="a.b", source="elsewhere"),
+            accept(ledger, seal, kind="a.b", origin="reconciled"),
+        ]
+
+    stock = make()
+    while job := ledger.client.lpop(ledger.keys.jobs):
+        (jobs.dispatch if text(job).partition("-")[2] in stock else jobs.run)(text(job))
+    own = make()
+    made = run(
+        "workers.cli", "work", "--burst", env=env | {"WORKER_HANDLERS": "every_option", "PYTHONPATH": str(tmp_path)}
+    )
+
+    assert made.returncode == 0, made.stderr
+    assert outcomes(ledger, stock) == outcomes(ledger, own)
+    assert outcomes(ledger, own)[1] == {
+        "types-and-name": ("done", ""), "when": ("done", ""), "concurrency": ("done", ""), "isolated": ("done", ""),
+        "reconciled": ("done", ""), "timeout": ("dead", "TimeoutError: not done after 0.3 s"),
+        "async_timeout": ("dead", "TimeoutError: not done after 0.3 s"), "max_attempts": ("dead", "ValueError: no"),
+    }  # fmt: skip
+    assert [list(one) for one in outcomes(ledger, own)[2:]] == [["types-and-name"], ["source"], ["reconciled"]]
