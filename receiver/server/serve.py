@@ -122,7 +122,9 @@ def serve_metrics(host: str, port: int) -> None:
     try:
         exposition.serve_in_thread(exposition.listen(host, port), registry)
     except OSError as error:
-        sys.exit(f"cannot listen on {host}:{port} for metrics: {error.strerror}. METRICS_PORT changes it, 0 is off")
+        sys.exit(
+            f"error: cannot listen on {host}:{port} for metrics: {error.strerror}. METRICS_PORT changes it, 0 is off"
+        )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -131,7 +133,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        sys.exit(f"cannot listen on {host}:{port}: {error.strerror}. Is another one running? PORT and HOST change it")
+        sys.exit(
+            f"error: cannot listen on {host}:{port}: {error.strerror}. Is another one running? PORT and HOST change it"
+        )
     return listener
 
 

@@ -3,6 +3,7 @@
 commands      one module a command
 access        opens the ledger and Zyra's API for a command
 local         the environment of a command: the process's own, completed by a running `dev`
+errors        what ends a command with exit code 1
 output        prints words, tables and JSON
 fields        reads name=value
 embedded      the processes of `dev`, with a Redis-compatible server
@@ -23,6 +24,10 @@ from typer.core import TyperGroup
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.logs import printable
 from receiver.contract.memory import forbid_core_dumps
+
+from ..errors import RetryLater
+from ..zyra.errors import ZyraError
+from .errors import CommandFailed
 
 COMMANDS = {
     "dev": "Everything on one machine: Redis, a Zyra sandbox, the receiver and a worker.",
@@ -65,10 +70,19 @@ def root() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs a command. Exits with 0, or 1 where it failed, or 2 where it was called or configured wrongly."""
+    """Runs a command. Exits with 0, or 1 where it failed, or 2 where it was called or configured wrongly.
+
+    Every error leaves here: on standard error, beginning with `error:`.
+    """
     forbid_core_dumps()
     try:
         status = app(arguments or sys.argv[1:] or ["--help"], standalone_mode=False)
+    except CommandFailed as error:
+        quit_with(1, *str(error).splitlines())
+    except ZyraError as error:
+        quit_with(1, str(error), error.advice)
+    except RetryLater as error:
+        quit_with(1, str(error))
     except ConfigurationError as error:
         quit_with(2, *error.faults, *hint(error.faults))
     except typer.TyperException as error:

@@ -20,7 +20,7 @@ from ..zyra.errors import RateLimited
 from ..zyra.models import Row
 from ..zyra.transport import run
 from .local import environment
-from .output import complain
+from .output import note
 
 MAX_WAIT_SECONDS = 120.0  # seconds that a person waits for the budget
 T = TypeVar("T")
@@ -74,5 +74,5 @@ def wait_for_budget(act: Callable[[], T]) -> T:
         except RateLimited as error:
             if time.monotonic() + error.seconds > until:
                 raise
-            complain(f"waiting {error.seconds:.0f} s: {error.message}")
+            note(f"waiting {error.seconds:.0f} s: {error.message}")
             time.sleep(error.seconds)

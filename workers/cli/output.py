@@ -13,8 +13,8 @@ def line(*parts: object) -> None:
     print(*(printable(str(part)) for part in parts))
 
 
-def complain(text: str) -> None:
-    """To standard error; what others wrote cannot write to the terminal."""
+def note(text: str) -> None:
+    """To standard error: what is no result, and no error that ends the command."""
     for one in text.splitlines():
         print(printable(one), file=sys.stderr)
 

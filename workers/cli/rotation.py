@@ -22,6 +22,7 @@ from ..zyra import Zyra, calls
 from ..zyra.models import Endpoint
 from . import secret_file
 from .access import list_all, wait_for_budget
+from .errors import CommandFailed
 from .output import line
 from .secret_file import Rotation
 
@@ -29,10 +30,6 @@ OURS = "zyra-receiver"
 ROTATED = re.compile(r"\(in place of ([^)]+)\)")
 APART = 0.25  # seconds between two probes
 BODY = b"zyra-receiver endpoints rotate: is the new secret accepted?"  # no JSON, so no handler ever sees it
-
-
-class Refused(Exception):
-    """What was asked for cannot be done; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +41,7 @@ class Proof:
 
 
 def rotate(zyra: Zyra, url: str, path: Path, events: Sequence[str], proof: Proof) -> None:
-    """Raises Refused, ZyraError and ConfigurationError; called again, it goes on where it was."""
+    """Raises CommandFailed, ZyraError and ConfigurationError; called again, it goes on where it was."""
     ours = found(zyra, url)
     note = secret_file.under_way(path)
     if note and note.endpoint not in ours:
@@ -75,35 +72,35 @@ def found(zyra: Zyra, url: str) -> dict[str, Endpoint]:
 
 
 def only(ours: Mapping[str, Endpoint], url: str) -> Endpoint:
-    """Raises Refused."""
+    """Raises CommandFailed."""
     if len(ours) == 1:
         return next(iter(ours.values()))
     for row in ours.values():
         before = ROTATED.search(row.description or "")
         if before and before[1] in ours:
-            raise Refused(
+            raise CommandFailed(
                 f"{row.id} is in place of {before[1]} already, and its secret is not known here. Somebody else rotates "
                 f"it now, or a rotation was broken off before its secret was kept: then `endpoints delete {row.id}`, "
                 f"and call this again"
             )
-    raise Refused(f"{url} is registered {len(ours)} times, not once: `endpoints list` shows all")
+    raise CommandFailed(f"{url} is registered {len(ours)} times, not once: `endpoints list` shows all")
 
 
 def remove_first(zyra: Zyra, url: str, path: Path, note: Rotation) -> None:
-    """Raises Refused where the second one is not there any more, or its secret is not."""
+    """Raises CommandFailed where the second one is not there any more, or its secret is not."""
     present = secret_file.read(path) or ""
     if note.endpoint not in found(zyra, url) or note.secret not in present.split(","):
-        raise Refused(
+        raise CommandFailed(
             f"{note.endpoint}, or its secret in {path}, is gone: somebody else was at work; nothing is deleted"
         )
     wait_for_budget(lambda: zyra.webhooks.endpoints.delete(note.first))
 
 
 def second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) -> Rotation:
-    """Registers the second endpoint; its secret stands in the file before the old ones. Raises Refused."""
+    """Registers the second endpoint; its secret stands in the file before the old ones. Raises CommandFailed."""
     before = secret_file.read(path)
     if before is None:
-        raise Refused(f"{path} does not hold the present secret: without it what is under way would be refused")
+        raise CommandFailed(f"{path} does not hold the present secret: without it what is under way would be refused")
     secret_file.writable(path)
     wanted = events or told(zyra, old)
     description = f"{OURS} (in place of {old.id})"
@@ -117,45 +114,45 @@ def second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) -> Rota
         wait_for_budget(lambda: zyra.webhooks.endpoints.delete(str(made.id)))  # nobody could verify what it would send
         secret_file.end(path)
         if isinstance(error, OSError):
-            raise Refused(f"cannot write {path}: {error.strerror}: nothing was changed at Zyra") from None
+            raise CommandFailed(f"cannot write {path}: {error.strerror}: nothing was changed at Zyra") from None
         raise
     line(f"registered {made.id}; its secret is in {path}, before the old one")
     return rotation
 
 
 def told(zyra: Zyra, old: Endpoint) -> list[str]:
-    """The types that the endpoint is told. Raises Refused: one without any would hear nothing."""
+    """The types that the endpoint is told. Raises CommandFailed: one without any would hear nothing."""
     found = old.events or wait_for_budget(lambda: zyra.webhooks.endpoints.get(str(old.id))).events
     if not found:
-        raise Refused(f"Zyra does not say which types {old.id} is told: name them with --events")
+        raise CommandFailed(f"Zyra does not say which types {old.id} is told: name them with --events")
     return found
 
 
 def its_secret(made: Endpoint) -> str:
     """The secret of a new endpoint."""
     if not made.secret:
-        raise Refused(f"Zyra's answer holds no secret: delete {made.id}, and look at `api check`")
+        raise CommandFailed(f"Zyra's answer holds no secret: delete {made.id}, and look at `api check`")
     return made.secret
 
 
 def restore(path: Path, note: Rotation) -> None:
-    """All secrets that the note knows into the file, if one is not there whole. Raises Refused."""
+    """All secrets that the note knows into the file, if one is not there whole. Raises CommandFailed."""
     wanted = [note.secret, *note.before.split(",")]
     if not set(wanted) <= set((secret_file.read(path) or "").split(",")):
         try:
             secret_file.keep(path, ",".join(wanted))
         except OSError as error:
-            raise Refused(f"cannot write {path}: {error.strerror}: both endpoints stay") from None
+            raise CommandFailed(f"cannot write {path}: {error.strerror}: both endpoints stay") from None
 
 
 def proved(url: str, secret: str, proof: Proof, path: Path) -> None:
-    """Posts deliveries signed with the new secret until enough in a row are taken. Raises Refused.
+    """Posts deliveries signed with the new secret until enough in a row are taken. Raises CommandFailed.
 
     It is a sample: behind a balancer that picks at random each receiver should be asked several times.
     """
     name, until, taken = f"probe_{secrets.token_hex(8)}", time.monotonic() + proof.wait, 0
     if probed(url, secrets.token_hex(32), name).startswith("2"):
-        raise Refused(
+        raise CommandFailed(
             f"{url} accepted a delivery with an invalid signature, so probing proves nothing; "
             "pass --no-probe to skip it"
         )
@@ -163,7 +160,7 @@ def proved(url: str, secret: str, proof: Proof, path: Path) -> None:
         said = probed(url, secret, name)
         taken = taken + 1 if said.startswith("2") else 0
         if not taken and time.monotonic() > until:
-            raise Refused(
+            raise CommandFailed(
                 f"{url} does not take the new secret ({said}), so both endpoints stay, and nothing is lost. Do all "
                 f"receivers read {path}? Restart those that may not see it change, and call this again; from where "
                 f"{url} cannot be reached, --no-probe takes your word for it"

@@ -11,15 +11,13 @@ import typer
 
 from receiver.contract.errors import ConfigurationError
 
-from ...errors import RetryLater
 from ...zyra import calls, openapi
 from ...zyra.client import Zyra
-from ...zyra.errors import ZyraError
 from ...zyra.routes import Kind, Route, Routes, table
 from ...zyra.transport import run
 from ..access import list_all, open_client, read_settings, wait_for_budget
 from ..fields import pair, put
-from ..output import Shown, as_json, complain, line
+from ..output import Shown, as_json, line
 from ..output import table as print_table
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -54,12 +52,6 @@ def api(
             if what in METHODS:
                 return request(zyra, what.upper(), rest, params, body, show)
             return by_name(zyra, what, rest, params, body, out, show)
-    except ZyraError as error:
-        complain(f"error: {error}\n  {error.advice}")
-        return 1
-    except RetryLater as error:
-        complain(f"error: {error}")
-        return 1
     except OSError as error:
         raise ConfigurationError([f"cannot write {out}: {error.strerror}"]) from None
     except ValueError as error:

@@ -18,6 +18,7 @@ from receiver.sources import Source
 from ... import plugins
 from ... import settings as working
 from ...zyra.credentials import SHOWN
+from ..errors import CommandFailed
 from ..local import current_folder_importable, environment
 from ..output import line
 from ..secret_forms import find_doubts
@@ -64,8 +65,7 @@ def worker() -> int:
 
 def conclude(url: str, verdict: Verdict | None) -> int:
     if verdict is None:
-        line(f"Redis does not answer at {shown(url)}: start it, or set REDIS_URL")
-        return 1
+        raise CommandFailed(f"Redis does not answer at {shown(url)}: start it, or set REDIS_URL")
     for hidden in verdict.hidden:
         line("warning:", hidden)
     if verdict.lacks:

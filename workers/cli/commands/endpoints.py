@@ -14,13 +14,13 @@ from receiver.contract.addresses import LOOPBACK_NAMES
 from receiver.contract.errors import ConfigurationError
 from receiver.schemes import table as schemes
 
-from ...errors import RetryLater
-from ...zyra import Zyra, ZyraError
+from ...zyra import Zyra
 from ...zyra.models import Endpoint
 from .. import rotation, secret_file
 from ..access import open_client, wait_for_budget
+from ..errors import CommandFailed
 from ..output import line, table
-from ..rotation import OURS, Proof, Refused, every, found, its_secret
+from ..rotation import OURS, Proof, every, found, its_secret
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -47,7 +47,9 @@ def register(
     with calling() as zyra:
         ours = [*found(zyra, url).values()]
         if len(ours) > 1:
-            raise Refused(f"{url} is registered {len(ours)} times: `endpoints rotate` ends a rotation, or delete one")
+            raise CommandFailed(
+                f"{url} is registered {len(ours)} times: `endpoints rotate` ends a rotation, or delete one"
+            )
         if ours:
             return bring_up_to_date(zyra, ours[0], wanted, path)
         with secret_file.alone(path):
@@ -95,16 +97,10 @@ def rotate(
 
 @contextlib.contextmanager
 def calling() -> Iterator[Zyra]:
-    """The client; what goes wrong is a line or two and exit code 1. Raises ConfigurationError for what is no id."""
+    """The client. Raises ConfigurationError for what is no id."""
     try:
         with closing(open_client()) as zyra:
             yield zyra
-    except ZyraError as error:
-        line(f"{error}: {error.advice}")
-        raise typer.Exit(1) from None
-    except (RetryLater, Refused) as error:
-        line(str(error))
-        raise typer.Exit(1) from None
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
 
@@ -146,14 +142,14 @@ def create(zyra: Zyra, url: str, events: list[str], path: Path) -> None:
             os.truncate(path, 0)
         wait_for_budget(lambda: zyra.webhooks.endpoints.delete(str(made.id)))  # nobody could verify what it would send
         if isinstance(error, OSError):
-            raise Refused(f"cannot write {path}: {error.strerror}: nothing is registered") from None
+            raise CommandFailed(f"cannot write {path}: {error.strerror}: nothing is registered") from None
         raise
     line(f"registered {made.id}; its secret is in {path}: set ZYRA_WEBHOOK_SECRET_FILE to it")
 
 
 def bring_up_to_date(zyra: Zyra, known: Endpoint, events: list[str], path: Path) -> int:
     if secret_file.read(path) is None:
-        raise Refused(
+        raise CommandFailed(
             f"{known.url} is registered as {known.id}, and {path} does not hold its secret, which Zyra tells only "
             f"once: `endpoints delete {known.id}`, then register it again"
         )

@@ -19,7 +19,8 @@ from receiver.notices import capture_place
 from ...ledger import query
 from ...ledger.transitions import Ledger
 from ..access import open_ledger
-from ..output import as_json, complain, line, table
+from ..errors import CommandFailed
+from ..output import as_json, line, note, table
 from .reconcile import reconcile
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -86,8 +87,7 @@ def show(
     kept, found_settings = open_ledger()
     found = query.show(kept, event)
     if found is None:
-        complain(f"error: there is no event {event!r}")
-        return 1
+        raise CommandFailed(f"there is no event {event!r}: `events list` shows the newest")
     if body:
         try:
             found["body"] = query.opened(kept, found_settings.seal, event).content.body.decode(
@@ -126,7 +126,7 @@ def calls(kept: Ledger, seal: Seal, event: str, handler: str) -> Sequence[dict[s
     try:
         return [{**one, "at": query.stamp(one["at"])} for one in journal.told(kept, seal, run)]
     except SealError as error:
-        complain(f"error: cannot decrypt the API calls of {handler}: {error}")
+        note(f"cannot decrypt the API calls of {handler}: {error}")
         return []
 
 
@@ -211,8 +211,7 @@ def explain(
         open_captured(one, found_settings.seal)
     chosen = [one for one in found if refusal in ("", one["id"]) and source in ("", one["source"])][:limit]
     if refusal and not chosen:
-        complain(f"error: there is no refusal {refusal!r}, or not any more")
-        return 1
+        raise CommandFailed(f"there is no refusal {refusal!r}, or not any more: they are kept for a day")
     if as_lines:
         for one in chosen:
             as_json(one)

@@ -17,6 +17,7 @@ from ...event import Event, event
 from ...ledger import query
 from ...router import Handler
 from ..access import open_ledger
+from ..errors import CommandFailed
 from ..local import current_folder_importable, environment
 from ..output import line, table
 
@@ -41,8 +42,7 @@ def handlers(
     try:
         one = known(given) if names.EVENT.fullmatch(given) else from_file(Path(given), type, source)
     except (Unreadable, SealError) as error:
-        line(f"no handler would run: the event is unreadable or sealed: {error}")
-        return 1
+        raise CommandFailed(f"no handler would run: the event is unreadable or sealed: {error}") from None
     for handler in found:
         line(f"{handler.name}: {verdict(handler, one)}")
     return 0

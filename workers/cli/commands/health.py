@@ -11,6 +11,7 @@ from receiver.contract.connection import GONE, connect, text
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.settings import redis_url
 
+from ..errors import CommandFailed
 from ..output import line
 from .check import Role
 
@@ -30,10 +31,11 @@ def receiver(base: str) -> int:
     try:
         status = httpx2.get(f"{base}/livez", timeout=2, trust_env=False).status_code
     except httpx2.HTTPError as error:
-        line(f"no answer from {base}: {type(error).__name__}")
-        return 1
-    line("ok" if status == 200 else f"{base}/livez answers {status}")
-    return 0 if status == 200 else 1
+        raise CommandFailed(f"no answer from {base}: {type(error).__name__}") from None
+    if status != 200:
+        raise CommandFailed(f"{base}/livez answers {status}")
+    line("ok")
+    return 0
 
 
 def url() -> str:
@@ -54,6 +56,7 @@ def worker() -> int:
     except GONE as error:
         line(f"Redis does not answer, so nothing is known: {error}")
         return 0
-    found = socket.gethostname() in hosts
-    line("ok" if found else "no worker of this host is registered")
-    return 0 if found else 1
+    if socket.gethostname() not in hosts:
+        raise CommandFailed("no worker of this host is registered")
+    line("ok")
+    return 0

@@ -28,7 +28,7 @@ from ...zyra import Zyra, ZyraError, calls
 from ...zyra.errors import NotFound
 from ...zyra.transport import run
 from ..access import list_all, open_client, open_ledger, wait_for_budget
-from ..output import as_json, complain, line, table
+from ..output import as_json, line, note, table
 
 WEEK = 7 * 86_400_000  # milliseconds for which a gap that was filled is not filled again
 
@@ -56,7 +56,7 @@ def reconcile(
             except (ZyraError, RetryLater, NoIds) as error:
                 missed += 1
                 advice = f": {error.advice}" if isinstance(error, ZyraError) else ""
-                complain(f"{family} could not be compared: {error}{advice}")
+                note(f"{family} could not be compared: {error}{advice}")
     shown = [gap for gap in gaps if gap.heard or unheard]
     if shown:
         time.sleep(settle)

@@ -16,6 +16,7 @@ from ...sandbox.catalogue import TYPES
 from ...sandbox.control_api import TOKEN_HEADER
 from ...sandbox.state import CONTROL_TOKEN, State, write_private
 from .. import local
+from ..errors import CommandFailed
 from ..fields import pair, put
 from ..local import environment
 from ..output import line
@@ -98,11 +99,11 @@ def trigger(
     data: dict[str, Any] = {}
     for setting in set or []:
         put(data, *pair(setting))
-    told = pull(url, folder, "POST", "trigger", {"type": type, "data": data, "tell_only": tell_only})
-    if told is None:
-        return 1
-    line(f"sent to {told['endpoints']} endpoints")
-    return 0 if told["endpoints"] else 1
+    sent = control(url, folder, "POST", "trigger", {"type": type, "data": data, "tell_only": tell_only})["endpoints"]
+    if not sent:
+        raise CommandFailed(f"no endpoint is registered for {type}: `zyra-receiver endpoints register` does it")
+    line(f"sent to {sent} endpoints")
+    return 0
 
 
 @app.command()
@@ -113,10 +114,7 @@ def key(
     folder: Folder = None,
 ) -> int:
     """Makes an API key, and prints it this once."""
-    made = pull(url, folder, "POST", "keys", {"user": user, "role": role})
-    if made is None:
-        return 1
-    print(made["key"])
+    print(control(url, folder, "POST", "keys", {"user": user, "role": role})["key"])
     return 0
 
 
@@ -125,26 +123,23 @@ def revoke(
     prefix: Annotated[str, typer.Argument(help="The key's first 18 characters.")], url: Url = "", folder: Folder = None
 ) -> int:
     """Revokes an API key, at once."""
-    return 1 if pull(url, folder, "DELETE", f"keys/{quote(prefix[:18], safe='')}") is None else 0
+    control(url, folder, "DELETE", f"keys/{quote(prefix[:18], safe='')}")
+    return 0
 
 
-def pull(url: str, folder: Path | None, method: str, lever: str, body: Any = None) -> Any:
-    """What the sandbox answers, or None, having said why. Raises ConfigurationError where its token is not found."""
+def control(url: str, folder: Path | None, method: str, path: str, body: Any = None) -> Any:
+    """What the sandbox's control API answers. Raises ConfigurationError where its token is not found."""
     dev = local.running(environment())
     base = url or dev.get("sandbox") or "http://127.0.0.1:8081"
     shown = {TOKEN_HEADER: read_token(folder, dev)}
     try:
-        answer = httpx2.request(
-            method, f"{base}/sandbox/{lever}", json=body, headers=shown, timeout=10, trust_env=False
-        )
+        answer = httpx2.request(method, f"{base}/sandbox/{path}", json=body, headers=shown, timeout=10, trust_env=False)
         found = answer.json()
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
-        line(f"there is no sandbox at {base}")
-        return None
-    if answer.is_success:
-        return found
-    line(found.get("error", f"the sandbox answers {answer.status_code}"))
-    return None
+        raise CommandFailed(f"there is no sandbox at {base}: `zyra-receiver sandbox` starts one") from None
+    if not answer.is_success:
+        raise CommandFailed(found.get("error", f"the sandbox answers {answer.status_code}"))
+    return found
 
 
 def read_token(folder: Path | None, dev: Mapping[str, Any]) -> str:

@@ -57,9 +57,9 @@ def test_a_secret_that_is_lost_cannot_be_had_again(tool: Tool, sandbox: Sandbox,
     tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
     secret.unlink()
 
-    code, out, _ = tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
+    code, _, err = tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
 
-    assert (code, "tells only once" in out) == (1, True)
+    assert (code, "tells only once" in err) == (1, True)
     assert not secret.exists()
 
 
@@ -67,9 +67,9 @@ def test_nothing_is_left_of_what_was_refused(tool: Tool, sandbox: Sandbox, secre
     for n in range(10):
         sandbox.state.add_endpoint(f"https://x.example/{n}", ["a"], "")
 
-    code, out, _ = tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
+    code, _, err = tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
 
-    assert (code, "at most 10 endpoints" in out) == (1, True)
+    assert (code, "at most 10 endpoints" in err) == (1, True)
     assert not secret.exists()
     secret.write_text("of another one")
     sandbox.state.endpoints.clear()
@@ -163,8 +163,8 @@ def test_both_endpoints_stay_while_the_receiver_does_not_take_the_new_secret(
     other = tmp_path / "other"
     other.write_text(secret.read_text())
     rotate = ("endpoints", "rotate", "--url", receiver, "--secret-file", str(other), "--wait", "0.1")
-    code, out, _ = tool(*rotate)
-    assert (code, "(401), so both endpoints stay" in out) == (1, True)
+    code, _, err = tool(*rotate)
+    assert (code, "(401), so both endpoints stay" in err) == (1, True)
     assert len(sandbox.state.endpoints) == 2
     kept = other.read_text()
 
@@ -184,12 +184,12 @@ def test_an_endpoint_whose_secret_is_not_known_here_is_left_alone(
     tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
     (old,) = sandbox.state.endpoints.values()
     lost = sandbox.state.add_endpoint(URL, old["events"], f"zyra-receiver (in place of {old['id']})")
-    assert "registered 2 times" in tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))[1]
+    assert "registered 2 times" in tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))[2]
 
     rotate = ("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")
-    code, out, _ = tool(*rotate)
+    code, _, err = tool(*rotate)
 
-    assert (code, f"`endpoints delete {lost['id']}`" in out) == (1, True)
+    assert (code, f"`endpoints delete {lost['id']}`" in err) == (1, True)
     assert list(sandbox.state.endpoints) == [old["id"], lost["id"]]
     assert tool("endpoints", "delete", lost["id"])[0] == 0
     assert tool(*rotate)[0] == 0
@@ -221,10 +221,10 @@ def test_the_first_stays_if_the_second_is_gone_by_then(
 
     other = threading.Thread(target=meanwhile)
     other.start()
-    code, out, _ = tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "1")
+    code, _, err = tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "1")
     other.join()
 
-    assert (code, "is gone: somebody else was at work" in out) == (1, True)
+    assert (code, "is gone: somebody else was at work" in err) == (1, True)
     assert list(sandbox.state.endpoints) == [old]
     assert tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")[0] == 0
 
@@ -249,9 +249,9 @@ def test_what_proves_nothing(
         url = others.url.partition("?")[0]
         tool("endpoints", "register", "--url", url, "--secret-file", str(secret))
 
-        code, out, _ = tool("endpoints", "rotate", "--url", url, "--secret-file", str(secret), "--wait", "2")
+        code, _, err = tool("endpoints", "rotate", "--url", url, "--secret-file", str(secret), "--wait", "2")
 
-    assert (code, said in out) == (1, True)
+    assert (code, said in err) == (1, True)
     assert len(sandbox.state.endpoints) == 2
 
 
@@ -307,7 +307,7 @@ def test_an_endpoint_without_types_would_be_told_nothing(tool: Tool, sandbox: Sa
     (old,) = sandbox.state.endpoints.values()
     old["events"] = []
     rotate = ("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")
-    assert "name them with --events" in tool(*rotate)[1]
+    assert "name them with --events" in tool(*rotate)[2]
     assert list(sandbox.state.endpoints) == [old["id"]]
 
     assert "job.faild is not in the catalogue" in tool(*rotate, "--events", "job.failed,job.faild")[2]
@@ -355,7 +355,7 @@ def on_a_full_disk(*words: str) -> str:
     """What the command says where no file can grow."""
     found = subprocess.run([sys.executable, "-c", FULL, *words], cwd=ROOT, capture_output=True, text=True)
     assert (found.returncode, "Traceback" in found.stderr) == (1, False), found.stderr
-    return found.stdout
+    return found.stdout + found.stderr
 
 
 @contextlib.contextmanager
@@ -388,14 +388,14 @@ def test_an_endpoint_without_a_secret_is_none(
     register = ("endpoints", "register", "--url", URL, "--secret-file", str(secret))
     with deaf(sandbox) as client:
         monkeypatch.setattr("workers.cli.commands.endpoints.open_client", client)
-        assert "holds no secret" in tool(*register)[1]
+        assert "holds no secret" in tool(*register)[2]
         assert (urls(sandbox), secret.exists()) == ([], False)
         row = sandbox.state.add_endpoint(URL, ["job.failed"], "")
         secret.write_text(row["secret"])
 
-        code, out, _ = tool("endpoints", "rotate", *register[2:], "--no-probe")
+        code, _, err = tool("endpoints", "rotate", *register[2:], "--no-probe")
 
-    assert (code, "holds no secret" in out) == (1, True)
+    assert (code, "holds no secret" in err) == (1, True)
     assert (urls(sandbox), secret.read_text()) == ([URL], row["secret"])
 
 
@@ -403,9 +403,9 @@ def test_a_url_that_nobody_answers_keeps_both(tool: Tool, sandbox: Sandbox, secr
     nobody = f"http://127.0.0.1:{free_port()}/webhooks/zyra"
     tool("endpoints", "register", "--url", nobody, "--secret-file", str(secret))
 
-    code, out, _ = tool("endpoints", "rotate", "--url", nobody, "--secret-file", str(secret), "--wait", "0")
+    code, _, err = tool("endpoints", "rotate", "--url", nobody, "--secret-file", str(secret), "--wait", "0")
 
-    assert (code, "(ConnectError), so both endpoints stay" in out) == (1, True)
+    assert (code, "(ConnectError), so both endpoints stay" in err) == (1, True)
 
 
 def test_what_is_no_id_or_no_text(tool: Tool, sandbox: Sandbox, secret: Path) -> None:
@@ -419,23 +419,23 @@ def test_what_is_no_id_or_no_text(tool: Tool, sandbox: Sandbox, secret: Path) ->
 def test_without_redis_it_is_said(tool: Tool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
 
-    code, out, _ = tool("endpoints", "list")
+    code, _, err = tool("endpoints", "list")
 
-    assert (code, "Redis" in out) == (1, True)
+    assert (code, "Redis" in err) == (1, True)
 
 
 def test_what_cannot_be_rotated(tool: Tool, sandbox: Sandbox, secret: Path) -> None:
     rotate = ("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")
-    assert "registered 0 times" in tool(*rotate)[1]
+    assert "registered 0 times" in tool(*rotate)[2]
     sandbox.state.add_endpoint(URL, ["a"], "")
-    assert "does not hold the present secret" in tool(*rotate)[1]
+    assert "does not hold the present secret" in tool(*rotate)[2]
     secret.write_text("present")
     os.mkdir(secret.parent / ".webhook-secret.rotation")
     code, _, err = tool(*rotate)
     assert (code, "cannot write" in err) == (2, True)
     assert len(urls(sandbox)) == 1
     sandbox.state.add_endpoint(URL, ["a"], "")
-    assert "registered 2 times" in tool(*rotate)[1]
+    assert "registered 2 times" in tool(*rotate)[2]
 
 
 def test_the_rest(tool: Tool, sandbox: Sandbox) -> None:

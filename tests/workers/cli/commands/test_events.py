@@ -220,9 +220,9 @@ def test_check_names_what_redis_lacks_or_hides(tool: Tool, own_server: Server, m
 
 def test_check_without_redis_or_keys(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://user:secret@127.0.0.1:1/0")
-    code, out, _ = tool("check")
+    code, _, err = tool("check")
 
-    assert (code, out) == (1, "Redis does not answer at redis://...@127.0.0.1:1/0: start it, or set REDIS_URL\n")
+    assert (code, err) == (1, "error: Redis does not answer at redis://...@127.0.0.1:1/0: start it, or set REDIS_URL\n")
     monkeypatch.delenv("ZYRA_API_KEY")
     code, out, _ = tool("check", "--role", "worker")
     assert code == 1
@@ -305,7 +305,7 @@ def test_health_of_both_roles(tool: Tool, client: redis.Redis, monkeypatch: pyte
     monkeypatch.setenv("PORT", str(free_port()))
     assert tool("health")[0] == 1
     monkeypatch.setenv("RQ_KEY_PREFIX", "zr-test-health")
-    assert tool("health", "--role", "worker")[:2] == (1, "no worker of this host is registered\n")
+    assert tool("health", "--role", "worker") == (1, "", "error: no worker of this host is registered\n")
     client.sadd("zr-test-health:workers", "zr-test-worker")
     client.hset("zr-test-worker", "hostname", socket.gethostname())
     assert tool("health", "--role", "worker")[:2] == (0, "ok\n")

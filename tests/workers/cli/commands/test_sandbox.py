@@ -28,9 +28,9 @@ def test_the_sandbox_as_a_process(tool: Tool, tmp_path: Path) -> None:
         assert httpx2.get(f"{url}/api/v1/invoices", headers=member).status_code == 403
         assert tool("sandbox", "revoke", made, *where)[0] == 0
         assert httpx2.get(f"{url}/api/v1/invoices", headers=member).status_code == 401
-        assert "no active key" in tool("sandbox", "revoke", made, *where)[1]
-        assert "Invalid enum value" in tool("sandbox", "key", "--role", "king", *where)[1]
-        assert "Expected `str`" in tool("sandbox", "trigger", "job.failed", "--set", "name=5", *where)[1]
+        assert "no active key" in tool("sandbox", "revoke", made, *where)[2]
+        assert "Invalid enum value" in tool("sandbox", "key", "--role", "king", *where)[2]
+        assert "Expected `str`" in tool("sandbox", "trigger", "job.failed", "--set", "name=5", *where)[2]
         assert f"port {port} is in use" in tool("sandbox", *options)[2]
         assert httpx2.get(f"{url}/sandbox/state").status_code == 401
         shown = {"x-sandbox-token": (tmp_path / "s" / "control-token").read_text()}
