@@ -90,11 +90,11 @@ def create_app(
         await watch.client.aclose()
 
     routes = [
-        Route("/livez", live),
-        Route("/readyz", ready),
-        Route("/healthz", healthy),
+        Route("/livez", answer_livez),
+        Route("/readyz", answer_readyz),
+        Route("/healthz", answer_healthz),
     ]
-    app = Receiver(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: as_json})
+    app = Receiver(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: render_error})
     fetching = fetcher or Fetcher()
     remote = {
         source.name: RemoteKeys(source.name, source.scheme, source.scheme.remote, fetching, source.credential)
@@ -123,15 +123,15 @@ async def watch_forever(watch: Watch, metrics: Metrics, notices: Notices, connec
                     await notices.publish()
 
 
-async def live(request: Request) -> Response:
+async def answer_livez(request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def ready(request: Request) -> Response:
+async def answer_readyz(request: Request) -> Response:
     return report(request.app.state.watch.unready)
 
 
-async def healthy(request: Request) -> Response:
+async def answer_healthz(request: Request) -> Response:
     return report(request.app.state.watch.unhealthy)
 
 
@@ -141,6 +141,6 @@ def report(reasons: list[str]) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def as_json(request: Request, error: Exception) -> Response:
+async def render_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail.lower()}, error.status_code, headers=error.headers)

@@ -14,8 +14,8 @@ from .contract import secrets
 from .contract.errors import ConfigurationError
 from .contract.secrets import Secret
 from .labels import LabelReader
-from .schemes import Remote, Scheme, scheme, table
-from .signatures.verify import PUBLIC, compiled, decode_key
+from .schemes import Remote, Scheme, load_schemes, parse_scheme
+from .signatures.verify import PUBLIC, compile_scheme, decode_key
 from .source_options import PARSERS
 from .sources import Source
 
@@ -25,9 +25,9 @@ VISIBLE = re.compile("[!-~]+")
 NAME = re.compile("[A-Za-z0-9_-]{1,64}")
 
 
-def load(env: Mapping[str, str], faults: list[str]) -> dict[str, Source]:
+def load_sources(env: Mapping[str, str], faults: list[str]) -> dict[str, Source]:
     """The sources by name. Without a configuration file ZYRA_WEBHOOK_SECRET alone defines the source zyra."""
-    path, schemes = env.get("RECEIVER_CONFIG"), dict(table())
+    path, schemes = env.get("RECEIVER_CONFIG"), dict(load_schemes())
     if path is None:
         rows: dict[str, Any] = {"zyra": {"scheme": "zyra", "secrets": ["env:ZYRA_WEBHOOK_SECRET"]}}
     else:
@@ -37,17 +37,17 @@ def load(env: Mapping[str, str], faults: list[str]) -> dict[str, Source]:
             faults.append(f"RECEIVER_CONFIG: cannot read {path}: {error}")
             return {}
         faults += [f"{path}: unknown key {key!r}" for key in document if key not in ("sources", "schemes")]
-        schemes |= own_schemes(path, document.get("schemes", {}), faults)
+        schemes |= read_own_schemes(path, document.get("schemes", {}), faults)
         found = document.get("sources")
         if not isinstance(found, dict) or found == {}:
             faults.append(f"{path}: no source: add [sources.zyra] with scheme and secrets")
             return {}
         rows = found
-    made = [source(name, row, schemes, env, faults) for name, row in rows.items()]
+    made = [read_source(name, row, schemes, env, faults) for name, row in rows.items()]
     return {item.name: item for item in made if item is not None}
 
 
-def own_schemes(path: str, rows: object, faults: list[str]) -> dict[str, Scheme]:
+def read_own_schemes(path: str, rows: object, faults: list[str]) -> dict[str, Scheme]:
     """The rows that a user adds to the table, with the same columns."""
     if not isinstance(rows, dict):
         faults.append(f"{path}: schemes must be tables such as [schemes.mine]")
@@ -55,8 +55,8 @@ def own_schemes(path: str, rows: object, faults: list[str]) -> dict[str, Scheme]
     found = {}
     for name, row in rows.items():
         try:
-            made = scheme({"title": name, "primitive": "hmac-body", "source": path, "confidence": OWN, **row})
-            compiled(made)
+            made = parse_scheme({"title": name, "primitive": "hmac-body", "source": path, "confidence": OWN, **row})
+            compile_scheme(made)
             LabelReader(name, made, made.identity, "", False)
             found[name] = made
         except (msgspec.ValidationError, ValueError, TypeError, LookupError, re.error) as error:
@@ -64,7 +64,7 @@ def own_schemes(path: str, rows: object, faults: list[str]) -> dict[str, Scheme]
     return found
 
 
-def source(
+def read_source(
     name: str, row: object, schemes: Mapping[str, Scheme], env: Mapping[str, str], faults: list[str]
 ) -> Source | None:
     """One source from its row, or None with its faults named."""
@@ -74,7 +74,7 @@ def source(
         faults.append(f"{where}: must be a table with a name of letters, digits, - and _")
         return None
     mine += [f"{where}: unknown key {key!r}" for key in row if key not in {"scheme", "secrets", "credential", *PARSERS}]
-    how = chosen(where, str(row.get("scheme")), row.get("unconfirmed"), schemes, mine)
+    how = choose_scheme(where, str(row.get("scheme")), row.get("unconfirmed"), schemes, mine)
     if how is None:
         faults += mine
         return None
@@ -91,20 +91,20 @@ def source(
         if how.key not in PUBLIC:
             mine.append(f"{where}: keys_url is for schemes with public keys: {how.title} has a secret")
     how = replace(how, **changes)
-    mine += [f"{where}: {fault}" for fault in missing(how, options)]
+    mine += [f"{where}: {fault}" for fault in find_missing(how, options)]
     options.setdefault("success_status", how.success_status)
     options.setdefault("max_body", how.max_body)
     options.pop("unconfirmed", None)
     found: tuple[Secret, ...] = ()
     if "secrets" in row or how.remote is None:
-        found = resolve(where, row.get("secrets"), how, env, mine)
+        found = read_secrets(where, row.get("secrets"), how, env, mine)
     elif how.remote.credential:
-        options["credential"] = credential(where, row.get("credential"), how.remote, env, mine)
+        options["credential"] = read_credential(where, row.get("credential"), how.remote, env, mine)
     faults += mine
     return Source(name=name, scheme=how, secrets=found, **options) if not mine else None
 
 
-def missing(scheme: Scheme, options: Mapping[str, Any]) -> Iterator[str]:
+def find_missing(scheme: Scheme, options: Mapping[str, Any]) -> Iterator[str]:
     """What else the operator has to tell."""
     told = (scheme.signed, *scheme.claims.values())
     # a topic: else anybody could subscribe us to theirs
@@ -117,7 +117,7 @@ def missing(scheme: Scheme, options: Mapping[str, Any]) -> Iterator[str]:
         yield "public_url must be set, since the provider signs the URL that it calls"
 
 
-def chosen(
+def choose_scheme(
     where: str, name: str, unconfirmed: object, schemes: Mapping[str, Scheme], faults: list[str]
 ) -> Scheme | None:
     """The row; one that nobody has confirmed must be asked for."""
@@ -135,7 +135,9 @@ def chosen(
     return found
 
 
-def resolve(where: str, items: object, scheme: Scheme, env: Mapping[str, str], faults: list[str]) -> tuple[Secret, ...]:
+def read_secrets(
+    where: str, items: object, scheme: Scheme, env: Mapping[str, str], faults: list[str]
+) -> tuple[Secret, ...]:
     """The secrets that the references name; each must be a key that the scheme can use."""
     if not isinstance(items, list) or not items:
         faults.append(f'{where}: secrets must be a list such as ["env:ZYRA_WEBHOOK_SECRET"]')
@@ -143,7 +145,7 @@ def resolve(where: str, items: object, scheme: Scheme, env: Mapping[str, str], f
     found = []
     for item in items:
         try:
-            secret = reference(where, item, env, scheme.title == "Zyra")
+            secret = parse_reference(where, item, env, scheme.title == "Zyra")
             for value in secret.values:
                 decode_key(scheme, value)
             found.append(secret)
@@ -154,7 +156,9 @@ def resolve(where: str, items: object, scheme: Scheme, env: Mapping[str, str], f
     return tuple(found)
 
 
-def credential(where: str, item: object, remote: Remote, env: Mapping[str, str], faults: list[str]) -> Secret | None:
+def read_credential(
+    where: str, item: object, remote: Remote, env: Mapping[str, str], faults: list[str]
+) -> Secret | None:
     """What the provider wants to see when its keys are fetched."""
     if item is None:
         what = "an API key" if remote.credential == "bearer" else "client_id:client_secret"
@@ -164,7 +168,7 @@ def credential(where: str, item: object, remote: Remote, env: Mapping[str, str],
         )
         return None
     try:
-        found = reference(where, item, env)
+        found = parse_reference(where, item, env)
         if VISIBLE.fullmatch(found.values[0]):
             return found
         faults.append(f"{where}: credential: {item} must be visible ASCII, since it stands in a header")
@@ -173,7 +177,7 @@ def credential(where: str, item: object, remote: Remote, env: Mapping[str, str],
     return None
 
 
-def reference(where: str, item: object, env: Mapping[str, str], commas: bool = False) -> Secret:
+def parse_reference(where: str, item: object, env: Mapping[str, str], commas: bool = False) -> Secret:
     """commas: whether they separate the values of a file."""
     kind, _, rest = str(item).partition(":")
     if kind in ("file", "learned") and rest:

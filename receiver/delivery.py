@@ -66,7 +66,7 @@ class Delivery:
     @property
     def json(self) -> Any:
         """The body's JSON; numbers are kept as the text that stands there, since that is what a provider signs."""
-        return self._once("json", lambda: loads(self.body.removeprefix(BOM)))
+        return self._once("json", lambda: parse_json(self.body.removeprefix(BOM)))
 
     @property
     def looks_like_json(self) -> bool:
@@ -76,7 +76,7 @@ class Delivery:
     @property
     def form(self) -> Fields:
         """The text fields of a form, in their order, blank ones included; of JSON none. Raises BadSignature."""
-        found: Fields = self._once("form", lambda: fields(read_fields, self.body))
+        found: Fields = self._once("form", lambda: read_fields_once(read_fields, self.body))
         return found
 
     @property
@@ -92,7 +92,7 @@ class Delivery:
     @property
     def query(self) -> Fields:
         text = self.url.partition("?")[2].encode()
-        found: Fields = self._once("query", lambda: fields(read_urlencoded, text))
+        found: Fields = self._once("query", lambda: read_fields_once(read_urlencoded, text))
         return found
 
     def _once(self, name: str, read: Callable[[], Any]) -> Any:
@@ -117,14 +117,14 @@ def inflate(body: bytes, most: int) -> bytes:
     return found
 
 
-def loads(body: bytes | str) -> Any:
+def parse_json(body: bytes | str) -> Any:
     try:
         return json.loads(body, parse_float=str, parse_int=str)
     except (ValueError, RecursionError):
         raise BadSignature("malformed") from None
 
 
-def fields(reader: Callable[[bytes], Fields], text: bytes) -> Fields:
+def read_fields_once(reader: Callable[[bytes], Fields], text: bytes) -> Fields:
     """The fields of a query or of a form. Raises BadSignature; what a handler would read as JSON is no form."""
     if first_byte(text) in (b"{", b"["):
         raise BadSignature("malformed")
@@ -134,7 +134,7 @@ def fields(reader: Callable[[bytes], Fields], text: bytes) -> Fields:
         raise BadSignature("malformed") from None
 
 
-def split(url: str) -> Any:
+def split_url(url: str) -> Any:
     try:
         return urlsplit(url)
     except ValueError:
@@ -142,7 +142,7 @@ def split(url: str) -> Any:
 
 
 @cache
-def place(name: str) -> Place:
+def compile_place(name: str) -> Place:
     """A function that finds what stands in one place: header:x (header:x|y: the first of them that is there),
     header-json:x:a.b (JSON in base64), query:x, form:x, form:x:a.b (JSON in a field), json:a.b, body:.
 
@@ -150,7 +150,7 @@ def place(name: str) -> Place:
     """
     kind, _, rest = name.partition(":")
     if OTHER_KIND.search(rest):  # json:a|form:b: the first of them that is there
-        readers = [place(one) for one in name.split("|")]
+        readers = [compile_place(one) for one in name.split("|")]
         return lambda delivery: next(filter(None, (read(delivery) for read in readers)), b"")
     if kind == "header":
         first, *others = (name.encode() for name in rest.split("|"))
@@ -159,48 +159,48 @@ def place(name: str) -> Place:
         return lambda delivery: delivery.header(first)
     if kind == "header-json":
         held, _, inside = rest.partition(":")
-        return lambda delivery: walk(loads(from_base64(delivery.header(held.encode()))), inside)
+        return lambda delivery: read_path(parse_json(decode_base64(delivery.header(held.encode()))), inside)
     if kind == "query":
-        return lambda delivery: one(delivery.query, rest)
+        return lambda delivery: read_one(delivery.query, rest)
     if kind == "form":
         field, _, path = rest.partition(":")
         if path:  # JSON in a field of the form
-            return lambda delivery: b"" if delivery.looks_like_json else form_walk(delivery, field, path)
-        return lambda delivery: b"" if delivery.looks_like_json else one(delivery.form, rest)
+            return lambda delivery: b"" if delivery.looks_like_json else read_form_path(delivery, field, path)
+        return lambda delivery: b"" if delivery.looks_like_json else read_one(delivery.form, rest)
     if kind == "json":
-        return lambda delivery: walk(delivery.json, rest) if delivery.looks_like_json else b""
+        return lambda delivery: read_path(delivery.json, rest) if delivery.looks_like_json else b""
     if kind == "body":
         return lambda delivery: delivery.body
     raise ValueError(f"{name!r} is no place: header:, query:, form: or json: with a name")
 
 
-def form_walk(delivery: "Delivery", field: str, path: str) -> bytes:
-    return walk(loads(one(delivery.form, field) or b"null"), path)
+def read_form_path(delivery: "Delivery", field: str, path: str) -> bytes:
+    return read_path(parse_json(read_one(delivery.form, field) or b"null"), path)
 
 
-def from_base64(text: bytes) -> bytes:
+def decode_base64(text: bytes) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
         raise BadSignature("malformed") from None
 
 
-def one(fields: Fields, name: str) -> bytes:
+def read_one(fields: Fields, name: str) -> bytes:
     found = [value for key, value in fields if key == name]
     if len(found) > 1:
         raise BadSignature("repeated")
     return found[0].encode() if found else b""
 
 
-def walk(value: Any, path: str) -> bytes:
+def read_path(value: Any, path: str) -> bytes:
     """The text at a path; `*` is every item of a list, which must all hold the same."""
-    found = {as_text(item) for item in steps([value], path.split("."))}
+    found = {to_text(item) for item in walk_path([value], path.split("."))}
     if len(found) > 1:
         raise BadSignature("repeated")
     return next(iter(found), "").encode("utf-8", "surrogatepass")
 
 
-def steps(values: list[Any], names: list[str]) -> list[Any]:
+def walk_path(values: list[Any], names: list[str]) -> list[Any]:
     for name in names:
         following: list[Any] = []
         for value in values:
@@ -221,13 +221,13 @@ def is_index(step: str) -> bool:
     return step.isdigit() and len(step) < 4
 
 
-def as_text(value: Any) -> str:
+def to_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else ""
 
 
-def path_of(url: str) -> str:
+def read_path_and_query(url: str) -> str:
     """Path and query, as they stand in the URL."""
-    parts = split(url)
+    parts = split_url(url)
     return f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"

@@ -8,12 +8,12 @@ from .contract.settings import Durability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Assessment:
     lacks: tuple[str, ...]  # makes the level untrue: `check` exits with 2, readiness waits
     hidden: tuple[str, ...]  # what Redis would not tell: a warning
 
 
-def judge(level: Durability, info: Mapping[str, Any], config: Mapping[str, str], replicas: int = 1) -> Verdict:
+def judge(level: Durability, info: Mapping[str, Any], config: Mapping[str, str], replicas: int = 1) -> Assessment:
     """info: INFO's fields. config: CONFIG GET's. Each is empty where the server or its rights refuse it."""
     lacks, hidden = [], []
     policy = config.get("maxmemory-policy") or str(info.get("maxmemory_policy", ""))
@@ -40,4 +40,4 @@ def judge(level: Durability, info: Mapping[str, Any], config: Mapping[str, str],
         elif int(info["connected_slaves"]) < replicas:
             told = info["connected_slaves"]
             lacks.append(f"{told} replicas are connected: DURABILITY=replicated needs {replicas}")
-    return Verdict(lacks=tuple(lacks), hidden=tuple(hidden))
+    return Assessment(lacks=tuple(lacks), hidden=tuple(hidden))

@@ -22,7 +22,7 @@ from .metrics import Metrics
 from .notices import Notices
 from .readiness import Watch
 from .remote.keys import RemoteKeys
-from .responses import answer, refuse, reply, told
+from .responses import refuse, render_success, reply, send_answer
 from .source_keys import SourceKeys
 from .sources import Source
 
@@ -67,7 +67,7 @@ class Endpoint:
             self._guard(headers, source.scheme.gzip != "", limit)
             body = await self._body(receive, limit)
             started = time.perf_counter()
-            delivery = Delivery(scope["headers"], body, scope["method"], called(source, scope))
+            delivery = Delivery(scope["headers"], body, scope["method"], build_url(source, scope))
             if source.scheme.gzip and delivery.text(b"content-encoding") == "gzip":
                 delivery.body = inflate(body, limit)
             if source.scheme.handshakes and (answered := await self._handshake(source, delivery)):
@@ -88,10 +88,12 @@ class Endpoint:
                 raise Unavailable("memory")
             receipt = await self._inbox.accept(accepted)
             self._metrics.accept(source.name, receipt.duplicate, accepted.untyped, time.perf_counter() - started)
-            await answer(send, source.success_status, told(source.scheme, receipt), source.success_headers)
+            await send_answer(
+                send, source.success_status, render_success(source.scheme, receipt), source.success_headers
+            )
         except BadSignature as rejected:
             self._metrics.reject(rejected, source.name)
-            self._notices.refused(source, delivery, rejected.cause, time.perf_counter() - started)
+            self._notices.note_refusal(source, delivery, rejected.cause, time.perf_counter() - started)
             await refuse(send, rejected, source.scheme.failure_status, source.scheme.silent)
         except Rejected as rejected:
             name = scope["path"][len(PREFIX) :]
@@ -104,7 +106,7 @@ class Endpoint:
 
     async def _handshake(self, source: Source, delivery: Delivery) -> Answer | None:
         """The answer to a challenge or a ping, if the delivery is one. Raises Rejected."""
-        asked = source.asked(delivery)
+        asked = source.find_handshake(delivery)
         if asked is None:
             return None
         remote, now = self._remote.get(source.name), time.time()
@@ -146,7 +148,7 @@ class Endpoint:
             body += part
 
 
-def called(source: Source, scope: Scope) -> str:
+def build_url(source: Source, scope: Scope) -> str:
     """The URL as the provider called it: what stands before the query is known to the operator alone."""
     query: bytes = scope["query_string"]
     return f"{source.public_url}?{query.decode('latin-1')}" if query else source.public_url

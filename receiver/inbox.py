@@ -14,18 +14,18 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from .contract.connection import client
 from .contract.keys import Keys
-from .contract.scripts import arguments, source
+from .contract.scripts import build_arguments, compose_script
 from .contract.seal import Seal
 from .contract.settings import Durability
 from .errors import Unavailable
 from .sources import Accepted
 
 log = logging.getLogger(__name__)
-BATCH = 64  # events in one script call: larger ones make everybody wait for everybody
-BATCH_BYTES = 4 * 1024 * 1024  # of bodies, likewise
-UNDER_WAY = 3  # batches at once, where Redis is far or slow
-WAITING = 4096  # requests that may wait for their batch
-BUDGET = 1.5  # seconds until a request is answered 503; 2 s are promised, and the loop may be late
+MAX_BATCH_EVENTS = 64  # events in one script call: larger ones make everybody wait for everybody
+MAX_BATCH_BYTES = 4 * 1024 * 1024  # of bodies, likewise
+MAX_BATCHES = 3  # batches at once, where Redis is far or slow
+MAX_WAITING = 4096  # requests that may wait for their batch
+ANSWER_SECONDS = 1.5  # until a request is answered 503; 2 s are promised, and the loop may be late
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
@@ -68,7 +68,7 @@ class Inbox:
         self._seal = seal
         self._max_pending = max_pending
         self._replicas = replicas if durability is Durability.REPLICATED else 0
-        self._script = source("receiver", "accept.lua")
+        self._script = compose_script("receiver", "accept.lua")
         self._sha = ""
         self._loop: asyncio.AbstractEventLoop | None = None  # to ask which one runs is a system call (Python 3.11)
         self._waiting: list[Entry] = []
@@ -78,21 +78,21 @@ class Inbox:
         """The receipt, once Redis confirmed it; Unavailable on refusal and on every doubt, within BUDGET."""
         loop = self._loop = self._loop or asyncio.get_running_loop()
         receipt: asyncio.Future[Receipt] = loop.create_future()
-        if len(self._waiting) >= WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             receipt.set_exception(Unavailable("busy"))
             return receipt
         self._waiting.append(Entry(accepted, receipt, loop.time()))
-        if self._due(len(self._tasks)):
+        if self._is_due(len(self._tasks)):
             self._tasks.add(loop.create_task(self._drain()))
         return receipt
 
-    def _due(self, under_way: int) -> bool:
+    def _is_due(self, under_way: int) -> bool:
         """Whether to send a batch. Small ones at once would cost more than to wait for each other."""
-        return len(self._waiting) >= (BATCH if under_way else 1) and under_way < UNDER_WAY
+        return len(self._waiting) >= (MAX_BATCH_EVENTS if under_way else 1) and under_way < MAX_BATCHES
 
     async def _drain(self) -> None:
         try:
-            while self._due(len(self._tasks) - 1):
+            while self._is_due(len(self._tasks) - 1):
                 if batch := self._cut():
                     await self._send(batch)
         finally:  # at once: who comes in the next moment must not rely on a task that is over
@@ -101,13 +101,13 @@ class Inbox:
     async def _send(self, batch: list[Entry]) -> None:
         """It ends, one way or the other, when the first of its requests has waited for BUDGET."""
         try:
-            async with asyncio.timeout_at(batch[0].since + BUDGET):
+            async with asyncio.timeout_at(batch[0].since + ANSWER_SECONDS):
                 answers = await self._write([entry.accepted for entry in batch])
             self._settle(batch, answers)
         except TimeoutError:
             self._refuse(batch, "slow")
         except (RedisError, OSError) as error:
-            self._refuse(batch, cause(error))
+            self._refuse(batch, name_cause(error))
         except Exception:  # a fault of ours is a doubt too
             log.exception("a batch failed")
             self._refuse(batch, "fault")
@@ -117,11 +117,11 @@ class Inbox:
         now = asyncio.get_running_loop().time()
         size = late = 0
         cut = []
-        for entry in self._waiting[:BATCH]:
+        for entry in self._waiting[:MAX_BATCH_EVENTS]:
             cut.append(entry)
-            late += entry.since + BUDGET <= now
+            late += entry.since + ANSWER_SECONDS <= now
             size += len(entry.accepted.event.content.body)
-            if size >= BATCH_BYTES:
+            if size >= MAX_BATCH_BYTES:
                 break
         del self._waiting[: len(cut)]
         self._refuse(cut[:late], "slow")  # they came first
@@ -144,8 +144,8 @@ class Inbox:
                 entry.receipt.set_exception(Unavailable(verdict.decode("utf-8", "replace")))
 
     async def _write(self, batch: Sequence[Accepted]) -> Sequence[bytes]:
-        flat = [value for accepted in batch for value in self._flat(accepted)]
-        values = arguments(self._keys, self._max_pending, *flat)
+        flat = [value for accepted in batch for value in self._flatten(accepted)]
+        values = build_arguments(self._keys, self._max_pending, *flat)
         try:
             return await self._call(values)
         except NoScriptError:  # a restarted Redis: nothing was executed
@@ -182,7 +182,7 @@ class Inbox:
         finally:
             await pool.release(connection)
 
-    def _flat(self, accepted: Accepted) -> list[str | bytes | int]:
+    def _flatten(self, accepted: Accepted) -> list[str | bytes | int]:
         labels = accepted.event.labels
         return [
             labels.id,
@@ -200,7 +200,7 @@ class Inbox:
         ]
 
 
-def cause(error: Exception) -> str:
+def name_cause(error: Exception) -> str:
     """One word for the metrics."""
     text = str(error)
     for word in ("OOM", "READONLY", "LOADING", "MISCONF", "NOAUTH", "NOPERM", "WRONGTYPE", "replicas"):

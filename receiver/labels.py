@@ -13,17 +13,17 @@ import msgspec
 from .contract.body import BOM, decide_format, first_byte, read_json
 from .contract.errors import Unreadable
 from .contract.records import Body
-from .delivery import Delivery, is_index, place, steps
+from .delivery import Delivery, compile_place, is_index, walk_path
 from .errors import BadSignature
 from .schemes import Scheme
 from .schemes import alternatives as split_place
-from .signatures.jws import document
-from .signatures.verify import signed_content
+from .signatures.jws import decode_document
+from .signatures.verify import read_signed_content
 
 MAX_LABEL = 250  # characters of an id or a type that the ledger keeps
 UNTYPED = "event"  # the type of events whose provider names none
 DIGITS = b"-0123456789"
-decode = msgspec.json.Decoder().decode
+decode_json = msgspec.json.Decoder().decode
 Find = Callable[[Delivery, Mapping[str, str]], str]  # what stands in a place, or ""; the mapping is what `peek` saw
 
 
@@ -46,7 +46,7 @@ class Marks(NamedTuple):
     signed: str = ""
 
 
-def alternatives(item: str) -> tuple[Spot, ...]:
+def parse_place(item: str) -> tuple[Spot, ...]:
     """The spots of a place such as header:a|b, json:event_id|id:evt or header:a|json:b; the first one counts."""
     found = []
     for kind, text in split_place(item):
@@ -63,8 +63,8 @@ class LabelReader:
     def __init__(self, source: str, scheme: Scheme, identity: Sequence[str], untyped: str, check_type: bool) -> None:
         self._prefix = source
         self._scheme = scheme
-        id_places = [alternatives(item) for item in identity]
-        type_places = [alternatives(item) for item in scheme.type]
+        id_places = [parse_place(item) for item in identity]
+        type_places = [parse_place(item) for item in scheme.type]
         self._find_ids = [make_first_finder(spots, scheme) for spots in id_places]
         self._find_types = [make_first_finder(spots, scheme) for spots in type_places]
         self._echo = scheme.type_echo if check_type else ()
@@ -131,7 +131,7 @@ class LabelReader:
             return Marks(space + digest(name, content))
         hashed = hashlib.sha256(content)
         mark = space + digest(name, hashed.digest())
-        signed = hashed.hexdigest()[:32] if self._covers_body else digest(signed_content(self._scheme, delivery))
+        signed = hashed.hexdigest()[:32] if self._covers_body else digest(read_signed_content(self._scheme, delivery))
         return Marks(mark, "", f"{self._prefix}:b:{signed}")
 
 
@@ -140,7 +140,7 @@ def canonical_content(scheme: Scheme, delivery: Delivery) -> bytes:
     if scheme.attempt_fields:
         return without_fields(delivery.body, scheme.attempt_fields)
     if scheme.signs_content:
-        return signed_content(scheme, delivery)
+        return read_signed_content(scheme, delivery)
     if not scheme.signs_fields or not delivery.body:
         return delivery.body
     try:
@@ -157,7 +157,7 @@ def without_fields(body: bytes, paths: Sequence[str]) -> bytes:
         return body
     for path in paths:
         *steps_to, last = path.split(".")
-        for holder in steps([document], steps_to):
+        for holder in walk_path([document], steps_to):
             if isinstance(holder, dict):
                 holder.pop(last, None)
     return json.dumps(document, sort_keys=True).encode()
@@ -184,11 +184,11 @@ def make_first_finder(spots: Sequence[Spot], scheme: Scheme) -> Find:
 
 def make_token_finder(scheme: Scheme, path: str) -> Find:
     """Reads a claim of the token that is the signature; a claim may hold JSON as text."""
-    read, names = place(scheme.signature[0]), path.split(".")
+    read, names = compile_place(scheme.signature[0]), path.split(".")
 
     def find(delivery: Delivery, seen: Mapping[str, str]) -> str:
         try:
-            value: object = document(read(delivery).strip().split(b".")[1])
+            value: object = decode_document(read(delivery).strip().split(b".")[1])
             for name in names:
                 holder = json.loads(value) if isinstance(value, str) else value
                 value = holder.get(name) if isinstance(holder, dict) else None
@@ -216,7 +216,7 @@ def make_finder(spot: Spot) -> Find:
         return lambda delivery, seen: value if (value := seen.get(spot.name, "")).startswith(spot.beginning) else ""
     if spot.kind == "json":
         return lambda delivery, seen: seen.get(spot.name, "")
-    read = place(f"{spot.kind}:{spot.name}")
+    read = compile_place(f"{spot.kind}:{spot.name}")
 
     def find(delivery: Delivery, seen: Mapping[str, str]) -> str:
         try:
@@ -265,8 +265,8 @@ def text_of(raw: msgspec.Raw, rest: list[str]) -> str:
     """The text or number at a path within one value's JSON, or "". Raises what msgspec raises."""
     text = bytes(raw)
     if rest:
-        value = steps([decode(text)], rest)[0] if text[:1] in (b"{", b"[") else None
+        value = walk_path([decode_json(text)], rest)[0] if text[:1] in (b"{", b"[") else None
         return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
     if text[:1] == b'"':
-        return str(decode(text))
+        return str(decode_json(text))
     return text.decode() if text[:1] in DIGITS else ""

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from .errors import Rejected, Unavailable
 from .server.connections import Connections
 
-BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
 class Metrics:
@@ -20,7 +20,7 @@ class Metrics:
         self.unavailable = Counter("zr_unavailable", "Deliveries answered 503, by cause", ["cause"], registry=registry)
         self.disconnects = Counter("zr_disconnects", "Senders that left before they were answered", registry=registry)
         self.ack = Histogram(
-            "zr_ack_seconds", "From the complete request to the answer", buckets=BUCKETS, registry=registry
+            "zr_ack_seconds", "From the complete request to the answer", buckets=BUCKETS_SECONDS, registry=registry
         )
         self.handshakes = Counter("zr_handshakes", "Challenges and pings answered", ["source"], registry=registry)
         self.redis_up = gauge("zr_redis_up", "1 while Redis answers", registry)

@@ -24,14 +24,16 @@ from .sources import Source
 
 log = logging.getLogger(__name__)
 MAX_REFUSALS = 500  # of each source that are kept: one source must not push out those of another
-AGE = 24 * 3600  # seconds
-DAYS = 8  # of counts that are kept
-LEAST_SECONDS = 0.02  # that a diagnosis may take; a request that took longer is explained for as long as it took
-CAPTURE = 3600.0  # seconds after the start for which bodies are captured
-CAPTURED = 64 * 1024  # bytes of one
+KEEP_SECONDS = 24 * 3600
+KEEP_DAYS = 8  # of counts that are kept
+MIN_DIAGNOSIS_SECONDS = (
+    0.02  # that a diagnosis may take; a request that took longer is explained for as long as it took
+)
+CAPTURE_SECONDS = 3600.0  # after the start for which bodies are captured
+MAX_CAPTURE_BYTES = 64 * 1024  # of one
 
 
-class Refused(NamedTuple):
+class Refusal(NamedTuple):
     """at: seconds since 1970. spent: seconds of verification."""
 
     delivery: Delivery
@@ -55,44 +57,44 @@ class Notices:
         self._sources = sources
         self._source_keys = source_keys
         self._started = time.monotonic()
-        self._refused: dict[str, Refused] = {}
+        self._refused: dict[str, Refusal] = {}
         for source in sources.values():
             if source.capture:
-                log.warning("source %s: refused bodies are captured for %d minutes", source.name, CAPTURE // 60)
+                log.warning("source %s: refused bodies are captured for %d minutes", source.name, CAPTURE_SECONDS // 60)
 
-    def refused(self, source: Source, delivery: Delivery, cause: str, spent: float) -> None:
+    def note_refusal(self, source: Source, delivery: Delivery, cause: str, spent: float) -> None:
         """Leaves a refusal to be explained; the first one of each second counts. spent: seconds that it took."""
         if source.name not in self._refused:
-            self._refused[source.name] = Refused(delivery, cause, time.time(), spent)
+            self._refused[source.name] = Refusal(delivery, cause, time.time(), spent)
 
     async def publish(self) -> None:
         """Raises redis errors; what was not published is lost, which costs nobody an event."""
         refused, self._refused = self._refused, {}
-        entries = {name: await asyncio.to_thread(self._explained, name, one) for name, one in refused.items()}
-        uses = [use for source in self._sources.values() for use in self._uses(source)]
+        entries = {name: await asyncio.to_thread(self._explain, name, one) for name, one in refused.items()}
+        uses = [use for source in self._sources.values() for use in self._count_uses(source)]
         if not entries and not uses:
             return
-        day = self._keys.named(f"secrets:{datetime.now(UTC):%Y%m%d}")
+        day = self._keys.name(f"secrets:{datetime.now(UTC):%Y%m%d}")
         async with self._client.pipeline(transaction=False) as pipe:
             for name, entry in entries.items():
-                refusals = self._keys.named(f"refusals:{name}")
-                pipe.sadd(self._keys.named("refusals"), name)
+                refusals = self._keys.name(f"refusals:{name}")
+                pipe.sadd(self._keys.name("refusals"), name)
                 pipe.lpush(refusals, entry)
                 pipe.ltrim(refusals, 0, MAX_REFUSALS - 1)
-                pipe.expire(refusals, AGE)
+                pipe.expire(refusals, KEEP_SECONDS)
             for field, count in uses:
                 pipe.hincrby(day, field, count)
-                pipe.hset(self._keys.named("secrets"), field, str(int(time.time())))
+                pipe.hset(self._keys.name("secrets"), field, str(int(time.time())))
             if uses:
-                pipe.expire(day, DAYS * 86400)
+                pipe.expire(day, KEEP_DAYS * 86400)
             await pipe.execute()
 
-    def _uses(self, source: Source) -> list[tuple[str, int]]:
+    def _count_uses(self, source: Source) -> list[tuple[str, int]]:
         """How often each secret verified a delivery since we last asked, under a name that tells nothing of it."""
         uses, texts = self._source_keys[source.name].take_uses(), self._source_keys[source.name].list_texts()
-        return [(mark(self._seal, source, texts[at]), count) for at, count in uses.items() if at < len(texts)]
+        return [(name_secret(self._seal, source, texts[at]), count) for at, count in uses.items() if at < len(texts)]
 
-    def _explained(self, name: str, refused: Refused) -> str:
+    def _explain(self, name: str, refused: Refusal) -> str:
         source, (delivery, cause, at, spent) = self._sources[name], refused
         texts = {one: keys.list_texts() for one, keys in self._source_keys.items()}
         try:
@@ -104,7 +106,7 @@ class Notices:
                 at,
                 previous=list(self._source_keys[name].previous),
                 others=texts,
-                seconds=max(LEAST_SECONDS, spent),
+                seconds=max(MIN_DIAGNOSIS_SECONDS, spent),
             )
         except Exception:  # hostile input must not end the task that publishes
             log.exception("a refusal was not explained")
@@ -118,19 +120,19 @@ class Notices:
             "reason": reason,
             "body_bytes": len(delivery.body),
             "body_digest": self._seal.fingerprint(delivery.body),
-            "headers": diagnosis.shown(source.scheme, delivery),
+            "headers": diagnosis.describe_headers(source.scheme, delivery),
         }
-        if source.capture and time.monotonic() - self._started < CAPTURE:
-            sealed = self._seal.wrap(capture_place(refusal), delivery.body[:CAPTURED])
+        if source.capture and time.monotonic() - self._started < CAPTURE_SECONDS:
+            sealed = self._seal.wrap(name_capture(refusal), delivery.body[:MAX_CAPTURE_BYTES])
             entry["body_sealed"] = base64.b64encode(sealed).decode()
         return json.dumps(entry)
 
 
-def capture_place(refusal: str) -> str:
+def name_capture(refusal: str) -> str:
     """The name under which a captured body is sealed."""
     return f"refusal:{refusal}"
 
 
-def mark(seal: Seal, source: Source, text: str) -> str:
+def name_secret(seal: Seal, source: Source, text: str) -> str:
     """How a secret is called in Redis: by its source, and by what only holders of SEAL_KEY can compute."""
     return f"{source.name} {seal.fingerprint(source.name.encode() + bytes(1) + text.encode())}"

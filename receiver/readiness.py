@@ -11,10 +11,10 @@ from redis.exceptions import RedisError, ResponseError
 
 from .contract.connection import memory_share
 from .contract.settings import Durability
-from .durability import Verdict, judge
+from .durability import Assessment, judge
 
 log = logging.getLogger(__name__)
-FULL = 0.9  # share of maxmemory above which deliveries are refused
+MAX_MEMORY_SHARE = 0.9  # of maxmemory above which deliveries are refused
 
 
 @dataclass(slots=True)
@@ -26,13 +26,13 @@ class Watch:
     met: bool = False  # Redis has once met the level
     reachable: bool = False
     memory: float = 0.0
-    verdict: Verdict = field(default_factory=lambda: Verdict(lacks=(), hidden=()))
+    verdict: Assessment = field(default_factory=lambda: Assessment(lacks=(), hidden=()))
 
     async def look(self) -> None:
         try:
             async with asyncio.timeout(2):
-                info = await self._told(self.client.info())
-                config = await self._told(self.client.config_get("appendfsync", "maxmemory-policy"))
+                info = await self._ask_or_hide(self.client.info())
+                config = await self._ask_or_hide(self.client.config_get("appendfsync", "maxmemory-policy"))
         except (RedisError, OSError, TimeoutError) as error:
             if self.reachable or not self.met:
                 log.warning("Redis does not answer: deliveries get 503 until it does", extra={"error": str(error)})
@@ -47,7 +47,7 @@ class Watch:
         if not self.met and before != self.verdict:
             log.error("deliveries get 503 until this is mended: `zyra-receiver check` says the same")
 
-    async def _told(self, asked: Awaitable[Mapping[Any, Any]]) -> dict[str, Any]:
+    async def _ask_or_hide(self, asked: Awaitable[Mapping[Any, Any]]) -> dict[str, Any]:
         try:
             return {str(name): value for name, value in (await asked).items()}
         except ResponseError:  # managed servers and tight rights hide it
@@ -55,7 +55,7 @@ class Watch:
 
     @property
     def full(self) -> bool:
-        return self.memory > FULL
+        return self.memory > MAX_MEMORY_SHARE
 
     @property
     def unready(self) -> list[str]:

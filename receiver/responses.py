@@ -11,7 +11,7 @@ from .inbox import Receipt
 from .schemes import Scheme
 
 
-def told(scheme: Scheme, receipt: Receipt) -> bytes:
+def render_success(scheme: Scheme, receipt: Receipt) -> bytes:
     """The body of a success."""
     if scheme.silent or scheme.success_body:
         return scheme.success_body.encode()
@@ -37,10 +37,10 @@ async def refuse(send: Send, rejected: Rejected, status: int = 0, silent: bool =
     if isinstance(rejected, Unavailable):
         headers.append((b"retry-after", draw_retry_after()))
     body = b"" if silent else json.dumps({"error": rejected.error}).encode()
-    await answer(send, status or rejected.status, body, headers)
+    await send_answer(send, status or rejected.status, body, headers)
 
 
-async def answer(send: Send, status: int, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
+async def send_answer(send: Send, status: int, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
     """more: headers; where they name no content type, it is JSON."""
     text = b"" if status == 204 else body
     headers = [(b"content-length", b"%d" % len(text)), *more]

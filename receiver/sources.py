@@ -9,12 +9,12 @@ import msgspec
 
 from .contract import keys
 from .contract.errors import ConfigurationError
-from .contract.records import Content, Event, Labels
+from .contract.records import Content, EventRecord, Labels
 from .contract.secrets import Secret
 from .delivery import Delivery
 from .errors import BadSignature, Unavailable
-from .handshakes import Answer, answered, asked, methods
-from .labels import UNTYPED, LabelReader, alternatives
+from .handshakes import Answer, find_handshake, list_methods, make_answer
+from .labels import UNTYPED, LabelReader, parse_place
 from .schemes import Handshake, Scheme
 from .signatures.verify import Key, Proof
 
@@ -25,7 +25,7 @@ SENDER = "zyra-receiver-send"  # the user agent of our own `send` command
 class Accepted(msgspec.Struct, frozen=True, gc=False):
     """An event, and the marks under which its repetitions are known."""
 
-    event: Event
+    event: EventRecord
     mark: str
     window: float  # seconds the mark lives; 0: no mark
     digest: str = ""  # of the content, where the mark is of the identity alone
@@ -57,13 +57,13 @@ class Source:
     max_body: int = 0  # bytes; 0: MAX_BODY_BYTES
     capture: bool = False  # whether refused bodies are kept for a while, for `events explain`
 
-    def texts(self) -> list[tuple[str, str]]:
+    def list_texts(self) -> list[tuple[str, str]]:
         """Where each secret comes from, and its text, in the order of `keys`."""
         return [(f"{secret.name} {n}", text) for secret in self.secrets for n, text in enumerate(secret.values, 1)]
 
-    def asked(self, delivery: Delivery) -> Handshake | None:
+    def find_handshake(self, delivery: Delivery) -> Handshake | None:
         """The challenge or ping that the delivery is, if it is one."""
-        return asked(self.scheme, delivery)
+        return find_handshake(self.scheme, delivery)
 
     def answer(
         self, handshake: Handshake, delivery: Delivery, keys: Sequence[Key], now: float, proof: Proof | None = None
@@ -72,7 +72,7 @@ class Source:
 
         Raises BadSignature, and Unavailable where a secret that the provider told cannot be kept.
         """
-        found = answered(self.scheme, handshake, delivery, keys, now, proof)
+        found = make_answer(self.scheme, handshake, delivery, keys, now, proof)
         try:
             if found.learned and not any(secret.learn(found.learned) for secret in self.secrets):
                 raise BadSignature("not-waiting")
@@ -89,9 +89,9 @@ class Source:
         seen = labels.peek(delivery, body_format)
         kind, stem = labels.type(delivery, seen)
         identity = labels.identity(delivery, seen)
-        event = Event(
+        event = EventRecord(
             labels=Labels(
-                id=keys.event_id(moment),
+                id=keys.make_event_id(moment),
                 source=self.name,
                 type=kind,
                 received_at=moment,
@@ -126,7 +126,7 @@ class Source:
     @cached_property
     def methods(self) -> frozenset[str]:
         """Methods of requests that are no deliveries."""
-        return methods(self.scheme)
+        return list_methods(self.scheme)
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -143,6 +143,6 @@ class Source:
     def kept(self) -> Mapping[bytes, str]:
         """The headers that go with the event, by their bytes."""
         places = [*self.scheme.identity, *self.scheme.type, self.scheme.timestamp]
-        spots = [spot for item in places if item.startswith("header:") for spot in alternatives(item)]
+        spots = [spot for item in places if item.startswith("header:") for spot in parse_place(item)]
         named = [spot.name for spot in spots if spot.kind == "header"]
         return {name.encode(): name for name in ("content-type", "user-agent", *named, *self.keep_headers)}

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from receiver.schemes import Scheme
-from receiver.schemes import table as schemes
+from receiver.schemes import load_schemes as schemes
 from tests.support.vectors import DATA
-from workers.zyra.routes import table as routes
+from workers.zyra.routes import load_default_routes as routes
 
 DOCS = Path(__file__).parents[1] / "docs"
 

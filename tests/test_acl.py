@@ -12,12 +12,12 @@ from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.support.kit import Server, free_port, payload, run, running, signed, wait_for
 from tests.support.receiver import up
-from workers.cli.embedded import binary
+from workers.cli.embedded import find_binary
 from workers.ledger import query
 from workers.ledger.transitions import Ledger
 from workers.zyra.budget import Budget
 from workers.zyra.credentials import Login, Token
-from workers.zyra.routes import Limit, table
+from workers.zyra.routes import Limit, load_default_routes
 
 ACL = Path(__file__).parent.parent / "deploy/users.acl"
 
@@ -78,7 +78,7 @@ def test_the_file_can_be_loaded_as_it_is(tmp_path: Path) -> None:
     """Comments, and words that are younger than Redis 7.0, would stop the server."""
     file = tmp_path / "users.acl"
     file.write_text(ACL.read_text())
-    command = [binary(), "--port", "0", "--unixsocket", str(tmp_path / "s"), "--aclfile", str(file), "--save", ""]
+    command = [find_binary(), "--port", "0", "--unixsocket", str(tmp_path / "s"), "--aclfile", str(file), "--save", ""]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
         client = redis.Redis.from_url(f"unix://receiver:replace-me-receiver@{tmp_path}/s")
         try:
@@ -127,9 +127,9 @@ def test_a_worker_may_count_its_calls(users: dict[str, str], seal: Seal) -> None
 
     assert budget.take("k", Limit.READ, "a", "t").seconds == 0
     budget.hold("k", Limit.READ, 1)
-    assert [budget.refuse("k"), budget.refused("k"), budget.accept("k")] == [True, True, True]
-    assert len(budget.waiting("k")) == 3
-    ring = Login("u", str, client, seal, table())
+    assert [budget.refuse("k"), budget.is_refused("k"), budget.accept("k")] == [True, True, True]
+    assert len(budget.list_waiting("k")) == 3
+    ring = Login("u", str, client, seal, load_default_routes())
     assert [ring._read(), ring._lock(), ring._unlock(), ring.forget("a")] == [None, True, None, True]
     ring._keep(Token("a", until=1e12))
     client.close()

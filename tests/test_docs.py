@@ -38,7 +38,7 @@ def read_by(kind: type) -> set[str]:
 def recipes() -> set[str]:
     """What shipped handlers, and `post`, read."""
     files = [*(ROOT / "workers" / "handlers").glob("*.py"), ROOT / "workers" / "outgoing.py"]
-    pattern = r'(?:needed|seconds|environ\.get)\("([A-Z_]+)"'
+    pattern = r'(?:require|read_seconds|environ\.get)\("([A-Z_]+)"'
     return {name for file in files for name in re.findall(pattern, file.read_text())}
 
 

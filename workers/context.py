@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from .errors import LeaseLost
-from .ledger.transitions import LEASE, Ledger
+from .ledger.transitions import LEASE_SECONDS, Ledger
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class Lease:
 
     def check(self) -> None:
         """Raises LeaseLost where another attempt may have begun."""
-        if self.lost or time.monotonic() - max(self.claimed_at, self.renewed_at()) > LEASE:
+        if self.lost or time.monotonic() - max(self.claimed_at, self.renewed_at()) > LEASE_SECONDS:
             self.lost = True
             raise LeaseLost("the lease of this attempt is lost: another one may run")
 

@@ -6,7 +6,7 @@ What a handler may raise, besides everything else, which is an ordinary failure
 LeaseLost         this attempt is not the run's owner any more: calls to the API are refused
 """
 
-LONGEST = 3 * 86400.0  # seconds: a run that puts itself off for longer is dead anyway
+MAX_RETRY_LATER_SECONDS = 3 * 86400.0  # a run that puts itself off for longer is dead anyway
 
 
 class GiveUp(Exception):
@@ -19,7 +19,7 @@ class RetryLater(Exception):
     """Try again in `seconds`; says nothing against the handler, and costs no budget."""
 
     def __init__(self, seconds: float, why: str = "") -> None:
-        self.seconds = min(max(0.0, float(seconds)), LONGEST)  # NaN becomes 0
+        self.seconds = min(max(0.0, float(seconds)), MAX_RETRY_LATER_SECONDS)  # NaN becomes 0
         super().__init__(why or f"again in {self.seconds:g} s")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from receiver.contract.body import read
-from receiver.contract.records import Event as Sealed
+from receiver.contract.records import EventRecord
 
 PATHS = ("data.id", "data.{resource}_id", "{resource}_id", "resource_id", "id")
 
@@ -40,14 +40,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return f"Event(id={self.id!r}, source={self.source!r}, type={self.type!r}, attempt={self.attempt})"
 
 
-def event(sealed: Sealed, *, attempt: int = 1, is_replay: bool = False, handler: str = "") -> Event:
+def make_event(sealed: EventRecord, *, attempt: int = 1, is_replay: bool = False, handler: str = "") -> Event:
     """The event behind an opened seal. Raises Unreadable where its body is not what the source's format promises."""
     payload = read(sealed.content)
-    return with_payload(sealed, payload, attempt=attempt, is_replay=is_replay, handler=handler)
+    return make_event_with_payload(sealed, payload, attempt=attempt, is_replay=is_replay, handler=handler)
 
 
-def with_payload(
-    sealed: Sealed, payload: Any, *, attempt: int = 1, is_replay: bool = False, handler: str = ""
+def make_event_with_payload(
+    sealed: EventRecord, payload: Any, *, attempt: int = 1, is_replay: bool = False, handler: str = ""
 ) -> Event:
     """The event, where its body is read already."""
     labels, content = sealed.labels, sealed.content
@@ -56,7 +56,7 @@ def with_payload(
         source=labels.source,
         type=labels.type,
         payload=payload,
-        resource_id=resource_id(payload, labels.type, content.resource or PATHS),
+        resource_id=find_resource_id(payload, labels.type, content.resource or PATHS),
         body=content.body,
         headers=MappingProxyType(dict(content.headers)),
         received_at=datetime.fromtimestamp(labels.received_at / 1000, UTC),
@@ -69,9 +69,9 @@ def with_payload(
     )
 
 
-def resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
+def find_resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
     """The id of what the event is about, at the first path that holds one; "" where none does."""
-    for steps in resolved(kind, paths):
+    for steps in expand_paths(kind, paths):
         value = payload
         for step in steps:
             if isinstance(value, list) and step.isdecimal():
@@ -87,7 +87,7 @@ def resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def resolved(kind: str, paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+def expand_paths(kind: str, paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     """The paths' steps; {resource} is each word of the type but the last, the nearest first: breach, then sla."""
     words = kind.split(".")[-2::-1] or [kind]
     found = [path.format(resource=word) for path in paths for word in (words if "{resource}" in path else words[:1])]

@@ -17,11 +17,11 @@ from receiver.contract.keys import Keys
 
 from . import plugins, settings
 from .context import CURRENT, Context, Lease
-from .ledger.transitions import LEASE, Claim, Ledger, Outcome
+from .ledger.transitions import LEASE_SECONDS, Claim, Ledger, Outcome
 from .router import Router
-from .runtime.attempt import Attempt, concluded, prepare, timed_out
+from .runtime.attempt import Attempt, conclude, judge_timeout, prepare
 from .runtime.clients import Clients
-from .runtime.dispatch import decide, record
+from .runtime.dispatch import plan, record
 from .settings import Settings
 from .zyra import AsyncZyra, Zyra
 
@@ -30,39 +30,39 @@ log = logging.getLogger(__name__)
 
 def dispatch(job: str) -> None:
     """Makes the runs of the event that the job names."""
-    ledger, router, found = setting()
+    ledger, router, found = load_worker()
     for claim in ledger.take([job]):
-        record([decide(claim, router, found.seal)], ledger, claim.claimed_at)
+        record([plan(claim, router, found.seal)], ledger, claim.claimed_at)
 
 
 def run(job: str) -> None:
     """One attempt of the run that the job names."""
-    ledger, router, found = setting()
+    ledger, router, found = load_worker()
     for claim in ledger.take([job]):
         if claim.suspect:
-            ledger.alone(claim.unit, claim.token)
+            ledger.claim_alone(claim.unit, claim.token)
         ready = prepare(claim, router, found.seal, ledger)
         ledger.finish([ready if isinstance(ready, Outcome) else perform(ready, ledger, found)])
 
 
-def refused(job: str) -> None:
+def refuse(job: str) -> None:
     """A job that we did not queue: counted, and nothing else."""
-    setting()[0].take([job])
+    load_worker()[0].take([job])
     log.error("a forged job was refused", extra={"job": job})
 
 
 @cache
-def setting() -> tuple[Ledger, Router, Settings]:
+def load_worker() -> tuple[Ledger, Router, Settings]:
     found = settings.read()
     ledger = Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done)
-    return ledger, plugins.load(found.handlers), found
+    return ledger, plugins.load_handlers(found.handlers), found
 
 
 def perform(ready: Attempt, ledger: Ledger, found: Settings) -> Outcome:
     """The handler's end. A `def` handler that does not end in time is left behind in its thread: RQ's child exits."""
-    with renewed(ready.claim, ledger) as lease:
+    with renew_lease(ready.claim, ledger) as lease:
         CURRENT.set(Context(ledger, lease))
-        arguments = [client(ready, lease, ledger, found)] if ready.handler.takes_client else []
+        arguments = [make_client(ready, lease, ledger, found)] if ready.handler.takes_client else []
         ended: list[Outcome] = []
         context = copy_context()
         thread = threading.Thread(
@@ -71,7 +71,7 @@ def perform(ready: Attempt, ledger: Ledger, found: Settings) -> Outcome:
         thread.start()
         thread.join(ready.handler.timeout)
         lease.lost = lease.lost or not ended  # its client refuses calls from now on
-        return ended[0] if ended else timed_out(ready.claim, ready.handler)
+        return ended[0] if ended else judge_timeout(ready.claim, ready.handler)
 
 
 def attempt(ready: Attempt, lease: Lease, arguments: Sequence[object]) -> Outcome:
@@ -79,20 +79,20 @@ def attempt(ready: Attempt, lease: Lease, arguments: Sequence[object]) -> Outcom
         lease.check()
         call(ready, arguments)
     except BaseException as error:
-        return concluded(ready, error)
-    return concluded(ready, None)
+        return conclude(ready, error)
+    return conclude(ready, None)
 
 
-def client(ready: Attempt, lease: Lease, ledger: Ledger, found: Settings) -> Zyra | AsyncZyra:
+def make_client(ready: Attempt, lease: Lease, ledger: Ledger, found: Settings) -> Zyra | AsyncZyra:
     """An async client lives in the loop of one call; the other one for the whole process."""
     if ready.handler.is_async:
-        return Clients(found, ledger).awaiting(ready, lease)
-    return process_clients().blocking(ready, lease)
+        return Clients(found, ledger).make_async(ready, lease)
+    return load_clients().make_sync(ready, lease)
 
 
 @cache
-def process_clients() -> Clients:
-    ledger, _, found = setting()
+def load_clients() -> Clients:
+    ledger, _, found = load_worker()
     return Clients(found, ledger)
 
 
@@ -104,12 +104,12 @@ def call(ready: Attempt, arguments: Sequence[object]) -> None:
 
 
 @contextmanager
-def renewed(claim: Claim, ledger: Ledger) -> Iterator[Lease]:
+def renew_lease(claim: Claim, ledger: Ledger) -> Iterator[Lease]:
     """Renews the lease from a thread while the handler runs."""
     lease, done = Lease(claim.claimed_at), threading.Event()
 
     def renew() -> None:
-        while not done.wait(LEASE / 3):
+        while not done.wait(LEASE_SECONDS / 3):
             now = time.monotonic()
             try:
                 lease.lost = lease.lost or bool(ledger.renew([(claim.unit, claim.token)]))

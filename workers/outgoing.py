@@ -22,10 +22,10 @@ from receiver.contract.addresses import Target, are_public, parse_target
 from .errors import GiveUp, RetryLater
 from .retry_after import parse_retry_after
 
-TOTAL_SECONDS = 20.0  # seconds for all of it: who drips must not hold a thread
+TOTAL_SECONDS = 20.0  # for all of it: who drips must not hold a thread
 TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
 BODY_SECONDS = 5.0  # of them for the body of an answer
-MAX_ANSWER_BYTES = 64 * 1024  # bytes of an answer that are looked at
+MAX_ANSWER_BYTES = 64 * 1024  # of an answer that are looked at
 VISIBLE = re.compile(r"[ -~\t]*")  # what may stand in a header
 MAX_ADDRESSES = 4  # addresses of a host that are tried
 
@@ -50,7 +50,7 @@ def post(url: str, *, json: Any = None, content: bytes = b"", headers: Mapping[s
             raise GiveUp(f"the header {name!r} is not printable ASCII: no attempt can send it")
     with ThreadPoolExecutor(1) as own:  # a loop of its own, also where this thread has one
         status, again, answer = own.submit(asyncio.run, send(target, addresses, body, given)).result()
-    judge(status, again, target.host)
+    judge_answer(status, again, target.host)
     return answer
 
 
@@ -62,7 +62,7 @@ async def send(
     try:
         async with (
             asyncio.timeout(TOTAL_SECONDS),
-            httpx2.AsyncClient(verify=trust(), trust_env=False, timeout=TIMEOUT) as http,
+            httpx2.AsyncClient(verify=load_trust(), trust_env=False, timeout=TIMEOUT) as http,
         ):
             for address in addresses[:MAX_ADDRESSES]:
                 try:
@@ -87,7 +87,7 @@ async def exchange(
     return response.status_code, response.headers.get("retry-after", ""), answer
 
 
-def judge(status: int, again: str, host: str) -> None:
+def judge_answer(status: int, again: str, host: str) -> None:
     if status == 429:
         raise RetryLater(parse_retry_after(again), f"{host} answered 429")
     if 400 <= status < 500 and status != 408:
@@ -119,9 +119,9 @@ def find_target(url: str) -> tuple[Target, tuple[str, ...]]:
 
 
 @cache
-def trust() -> ssl.SSLContext:
+def load_trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
 def open_client() -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(verify=trust(), trust_env=False, timeout=TIMEOUT)
+    return httpx2.AsyncClient(verify=load_trust(), trust_env=False, timeout=TIMEOUT)

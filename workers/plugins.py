@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 GROUP = "zyra_receiver.handlers"
 
 
-def load(modules: Sequence[str], *, keep_going: bool = False) -> Router:
+def load_handlers(modules: Sequence[str], *, keep_going: bool = False) -> Router:
     """One router of all that the modules have. Raises ConfigurationError naming every module that fails.
 
     keep_going: what fails is logged and left out instead.

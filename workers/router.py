@@ -10,12 +10,12 @@ from .event import Event
 
 F = TypeVar("F", bound=Callable[..., Any])
 RECONCILED = "reconciled"  # the origin of events that we made, of what nobody told us
-LONGEST_WORD = 250  # characters of a type, a source or a name
-KINDS = 1000  # sources and types whose handlers are remembered
+MAX_WORD_CHARACTERS = 250  # of a type, a source or a name
+MAX_REMEMBERED_TYPES = 1000  # sources and types whose handlers are remembered
 
 
 TYPE = re.compile(r"[A-Za-z0-9_:/ -]+(\.[A-Za-z0-9_:/ -]+)*(\.\*)?|\*")
-LONGEST_TIMEOUT_SECONDS = 86400.0
+MAX_TIMEOUT_SECONDS = 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Handler:
         """stem: the first part of a composed type, which is a type of its own as well."""
         if self.source not in ("*", source) or (origin == RECONCILED and not self.reconciled):
             return False
-        return any(fits(wanted, kind) or (stem != "" and wanted == stem) for wanted in self.types)
+        return any(is_of_type(wanted, kind) or (stem != "" and wanted == stem) for wanted in self.types)
 
     def beginnings(self, source: str, kind: str) -> Iterator[str]:
         """Its types that are no family, and only the beginning of this one."""
@@ -81,13 +81,13 @@ class Router:
 
         Raises ValueError where one makes no sense, and says which.
         """
-        faults = [*type_faults(types)]
+        faults = [*find_type_faults(types)]
         faults += [f"source= must be the name of a source, or *, not {source!r}"] * (not is_word(source))
         faults += [f"name= must be a text of 1 to 250 characters, not {name!r}"] * (
             name is not None and not is_word(name)
         )
-        faults += when_faults(when)
-        if not is_number(timeout) or not 0 < timeout <= LONGEST_TIMEOUT_SECONDS:
+        faults += find_when_faults(when)
+        if not is_number(timeout) or not 0 < timeout <= MAX_TIMEOUT_SECONDS:
             faults.append(f"timeout= must be seconds, more than 0 and at most 86400, not {timeout!r}")
         if not is_whole(max_attempts) or max_attempts < 1:
             faults.append(f"max_attempts= must be a whole number from 1 on, not {max_attempts!r}")
@@ -133,17 +133,17 @@ class Router:
     def get(self, name: str) -> Handler | None:
         return self._handlers.get(name)
 
-    def matching(self, source: str, kind: str, origin: str = "delivery", stem: str = "") -> tuple[Handler, ...]:
+    def find_matching(self, source: str, kind: str, origin: str = "delivery", stem: str = "") -> tuple[Handler, ...]:
         """The handlers for such events, whatever their `when` would say."""
         found = self._matching.get((source, kind, origin, stem))
         if found is None:
-            if len(self._matching) >= KINDS:  # a provider may invent types without end
+            if len(self._matching) >= MAX_REMEMBERED_TYPES:  # a provider may invent types without end
                 self._matching.clear()
             found = tuple(one for one in self if may_match(one, source, kind, origin, stem))
             self._matching[source, kind, origin, stem] = found
         return found
 
-    def hint(self, source: str, kind: str) -> str:
+    def find_hint(self, source: str, kind: str) -> str:
         """What the author of a handler may have meant, where no handler is for such events; else ""."""
         for handler in self:
             for wanted in handler.beginnings(source, kind):
@@ -154,7 +154,7 @@ class Router:
         return iter(self._handlers.values())
 
 
-def fits(wanted: str, kind: str) -> bool:
+def is_of_type(wanted: str, kind: str) -> bool:
     """Whether a type is the wanted one, or of its family."""
     return kind.startswith(wanted[:-1]) if wanted.endswith(".*") else wanted in ("*", kind)
 
@@ -167,7 +167,7 @@ def may_match(handler: Handler, source: str, kind: str, origin: str, stem: str) 
         return True
 
 
-def type_faults(types: Sequence[object]) -> Iterator[str]:
+def find_type_faults(types: Sequence[object]) -> Iterator[str]:
     if not types:
         yield 'name the type, such as on("virtual_server.error")'
     for one in types:
@@ -178,11 +178,11 @@ def type_faults(types: Sequence[object]) -> Iterator[str]:
             yield 'write @router.on("virtual_server.error"), with the type in parentheses'
         elif not isinstance(one, str):
             yield f"a type is a text, not {one!r}"
-        elif not TYPE.fullmatch(one) or len(one) > LONGEST_WORD:
+        elif not TYPE.fullmatch(one) or len(one) > MAX_WORD_CHARACTERS:
             yield f'{one!r} is no type: write "virtual_server.error", "virtual_server.*" for a family, or "*" for all'
 
 
-def when_faults(when: object) -> Iterator[str]:
+def find_when_faults(when: object) -> Iterator[str]:
     if when is None:
         return
     if not callable(when):
@@ -192,7 +192,7 @@ def when_faults(when: object) -> Iterator[str]:
 
 
 def is_word(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= LONGEST_WORD and value.isprintable()
+    return isinstance(value, str) and 0 < len(value) <= MAX_WORD_CHARACTERS and value.isprintable()
 
 
 def is_number(value: object) -> bool:

@@ -14,19 +14,19 @@ from receiver.contract.secrets import Secret
 from receiver.contract.settings import Shared, load, number, setting
 
 from .zyra.routes import Limit, Limits, Routes
-from .zyra.routes import load as load_routes
+from .zyra.routes import load_routes as load_routes
 
 KEY = re.compile("zyra_sk_[A-Za-z0-9_-]+")
 
 
-def modules(text: str) -> tuple[str, ...]:
+def parse_modules(text: str) -> tuple[str, ...]:
     found = tuple(name.strip() for name in text.split(","))
     if not all(found):
         raise ValueError("is empty or has an empty item: name at least one module, such as workers.handlers.log_event")
     return found
 
 
-def api_url(text: str) -> str:
+def parse_api_url(text: str) -> str:
     parts = urlsplit(text)
     here = parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES
     if not (parts.scheme == "https" or here) or not parts.hostname or "@" in parts.netloc:
@@ -34,7 +34,7 @@ def api_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def api_key(env: Mapping[str, str]) -> Secret | None:
+def read_api_key(env: Mapping[str, str]) -> Secret | None:
     """The key for Zyra's API, or None. Raises ConfigurationError where it is none."""
     found = secrets.read(env, "ZYRA_API_KEY")
     if found and not all(KEY.fullmatch(value) for value in found.values):
@@ -42,7 +42,7 @@ def api_key(env: Mapping[str, str]) -> Secret | None:
     return found
 
 
-def header(env: Mapping[str, str], name: str) -> Secret | None:
+def read_header_secret(env: Mapping[str, str], name: str) -> Secret | None:
     """A secret that goes into a header. Raises ConfigurationError where it could not stand there."""
     found = secrets.read(env, name)
     if found and not all(value.isascii() and value.isprintable() and " " not in value for value in found.values):
@@ -50,7 +50,7 @@ def header(env: Mapping[str, str], name: str) -> Secret | None:
     return found
 
 
-def limits(text: str) -> Limits:
+def parse_limits(text: str) -> Limits:
     """create=5,read=30: what is not named keeps its default."""
     found = {}
     for item in text.split(","):
@@ -61,7 +61,7 @@ def limits(text: str) -> Limits:
     return Limits(**found)
 
 
-def minute(text: str) -> float:
+def parse_minute(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -71,11 +71,11 @@ def minute(text: str) -> float:
     return value
 
 
-def routes(text: str) -> Routes | None:
+def parse_routes(text: str) -> Routes | None:
     return load_routes(Path(text))
 
 
-def mebibytes(text: str) -> int:
+def parse_mebibytes(text: str) -> int:
     """Bytes; 0 leaves the choice to us."""
     if not text.isdecimal() or 0 < int(text) < 128:
         raise ValueError("must be MiB of memory for one worker process, at least 128, or 0 for most of what there is")
@@ -84,17 +84,17 @@ def mebibytes(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Shared):
-    handlers: tuple[str, ...] = setting("WORKER_HANDLERS", modules, ())
-    api_url: str = setting("ZYRA_API_URL", api_url, "https://app.getzyra.io")
-    memory: int = setting("WORKER_MEMORY", mebibytes, 0)
+    handlers: tuple[str, ...] = setting("WORKER_HANDLERS", parse_modules, ())
+    api_url: str = setting("ZYRA_API_URL", parse_api_url, "https://app.getzyra.io")
+    memory: int = setting("WORKER_MEMORY", parse_mebibytes, 0)
     metrics_port: int = setting("METRICS_PORT", number(0, 65535), 9465)
     api_key: Secret | None = field(default=None, repr=False)
     api_user: str = setting("ZYRA_API_USER", str, "")
     api_password: Secret | None = field(default=None, repr=False)
     scim_token: Secret | None = field(default=None, repr=False)
-    api_limits: Limits = setting("ZYRA_API_LIMITS", limits, Limits())
-    api_minute: float = setting("ZYRA_API_MINUTE", minute, 60.0)
-    api_routes: Routes | None = setting("ZYRA_API_ROUTES", routes, None)
+    api_limits: Limits = setting("ZYRA_API_LIMITS", parse_limits, Limits())
+    api_minute: float = setting("ZYRA_API_MINUTE", parse_minute, 60.0)
+    api_routes: Routes | None = setting("ZYRA_API_ROUTES", parse_routes, None)
 
 
 def read(env: Mapping[str, str] = os.environ, *, need_handlers: bool = True) -> Settings:
@@ -102,9 +102,9 @@ def read(env: Mapping[str, str] = os.environ, *, need_handlers: bool = True) -> 
     faults: list[str] = []
     held: dict[str, Secret | None] = {}
     readers: dict[str, Callable[[Mapping[str, str]], Secret | None]] = {
-        "api_key": api_key,
+        "api_key": read_api_key,
         "api_password": lambda env: secrets.read(env, "ZYRA_API_PASSWORD"),
-        "scim_token": lambda env: header(env, "ZYRA_SCIM_TOKEN"),
+        "scim_token": lambda env: read_header_secret(env, "ZYRA_SCIM_TOKEN"),
     }
     for name, reader in readers.items():
         try:

@@ -30,13 +30,13 @@ DEFAULT_PORTS = {"https": 443, "http": 80}
 NAT64 = (IPv6Network("64:ff9b::/96"),)
 
 
-def public(text: str) -> bool:
+def is_public(text: str) -> bool:
     """Whether an address is of the open internet, and so is the IPv4 address that it may stand for."""
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv4Address):
         return not any(address in network for network in SPECIAL_IPV4)
     if any(address in network for network in NAT64):
-        return public(str(IPv4Address(int(address) & 0xFFFFFFFF)))
+        return is_public(str(IPv4Address(int(address) & 0xFFFFFFFF)))
     return is_global_ipv6(address)
 
 
@@ -84,4 +84,4 @@ def parse_target(url: str) -> Target:
 def are_public(addresses: Iterable[str]) -> bool:
     """Whether all are; of none nobody can say so."""
     found = list(addresses)
-    return bool(found) and all(map(public, found))
+    return bool(found) and all(map(is_public, found))

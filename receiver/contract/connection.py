@@ -15,7 +15,7 @@ from redis.sentinel import Sentinel, SentinelConnectionPool
 
 GONE = (redis.ConnectionError, redis.TimeoutError, OSError)  # no answer: the outcome is unknown
 FAULTS = (redis.RedisError, OSError)  # no answer, or one that says no
-ASK = 0.5  # seconds for a Sentinel's answer
+SENTINEL_SECONDS = 0.5  # for a Sentinel's answer
 C = TypeVar("C")
 
 
@@ -31,7 +31,7 @@ def client(url: str, kind: Callable[..., C], sentinel: Any, retry: Any, **option
     if not url.startswith("sentinel:"):
         return kind.from_url(url, **options, **once)  # type: ignore[attr-defined,no-any-return]
     hosts, service, login = sentinels(url)
-    asking = {"socket_timeout": ASK, "socket_connect_timeout": ASK, **once}
+    asking = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS, **once}
     return sentinel(hosts, sentinel_kwargs=asking).master_for(service, kind, **login, **options, **once)  # type: ignore[no-any-return]
 
 

@@ -14,7 +14,7 @@ from rq.serializers import JSONSerializer
 from .keys import JOB
 
 CALLABLES = {False: "workers.jobs.dispatch", True: "workers.jobs.run"}
-REFUSED = "workers.jobs.refused"
+REFUSED = "workers.jobs.refuse"
 
 
 class LedgerJob(Job):

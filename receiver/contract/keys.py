@@ -17,27 +17,27 @@ EVENT = re.compile(r"evt_[0-9a-z]{26}")
 JOB = re.compile(r"([0-9]{1,15})-(evt_[0-9a-z]{26})(-[0-9a-f]{12})?")
 
 
-def event_id(milliseconds: int) -> str:
-    return f"evt_{moment(milliseconds)}{random.randbytes(16).translate(FIVE_BITS).decode()}"  # noqa: S311 - no secret
+def make_event_id(milliseconds: int) -> str:
+    return f"evt_{encode_time(milliseconds)}{random.randbytes(16).translate(FIVE_BITS).decode()}"  # noqa: S311 - no secret
 
 
 @lru_cache(maxsize=4)
-def moment(milliseconds: int) -> str:
+def encode_time(milliseconds: int) -> str:
     """48 bits in ten letters; many events share a millisecond."""
     return "".join(ALPHABET[(milliseconds >> shift) & 31] for shift in range(45, -5, -5))
 
 
-def run_id(event: str, handler: str) -> str:
-    return f"{event}-{suffix(handler)}"
+def make_run_id(event: str, handler: str) -> str:
+    return f"{event}-{hash_handler(handler)}"
 
 
 @lru_cache(maxsize=1024)
-def suffix(handler: str) -> str:
+def hash_handler(handler: str) -> str:
     """What a handler's runs are called after their event."""
     return hashlib.sha256(handler.encode()).hexdigest()[:12]
 
 
-def event_of(unit: str) -> str:
+def read_event_id(unit: str) -> str:
     """The event that a unit of work, an event's dispatch or a run, belongs to."""
     return unit[:30]
 
@@ -75,6 +75,6 @@ class Keys:
     def run(self, run: str) -> str:
         return f"{self.prefix}run:{run}"
 
-    def named(self, name: str) -> str:
+    def name(self, name: str) -> str:
         """An index or counter, such as events, queued, running, waiting, dead, final, counters, audit."""
         return self.prefix + name

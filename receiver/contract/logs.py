@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any, TextIO
 
-LIMIT = 2000  # characters of one value: a hostile field must not fill a disk
+MAX_VALUE_CHARACTERS = 2000  # of one value: a hostile field must not fill a disk
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
@@ -22,13 +22,13 @@ class Line(logging.Formatter):
             "time": f"{stamp}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "text": record.getMessage()[:LIMIT],
+            "text": record.getMessage()[:MAX_VALUE_CHARACTERS],
         }
         for name, value in vars(record).items():
             if name not in STANDARD:
-                out[name] = value[:LIMIT] if isinstance(value, str) else value
+                out[name] = value[:MAX_VALUE_CHARACTERS] if isinstance(value, str) else value
         if record.exc_info:
-            out["traceback"] = self.formatException(record.exc_info)[-4 * LIMIT :]
+            out["traceback"] = self.formatException(record.exc_info)[-4 * MAX_VALUE_CHARACTERS :]
         return out
 
 

@@ -9,7 +9,7 @@ LARGE_BYTES = 256 * 1024  # more than a full batch of common events takes: what 
 GROWTH_BYTES = 8 * 1024 * 1024  # of the process, until it is worth to look for what can be given back
 CHANGE_BYTES = 1024 * 1024  # since the last time, likewise
 TRIM_SECONDS = 3.0  # between two times: it takes some 10 ms
-EVERY = 50_000  # new containers until it looks at the youngest; Python's own default is 700
+COLLECT_THRESHOLD_COUNT = 50_000  # new containers until it looks at the youngest; Python's own default is 700
 
 
 def settle() -> None:
@@ -22,7 +22,7 @@ def settle() -> None:
         mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(EVERY, 20, 50)
+    gc.set_threshold(COLLECT_THRESHOLD_COUNT, 20, 50)
 
 
 def forbid_core_dumps() -> None:

@@ -60,7 +60,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return f"Content({len(self.body)} bytes)"
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a verified delivery tells. Only `receiver.sources` and the opened seal make one."""
 
     labels: Labels

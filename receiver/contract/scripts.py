@@ -6,7 +6,7 @@ from importlib.resources import files
 from .keys import Keys
 
 
-def source(package: str, *names: str, allow_oom: bool = False, heals: bool = False) -> str:
+def compose_script(package: str, *names: str, allow_oom: bool = False, heals: bool = False) -> str:
     """One whole script.
 
     allow_oom: it finishes, expires or deletes, so a full Redis must let it through. heals: it mends indexes itself.
@@ -17,6 +17,6 @@ def source(package: str, *names: str, allow_oom: bool = False, heals: bool = Fal
     return head + shared + "".join(files(package).joinpath(name).read_text() for name in names)
 
 
-def arguments(keys: Keys, *rest: str | bytes | int | float) -> Sequence[str | bytes | int | float]:
+def build_arguments(keys: Keys, *rest: str | bytes | int | float) -> Sequence[str | bytes | int | float]:
     """The arguments that `ledger.lua` expects, then the script's own."""
     return [keys.prefix, keys.rq_prefix, keys.queue, *rest]

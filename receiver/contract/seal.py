@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .errors import Altered, ConfigurationError, UnknownKey
-from .records import Body, Content, Event, Labels
+from .records import Body, Content, EventRecord, Labels
 from .secrets import Secret
 
 log = logging.getLogger(__name__)
@@ -46,29 +46,29 @@ class Seal:
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
         self._values = secret.values
-        self._ciphers = ciphers(self._values)
+        self._ciphers = make_ciphers(self._values)
 
     @property
     def ciphers(self) -> dict[str, AESGCM]:
         if (values := self._secret.values) != self._values:
             self._values = values
             try:
-                self._ciphers = ciphers(values)
+                self._ciphers = make_ciphers(values)
             except ConfigurationError as error:
                 log.error("the changed SEAL_KEY is not used: %s", error)
         return self._ciphers
 
-    def close(self, event: Event) -> tuple[str, bytes]:
+    def close(self, event: EventRecord) -> tuple[str, bytes]:
         """The id of the key that was used, and the sealed bytes."""
         name, cipher = next(iter(self.ciphers.items()))
         nonce = os.urandom(12)
-        return name, nonce + cipher.encrypt(nonce, pack(event.content), bound(name, event.labels))
+        return name, nonce + cipher.encrypt(nonce, pack(event.content), bind_labels(name, event.labels))
 
     def wrap(self, name: str, data: bytes) -> bytes:
         """Sealed bytes that open under this name only: key id, nonce, ciphertext."""
         key, cipher = next(iter(self.ciphers.items()))
         nonce = os.urandom(12)
-        return key.encode() + nonce + cipher.encrypt(nonce, data, named(key, name))
+        return key.encode() + nonce + cipher.encrypt(nonce, data, bind_name(key, name))
 
     def unwrap(self, name: str, sealed: bytes) -> bytes:
         """Raises UnknownKey, or Altered where the bytes are not those that were sealed under this name."""
@@ -77,39 +77,39 @@ class Seal:
         if cipher is None:
             raise UnknownKey(f"sealed with key {key!r}, which SEAL_KEY does not hold")
         try:
-            return cipher.decrypt(sealed[8:20], sealed[20:], named(key, name))
+            return cipher.decrypt(sealed[8:20], sealed[20:], bind_name(key, name))
         except (InvalidTag, ValueError):
             raise Altered(f"{name} is not what was sealed") from None
 
     def fingerprint(self, data: bytes) -> str:
         """A digest that only holders of the first key can make: it tells equal from different, and no more."""
-        keyed = hashlib.sha256(b"zr:fingerprint:" + key(self._secret.values[0])).digest()
+        keyed = hashlib.sha256(b"zr:fingerprint:" + parse_key(self._secret.values[0])).digest()
         return hmac.digest(keyed, data, "sha256").hex()[:16]
 
-    def open(self, key: str, labels: Labels, sealed: bytes) -> Event:
+    def open(self, key: str, labels: Labels, sealed: bytes) -> EventRecord:
         """The event. Raises UnknownKey, or Altered where bytes or labels are not the sealed ones."""
         cipher = self.ciphers.get(key)
         if cipher is None:
             raise UnknownKey(f"sealed with key {key[:16]!r}, which SEAL_KEY does not hold")
         try:
-            plain = cipher.decrypt(sealed[:12], sealed[12:], bound(key, labels))
+            plain = cipher.decrypt(sealed[:12], sealed[12:], bind_labels(key, labels))
         except (InvalidTag, ValueError):
             raise Altered("the event's body or labels are not the ones that were sealed") from None
-        return Event(labels=labels, content=unpack(plain))
+        return EventRecord(labels=labels, content=unpack(plain))
 
 
-def ciphers(values: tuple[str, ...]) -> dict[str, AESGCM]:
-    return {key_id(raw): AESGCM(raw) for raw in map(key, values)}
+def make_ciphers(values: tuple[str, ...]) -> dict[str, AESGCM]:
+    return {compute_key_id(raw): AESGCM(raw) for raw in map(parse_key, values)}
 
 
-def bound(key: str, labels: Labels) -> bytes:
+def bind_labels(key: str, labels: Labels) -> bytes:
     """A JSON list, byte for byte as json.dumps writes it: an event may be older than this release."""
     one = labels
     head = f'["{FORMAT}", {quoted(key)}, {quoted(one.id)}, {quoted(one.source)}, {quoted(one.type)}'
     return f"{head}, {one.received_at}, {quoted(one.delivery_id)}, {quoted(one.origin)}]".encode()
 
 
-def named(key: str, name: str) -> bytes:
+def bind_name(key: str, name: str) -> bytes:
     """Never what `bound` makes: that begins with a bracket."""
     return f"zr:{FORMAT}:{key}:{name}".encode()
 
@@ -135,7 +135,7 @@ def unpack(plain: bytes) -> Content:
     )
 
 
-def key(text: str) -> bytes:
+def parse_key(text: str) -> bytes:
     """32 bytes from hex or base64; raises ConfigurationError where they are not, or are plainly no random key."""
     try:
         raw = bytes.fromhex(text)
@@ -151,5 +151,5 @@ def key(text: str) -> bytes:
     return raw
 
 
-def key_id(raw: bytes) -> str:
+def compute_key_id(raw: bytes) -> str:
     return hashlib.sha256(b"zr:seal:" + raw).hexdigest()[:8]

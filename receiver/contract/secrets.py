@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .errors import ConfigurationError
 
-RECHECK = 1.0  # seconds between two looks at a file
+RECHECK_SECONDS = 1.0  # between two looks at a file
 
 
 PEM = "-----BEGIN"
@@ -47,7 +47,7 @@ class Secret:
 
     @property
     def values(self) -> tuple[str, ...]:
-        if self._path is not None and self._clock() - self._checked >= RECHECK:
+        if self._path is not None and self._clock() - self._checked >= RECHECK_SECONDS:
             self._checked = self._clock()
             self._refresh()
         return self._values

@@ -14,23 +14,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from ..contract.addresses import Target, parse_target, public
+from ..contract.addresses import Target, is_public, parse_target
 
 if TYPE_CHECKING:
     import httpx2  # a large library: loaded with the first fetch, which most receivers never make
 
-LIMIT = 5.0  # seconds for one fetch
-LARGEST = 256 * 1024  # bytes of an answer
+FETCH_SECONDS = 5.0  # for one fetch
+MAX_ANSWER_BYTES = 256 * 1024  # of an answer
 VISIBLE = re.compile("[!-~]+")
-ABSENT = (400, 403, 410)  # of who shows no credential: with one, they speak of that
+NOT_FOUND_STATUSES = (400, 403, 410)  # of who shows no credential: with one, they speak of that
 Resolve = Callable[[str, int], Awaitable[list[tuple[str, int]]]]  # of host and port; addresses and ports
 
 
-class Failed(Exception):
+class FetchFailed(Exception):
     """It was not fetched; another time it may be."""
 
 
-class Absent(Failed):
+class FetchNotFound(FetchFailed):
     """Who was asked says that there is no such thing."""
 
 
@@ -43,7 +43,7 @@ class Fetcher:
     def __init__(
         self,
         resolve: Resolve = resolve,
-        allowed: Callable[[str], bool] = public,
+        allowed: Callable[[str], bool] = is_public,
         context: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
         self._resolve = resolve
@@ -65,25 +65,25 @@ class Fetcher:
         try:
             document = json.loads(await self._fetch("POST", url, headers, form))
             token, seconds = document["access_token"], float(document.get("expires_in", 300))
-        except Absent as error:
-            raise Failed(f"no token: {error}") from None  # that says nothing of the key
+        except FetchNotFound as error:
+            raise FetchFailed(f"no token: {error}") from None  # that says nothing of the key
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-            raise Failed("the answer held no token") from None
+            raise FetchFailed("the answer held no token") from None
         if not isinstance(token, str) or not VISIBLE.fullmatch(token) or not 0 < seconds < float("inf"):
-            raise Failed("the answer held no token")
+            raise FetchFailed("the answer held no token")
         return token, min(seconds, 86400.0)
 
     async def _fetch(self, method: str, url: str, headers: dict[str, str], content: bytes) -> bytes:
         import httpx2
 
         try:
-            async with asyncio.timeout(LIMIT):
+            async with asyncio.timeout(FETCH_SECONDS):
                 return await self._ask(method, url, headers, content)
         except TimeoutError:
-            raise Failed(f"no answer in {LIMIT:g} s") from None
+            raise FetchFailed(f"no answer in {FETCH_SECONDS:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             said = f": {error}" if isinstance(error, httpx2.ConnectError) else ""  # other words may hold a credential
-            raise Failed(f"{type(error).__name__}{said}") from None
+            raise FetchFailed(f"{type(error).__name__}{said}") from None
 
     async def _ask(self, method: str, url: str, headers: dict[str, str], content: bytes) -> bytes:
         """The certificate must be the host's, though the request goes to its address."""
@@ -91,12 +91,12 @@ class Fetcher:
 
         target = parse_target(url)
         if target.scheme != "https":
-            raise Failed("that is not https")
+            raise FetchFailed("that is not https")
         address, port = await self._find_address(target)
         if self._trust is None:
             self._trust = await asyncio.to_thread(self._context)  # reading all roots takes a while
         async with (
-            httpx2.AsyncClient(verify=self._trust, trust_env=False, timeout=LIMIT) as client,
+            httpx2.AsyncClient(verify=self._trust, trust_env=False, timeout=FETCH_SECONDS) as client,
             client.stream(
                 method,
                 replace(target, port=port).at(address),
@@ -105,29 +105,31 @@ class Fetcher:
                 extensions={"sni_hostname": target.host},
             ) as response,
         ):
-            if response.status_code == 404 or (response.status_code in ABSENT and "authorization" not in headers):
-                raise Absent(f"the answer was {response.status_code}")
+            if response.status_code == 404 or (
+                response.status_code in NOT_FOUND_STATUSES and "authorization" not in headers
+            ):
+                raise FetchNotFound(f"the answer was {response.status_code}")
             if response.status_code != 200:
-                raise Failed(f"the answer was {response.status_code}")
-            return await bounded(response)
+                raise FetchFailed(f"the answer was {response.status_code}")
+            return await read_bounded(response)
 
     async def _find_address(self, target: Target) -> tuple[str, int]:
         found = await self._resolve(target.host, target.port)
         if not found or not all(self._allowed(address) for address, _ in found):
-            raise Failed(f"{target.host} has no address, or one that is not public")
+            raise FetchFailed(f"{target.host} has no address, or one that is not public")
         return found[0]
 
 
-async def bounded(response: "httpx2.Response") -> bytes:
+async def read_bounded(response: "httpx2.Response") -> bytes:
     chunks, size = [], 0
     async for chunk in response.aiter_raw():
         size += len(chunk)
-        if size > LARGEST:
-            raise Failed(f"the answer was longer than {LARGEST} bytes")
+        if size > MAX_ANSWER_BYTES:
+            raise FetchFailed(f"the answer was longer than {MAX_ANSWER_BYTES} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def without_query(url: str) -> str:
+def strip_query(url: str) -> str:
     """What may stand in a log: queries hold tokens."""
     return url.partition("?")[0]

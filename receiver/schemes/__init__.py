@@ -268,19 +268,19 @@ SIGNED_HEADERS = re.compile(r"\{header:([^}]+)\}")
 
 
 @cache
-def table() -> dict[str, Scheme]:
+def load_schemes() -> dict[str, Scheme]:
     """Every scheme by its name."""
     rows = tomllib.loads(files(__package__).joinpath("schemes.toml").read_text("utf-8"))
-    return {name: scheme(row) for name, row in rows.items()}
+    return {name: parse_scheme(row) for name, row in rows.items()}
 
 
-def scheme(row: Any) -> Scheme:
+def parse_scheme(row: Any) -> Scheme:
     """Raises ValueError where a column is unknown, missing or of another type."""
-    row = modern(row)
-    known(row, Scheme)
+    row = modernize(row)
+    refuse_unknown_columns(row, Scheme)
     for one in row.get("handshakes", []):
-        known(one, Handshake)
-    known(row.get("remote", {}), Remote)
+        refuse_unknown_columns(one, Handshake)
+    refuse_unknown_columns(row.get("remote", {}), Remote)
     if row.get("builder", "") not in BUILDERS:
         raise ValueError(f"there is no builder {row['builder']!r}: {', '.join(filter(None, BUILDERS))}")
     return msgspec.convert(row, Scheme, strict=True)
@@ -296,7 +296,7 @@ def alternatives(place: str) -> Iterator[tuple[str, str]]:
         yield kind, text
 
 
-def modern(row: Any) -> Any:
+def modernize(row: Any) -> Any:
     """The row with the columns of today, where somebody wrote it for an earlier version."""
     row = dict(row)
     if isinstance(row.get("body"), str):
@@ -308,6 +308,6 @@ def modern(row: Any) -> Any:
     return row
 
 
-def known(row: Any, kind: type[Scheme] | type[Handshake] | type[Remote]) -> None:
+def refuse_unknown_columns(row: Any, kind: type[Scheme] | type[Handshake] | type[Remote]) -> None:
     if unknown := [name for name in row if name not in kind.__dataclass_fields__]:
         raise ValueError(f"unknown column {', '.join(unknown)}")

@@ -6,7 +6,7 @@ from typing import Protocol
 from ..errors import Unavailable
 
 SMALL_BYTES = 64 * 1024  # bodies up to this size have a reserve
-RESERVE = 8  # one part in so many of the budget is kept for small bodies
+RESERVE_SHARE = 8  # one part in so many of the budget is kept for small bodies
 DEFAULT_BUDGET_BYTES = 64 * 1024 * 1024
 
 
@@ -21,7 +21,7 @@ class BodyBudget:
 
     def __init__(self, limit_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
         self._limit_bytes = limit_bytes
-        self._limit_large_bytes = limit_bytes - limit_bytes // RESERVE
+        self._limit_large_bytes = limit_bytes - limit_bytes // RESERVE_SHARE
         self.held_bytes = 0
         self._large_bytes = 0  # of bodies over SMALL_BYTES
         self.shed = 0  # requests that were given up for others, since the start

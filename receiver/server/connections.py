@@ -16,12 +16,12 @@ CLOSING_SECONDS = 10.0  # for the sender to read what was said
 SWEEP_SECONDS = 1.0
 REPORT_SECONDS = 5.0
 TURN_SECONDS = 0.01
-TURNS = 8  # connections with large bodies that are read within TURN_SECONDS
+MAX_TURNS = 8  # connections with large bodies that are read within TURN_SECONDS
 MAX_TURN_BYTES = 2 * 1024 * 1024  # that are read of them within TURN_SECONDS before others must wait
 STATE = "receiver.connections"  # the key of ASGI's lifespan state under which the application passes Connections
 MAX_CONNECTIONS = 8192
 MAX_BODY_BYTES = 1024 * 1024
-OWN_FILES = 64  # file descriptors that a process needs for other things than its senders
+OWN_FILES_COUNT = 64  # file descriptors that a process needs for other things than its senders
 
 
 class Connection(Protocol):
@@ -95,7 +95,7 @@ class Connections:
         return True
 
     def _give_turns(self) -> None:
-        for _ in range(min(TURNS, len(self._turns))):
+        for _ in range(min(MAX_TURNS, len(self._turns))):
             self._turns.popleft().read_on()
         if self._turns:
             asyncio.get_running_loop().call_later(TURN_SECONDS, self._give_turns)
@@ -111,13 +111,13 @@ class Connections:
 
     def _sweep(self) -> None:
         now = time.monotonic()
-        for connection in overdue(self.closing, now - CLOSING_SECONDS):
+        for connection in list_overdue(self.closing, now - CLOSING_SECONDS):
             self.move(connection, None)
             connection.abort()
-        for connection in overdue(self.incomplete, now - INCOMPLETE_SECONDS):
+        for connection in list_overdue(self.incomplete, now - INCOMPLETE_SECONDS):
             self.move(connection, self.closing)
             connection.time_out()
-        for connection in overdue(self.idle, now - IDLE_SECONDS):
+        for connection in list_overdue(self.idle, now - IDLE_SECONDS):
             self.move(connection, self.closing)
             connection.close_idle()
         self._report()
@@ -141,7 +141,7 @@ class Connections:
             )  # fmt: skip
 
 
-def overdue(phase: dict[Connection, float], before: float) -> list[Connection]:
+def list_overdue(phase: dict[Connection, float], before: float) -> list[Connection]:
     """The connections that entered the phase before this time; they stand first."""
     found = []
     for connection, since in phase.items():
@@ -159,5 +159,5 @@ def limit_connections(wanted: int = 0) -> int:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     # a quarter stays free: a burst is accepted before anybody can be closed for it
-    fits = max(8, (soft - OWN_FILES) * 3 // 4)
+    fits = max(8, (soft - OWN_FILES_COUNT) * 3 // 4)
     return min(wanted or MAX_CONNECTIONS, fits)

@@ -21,7 +21,7 @@ from ..contract import exposition, logs
 from ..settings import Settings
 from .protocol import GuardedProtocol
 
-FINISH = 4  # seconds that what is in flight may take after the listener closed
+FINISH_SECONDS = 4  # that what is in flight may take after the listener closed
 
 
 class Server(uvicorn.Server):
@@ -98,7 +98,7 @@ def serve(settings: Settings) -> None:
         log_config=None,
         proxy_headers=False,  # they are not signed, and nothing here asks who the client is
         server_header=False,
-        timeout_graceful_shutdown=FINISH,
+        timeout_graceful_shutdown=FINISH_SECONDS,
         workers=settings.processes,
     )
     if settings.processes > 1:

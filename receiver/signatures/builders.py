@@ -17,30 +17,31 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ..delivery import Delivery, as_text, from_base64, loads, one, steps
+from ..delivery import Delivery, decode_base64, parse_json, read_one, to_text, walk_path
 from ..errors import BadSignature
 
 if TYPE_CHECKING:
     from ..schemes import Scheme
 
 
-class Claim(NamedTuple):
+class SignedText(NamedTuple):
     texts: Sequence[bytes]
     candidates: Sequence[bytes]
     algorithm: str = ""  # "": the row's
 
 
-Builder = Callable[[Delivery, "Scheme", Any, bytes, Sequence[bytes]], list[Claim]]
-ITEMS = 100  # of a batch
+Texts = list[SignedText]
+Builder = Callable[[Delivery, "Scheme", Any, bytes, Sequence[bytes]], Texts]
+MAX_ITEMS = 100  # of a batch
 
 
-def needed(value: str) -> str:
+def require(value: str) -> str:
     if not value:
         raise BadSignature("missing")
     return value
 
 
-def twilio(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+def twilio(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """https://www.twilio.com/docs/usage/webhooks/webhooks-security: the URL, then the form's names and values in order.
 
     A body that is no form is bound by its digest in the query. The port may have been lost, or added, on the way. A
@@ -51,14 +52,14 @@ def twilio(delivery: Delivery, _s: object, _k: object, _t: object, candidates: S
     algorithm = {"hmac_sha1": "hmac-sha1", "hmac_sha256": "hmac-sha256"}.get(named.lower())
     if algorithm is None:
         raise BadSignature("algorithm")
-    told = one(delivery.query, "bodySHA256")
+    told = read_one(delivery.query, "bodySHA256")
     fields = ""
     if told:
         if not hmac.compare_digest(hashlib.sha256(delivery.body).hexdigest().encode(), told):
             raise BadSignature("digest")
     elif delivery.body:
         fields = "".join(name + value for name, value in dict.fromkeys(delivery.sorted_form))  # each once
-    return [Claim([(url + fields).encode() for url in with_and_without_port(delivery.url)], candidates, algorithm)]
+    return [SignedText([(url + fields).encode() for url in with_and_without_port(delivery.url)], candidates, algorithm)]
 
 
 def with_and_without_port(url: str) -> list[str]:
@@ -72,47 +73,47 @@ def with_and_without_port(url: str) -> list[str]:
     return [urlunsplit(parts._replace(netloc=netloc)) for netloc in (host, added)]
 
 
-def plivo(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+def plivo(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """The package plivo, utils/signature_v3.py: URL, sorted query and form, then the nonce."""
-    nonce = needed(delivery.header(b"x-plivo-signature-v3-nonce").decode())
+    nonce = require(delivery.header(b"x-plivo-signature-v3-nonce").decode())
     query = "&".join(f"{name}={value}" for name, value in sorted(delivery.query))
     form = delivery.sorted_form if delivery.method == "POST" else []
     fields = "".join(name + value for name, value in form)
     text = delivery.url.partition("?")[0] + f"?{query}" * bool(query or fields) + "." * bool(query and fields) + fields
-    return [Claim([f"{text}.{nonce}".encode()], candidates)]
+    return [SignedText([f"{text}.{nonce}".encode()], candidates)]
 
 
 COMPONENT = "-_.!~*'()"  # what encodeURIComponent leaves as it is, besides letters and digits
 
 
-def contentful(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+def contentful(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """The package @contentful/node-apps-toolkit: method, path, the listed headers, body."""
     names = delivery.header(b"x-contentful-signed-headers").decode().lower().split(",")
-    if "x-contentful-timestamp" not in names or len(names) > ITEMS:
+    if "x-contentful-timestamp" not in names or len(names) > MAX_ITEMS:
         raise BadSignature("uncovered")
     headers = ";".join(f"{name}:{delivery.header(name.encode()).decode().strip()}" for name in sorted(names))
     parts = urlsplit(delivery.url)
     query = quote(parts.query.partition("?")[0], safe=COMPONENT)  # encodeURIComponent, and then all by encodeURI
     path = quote(f"{parts.path or '/'}?{query}" if query else parts.path or "/", safe=COMPONENT + ";,/?:@&=+$#")
     head = f"{delivery.method}\n{path}\n{headers}\n".encode()
-    return [Claim([head + delivery.body], candidates)]
+    return [SignedText([head + delivery.body], candidates)]
 
 
-def mercadopago(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> list[Claim]:
+def mercadopago(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> Texts:
     """The package mercadopago: what is absent is left out."""
-    name = one(delivery.query, "data.id").decode().lower()
+    name = read_one(delivery.query, "data.id").decode().lower()
     request = delivery.header(b"x-request-id").decode()
     text = f"id:{name};" * bool(name) + f"request-id:{request};" * bool(request) + f"ts:{stamp.decode()};"
-    return [Claim([text.encode()], candidates)]
+    return [SignedText([text.encode()], candidates)]
 
 
-def hubspot_old(delivery: Delivery, _s: object, key: bytes, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+def hubspot_old(delivery: Delivery, _s: object, key: bytes, _t: object, candidates: Sequence[bytes]) -> Texts:
     """https://developers.hubspot.com/docs/api/webhooks/validating-requests: versions 1 and 2 are plain digests."""
     version = delivery.header(b"x-hubspot-signature-version")
     middle = {b"v1": b"", b"v2": f"{delivery.method}{delivery.url}".encode()}.get(version)
     if middle is None:
         raise BadSignature("version")
-    return [Claim([key + middle + delivery.body], candidates)]
+    return [SignedText([key + middle + delivery.body], candidates)]
 
 
 ADYEN = (
@@ -121,20 +122,20 @@ ADYEN = (
 )  # fmt: skip
 
 
-def adyen(delivery: Delivery, _s: object, _k: object, _t: object, _c: object) -> list[Claim]:
+def adyen(delivery: Delivery, _s: object, _k: object, _t: object, _c: object) -> Texts:
     """https://docs.adyen.com/development-resources/webhooks/verify-hmac-signatures: every item of a batch."""
-    items = steps([delivery.json], ["notificationItems", "*", "NotificationRequestItem"])
-    if not items or len(items) > ITEMS:
+    items = walk_path([delivery.json], ["notificationItems", "*", "NotificationRequestItem"])
+    if not items or len(items) > MAX_ITEMS:
         raise BadSignature("missing" if not items else "malformed")
     claims = []
     for item in items:
         signature = at(item, "additionalData.hmacSignature")
-        claims.append(Claim([":".join(at(item, path) for path in ADYEN).encode()], [needed(signature).encode()]))
+        claims.append(SignedText([":".join(at(item, path) for path in ADYEN).encode()], [require(signature).encode()]))
     return claims
 
 
 def at(value: Any, path: str) -> str:
-    return as_text(steps([value], path.split("."))[0])
+    return to_text(walk_path([value], path.split("."))[0])
 
 
 SNS = {
@@ -144,7 +145,7 @@ SNS = {
 SNS["UnsubscribeConfirmation"] = SNS["SubscriptionConfirmation"]
 
 
-def sns(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+def sns(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html"""
     said = delivery.json
     names = SNS.get(at(said, "Type"))
@@ -152,72 +153,70 @@ def sns(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequ
     if names is None or algorithm is None:
         raise BadSignature("version")
     text = "".join(f"{name}\n{at(said, name)}\n" for name in names if at(said, name))
-    return [Claim([text.encode()], candidates, algorithm)]
+    return [SignedText([text.encode()], candidates, algorithm)]
 
 
-def ebay(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+def ebay(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """The package event-notification: the header is JSON in base64."""
-    said = loads(from_base64(delivery.header(b"x-ebay-signature")))
+    said = parse_json(decode_base64(delivery.header(b"x-ebay-signature")))
     if at(said, "alg").lower() != "ecdsa" or at(said, "digest") != "SHA1":
         raise BadSignature("algorithm")
-    return [Claim([delivery.body], candidates)]
+    return [SignedText([delivery.body], candidates)]
 
 
 CHALLENGE = re.compile(rb"[0-9a-f]{20,32}\s*")
 
 
-def braintree(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+def braintree(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """The package braintree, webhook_notification_gateway.py: what looks like a challenge is no payload."""
-    payload = one(delivery.form, "bt_payload")
+    payload = read_one(delivery.form, "bt_payload")
     if not payload or CHALLENGE.fullmatch(payload):
         raise BadSignature("malformed")
-    return [Claim([payload, payload + b"\n"], candidates)]
+    return [SignedText([payload, payload + b"\n"], candidates)]
 
 
-def websub(delivery: Delivery, _s: object, _k: object, _t: object, _c: object) -> list[Claim]:
+def websub(delivery: Delivery, _s: object, _k: object, _t: object, _c: object) -> Texts:
     """https://www.w3.org/TR/websub/#signature-validation: the header names the digest."""
     method, _, text = delivery.header(b"x-hub-signature").partition(b"=")
     if method not in (b"sha1", b"sha256", b"sha384", b"sha512"):
         raise BadSignature("algorithm")
-    return [Claim([delivery.body], [text], f"hmac-{method.decode()}")]
+    return [SignedText([delivery.body], [text], f"hmac-{method.decode()}")]
 
 
-def listed_headers(
-    delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]
-) -> list[Claim]:
+def listed_headers(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> Texts:
     """Hook0: the value's item h lists headers, whose values are signed between the time and the body."""
     value = delivery.header(b"x-hook0-signature").decode()
     items = dict(part.strip().partition("=")[::2] for part in value.split(","))
-    names = items.get("h", "").split(" ")[:ITEMS]
+    names = items.get("h", "").split(" ")[:MAX_ITEMS]
     told = ".".join(delivery.header(name.lower().encode()).decode() for name in names)
-    return [Claim([f"{stamp.decode()}.{items.get('h', '')}.{told}.".encode() + delivery.body], candidates)]
+    return [SignedText([f"{stamp.decode()}.{items.get('h', '')}.{told}.".encode() + delivery.body], candidates)]
 
 
-def grafana(delivery: Delivery, scheme: "Scheme", _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+def grafana(delivery: Delivery, scheme: "Scheme", _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """grafana/alerting, http/hmac.go: the time stands before the body, if the contact point names a header for it."""
     name = scheme.parameter.lower() or "x-grafana-alerting-timestamp"
     stamp = delivery.header(name.encode())
-    return [Claim([stamp + b":" + delivery.body if stamp else delivery.body], candidates)]
+    return [SignedText([stamp + b":" + delivery.body if stamp else delivery.body], candidates)]
 
 
-def paddle_classic(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+def paddle_classic(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """Paddle Classic signs the sorted fields as PHP serializes an array."""
     fields = [(name, value) for name, value in delivery.sorted_form if name != "p_signature"]
     text = "".join(f"{php(name)}{php(value)}" for name, value in fields)
-    return [Claim([f"a:{len(fields)}:{{{text}}}".encode()], candidates)]
+    return [SignedText([f"a:{len(fields)}:{{{text}}}".encode()], candidates)]
 
 
 def php(text: str) -> str:
     return f's:{len(text.encode())}:"{text}";'
 
 
-def canonical(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> list[Claim]:
+def canonical(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> Texts:
     """The body's JSON in canonical form (RFC 8785), then the time, where there is one."""
     try:
         text = canonical_json(json.loads(delivery.body, parse_int=float)).encode()
     except (ValueError, RecursionError, UnicodeError, OverflowError):
         raise BadSignature("malformed") from None
-    return [Claim([text + stamp], candidates)]
+    return [SignedText([text + stamp], candidates)]
 
 
 def canonical_json(value: Any) -> str:
@@ -255,12 +254,12 @@ def ecmascript_number(value: float) -> str:
     return f"{sign}{digits[0]}{'.' * (len(digits) > 1)}{digits[1:]}{power}"
 
 
-def hashed_twice(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> list[Claim]:
+def hashed_twice(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> Texts:
     """https://apidocs.bridge.xyz/docs/webhook-event-signature-verification: the digest of time and body is signed."""
-    return [Claim([hashlib.sha256(stamp + b"." + delivery.body).digest()], candidates)]
+    return [SignedText([hashlib.sha256(stamp + b"." + delivery.body).digest()], candidates)]
 
 
-def alipay(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+def alipay(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """The package alipay-sdk 4.14.0, alipay.js, checkNotifySignV2: the sorted fields without `sign`.
 
     Some products sign `sign_type` too, others do not. It may not choose the algorithm, since it may be unsigned.
@@ -273,22 +272,22 @@ def alipay(delivery: Delivery, _s: object, _k: object, _t: object, candidates: S
     fields.pop("sign", None)
     with_type = sorted(({"sign_type": "RSA2"} | fields).items())
     without_type = [(name, value) for name, value in with_type if name != "sign_type"]
-    return [Claim([join_pairs(with_type), join_pairs(without_type)], candidates)]
+    return [SignedText([join_pairs(with_type), join_pairs(without_type)], candidates)]
 
 
 def join_pairs(pairs: Sequence[tuple[str, str]]) -> bytes:
     return "&".join(f"{name}={value}" for name, value in pairs).encode()
 
 
-def payos(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> list[Claim]:
+def payos(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """The package @payos/node 2.0.5, crypto/node-crypto.js: the sorted fields of `data`; an absent value is empty."""
     try:
         document = json.loads(delivery.body, parse_int=float)
         data = document.get("data") if isinstance(document, dict) else None
-        if not isinstance(data, dict) or not data or len(data) > ITEMS:
+        if not isinstance(data, dict) or not data or len(data) > MAX_ITEMS:
             raise BadSignature("malformed")
         names = sorted(data, key=lambda name: name.encode("utf-16-be", "surrogatepass"))
-        return [Claim([join_pairs([(name, write_payos_value(data[name])) for name in names])], candidates)]
+        return [SignedText([join_pairs([(name, write_payos_value(data[name])) for name in names])], candidates)]
     except (ValueError, RecursionError, OverflowError):
         raise BadSignature("malformed") from None
 
@@ -309,7 +308,7 @@ BUILDERS: dict[str, Builder] = {
 APPLE = (x509.ObjectIdentifier("1.2.840.113635.100.6.11.1"), x509.ObjectIdentifier("1.2.840.113635.100.6.2.1"))
 
 
-def chain(header: Mapping[str, Any], root: Any, now: float) -> list[Any]:
+def verify_chain(header: Mapping[str, Any], root: Any, now: float) -> list[Any]:
     """The leaf's key of the chain in a token's header, if it leads to the root that the operator gave.
 
     https://developer.apple.com/documentation/appstoreservernotifications/jwsdecodedheader
@@ -333,4 +332,4 @@ def chain(header: Mapping[str, Any], root: Any, now: float) -> list[Any]:
     return [key] if isinstance(key, ec.EllipticCurvePublicKey) else []
 
 
-TOKENS: dict[str, Callable[[Mapping[str, Any], Any, float], list[Any]]] = {"chain": chain}
+TOKENS: dict[str, Callable[[Mapping[str, Any], Any, float], list[Any]]] = {"chain": verify_chain}

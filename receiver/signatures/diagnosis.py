@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..delivery import Delivery, place
+from ..delivery import Delivery, compile_place
 from ..errors import BadSignature
 from ..schemes import Scheme
-from .header import Values
-from .header import seconds as seconds_of
-from .verify import PUBLIC, build, decode_key
+from .header import SignatureReader
+from .header import parse_timestamp as seconds_of
+from .verify import PUBLIC, build_verifier, decode_key
 
-LARGEST = 64 * 1024  # bytes of a body that is tried in other forms
+MAX_BODY_BYTES = 64 * 1024  # of a body that is tried in other forms
 ENCODINGS = ("hex", "hex-any", "base64", "base64url", "hex-upper")
 WRONG = "wrong secret, or the body was changed on the way"
 REASONS = {
@@ -51,9 +51,9 @@ def diagnose(
 ) -> str:
     """previous: secrets that were configured before. others: the secrets of other sources. seconds: it may take."""
     if cause == "stale":
-        return clock(scheme, delivery, now)
+        return describe_clock(scheme, delivery, now)
     ends = timer() + seconds
-    for reason, one, how, texts in attempts(scheme, delivery, secrets, previous, others or {}):
+    for reason, one, how, texts in try_causes(scheme, delivery, secrets, previous, others or {}):
         if timer() > ends:
             return f"{REASONS.get(cause, WRONG)} (not all that could explain it was tried)"
         if fits(how, one, texts, now):
@@ -69,7 +69,7 @@ def diagnose(
 Attempt = tuple[str, Delivery, Scheme, Sequence[str]]
 
 
-def attempts(
+def try_causes(
     scheme: Scheme,
     delivery: Delivery,
     secrets: Sequence[str],
@@ -84,8 +84,8 @@ def attempts(
         for kind in ("text", "base64", "hex", "whsec"):
             told = "a secret that is to be read otherwise" if texts == secrets else "a secret with a blank or newline"
             yield f"{told} (as {kind})", delivery, replace(scheme, key=kind, strip=(), suffix=""), texts
-    if len(delivery.body) <= LARGEST:
-        for reason, body in bodies(delivery.body):
+    if len(delivery.body) <= MAX_BODY_BYTES:
+        for reason, body in vary_bodies(delivery.body):
             yield reason, with_body(delivery, body), scheme, secrets
     for encoding in ENCODINGS:
         yield (
@@ -96,12 +96,12 @@ def attempts(
         )
     yield "the prefix before the signature is missing", delivery, replace(scheme, prefix=""), secrets
     if scheme.wants_url:
-        for url in urls(delivery.url):
+        for url in vary_urls(delivery.url):
             reason = f"the provider called another URL: public_url may have to be like {url.partition('?')[0]}"
             yield reason, with_url(delivery, url), scheme, secrets
 
 
-def bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
+def vary_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
     """What the body may have been before somebody touched it."""
     yield "a trailing newline was lost on the way", body + b"\n"
     yield "a trailing CR LF was lost on the way", body + b"\r\n"
@@ -116,7 +116,7 @@ def bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
             yield "the body was parsed and written again on the way", text.encode("utf-8", "replace")
 
 
-def urls(url: str) -> Iterator[str]:
+def vary_urls(url: str) -> Iterator[str]:
     path, mark, query = url.partition("?")
     swapped = (
         path.replace("https://", "http://", 1) if path.startswith("https") else path.replace("http://", "https://", 1)
@@ -126,14 +126,14 @@ def urls(url: str) -> Iterator[str]:
     yield path
 
 
-def clock(scheme: Scheme, delivery: Delivery, now: float) -> str:
+def describe_clock(scheme: Scheme, delivery: Delivery, now: float) -> str:
     """How far the signed time is off, where it can be read."""
     kind, _, name = scheme.timestamp.partition(":")
     try:
         if kind == "item":
-            text = Values(scheme).read(delivery)[0][1].get(name.encode(), b"")
+            text = SignatureReader(scheme).read(delivery)[0][1].get(name.encode(), b"")
         else:
-            text = place(scheme.timestamp)(delivery)
+            text = compile_place(scheme.timestamp)(delivery)
         off = now - seconds_of(text, scheme.unit)
     except (BadSignature, ValueError):
         return "the signed time is outside of the window: a late retry, or a wrong clock?"
@@ -149,7 +149,7 @@ def fits(scheme: Scheme, delivery: Delivery, secrets: Sequence[str], now: float)
         except ValueError:
             continue
     try:
-        build(scheme).verify(delivery, keys, now)  # not `compiled`, which keeps what it makes
+        build_verifier(scheme).verify(delivery, keys, now)  # not `compiled`, which keeps what it makes
     except (BadSignature, ValueError, KeyError):
         return False
     return True
@@ -163,7 +163,7 @@ def with_url(delivery: Delivery, url: str) -> Delivery:
     return Delivery(delivery.headers, delivery.body, delivery.method, url, delivery.raw)
 
 
-def shown(scheme: Scheme, delivery: Delivery) -> dict[str, str]:
+def describe_headers(scheme: Scheme, delivery: Delivery) -> dict[str, str]:
     """The headers that may be told; of what is or may be a credential only the length."""
     plain = {"content-type", "user-agent", "content-length", "date"}
     places = (*scheme.identity, *scheme.type, scheme.timestamp)

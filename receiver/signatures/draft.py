@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from ..contract.body import read_fields
 from ..contract.errors import Unreadable
 from ..contract.records import Body
-from ..delivery import Delivery, is_index, place
+from ..delivery import Delivery, compile_place, is_index
 from ..schemes import Scheme, alternatives
 
 WRITABLE = ("header", "json", "form", "query")  # kinds of places
@@ -55,9 +55,9 @@ class Draft:
         if kind not in WRITABLE:
             return b""
         if kind != "json":
-            return place(f"{kind}:{name}")(self.delivery)
+            return compile_place(f"{kind}:{name}")(self.delivery)
         name, _, beginning = name.partition(":")
-        found = place(f"form:{self._json_field}:{name}" if self._json_field else f"json:{name}")(self.delivery)
+        found = compile_place(f"form:{self._json_field}:{name}" if self._json_field else f"json:{name}")(self.delivery)
         return found if found.startswith(beginning.encode()) else b""
 
     def put(self, item: str, text: str | int) -> None:

@@ -4,22 +4,22 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from ..delivery import Delivery, Place, place
+from ..delivery import Delivery, Place, compile_place
 from ..errors import BadSignature
 from ..schemes import Scheme
 
-CANDIDATES = 20  # signatures looked at in one header: a long list must not become work
+MAX_CANDIDATES = 20  # signatures looked at in one header: a long list must not become work
 SKEW_SECONDS = 60.0  # that a signed time may lie in the future: nobody's clock is exact
 NOTHING: Mapping[bytes, bytes] = {}
 Group = tuple[list[bytes], Mapping[bytes, bytes]]  # signatures, and the items beside them
 
 
-class Values:
+class SignatureReader:
     """length: of a signature's text, where that is known; others are not looked at."""
 
     def __init__(self, scheme: Scheme, length: int = 0) -> None:
         self._length = length
-        self._places = [place(name) for name in scheme.signature]
+        self._places = [compile_place(name) for name in scheme.signature]
         self._repeated = [name.removeprefix("header:").encode() for name in scheme.signature] if scheme.repeated else []
         self._prefix = scheme.prefix.encode()
         self._groups = scheme.groups.encode()
@@ -29,13 +29,13 @@ class Values:
         self._positional = scheme.timestamp == "item:0"
         self._bare_too = scheme.bare
         self._folds = scheme.encoding == "hex-any"
-        self._header = header_of(scheme)
+        self._header = find_single_header(scheme)
         self._one = self._header != b"" and not self._separator and length > 0
 
     def read(self, delivery: Delivery) -> list[Group]:
         """Raises BadSignature: missing, repeated, malformed."""
         if not self._one:
-            return self._any(delivery)
+            return self._read_any(delivery)
         value = delivery.header(self._header)
         if not value:
             raise BadSignature("missing")
@@ -44,7 +44,7 @@ class Values:
         value = value[len(self._prefix) :]
         return [([value.lower() if self._folds else value], NOTHING)]
 
-    def _any(self, delivery: Delivery) -> list[Group]:
+    def _read_any(self, delivery: Delivery) -> list[Group]:
         if self._repeated:
             found = [value for name in self._repeated for value in delivery.all(name) if value]
         else:
@@ -52,27 +52,27 @@ class Values:
         if not found and self._places:
             raise BadSignature("missing")
         if not self._separator:
-            return [(self._sound([self._bare(value) for value in found[:CANDIDATES]]), NOTHING)]
+            return [(self._keep_sound([self._strip_prefix(value) for value in found[:MAX_CANDIDATES]]), NOTHING)]
         values = [part for value in found for part in (value.split(self._groups) if self._groups else [value])]
         if not self._pair and not self._positional:  # nothing tells them apart
-            parts = [part.strip(b" ") for value in values for part in value.split(self._separator, CANDIDATES)]
-            return [(self._sound([self._bare(part) for part in parts[:CANDIDATES]]), NOTHING)]
-        return [self._listed(value) for value in values[:CANDIDATES]]
+            parts = [part.strip(b" ") for value in values for part in value.split(self._separator, MAX_CANDIDATES)]
+            return [(self._keep_sound([self._strip_prefix(part) for part in parts[:MAX_CANDIDATES]]), NOTHING)]
+        return [self._read_list(value) for value in values[:MAX_CANDIDATES]]
 
-    def _bare(self, value: bytes) -> bytes:
+    def _strip_prefix(self, value: bytes) -> bytes:
         return value[len(self._prefix) :] if value.startswith(self._prefix) else b""
 
-    def _listed(self, value: bytes) -> Group:
-        found = [part.strip(b" ") for part in value.split(self._separator, CANDIDATES)[:CANDIDATES]]
+    def _read_list(self, value: bytes) -> Group:
+        found = [part.strip(b" ") for part in value.split(self._separator, MAX_CANDIDATES)[:MAX_CANDIDATES]]
         if not self._pair:
-            return self._sound([self._bare(part) for part in found[1:]]), {b"0": found[0]}
+            return self._keep_sound([self._strip_prefix(part) for part in found[1:]]), {b"0": found[0]}
         pairs = [part.partition(self._pair) for part in found]
         wanted = [text for name, _, text in pairs if self._version in (name, b"*")]
         wanted += [name for name, apart, _ in pairs if self._bare_too and not apart]
         named = {name: text for name, _, text in pairs if name != self._version}
-        return self._sound([self._bare(text) for text in wanted]), named
+        return self._keep_sound([self._strip_prefix(text) for text in wanted]), named
 
-    def _sound(self, candidates: list[bytes]) -> list[bytes]:
+    def _keep_sound(self, candidates: list[bytes]) -> list[bytes]:
         if self._folds:
             candidates = [candidate.lower() for candidate in candidates]
         sound = [one for one in candidates if (len(one) == self._length if self._length else one)]
@@ -81,19 +81,19 @@ class Values:
         return sound
 
 
-def header_of(scheme: Scheme) -> bytes:
+def find_single_header(scheme: Scheme) -> bytes:
     """The one header that holds the signature, which is most often so."""
     kind, _, name = scheme.signature[0].partition(":") if len(scheme.signature) == 1 else ("", "", "")
     return name.encode() if kind == "header" and "|" not in name and not scheme.repeated else b""
 
 
-class Stamp:
+class TimestampReader:
     """The timestamp, and the window in which it may lie."""
 
     def __init__(self, scheme: Scheme) -> None:
         kind, _, name = scheme.timestamp.partition(":")
         self._item = name.encode() if kind == "item" else b""
-        self._place: Place = place(scheme.timestamp) if kind != "item" else lambda _: b""
+        self._place: Place = compile_place(scheme.timestamp) if kind != "item" else lambda _: b""
         self._unit = scheme.unit
         self._tolerance = scheme.tolerance
         within = max(SKEW_SECONDS, scheme.tolerance)
@@ -104,13 +104,13 @@ class Stamp:
         text = items.get(self._item, b"") if self._item else self._place(delivery)
         if not text:
             raise BadSignature("missing")
-        moment = seconds(text, self._unit)
+        moment = parse_timestamp(text, self._unit)
         if self._tolerance and not -self._future <= now - moment <= self._tolerance:
             raise BadSignature("stale")
         return text
 
 
-def seconds(text: bytes, unit: str) -> float:
+def parse_timestamp(text: bytes, unit: str) -> float:
     """Seconds since 1970, of a timestamp's text. Raises BadSignature."""
     if unit in ("s", "ms", "s-or-ms"):
         if not text.isdigit() or len(text) > (12 if unit == "s" else 15):

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from ..delivery import Delivery, as_text, place, split
+from ..delivery import Delivery, compile_place, split_url, to_text
 from ..errors import BadSignature
 from ..schemes import Scheme
 from .builders import TOKENS
 from .header import SKEW_SECONDS
-from .keys import CHECKS, Jwks, Public, unpadded
+from .keys import CHECKS, Jwks, Public, decode_base64url
 
-LONGEST = 16_384  # characters of a token in a header
+MAX_TOKEN_CHARACTERS = 16_384  # of a token in a header
 MAX_HEADERS = 100  # that a detached signature may name
 SECRET = {"HS256": "sha256", "HS384": "sha384", "HS512": "sha512"}
 PUBLIC = {
@@ -28,7 +28,7 @@ Claims = Mapping[str, Any]
 class Jws:
     def __init__(self, scheme: Scheme) -> None:
         self._scheme = scheme
-        self._place = place(scheme.signature[0])
+        self._place = compile_place(scheme.signature[0])
         self._prefix = scheme.prefix.encode()
         self._in_body = scheme.signature[0].startswith(("body:", "json:"))
         self._detached = scheme.signed if "{b64_header}" in scheme.signed else ""
@@ -39,17 +39,17 @@ class Jws:
         value = self._place(delivery).strip(b" \r\n" if self._in_body else b" ")
         if not value:
             raise BadSignature("missing")
-        if not value.startswith(self._prefix) or (len(value) > LONGEST and not self._in_body):
+        if not value.startswith(self._prefix) or (len(value) > MAX_TOKEN_CHARACTERS and not self._in_body):
             raise BadSignature("malformed")
         head, payload, signature = self._split(value[len(self._prefix) :])
-        header = document(head)
+        header = decode_document(head)
         if header.get("alg") not in self._scheme.algorithms or header.get("crit") not in (None, ["b64"]):
             raise BadSignature("algorithm")
-        self._check(header if self._detached else document(payload), delivery, now)
+        self._check(header if self._detached else decode_document(payload), delivery, now)
         payloads = self._payloads(header, delivery) if self._detached else [payload]
-        return self._fitting(header, [head + b"." + one for one in payloads], signature, keys, now)
+        return self._find_key(header, [head + b"." + one for one in payloads], signature, keys, now)
 
-    def content(self, delivery: Delivery) -> bytes:
+    def build_content(self, delivery: Delivery) -> bytes:
         """The token, where it is the body or a part of it; else the body."""
         return self._place(delivery).strip(b" \r\n") if self._in_body else delivery.body
 
@@ -60,11 +60,11 @@ class Jws:
             raise BadSignature("malformed")
         head, payload, signature = parts
         try:
-            return head, payload, unpadded(signature)
+            return head, payload, decode_base64url(signature)
         except ValueError:
             raise BadSignature("malformed") from None
 
-    def _fitting(
+    def _find_key(
         self, header: Claims, texts: Sequence[bytes], signature: bytes, keys: Sequence[Any], now: float
     ) -> int:
         name = str(header["alg"])
@@ -73,7 +73,7 @@ class Jws:
                 candidates: Sequence[Any] = self._builder(header, key, now)
             else:
                 candidates = key.get(str(header.get("kid", ""))) if isinstance(key, Jwks) else [key]
-            if any(holds(name, one, text, signature) for one in candidates for text in texts):
+            if any(is_signed(name, one, text, signature) for one in candidates for text in texts):
                 return position
         raise BadSignature("wrong")
 
@@ -83,21 +83,21 @@ class Jws:
             told = claims.get(name)
             expected = given.get(value, value)
             unasked = value == "{account}" and not expected  # nobody says whom we wait for, as in `schemes verify`
-            if not unasked and expected != (as_text(told) if isinstance(told, bool) else told):
+            if not unasked and expected != (to_text(told) if isinstance(told, bool) else told):
                 raise BadSignature("claim")
         self._check_time(claims, now)
         for name, how in self._scheme.hashes.items():
-            compare(claims.get(name), how, delivery)
+            compare_hash(claims.get(name), how, delivery)
 
     def _check_time(self, claims: Claims, now: float) -> None:
         tolerance = self._scheme.tolerance
         leeway = 0 if self._scheme.timestamp else tolerance
-        exp, nbf = number(claims, "exp"), number(claims, "nbf")
+        exp, nbf = read_number(claims, "exp"), read_number(claims, "nbf")
         early = nbf is not None and now < nbf - max(leeway, SKEW_SECONDS)
         if (exp is not None and now > exp + leeway) or early:
             raise BadSignature("stale")
         if self._scheme.timestamp:
-            signed_at = number(claims, self._scheme.timestamp.partition(":")[2])
+            signed_at = read_number(claims, self._scheme.timestamp.partition(":")[2])
             if signed_at is None:
                 raise BadSignature("missing")
             moment = signed_at / 1000 if self._scheme.unit == "ms" else signed_at
@@ -115,11 +115,11 @@ def truelayer_payloads(header: Claims, delivery: Delivery) -> list[bytes]:
 
     A slash at the end of the path may have been lost, or added, on the way.
     """
-    names = [name for name in as_text(header.get("tl_headers")).split(",") if name]
+    names = [name for name in to_text(header.get("tl_headers")).split(",") if name]
     if len(names) > MAX_HEADERS:
         raise BadSignature("malformed")
     lines = "".join(f"{name}: {delivery.header(name.lower().encode()).decode()}\n" for name in names)
-    path = split(delivery.url).path or "/"
+    path = split_url(delivery.url).path or "/"
     texts = [
         f"{delivery.method} {one}\n{lines}".encode() for one in (path, path[:-1] if path[-1:] == "/" else path + "/")
     ]
@@ -129,17 +129,17 @@ def truelayer_payloads(header: Claims, delivery: Delivery) -> list[bytes]:
 PAYLOADS: dict[str, Callable[[Claims, Delivery], list[bytes]]] = {"truelayer": truelayer_payloads}
 
 
-def holds(name: str, key: Any, text: bytes, signature: bytes) -> bool:
+def is_signed(name: str, key: Any, text: bytes, signature: bytes) -> bool:
     """The kind of the key must be the algorithm's: a public key is never taken for a secret."""
     if name in SECRET:
         return isinstance(key, bytes) and hmac.compare_digest(hmac.digest(key, text, SECRET[name]), signature)
     return isinstance(key, Public) and CHECKS[PUBLIC[name]](key, text, signature)
 
 
-def document(text: bytes) -> Claims:
+def decode_document(text: bytes) -> Claims:
     """An object in base64url. Raises BadSignature."""
     try:
-        found = json.loads(unpadded(text))
+        found = json.loads(decode_base64url(text))
     except (ValueError, RecursionError):
         raise BadSignature("malformed") from None
     if not isinstance(found, dict):
@@ -147,7 +147,7 @@ def document(text: bytes) -> Claims:
     return found
 
 
-def number(claims: Claims, name: str) -> float | None:
+def read_number(claims: Claims, name: str) -> float | None:
     value = claims.get(name)
     if value is None:
         return None
@@ -156,7 +156,7 @@ def number(claims: Claims, name: str) -> float | None:
     return float(value)
 
 
-def compare(claim: Any, how: str, delivery: Delivery) -> None:
+def compare_hash(claim: Any, how: str, delivery: Delivery) -> None:
     """The claim that binds the delivery. It may be absent only with a body that is empty, where the row says so."""
     what, _, encoding = how.partition(" ")
     data = canonical_request(delivery) if what == "qsh" else delivery.url.encode() if what == "url" else delivery.body
@@ -175,12 +175,12 @@ def canonical_request(delivery: Delivery) -> bytes:
     """What qsh is the hash of: https://developer.atlassian.com/cloud/jira/platform/understanding-jwt-for-connect-apps/"""
     names = sorted({name for name, _ in delivery.query if name != "jwt"})
     found = {name: sorted(value for key, value in delivery.query if key == name) for name in names}
-    query = "&".join(f"{escaped(name)}={','.join(map(escaped, values))}" for name, values in found.items())
-    path = split(delivery.url).path.rstrip("/") or "/"
+    query = "&".join(f"{escape(name)}={','.join(map(escape, values))}" for name, values in found.items())
+    path = split_url(delivery.url).path.rstrip("/") or "/"
     return f"{delivery.method.upper()}&{path}&{query}".encode()
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     return quote(text, safe="-._~")
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]+)-----END \1-----")
-LONGEST = 64 * 1024  # characters of a key; a set of them may be longer
+MAX_KEY_CHARACTERS = 64 * 1024  # of a key; a set of them may be longer
 Public = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 CURVES: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 
@@ -33,7 +33,7 @@ class Jwks:
         return [key for name, key in self.keys if not kid or not name or name == kid]
 
 
-def text_key(kind: str, text: str) -> bytes:
+def parse_text_key(kind: str, text: str) -> bytes:
     """The bytes of a secret key. Raises ValueError, with no part of the secret in it."""
     if kind == "text":
         return text.encode()
@@ -55,7 +55,7 @@ def text_key(kind: str, text: str) -> bytes:
         raise ValueError(f"is not base64{', with or without whsec_ before it' * prefixed}") from None
 
 
-def public_key(kind: str, text: str) -> "Public | Jwks | x509.Certificate | bytes":
+def parse_public_key(kind: str, text: str) -> "Public | Jwks | x509.Certificate | bytes":
     """Raises ValueError."""
     try:
         if kind == "certificate":
@@ -67,19 +67,19 @@ def public_key(kind: str, text: str) -> "Public | Jwks | x509.Certificate | byte
         if kind in ("raw-base64", "whpk"):
             raw = base64.b64decode(text.removeprefix("whpk_"), validate=True)
             return ed25519.Ed25519PublicKey.from_public_bytes(raw)
-        return jwks(text) if text.lstrip().startswith("{") else pem(text)
+        return parse_jwks(text) if text.lstrip().startswith("{") else parse_pem(text)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise ValueError("is no public key of this kind") from None
 
 
-def pem(text: str) -> Public:
+def parse_pem(text: str) -> Public:
     """A public key or a certificate, in PEM with or without its line breaks, or in base64 alone."""
-    if len(text) > LONGEST:
+    if len(text) > MAX_KEY_CHARACTERS:
         raise ValueError("too long")
     found = PEM.search(text)
     raw = base64.b64decode("".join((found[2] if found else text).split()), validate=True)
     if not found and raw.startswith(b"-----BEGIN"):
-        return pem(raw.decode())
+        return parse_pem(raw.decode())
     if found and found[1] == "CERTIFICATE":
         key: Any = x509.load_der_x509_certificate(raw).public_key()
     else:
@@ -89,30 +89,30 @@ def pem(text: str) -> Public:
     return key
 
 
-def jwks(text: str) -> Jwks:
+def parse_jwks(text: str) -> Jwks:
     """What cannot be read in a set is left out (RFC 7517, 5). Raises ValueError where nothing is left."""
     document = json.loads(text)
     found = []
     for row in document.get("keys", [document])[:100]:
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
-            found.append((str(row.get("kid", "")), jwk(row)))
+            found.append((str(row.get("kid", "")), parse_jwk(row)))
     if not found:
         raise ValueError("no key")
     return Jwks(tuple(found))
 
 
-def jwk(row: dict[str, Any]) -> Public:
+def parse_jwk(row: dict[str, Any]) -> Public:
     def number(name: str) -> int:
-        return int.from_bytes(unpadded(row[name].encode()))
+        return int.from_bytes(decode_base64url(row[name].encode()))
 
     if row["kty"] == "RSA":
         return rsa.RSAPublicNumbers(number("e"), number("n")).public_key()
     if row["kty"] == "EC":
         return ec.EllipticCurvePublicNumbers(number("x"), number("y"), CURVES[row["crv"]]).public_key()
-    return ed25519.Ed25519PublicKey.from_public_bytes(unpadded(row["x"].encode()))
+    return ed25519.Ed25519PublicKey.from_public_bytes(decode_base64url(row["x"].encode()))
 
 
-def unpadded(text: bytes) -> bytes:
+def decode_base64url(text: bytes) -> bytes:
     """base64url without padding, strictly. Raises ValueError."""
     if b"=" in text or b"+" in text or b"/" in text:
         raise ValueError("is not base64url")
@@ -125,14 +125,14 @@ def unpadded(text: bytes) -> bytes:
 KINDS = {"rsa": rsa.RSAPublicKey, "ecdsa": ec.EllipticCurvePublicKey, "ed25519": ed25519.Ed25519PublicKey}
 
 
-def usable(algorithm: str, key: Any) -> bool:
+def is_usable(algorithm: str, key: Any) -> bool:
     """Whether it is a public key, of the kind that this algorithm checks with; "": of any kind."""
     found = [one for _, one in key.keys] if isinstance(key, Jwks) else [key]
     kind = KINDS.get(algorithm.partition("-")[0], Public)
     return any(isinstance(one, kind) for one in found)
 
 
-def current(text: str) -> bool:
+def is_current(text: str) -> bool:
     """Whether this is no certificate, or one that is valid now."""
     if "BEGIN CERTIFICATE" not in text:
         return True
@@ -144,7 +144,7 @@ URL_SAFE = bytes.maketrans(b"-_", b"+/")
 Check = Callable[[Any, bytes, bytes], bool]  # of key, text and signature
 
 
-def fits(key: Any, text: bytes, signature: bytes, *how: Any) -> bool:
+def is_signed(key: Any, text: bytes, signature: bytes, *how: Any) -> bool:
     try:
         key.verify(signature, text, *how)
     except (InvalidSignature, ValueError, TypeError):
@@ -152,12 +152,12 @@ def fits(key: Any, text: bytes, signature: bytes, *how: Any) -> bool:
     return True
 
 
-def rsa_check(digest: hashes.HashAlgorithm, salt: int = 0) -> Check:
+def make_rsa_check(digest: hashes.HashAlgorithm, salt: int = 0) -> Check:
     pad = padding.PSS(padding.MGF1(digest), salt) if salt else padding.PKCS1v15()
-    return lambda key, text, value: isinstance(key, rsa.RSAPublicKey) and fits(key, text, value, pad, digest)
+    return lambda key, text, value: isinstance(key, rsa.RSAPublicKey) and is_signed(key, text, value, pad, digest)
 
 
-def ec_check(digest: hashes.HashAlgorithm, size: int = 0) -> Check:
+def make_ec_check(digest: hashes.HashAlgorithm, size: int = 0) -> Check:
     """size: bytes of r and of s, where they are written one after the other; else the signature is in DER."""
 
     def check(key: Any, text: bytes, value: bytes) -> bool:
@@ -167,33 +167,33 @@ def ec_check(digest: hashes.HashAlgorithm, size: int = 0) -> Check:
             if len(value) != 2 * size or (key.key_size + 7) // 8 != size:
                 return False
             value = utils.encode_dss_signature(int.from_bytes(value[:size]), int.from_bytes(value[size:]))
-        return fits(key, text, value, ec.ECDSA(digest))
+        return is_signed(key, text, value, ec.ECDSA(digest))
 
     return check
 
 
 CHECKS: dict[str, Check] = {
-    "ed25519": lambda key, text, value: isinstance(key, ed25519.Ed25519PublicKey) and fits(key, text, value),
-    "rsa-sha1": rsa_check(hashes.SHA1()),  # noqa: S303 - SNS version 1, Travis CI
-    "rsa-sha256": rsa_check(hashes.SHA256()),
-    "rsa-sha384": rsa_check(hashes.SHA384()),
-    "rsa-sha512": rsa_check(hashes.SHA512()),
-    "rsa-pss-sha512": rsa_check(hashes.SHA512(), 64),
-    "ecdsa-sha1": ec_check(hashes.SHA1()),  # noqa: S303 - eBay
-    "ecdsa-sha256": ec_check(hashes.SHA256()),
-    "ecdsa-p256-sha256": ec_check(hashes.SHA256(), 32),
-    "ecdsa-p384-sha384": ec_check(hashes.SHA384(), 48),
-    "ecdsa-p521-sha512": ec_check(hashes.SHA512(), 66),
+    "ed25519": lambda key, text, value: isinstance(key, ed25519.Ed25519PublicKey) and is_signed(key, text, value),
+    "rsa-sha1": make_rsa_check(hashes.SHA1()),  # noqa: S303 - SNS version 1, Travis CI
+    "rsa-sha256": make_rsa_check(hashes.SHA256()),
+    "rsa-sha384": make_rsa_check(hashes.SHA384()),
+    "rsa-sha512": make_rsa_check(hashes.SHA512()),
+    "rsa-pss-sha512": make_rsa_check(hashes.SHA512(), 64),
+    "ecdsa-sha1": make_ec_check(hashes.SHA1()),  # noqa: S303 - eBay
+    "ecdsa-sha256": make_ec_check(hashes.SHA256()),
+    "ecdsa-p256-sha256": make_ec_check(hashes.SHA256(), 32),
+    "ecdsa-p384-sha384": make_ec_check(hashes.SHA384(), 48),
+    "ecdsa-p521-sha512": make_ec_check(hashes.SHA512(), 66),
 }
 
 
-def decode(encoding: str, text: bytes) -> bytes | None:
+def decode_signature(encoding: str, text: bytes) -> bytes | None:
     """The signature's bytes, if the text is the one way in which they are written."""
     try:
         if encoding.startswith("hex"):
             return binascii.unhexlify(text)
         if encoding == "base64url":
-            return unpadded(text)
+            return decode_base64url(text)
         raw = base64.b64decode(text, validate=True)
         return raw if base64.b64encode(raw) == text else None
     except ValueError:

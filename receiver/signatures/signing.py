@@ -16,7 +16,7 @@ from ..schemes import Scheme
 from . import rfc9421
 from .draft import Draft
 from .jws import HASHED, SECRET, canonical_request
-from .verify import PUBLIC, Either, Key, Named, Parts, compiled
+from .verify import PUBLIC, EitherKey, Key, NamedKey, Parts, compile_scheme
 
 TEMPLATE_PLACES = re.compile(r"\{((?:header|json|form|query):[^}]+)\}")
 TEMPLATE_ITEMS = re.compile(r"\{item:([^}]+)\}")
@@ -39,7 +39,7 @@ def find_obstacle(scheme: Scheme) -> str:
     elif scheme.algorithms:
         is_ours = any(name in SECRET for name in scheme.algorithms)
     else:
-        verifier = compiled(scheme)
+        verifier = compile_scheme(scheme)
         is_ours = not isinstance(verifier, Parts) or verifier.algorithm.sign is not None or scheme.builder == "websub"
     return "" if is_ours else "only the provider can sign: it holds the private key"
 
@@ -56,10 +56,10 @@ def sign(
         raise ValueError(obstacle)
     draft = Draft(scheme, body, url)
     draft.headers |= {name: text.replace("{event}", event) for name, text in scheme.send_headers.items()}
-    if isinstance(key, Named):
+    if isinstance(key, NamedKey):
         draft.put(scheme.key_id, key.id.decode())
         key = key.key
-    if isinstance(key, Either):
+    if isinstance(key, EitherKey):
         key = key.keys[-1]
     if not isinstance(key, bytes):
         raise ValueError("only the provider can sign: the secret of this source is a public key")
@@ -105,10 +105,10 @@ def make_value(draft: Draft, key: bytes, event: str, now: float) -> str:
     items = [f"{name}{scheme.pair}{text}" for name, text in draft.items.items()] or [stamp] * (where == "item")
     if draft.items and scheme.builder:  # the builder reads what stands beside the signature
         draft.put(scheme.signature[0], scheme.separator.join(items))
-    verifier = compiled(scheme)
+    verifier = compile_scheme(scheme)
     assert isinstance(verifier, Parts)
     known = {name.encode(): text.encode() for name, text in draft.items.items()}
-    (algorithm, text), *_ = verifier.signing_texts(draft.delivery, stamp.encode(), known, key)
+    (algorithm, text), *_ = verifier.list_signing_texts(draft.delivery, stamp.encode(), known, key)
     assert algorithm.sign
     digest = scheme.prefix + algorithm.sign(key, text).decode()
     if scheme.builder == "websub":
@@ -154,7 +154,7 @@ def put_message_signature(draft: Draft, key: bytes, now: float) -> None:
         digest = base64.b64encode(hashlib.sha256(draft.body).digest()).decode()
         draft.headers["content-digest"] = f"sha-256=:{digest}:"
     raw = f'({" ".join(f"{chr(34)}{name}{chr(34)}" for name in names)});created={int(now)};alg="hmac-sha256"'
-    text = rfc9421.signature_base(draft.delivery, [(name.encode(), b"") for name in names], raw.encode())
+    text = rfc9421.build_signature_base(draft.delivery, [(name.encode(), b"") for name in names], raw.encode())
     signature = base64.b64encode(hmac.digest(key, text, "sha256")).decode()
     draft.headers |= {"signature-input": f"sig={raw}", "signature": f"sig=:{signature}:"}
 
@@ -164,7 +164,7 @@ def put_cavage_signature(draft: Draft, key: bytes, now: float) -> None:
     names = ["(request-target)", "date", "digest"]
     draft.headers["date"] = format_datetime(datetime.fromtimestamp(int(now), UTC), usegmt=True)
     draft.headers["digest"] = f"SHA-256={base64.b64encode(hashlib.sha256(draft.body).digest()).decode()}"
-    text = rfc9421.cavage_signing_text(draft.delivery, [name.encode() for name in names], {})
+    text = rfc9421.build_cavage_text(draft.delivery, [name.encode() for name in names], {})
     signature = base64.b64encode(hmac.digest(key, text, "sha256")).decode()
     draft.put(
         draft.scheme.signature[0],
@@ -181,9 +181,9 @@ def put_adyen_signatures(draft: Draft, key: bytes) -> None:
     ]
     for one in places:
         draft.put(one, "none")  # the builder wants one in each
-    verifier = compiled(draft.scheme)
+    verifier = compile_scheme(draft.scheme)
     assert isinstance(verifier, Parts)
-    for one, (algorithm, text) in zip(places, verifier.signing_texts(draft.delivery, b"", {}, key), strict=True):
+    for one, (algorithm, text) in zip(places, verifier.list_signing_texts(draft.delivery, b"", {}, key), strict=True):
         assert algorithm.sign
         draft.put(one, algorithm.sign(key, text).decode())
 

@@ -14,52 +14,52 @@ import string
 import zlib
 from collections.abc import Callable, Mapping
 
-from ..delivery import Delivery, place, split
+from ..delivery import Delivery, compile_place, split_url
 from ..errors import BadSignature
 
 Items = Mapping[bytes, bytes]
 Part = Callable[[Delivery, bytes, Items, bytes], bytes]  # of a delivery, its timestamp, the value's items and the key
 
 
-def compiled(template: str, parameter: str = "") -> tuple[Part, ...]:
+def compile_template(template: str, parameter: str = "") -> tuple[Part, ...]:
     """Raises ValueError where the template names no part."""
     pieces = list(string.Formatter().parse(template))
     parts = []
     for number, (literal, name, rest, conversion) in enumerate(pieces):
         if literal:
-            parts.append(constant(literal.encode()))
+            parts.append(make_constant(literal.encode()))
         if name is not None:
             following = pieces[number + 1][0] if number + 1 < len(pieces) else ""
             full = f"{name}:{rest}" if rest else name
             if conversion:
                 raise ValueError(f"{{{full}!{conversion}}} is no part")
-            parts.append(constant(parameter.encode()) if full == "parameter" else part(full, following))
+            parts.append(make_constant(parameter.encode()) if full == "parameter" else make_part(full, following))
     return tuple(parts)
 
 
-def constant(value: bytes) -> Part:
+def make_constant(value: bytes) -> Part:
     return lambda *_: value
 
 
-def part(name: str, following: str) -> Part:
+def make_part(name: str, following: str) -> Part:
     kind, _, rest = name.partition(":")
     if name in NAMED:
         return NAMED[name]
     if kind == "item":
         item = rest.encode()
-        return lambda _d, _t, items, _k: needed(items.get(item, b""))
+        return lambda _d, _t, items, _k: require(items.get(item, b""))
     if kind == "header" and following.startswith("."):
-        return signed_id(name)
-    found = place(name)
-    return lambda delivery, *_: needed(found(delivery))
+        return make_signed_id(name)
+    found = compile_place(name)
+    return lambda delivery, *_: require(found(delivery))
 
 
-def signed_id(name: str) -> Part:
+def make_signed_id(name: str) -> Part:
     """A dot would let the border between id and timestamp move, so Standard Webhooks forbids it."""
-    found = place(name)
+    found = compile_place(name)
 
     def read(delivery: Delivery, *_: object) -> bytes:
-        value = needed(found(delivery))
+        value = require(found(delivery))
         if b"." in value:
             raise BadSignature("malformed")
         return value
@@ -67,13 +67,13 @@ def signed_id(name: str) -> Part:
     return read
 
 
-def needed(value: bytes) -> bytes:
+def require(value: bytes) -> bytes:
     if not value:
         raise BadSignature("missing")
     return value
 
 
-def as_json_string(delivery: Delivery) -> bytes:
+def encode_json_string(delivery: Delivery) -> bytes:
     """As JavaScript writes it: nothing but quotes, backslashes and control characters is escaped."""
     try:
         return json.dumps(delivery.body.decode(), ensure_ascii=False).encode()
@@ -81,19 +81,19 @@ def as_json_string(delivery: Delivery) -> bytes:
         raise BadSignature("malformed") from None
 
 
-def form_sorted(delivery: Delivery) -> bytes:
+def join_sorted_form(delivery: Delivery) -> bytes:
     return "".join(name + value for name, value in delivery.sorted_form).encode()
 
 
-def without_query(url: str) -> bytes:
-    parts = split(url)
+def strip_query(url: str) -> bytes:
+    parts = split_url(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path}".encode()
 
 
 DECODED = re.compile("%(?:3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
 
 
-def url_decoded(url: str) -> str:
+def decode_url(url: str) -> str:
     """https://developers.hubspot.com/docs/api/webhooks/validating-requests: these characters alone are decoded."""
     return DECODED.sub(lambda found: chr(int(found[0][1:], 16)), url)
 
@@ -105,11 +105,11 @@ NAMED: dict[str, Part] = {
     "key": lambda _d, _t, _i, key: key,
     "method": lambda delivery, *_: delivery.method.encode(),
     "url": lambda delivery, *_: delivery.url.encode(),
-    "url_decoded": lambda delivery, *_: url_decoded(delivery.url).encode(),
-    "url_without_query": lambda delivery, *_: without_query(delivery.url),
-    "url_path": lambda delivery, *_: str(split(delivery.url).path or "/").encode(),
-    "form_sorted": lambda delivery, *_: form_sorted(delivery),
+    "url_decoded": lambda delivery, *_: decode_url(delivery.url).encode(),
+    "url_without_query": lambda delivery, *_: strip_query(delivery.url),
+    "url_path": lambda delivery, *_: str(split_url(delivery.url).path or "/").encode(),
+    "form_sorted": lambda delivery, *_: join_sorted_form(delivery),
     "body_sha256": lambda delivery, *_: hashlib.sha256(delivery.body).hexdigest().encode(),
     "body_crc32": lambda delivery, *_: b"%d" % zlib.crc32(delivery.body),
-    "body_json": lambda delivery, *_: as_json_string(delivery),
+    "body_json": lambda delivery, *_: encode_json_string(delivery),
 }

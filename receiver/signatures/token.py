@@ -4,7 +4,7 @@ import base64
 import hmac
 from collections.abc import Sequence
 
-from ..delivery import Delivery, place
+from ..delivery import Delivery, compile_place
 from ..errors import BadSignature
 from ..schemes import Scheme
 
@@ -14,21 +14,29 @@ class Token:
 
     def __init__(self, scheme: Scheme) -> None:
         prefix = scheme.prefix.encode()
-        self._places = [(place(name), prefix if name.startswith("header:") else b"") for name in scheme.signature]
+        self._places = [
+            (compile_place(name), prefix if name.startswith("header:") else b"") for name in scheme.signature
+        ]
+
+    def build_content(self, delivery: Delivery) -> bytes:
+        return delivery.body
 
     def verify(self, delivery: Delivery, keys: Sequence[bytes], now: float) -> int:
         found = [(value, prefix) for read, prefix in self._places if (value := read(delivery))]
         if not found:
             raise BadSignature("missing")
         tokens = [value[len(prefix) :] for value, prefix in found if value.startswith(prefix)]
-        return matching(keys, tokens)
+        return find_key(keys, tokens)
 
 
 class Basic:
     """RFC 7617. A key is user:password."""
 
     def __init__(self, scheme: Scheme) -> None:
-        self._place = place(scheme.signature[0])
+        self._place = compile_place(scheme.signature[0])
+
+    def build_content(self, delivery: Delivery) -> bytes:
+        return delivery.body
 
     def verify(self, delivery: Delivery, keys: Sequence[bytes], now: float) -> int:
         value = self._place(delivery)
@@ -41,10 +49,10 @@ class Basic:
             raise BadSignature("malformed") from None
         if word.lower() != b"basic":
             raise BadSignature("malformed")
-        return matching(keys, [told])
+        return find_key(keys, [told])
 
 
-def matching(keys: Sequence[bytes], tokens: Sequence[bytes]) -> int:
+def find_key(keys: Sequence[bytes], tokens: Sequence[bytes]) -> int:
     if not tokens:
         raise BadSignature("malformed")
     for position, key in enumerate(keys):

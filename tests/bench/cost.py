@@ -9,7 +9,7 @@ from typing import Any
 
 from receiver.contract.records import Body
 from receiver.delivery import Delivery
-from receiver.schemes import table
+from receiver.schemes import load_schemes
 from receiver.signatures import signing
 from receiver.signatures.verify import decode_key, verify
 from tests.support.signed import NOW, URL, deliver, secret
@@ -38,7 +38,7 @@ def plain() -> float:
 def measure() -> dict[str, list[tuple[float, str]]]:
     """Microseconds and the row, by primitive."""
     found: dict[str, list[tuple[float, str]]] = defaultdict(list)
-    for name, scheme in table().items():
+    for name, scheme in load_schemes().items():
         if not signing.find_obstacle(scheme):
             body = b"a=" + b"x" * (SIZE - 2) if scheme.body[0] is Body.FORM else b'{"a": "%b"}' % (b"x" * (SIZE - 9))
             key = decode_key(scheme, secret(scheme))

@@ -15,7 +15,7 @@ from typing import IO
 import redis
 
 from tests.support.kit import ROOT, answers, children_of, free_port, wait_for
-from workers.cli.embedded import redis_command
+from workers.cli.embedded import make_redis_command
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -68,7 +68,7 @@ class Stage:
         self.port = free_port()
         self.log: IO[bytes] = (folder / "log").open("ab")
         self._processes: list[Process] = []
-        command = redis_command(folder, folder / "redis.sock")
+        command = make_redis_command(folder, folder / "redis.sock")
         changed = {"--port": str(self.port), "--appendfsync": fsync}
         for name, value in changed.items():
             command[command.index(name) + 1] = value

@@ -5,7 +5,7 @@ import random
 import secrets
 import time
 
-from receiver.contract.keys import event_id
+from receiver.contract.keys import make_event_id
 from tests.support.kit import wait_for
 
 from . import corpus
@@ -95,15 +95,15 @@ def forged_records(scene: Scene) -> None:
     scene.sending(base, count=200)
     scene.wait()
     client, keys, chance = here.redis.client, here.ledger.keys, random.Random(12)
-    events = [event.decode() for event in client.zrange(keys.named("pending"), 0, -1)]
+    events = [event.decode() for event in client.zrange(keys.name("pending"), 0, -1)]
     for event in events[:50]:
-        invented = event_id(int(time.time() * 1000) + chance.randrange(1000))
+        invented = make_event_id(int(time.time() * 1000) + chance.randrange(1000))
         record = client.hgetall(keys.event(event)) | {b"delivery_id": b"invented-" + secrets.token_hex(4).encode()}
-        ordinal = client.incr(keys.named("ordinal"))
+        ordinal = client.incr(keys.name("ordinal"))
         job = f"{ordinal}-{invented}"
         client.hset(keys.event(invented), mapping=record | {b"job": str(ordinal).encode()})
         client.set(keys.body(invented), client.get(keys.body(event)) or b"")
-        client.zadd(keys.named("pending"), {invented: ordinal})
+        client.zadd(keys.name("pending"), {invented: ordinal})
         client.rpush(keys.jobs, job)
     here.worker()
-    wait_for(lambda: client.zcard(keys.named("pending")) == client.zcard(keys.named("queued")) == 0)
+    wait_for(lambda: client.zcard(keys.name("pending")) == client.zcard(keys.name("queued")) == 0)

@@ -163,7 +163,7 @@ class Nemesis:
         return seen[-1]
 
     def running(self) -> int:
-        return int(self.here.ledger.client.zcard(self.here.ledger.keys.named("running")))
+        return int(self.here.ledger.client.zcard(self.here.ledger.keys.name("running")))
 
 
 def recoveries(faults: list[dict[str, float | str]], acked: dict[str, float], done: dict[str, float]) -> list[float]:

@@ -63,7 +63,7 @@ class Scene:
             self.note = f"{self.note}; {otherwise}" if self.note else otherwise
 
     def running(self) -> int:
-        return int(self.here.ledger.client.zcard(self.here.ledger.keys.named("running")))
+        return int(self.here.ledger.client.zcard(self.here.ledger.keys.name("running")))
 
     def report(self, name: str) -> Report:
         self.wait()

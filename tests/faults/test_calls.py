@@ -162,7 +162,7 @@ def test_a_revoked_key_kills_no_run(world: World, tmp_path: Path, monkeypatch: p
         sandbox.state.revoke(KEY)
         world.events("call.read", 1000)
         with working(world, sandbox, monkeypatch, "--processes", "4", "--concurrency", "8", **plenty) as worker:
-            wait_for(lambda: world.ledger.client.zcard(world.ledger.keys.named("waiting")) >= 500, 60)
+            wait_for(lambda: world.ledger.client.zcard(world.ledger.keys.name("waiting")) >= 500, 60)
             time.sleep(6)  # they have come back by now, and wait again
             refused = [one for one in sandbox.log() if one["status"] == 401]
             assert world.states() == {"dispatched": 1000}

@@ -128,7 +128,7 @@ def test_nothing_is_smuggled_by_an_upgrade(name: str, env: dict[str, str], clien
 
     assert [answer.status_code for answer in heard] == [202] * 200
     assert {answer.json().get("status") for answer in heard} == {"accepted"}
-    assert client.zcard(keys.named("events")) == 200
+    assert client.zcard(keys.name("events")) == 200
 
 
 @pytest.mark.parametrize("name", PROXIES)

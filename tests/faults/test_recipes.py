@@ -26,8 +26,8 @@ from workers.ledger import query
 from workers.ledger.query import Filter
 from workers.ledger.transitions import Ledger
 from workers.sandbox.catalogue import TYPES
-from workers.sandbox.chaos import chaos
-from workers.sandbox.shapes import shape
+from workers.sandbox.chaos import parse_chaos
+from workers.sandbox.shapes import parse_shape
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(290)]
 SEED = int(os.environ.get("SEED", "7"))
@@ -136,7 +136,7 @@ def all_delivered(sandbox: Sandbox) -> bool:
 
 
 def open_runs(ledger: Ledger) -> int:
-    return sum(int(ledger.client.zcard(ledger.keys.named(name))) for name in ("pending", "dispatching", "open"))
+    return sum(int(ledger.client.zcard(ledger.keys.name(name))) for name in ("pending", "dispatching", "open"))
 
 
 def right(sandbox: Sandbox, others: Others, archive: Path) -> None:
@@ -187,8 +187,8 @@ def test_all_recipes_under_chaos_while_workers_are_killed(
     world: dict[str, str], own_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number, kills = 91, 0
-    monkeypatch.setattr("workers.sandbox.webhooks.KEPT", 5000)
-    trouble = chaos("dup,reorder,late,drop", SEED)
+    monkeypatch.setattr("workers.sandbox.webhooks.MAX_DELIVERIES", 5000)
+    trouble = parse_chaos("dup,reorder,late,drop", SEED)
     with playing(tmp_path, LIMITS, minute=1.0, chaos=trouble) as sandbox, listening() as others:
         fill(sandbox, number)
         with receiving(world, sandbox, others):
@@ -238,7 +238,7 @@ def test_a_zyra_of_another_shape_is_a_matter_of_configuration(
         '[sources.zyra]\nscheme = "zyra"\nsecrets = ["file:' + world["ZYRA_WEBHOOK_SECRET_FILE"] + '"]\n'
         'id_fields = ["delivery_id"]\nresource_id = ["resource.id"]\n'
     )
-    how = shape("payload=resource,total=data,errors=stock,invoice=draft,stop=slow")
+    how = parse_shape("payload=resource,total=data,errors=stock,invoice=draft,stop=slow")
     world |= {"ZYRA_API_LIMITS": "create=100000,read=100000"}
     with playing(tmp_path, PLENTY, minute=1.0, shape=how) as sandbox, listening() as others:
         fill(sandbox, 6)

@@ -10,12 +10,12 @@ from workers.cli import main
 from workers.ledger import transitions
 from workers.ledger.sweeper import Sweeper
 
-composed = transitions.compose
+composed = transitions.compose_transition
 
 
 def sweeper() -> None:
     """What was lost on the way stays lost."""
-    Sweeper.sweep = lambda self: transitions.Swept()  # type: ignore[method-assign]
+    Sweeper.sweep = lambda self: transitions.SweepResult()  # type: ignore[method-assign]
 
 
 def fencing() -> None:
@@ -27,7 +27,7 @@ def fencing() -> None:
         assert name != "finish.lua" or guard in script
         return script.replace(guard, "if false then") if name == "finish.lua" else script
 
-    transitions.compose = unfenced
+    transitions.compose_transition = unfenced
 
 
 class Unsealed:

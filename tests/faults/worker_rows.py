@@ -108,7 +108,7 @@ def fleet_away(scene: Scene) -> None:
     for _ in range(3):
         here.worker()
     here.settled()
-    queued = int(here.ledger.client.get(here.ledger.keys.named("ordinal")) or 0)
+    queued = int(here.ledger.client.get(here.ledger.keys.name("ordinal")) or 0)
     scene.insist(queued == COUNT, f"{queued} entries for {COUNT} events, whose runs begin as they are made")
     scene.sent.acked.update(dict.fromkeys(scene.sent.acked, time.time()))  # their delay is the fault itself
 
@@ -186,14 +186,14 @@ def handler_renamed(scene: Scene) -> None:
     scene.sending(base, count=1000)
     old = here.worker("--concurrency", "1", WORKER_HANDLERS="tests.faults.limited")
     scene.wait()
-    wait_for(lambda: not any(here.ledger.client.zcard(here.ledger.keys.named(n)) for n in ("pending", "dispatching")))
+    wait_for(lambda: not any(here.ledger.client.zcard(here.ledger.keys.name(n)) for n in ("pending", "dispatching")))
     terminate(old)
-    scene.insist(here.ledger.client.zcard(here.ledger.keys.named("queued")) > 500, "too few were waiting")
+    scene.insist(here.ledger.client.zcard(here.ledger.keys.name("queued")) > 500, "too few were waiting")
     new = here.worker(WORKER_HANDLERS="tests.faults.renamed")
-    wait_for(lambda: here.ledger.client.zcard(here.ledger.keys.named("waiting")) > 500)
+    wait_for(lambda: here.ledger.client.zcard(here.ledger.keys.name("waiting")) > 500)
     terminate(new)
-    for run in here.ledger.client.zrange(here.ledger.keys.named("waiting"), 0, -1):
-        here.ledger.client.zadd(here.ledger.keys.named("waiting"), {run: 1}, xx=True)  # else for up to a minute
+    for run in here.ledger.client.zrange(here.ledger.keys.name("waiting"), 0, -1):
+        here.ledger.client.zadd(here.ledger.keys.name("waiting"), {run: 1}, xx=True)  # else for up to a minute
     here.worker()
 
 

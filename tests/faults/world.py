@@ -18,7 +18,7 @@ import redis
 from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
 from tests.support.kit import ROOT, answers, children_of, free_port, wait_for
-from workers.cli.embedded import redis_command
+from workers.cli.embedded import make_redis_command
 from workers.ledger.transitions import Ledger
 
 from .proxy import Proxy
@@ -46,7 +46,7 @@ class Redis:
         self.client = connect(f"unix://{self.socket}")
 
     def command(self) -> list[str]:
-        command = redis_command(self.folder, Path(self.socket))
+        command = make_redis_command(self.folder, Path(self.socket))
         for name, value in self.options.items():
             command += [f"--{name}", *value.split(" ")]
         return command
@@ -92,7 +92,7 @@ class Sentinel(Redis):
         ]  # fmt: skip
         file = self.folder / "sentinel.conf"
         file.write_text("\n".join(lines) + "\n")
-        return [redis_command(self.folder, Path(self.socket))[0], str(file), "--sentinel"]
+        return [make_redis_command(self.folder, Path(self.socket))[0], str(file), "--sentinel"]
 
     def ready(self) -> bool:
         """Whether it knows both replicas and both other Sentinels."""
@@ -189,7 +189,7 @@ class World:
         started = time.monotonic()
         idle_since = 0.0
         while time.monotonic() < started + seconds:
-            if not answers(self.ledger.client) or not self.ledger.idle():
+            if not answers(self.ledger.client) or not self.ledger.is_idle():
                 idle_since = 0.0
             elif complete():
                 return time.monotonic() - started
@@ -205,7 +205,7 @@ class World:
         found: dict[str, float] = {}
         if self.redis.env:  # by a clock that jumps it says nothing
             return found
-        for event, expires in self.ledger.client.zrange(self.ledger.keys.named("final"), 0, -1, withscores=True):
+        for event, expires in self.ledger.client.zrange(self.ledger.keys.name("final"), 0, -1, withscores=True):
             name = self.ledger.client.hget(self.ledger.keys.event(event.decode()), "delivery_id")
             found[(name or b"").decode()] = expires / 1000 - KEEP
         return found

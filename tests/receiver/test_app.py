@@ -24,7 +24,7 @@ from receiver import settings
 from receiver.app import create_app
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
-from receiver.schemes import table
+from receiver.schemes import load_schemes
 from tests.support import https
 from tests.support.kit import Server, dispatch, free_port, payload, running, sign_headers, signed, wait_for
 from tests.support.receiver import post, serving, sources
@@ -174,7 +174,7 @@ def test_a_challenge_is_answered_and_nothing_is_written(
 
 def test_the_url_that_the_provider_called_is_what_the_operator_says(env: dict[str, str], tmp_path: Path) -> None:
     text = '[sources.s]\nscheme = "square"\nsecrets = ["env:S"]\npublic_url = "https://hooks.example.com/in/square"\n'
-    body, scheme = b'{"event_id": "e", "type": "a"}', table()["square"]
+    body, scheme = b'{"event_id": "e", "type": "a"}', load_schemes()["square"]
     headers = sign_headers(scheme, b"test-secret", body, "a", "e", 0, "https://hooks.example.com/in/square?a=%20b")
 
     with sources(env, tmp_path, text) as http:
@@ -189,7 +189,7 @@ def test_a_compressed_delivery(env: dict[str, str], tmp_path: Path, client: redi
         '[sources.g]\nscheme = "getstream"\nsecrets = ["env:S"]\n[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:S"]\n'
     )
     body = b'{"type": "message.new"}'
-    headers = sign_headers(table()["getstream"], b"test-secret", body, "", "", 0) | {"content-encoding": "gzip"}
+    headers = sign_headers(load_schemes()["getstream"], b"test-secret", body, "", "", 0) | {"content-encoding": "gzip"}
 
     with sources(env | {"MAX_BODY_BYTES": "1024"}, tmp_path, text) as http:
         good = http.post("/webhooks/g", content=gzip.compress(body), headers=headers)
@@ -327,7 +327,7 @@ def test_the_same_bytes_under_another_id(env: dict[str, str], tmp_path: Path, cl
         '[sources.b]\nscheme = "github"\nsecrets = ["env:S"]\nrepeats = "duplicate"\n'
     )
     body = b'{"action": "opened"}'
-    headers = sign_headers(table()["github"], b"test-secret", body, "pull_request", "d1", 0)
+    headers = sign_headers(load_schemes()["github"], b"test-secret", body, "pull_request", "d1", 0)
 
     nameless = {name: value for name, value in headers.items() if name != "x-github-delivery"}
     others = [headers | {"x-github-delivery": "d2"}, nameless, headers | {"x-github-event": "issues"}]
@@ -345,7 +345,7 @@ def test_the_same_bytes_under_another_id(env: dict[str, str], tmp_path: Path, cl
     assert client.hget(keys.event(first["id"]), "type") == b"pull_request.opened"
     for one in (new, *more):
         assert (one["status"], client.hget(keys.event(one["id"]), "repeats")) == ("accepted", first["id"].encode())
-    assert client.hget(keys.named("counters"), "repeats") == b"3"
+    assert client.hget(keys.name("counters"), "repeats") == b"3"
     assert strict == [strict[0]] + [{"id": strict[0]["id"], "status": "duplicate"}] * 3
 
 
@@ -423,7 +423,7 @@ def test_not_ready_until_redis_has_once_met_the_level(env: dict[str, str], own_s
 
 
 def test_junk_in_redis_is_503_and_named(http: TestClient, keys: Keys, client: redis.Redis) -> None:
-    client.set(keys.named("events"), "junk")
+    client.set(keys.name("events"), "junk")
 
     assert post(http, payload()).status_code == 503
 
@@ -431,7 +431,7 @@ def test_junk_in_redis_is_503_and_named(http: TestClient, keys: Keys, client: re
 def test_a_junk_mark_fails_its_own_event_only(http: TestClient, keys: Keys, client: redis.Redis) -> None:
     body = payload()
     post(http, body)
-    mark = client.keys(keys.named("seen:*"))[0]
+    mark = client.keys(keys.name("seen:*"))[0]
     client.delete(mark)
     client.rpush(mark, "junk")
 
@@ -542,7 +542,7 @@ def test_metrics_count_what_happened(env: dict[str, str], client: redis.Redis, k
     value = registry.get_sample_value
     assert value("zr_accepted_total", {"source": "zyra"}) == 2
     assert value("zr_untyped_total", {"source": "zyra"}) == 1
-    assert client.hget(keys.named("counters"), "untyped:zyra") == b"1"
+    assert client.hget(keys.name("counters"), "untyped:zyra") == b"1"
     assert value("zr_refused_total", {"source": "zyra", "status": "413", "cause": "size"}) == 1
     assert value("zr_refused_total", {"source": "", "status": "404", "cause": "source"}) == 1
     assert value("zr_duplicates_total", {"source": "zyra"}) == 1
@@ -558,7 +558,7 @@ def test_a_source_may_take_larger_bodies(env: dict[str, str], tmp_path: Path) ->
         '[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:S"]\n'
     )
     body = b'{"a": "' + b"x" * 2_000_000 + b'"}'
-    headers = sign_headers(table()["github"], b"test-secret", body, "push", "d1", 0)
+    headers = sign_headers(load_schemes()["github"], b"test-secret", body, "push", "d1", 0)
 
     with sources(env, tmp_path, text) as http:
         answers = [http.post(f"/webhooks/{name}", content=body, headers=headers) for name in ("hub", "small", "zyra")]
@@ -579,10 +579,10 @@ def test_a_redelivery_of_what_ended_without_success_is_a_wish(
             for claim in ledger.take([], 5):
                 dispatch(ledger, claim, "unhandled")
             told.append(post(http, body).json())
-            for event in ledger.wanted():
+            for event in ledger.list_redeliveries():
                 wanted += 1
                 ledger.replay(event)
-                ledger.forget_wanted(event)
+                ledger.forget_redelivery(event)
 
     assert again == {"id": first["id"], "status": "duplicate"}  # while it is under way nobody needs to wish
     assert told[0] == {"id": first["id"], "status": "duplicate", "state": "unhandled"}

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.config import load
+from receiver.config import load_sources
 
 BAD = """
 extra = 1
@@ -37,7 +37,7 @@ scheme = "zyra"
 def test_every_fault_of_a_configuration_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(BAD)
     faults: list[str] = []
-    load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "é"}, faults)
+    load_sources({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "é"}, faults)
 
     text = "\n".join(faults)
     assert "literal-secret" not in text
@@ -56,15 +56,15 @@ def test_a_configuration_without_sources_is_a_fault(tmp_path: Path, text: str) -
     (tmp_path / "c.toml").write_text(text)
     faults: list[str] = []
 
-    assert load({"RECEIVER_CONFIG": str(tmp_path / "c.toml")}, faults) == {}
+    assert load_sources({"RECEIVER_CONFIG": str(tmp_path / "c.toml")}, faults) == {}
     assert len(faults) == 1
 
 
 def test_a_missing_configuration_or_secret_is_named(tmp_path: Path) -> None:
     faults: list[str] = []
 
-    load({"RECEIVER_CONFIG": str(tmp_path / "none")}, faults)
-    load({}, faults)
+    load_sources({"RECEIVER_CONFIG": str(tmp_path / "none")}, faults)
+    load_sources({}, faults)
 
     assert "cannot read" in faults[0]
     assert "ZYRA_WEBHOOK_SECRET is not set" in faults[1]
@@ -95,7 +95,7 @@ def test_rows_of_ones_own_and_what_a_source_may_say(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(OWN)
     faults: list[str] = []
 
-    found = load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s", "PEM": PEM}, faults)
+    found = load_sources({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s", "PEM": PEM}, faults)
 
     assert faults == []
     assert found["a"].scheme.title == "mine"
@@ -119,7 +119,7 @@ def test_a_row_of_an_earlier_version_says_the_same_in_the_columns_of_today(tmp_p
     (tmp_path / "c.toml").write_text(EARLIER)
     faults: list[str] = []
 
-    source = load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s"}, faults)["a"]
+    source = load_sources({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s"}, faults)["a"]
 
     assert faults == []
     assert source.scheme.body == ("form",)
@@ -180,7 +180,7 @@ def test_what_is_wrong_with_a_scheme_or_its_source(tmp_path: Path, text: str, to
     (tmp_path / "c.toml").write_text(text)
     faults: list[str] = []
 
-    load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s", "ODD": "a b"}, faults)
+    load_sources({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "s", "ODD": "a b"}, faults)
 
     assert told in "\n".join(faults)
 
@@ -210,8 +210,8 @@ def test_sources_that_fetch_keys_or_wait_for_a_secret(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(REMOTE)
     faults: list[str] = []
 
-    found = load({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "a:b", "PEM": PEM}, faults)
+    found = load_sources({"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "S": "a:b", "PEM": PEM}, faults)
 
     assert faults == []
     assert [name for name, source in found.items() if source.fetches] == ["sns", "ebay", "kinde"]
-    assert found["asana"].texts() == []
+    assert found["asana"].list_texts() == []

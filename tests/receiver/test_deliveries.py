@@ -11,11 +11,11 @@ import pytest
 
 from receiver.contract.body import decide_format, read
 from receiver.contract.records import Content
-from receiver.delivery import Delivery, steps
-from receiver.labels import LabelReader, Marks, alternatives
-from receiver.schemes import Scheme, table
+from receiver.delivery import Delivery, walk_path
+from receiver.labels import LabelReader, Marks, parse_place
+from receiver.schemes import Scheme, load_schemes
 from receiver.sources import Source
-from workers.event import PATHS, resource_id
+from workers.event import PATHS, find_resource_id
 
 DATA = json.loads((Path(__file__).parent.parent / "data/deliveries.json").read_text())
 BY_NAME = {f"{one['scheme']}: {one['name']}": one for one in DATA}
@@ -40,7 +40,7 @@ def marks(scheme: Scheme, one: Delivery) -> Marks:
 
 def test_there_are_deliveries_of_the_rows_that_are_confirmed() -> None:
     shown = {one["scheme"] for one in DATA}
-    confirmed = {name for name, row in table().items() if row.confirmed}
+    confirmed = {name for name, row in load_schemes().items() if row.confirmed}
 
     assert len(shown) >= 120
     assert confirmed <= shown | {"zyra"}
@@ -49,7 +49,7 @@ def test_there_are_deliveries_of_the_rows_that_are_confirmed() -> None:
 @pytest.mark.parametrize("name", BY_NAME)
 def test_what_a_documented_delivery_means(name: str) -> None:
     one = BY_NAME[name]
-    scheme = table()[one["scheme"]]
+    scheme = load_schemes()[one["scheme"]]
     found, labels = delivery(one), labels_of(scheme)
     seen = labels.peek(found, labels.format(found))
     body = Content(body=found.body, format=labels.format(found), json_field=scheme.json_field)
@@ -63,14 +63,14 @@ def test_what_a_documented_delivery_means(name: str) -> None:
         one["format"],
     )
     if one["resource"] is not None:
-        assert resource_id(payload, kind, scheme.resource_id or PATHS) == one["resource"]
+        assert find_resource_id(payload, kind, scheme.resource_id or PATHS) == one["resource"]
 
 
 def changed_at(document: Any, path: str) -> bytes | None:
     """The JSON with another value at a path, or None where there is none."""
     copy = json.loads(json.dumps(document))
     *before, last = path.split(".")
-    for holder in steps([copy], before):
+    for holder in walk_path([copy], before):
         if isinstance(holder, dict) and last in holder:
             holder[last] = "changed" if isinstance(holder[last], str) else 987654321
             return json.dumps(copy).encode()
@@ -80,7 +80,7 @@ def changed_at(document: Any, path: str) -> bytes | None:
 @pytest.mark.parametrize("name", [name for name, one in BY_NAME.items() if one["format"] == "json" and one["body"]])
 def test_two_events_are_two_and_a_redelivery_is_one(name: str) -> None:
     one = BY_NAME[name]
-    scheme = table()[one["scheme"]]
+    scheme = load_schemes()[one["scheme"]]
     try:
         document = json.loads(one["body"])
     except ValueError:
@@ -92,7 +92,7 @@ def test_two_events_are_two_and_a_redelivery_is_one(name: str) -> None:
     for path in scheme.attempt_fields:  # what changes with each attempt makes no event
         if again := changed_at(document, path):
             assert marks(scheme, delivery(one, again)).event == genuine, path
-    for spots in map(alternatives, scheme.identity if one["identity"] else ()):
+    for spots in map(parse_place, scheme.identity if one["identity"] else ()):
         for kind, place, _ in spots:
             if kind == "header" and place in {header.lower() for header in one["headers"]}:
                 assert marks(scheme, delivery(one, base, **{place: "changed"})).event != genuine, place
@@ -107,6 +107,6 @@ def test_two_events_are_two_and_a_redelivery_is_one(name: str) -> None:
 
 
 def test_the_bytes_decide_for_every_row() -> None:
-    for name, row in table().items():
+    for name, row in load_schemes().items():
         assert decide_format(b"{}", row.body) in row.body, name
         assert decide_format(b"a=1", row.body) in row.body, name

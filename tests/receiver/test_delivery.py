@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 from receiver.contract.body import MAX_FIELDS
-from receiver.delivery import Delivery, inflate, path_of, place
+from receiver.delivery import Delivery, compile_place, inflate, read_path_and_query
 from receiver.errors import BadSignature, TooLarge
 
 JSON = b'{"a": {"b": "x", "n": 1.50, "t": true, "none": null}, "l": [{"k": "1"}, {"k": "1"}], "m": [{"k": "1"}, {"k": "2"}]}'
@@ -24,13 +24,13 @@ def form(body: bytes, kind: bytes = b"application/x-www-form-urlencoded") -> Del
     ],
 )  # fmt: skip
 def test_what_stands_in_a_place(name: str, found: bytes) -> None:
-    assert place(name)(form(JSON)) == found
+    assert compile_place(name)(form(JSON)) == found
 
 
 @pytest.mark.parametrize("name", ["json:m.*.k", "query:s"])
 def test_two_values_are_none(name: str) -> None:
     with pytest.raises(BadSignature, match="repeated"):
-        place(name)(form(JSON))
+        compile_place(name)(form(JSON))
 
 
 @pytest.mark.parametrize(
@@ -40,33 +40,33 @@ def test_two_values_are_none(name: str) -> None:
 )  # fmt: skip
 def test_what_cannot_be_read_is_a_bad_delivery(body: bytes, name: str) -> None:
     with pytest.raises(BadSignature):
-        place(name)(form(body))
+        compile_place(name)(form(body))
 
 
 def test_what_is_of_another_format_holds_nothing_of_this_one() -> None:
-    assert place("form:a")(form(b"{a=1")) == place("form:a:b")(form(b"{a=1")) == b""
-    assert place("json:a")(form(b"\xff")) == place("json:a")(form(b"a=1")) == b""
-    assert place("json:a|form:b")(form(b"b=1")) == b"1"
-    assert place("json:a|form:b")(form(b'{"a": "2"}')) == b"2"
+    assert compile_place("form:a")(form(b"{a=1")) == compile_place("form:a:b")(form(b"{a=1")) == b""
+    assert compile_place("json:a")(form(b"\xff")) == compile_place("json:a")(form(b"a=1")) == b""
+    assert compile_place("json:a|form:b")(form(b"b=1")) == b"1"
+    assert compile_place("json:a|form:b")(form(b'{"a": "2"}')) == b"2"
 
 
 def test_json_in_a_field_of_a_form() -> None:
-    assert place("form:a:b.c")(form(b'a={"b":{"c":"x"}}')) == b"x"
-    assert place("form:a:b")(form(b"c=1")) == b""
+    assert compile_place("form:a:b.c")(form(b'a={"b":{"c":"x"}}')) == b"x"
+    assert compile_place("form:a:b")(form(b"c=1")) == b""
 
 
 def test_a_multipart_form() -> None:
     body = b'--x\r\nContent-Disposition: form-data; name="json"\r\n\r\n{"a": "1"}\r\n--x--\r\n'
 
     for kind in (b"multipart/form-data; boundary=x", b"multipart/form-data", b"application/json"):  # nobody signs it
-        assert place("form:json:a")(form(body, kind)) == b"1"
+        assert compile_place("form:json:a")(form(body, kind)) == b"1"
     with pytest.raises(BadSignature, match="malformed"):
-        place("form:json")(form(body.replace(b"{", b"\xff"), b"multipart/form-data; boundary=x"))
+        compile_place("form:json")(form(body.replace(b"{", b"\xff"), b"multipart/form-data; boundary=x"))
 
 
 def test_what_is_no_place_is_a_fault_of_the_row() -> None:
     with pytest.raises(ValueError, match="is no place"):
-        place("cookie:x")
+        compile_place("cookie:x")
 
 
 def test_a_form_is_read_once() -> None:
@@ -98,7 +98,11 @@ def test_a_repeated_header_that_may_be_must_be_ascii() -> None:
 
 
 def test_the_path_as_it_stands() -> None:
-    assert [path_of(url) for url in ("https://a", "https://a/b%20c?d=1", "https://a/b?")] == ["/", "/b%20c?d=1", "/b"]
+    assert [read_path_and_query(url) for url in ("https://a", "https://a/b%20c?d=1", "https://a/b?")] == [
+        "/",
+        "/b%20c?d=1",
+        "/b",
+    ]
 
 
 def test_the_first_of_unsigned_headers_counts() -> None:

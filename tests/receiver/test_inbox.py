@@ -12,20 +12,22 @@ import pytest
 import redis as blocking
 
 from receiver import inbox as module
-from receiver.contract.keys import Keys, event_id
-from receiver.contract.records import Content, Event, Labels
+from receiver.contract.keys import Keys, make_event_id
+from receiver.contract.records import Content, EventRecord, Labels
 from receiver.contract.seal import Seal
 from receiver.contract.settings import Durability
 from receiver.errors import Unavailable
-from receiver.inbox import Inbox, Receipt, cause, connect
+from receiver.inbox import Inbox, Receipt, connect, name_cause
 from receiver.sources import Accepted
 from tests.support.kit import Server, answers, wait_for
-from workers.cli.embedded import binary
+from workers.cli.embedded import find_binary
 
 
 def accepted(number: int = 0, mark: str = "", window: float = 60) -> Accepted:
-    labels = Labels(id=event_id(number), source="zyra", type="a", received_at=number)
-    return Accepted(event=Event(labels=labels, content=Content(body=b"x")), mark=mark or str(number), window=window)
+    labels = Labels(id=make_event_id(number), source="zyra", type="a", received_at=number)
+    return Accepted(
+        event=EventRecord(labels=labels, content=Content(body=b"x")), mark=mark or str(number), window=window
+    )
 
 
 def waiting(count: int) -> list[module.Entry]:
@@ -45,11 +47,16 @@ def using(url: str, keys: Keys, seal: Seal, act: Callable[[Inbox], Any], **optio
 
 
 def test_the_numbers_that_bound_it(seal: Seal) -> None:
-    assert (module.BATCH, module.BATCH_BYTES, module.UNDER_WAY, module.WAITING) == (64, 4 << 20, 3, 4096)
+    assert (module.MAX_BATCH_EVENTS, module.MAX_BATCH_BYTES, module.MAX_BATCHES, module.MAX_WAITING) == (
+        64,
+        4 << 20,
+        3,
+        4096,
+    )
     inbox = Inbox(connect("redis://127.0.0.1:1"), Keys("q"), seal)
     assert (inbox._max_pending, inbox._replicas) == (100_000, 0)
     assert Inbox(inbox._client, Keys("q"), seal, durability=Durability.REPLICATED)._replicas == 1
-    assert module.BUDGET == 1.5  # answers are promised within 2 s, and the loop may be late
+    assert module.ANSWER_SECONDS == 1.5  # answers are promised within 2 s, and the loop may be late
 
 
 def test_what_waits_at_once_is_written_in_few_round_trips(
@@ -63,7 +70,7 @@ def test_what_waits_at_once_is_written_in_few_round_trips(
     receipts = using(server.url, keys, seal, act)
 
     assert len({receipt.id for receipt in receipts}) == 600
-    assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 600 // module.BATCH + 1
+    assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == 600 // module.MAX_BATCH_EVENTS + 1
     assert client.llen(keys.jobs) == 600
 
 
@@ -77,11 +84,11 @@ def test_no_window_is_no_mark(server: Server, keys: Keys, seal: Seal) -> None:
 def test_a_failed_batch_refuses_exactly_its_requests(
     server: Server, keys: Keys, seal: Seal, client: blocking.Redis
 ) -> None:
-    client.set(keys.named("events"), "junk")
+    client.set(keys.name("events"), "junk")
 
     async def act(inbox: Inbox) -> list[Any]:
         refused = await asyncio.gather(*(inbox.accept(accepted(n)) for n in range(3)), return_exceptions=True)
-        client.delete(keys.named("events"))
+        client.delete(keys.name("events"))
         return [*refused, await inbox.accept(accepted(9))]
 
     *refused, taken = using(server.url, keys, seal, act)
@@ -93,7 +100,7 @@ def test_a_failed_batch_refuses_exactly_its_requests(
 def test_who_waits_too_long_is_refused_and_the_event_may_be_there(
     own_server: Server, keys: Keys, seal: Seal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BUDGET", 0.2)
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
 
     async def act(inbox: Inbox) -> tuple[str, Receipt]:
         await inbox.accept(accepted(1))
@@ -101,7 +108,7 @@ def test_who_waits_too_long_is_refused_and_the_event_may_be_there(
         with pytest.raises(Unavailable) as caught:
             await inbox.accept(accepted(2))
         own_server.resume()
-        monkeypatch.setattr(module, "BUDGET", 5)
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 5)
         return caught.value.cause, await inbox.accept(accepted(2))
 
     said, receipt = using(own_server.url, keys, seal, act)
@@ -113,7 +120,7 @@ def test_who_waits_too_long_is_refused_and_the_event_may_be_there(
 def test_an_answer_after_the_wait_is_for_nobody(
     own_server: Server, keys: Keys, seal: Seal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BUDGET", 0.2)
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
 
     async def act(inbox: Inbox) -> Receipt:
         await inbox.accept(accepted(1))
@@ -143,7 +150,7 @@ def test_a_fault_of_ours_is_a_doubt_too(server: Server, keys: Keys) -> None:
 def test_a_crowd_is_refused_before_it_waits(
     own_server: Server, keys: Keys, seal: Seal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WAITING", 5)
+    monkeypatch.setattr(module, "MAX_WAITING", 5)
 
     async def act(inbox: Inbox) -> list[Any]:
         own_server.pause()
@@ -172,7 +179,7 @@ def test_a_crowd_is_refused_before_it_waits(
     ],
 )
 def test_causes_are_one_word(text: str, word: str) -> None:
-    assert cause(RuntimeError(text)) == word
+    assert name_cause(RuntimeError(text)) == word
 
 
 def test_replicated_means_that_replicas_confirmed(own_server: Server, keys: Keys, seal: Seal) -> None:
@@ -189,7 +196,7 @@ def test_replicated_means_that_replicas_confirmed(own_server: Server, keys: Keys
         primary.config_set("port", 0)
         port = free_tcp(primary)
         command = [
-            binary(),
+            find_binary(),
             "--port",
             "0",
             "--unixsocket",
@@ -227,8 +234,8 @@ def free_tcp(primary: blocking.Redis) -> int:
 
 
 def test_batches_are_bounded(server: Server, keys: Keys, seal: Seal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH", 10)
-    monkeypatch.setattr(module, "BATCH_BYTES", 5)
+    monkeypatch.setattr(module, "MAX_BATCH_EVENTS", 10)
+    monkeypatch.setattr(module, "MAX_BATCH_BYTES", 5)
 
     async def act(inbox: Inbox) -> list[int]:
         sizes: list[int] = []
@@ -249,7 +256,7 @@ def test_what_comes_meanwhile_waits_until_it_fills_a_batch(
     server: Server, keys: Keys, seal: Seal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is under way is waited for; more at once only if they are full, and never more than so many."""
-    monkeypatch.setattr(module, "BATCH", 10)
+    monkeypatch.setattr(module, "MAX_BATCH_EVENTS", 10)
 
     async def act(inbox: Inbox) -> list[list[int]]:
         sizes: list[int] = []
@@ -360,7 +367,7 @@ def test_who_has_waited_for_too_long_is_not_written(
     async def act(inbox: Inbox) -> list[Any]:
         receipts = [inbox.accept(accepted(n)) for n in range(3)]
         for entry in inbox._waiting[:2]:
-            entry.since -= module.BUDGET
+            entry.since -= module.ANSWER_SECONDS
         return await asyncio.gather(*receipts, return_exceptions=True)
 
     *late, taken = using(server.url, keys, seal, act)
@@ -409,9 +416,9 @@ def test_a_refusal_of_a_pair_of_commands_leaves_nothing_behind(
     """Where WAIT follows, its answer is still to come when the script was refused."""
 
     async def act(inbox: Inbox) -> list[Any]:
-        client.set(keys.named("events"), "junk")
+        client.set(keys.name("events"), "junk")
         refused = await asyncio.gather(inbox.accept(accepted(1)), return_exceptions=True)
-        client.delete(keys.named("events"))
+        client.delete(keys.name("events"))
         return [*refused, *(await asyncio.gather(inbox.accept(accepted(2)), return_exceptions=True))]
 
     causes = [error.cause for error in using(server.url, keys, seal, act, durability=Durability.REPLICATED)]
@@ -436,7 +443,7 @@ def test_a_mark_lives_as_long_as_its_window(server: Server, keys: Keys, seal: Se
 
     using(server.url, keys, seal, act)
 
-    assert 59_000 < client.pttl(keys.named("seen:zyra:i:x")) <= 60_000
+    assert 59_000 < client.pttl(keys.name("seen:zyra:i:x")) <= 60_000
 
 
 def test_a_refusal_costs_no_connection(own_server: Server, keys: Keys, seal: Seal) -> None:
@@ -444,8 +451,8 @@ def test_a_refusal_costs_no_connection(own_server: Server, keys: Keys, seal: Sea
 
     async def act(inbox: Inbox) -> list[int]:
         await inbox.accept(accepted(0))
-        await inbox._client.delete(keys.named("events"))
-        await inbox._client.set(keys.named("events"), "junk")
+        await inbox._client.delete(keys.name("events"))
+        await inbox._client.set(keys.name("events"), "junk")
         before = (await inbox._client.info("stats"))["total_connections_received"]
         for number in range(1, 5):
             with pytest.raises(Unavailable, match="wrongtype"):

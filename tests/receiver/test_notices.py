@@ -23,8 +23,8 @@ WRONG = {"x-zyra-signature": "0" * 64, "x-zyra-event": "a.b", "authorization": "
 
 
 def refusals(client: redis.Redis, keys: Keys) -> list[dict[str, Any]]:
-    names = [name.decode() for name in client.smembers(keys.named("refusals"))]
-    return [json.loads(one) for name in names for one in client.lrange(keys.named(f"refusals:{name}"), 0, -1)]
+    names = [name.decode() for name in client.smembers(keys.name("refusals"))]
+    return [json.loads(one) for name in names for one in client.lrange(keys.name(f"refusals:{name}"), 0, -1)]
 
 
 def storm(http: TestClient, seconds: float) -> None:
@@ -48,7 +48,7 @@ def test_a_refusal_is_explained_to_the_operator_alone(
     assert found[0]["headers"]["x-zyra-signature"] == "(64 bytes)"
     assert "credential" not in str(found)
     assert "body_b64" not in found[0]
-    assert 0 < client.ttl(keys.named("refusals:zyra")) <= 86400
+    assert 0 < client.ttl(keys.name("refusals:zyra")) <= 86400
 
 
 def test_bodies_are_captured_only_where_that_is_asked_for(
@@ -67,7 +67,7 @@ def test_bodies_are_captured_only_where_that_is_asked_for(
 def test_capturing_ends_by_itself(
     env: dict[str, str], tmp_path: Path, client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notices, "CAPTURE", 0.0)
+    monkeypatch.setattr(notices, "CAPTURE_SECONDS", 0.0)
     with sources(env, tmp_path, TEXT + "capture = true\n") as http:
         post(http, b"body", WRONG)
         (found,) = wait_for(lambda: refusals(client, keys))
@@ -78,7 +78,7 @@ def test_capturing_ends_by_itself(
 def test_a_fault_of_ours_does_not_end_the_explaining(
     env: dict[str, str], tmp_path: Path, client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnosis, "attempts", lambda *_: 1 / 0)
+    monkeypatch.setattr(diagnosis, "try_causes", lambda *_: 1 / 0)
     with sources(env, tmp_path, TEXT) as http:
         post(http, b"body", WRONG)
         (found,) = wait_for(lambda: refusals(client, keys))
@@ -93,9 +93,9 @@ def test_which_secret_verified_a_delivery_is_counted(
         for _ in range(3):
             body = payload()
             assert post(http, body, signed(body)).status_code == 202
-        wait_for(lambda: client.hlen(keys.named("secrets")))
+        wait_for(lambda: client.hlen(keys.name("secrets")))
 
-    days = list(client.scan_iter(keys.named("secrets:*")))
+    days = list(client.scan_iter(keys.name("secrets:*")))
     assert [client.hvals(day) for day in days] == [[b"3"]]
     assert 0 < client.ttl(days[0]) <= 8 * 86400
-    assert env["ZYRA_WEBHOOK_SECRET"] not in str(client.hgetall(keys.named("secrets")))
+    assert env["ZYRA_WEBHOOK_SECRET"] not in str(client.hgetall(keys.name("secrets")))

@@ -16,7 +16,7 @@ from receiver.contract.body import read
 from receiver.contract.errors import Unreadable
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.schemes import Scheme, table
+from receiver.schemes import Scheme, load_schemes
 from receiver.signatures import signing
 from receiver.signatures.verify import Key, decode_key
 from receiver.sources import Accepted, Source
@@ -37,7 +37,7 @@ class Sample:
 
 def own(name: str) -> Sample:
     """A delivery that we signed."""
-    scheme = replace(table()[name], parameter="p")
+    scheme = replace(load_schemes()[name], parameter="p")
     key, body = decode_key(scheme, secret(scheme)), body_of(scheme)
     made = signing.sign(scheme, key, body, "a.b", "id1", NOW, URL)
     return Sample(scheme=scheme, keys=(key,), delivery=deliver(scheme, made), now=NOW)

@@ -16,12 +16,12 @@ from receiver import handshakes
 from receiver.contract.body import read
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.schemes import OFFICIAL, Scheme, table, traits
+from receiver.schemes import OFFICIAL, Scheme, load_schemes, traits
 from receiver.signatures import builders, jws, signing
 from receiver.signatures.draft import encode_payload
 from receiver.signatures.header import SKEW_SECONDS
 from receiver.signatures.signing import Signed
-from receiver.signatures.verify import PUBLIC, compiled, decode_key, verify
+from receiver.signatures.verify import PUBLIC, compile_scheme, decode_key, verify
 from receiver.sources import Source
 from tests.support.receiver import accept_delivery
 from tests.support.signed import NOW, SIGNED, URL, body_of, deliver, secret
@@ -105,8 +105,8 @@ def refused(scheme: Scheme, delivery: Delivery, *keys: Any, now: float = NOW) ->
 
 
 def test_every_row_makes_sense_and_says_where_it_comes_from() -> None:
-    for name, row in table().items():
-        assert compiled(row), name
+    for name, row in load_schemes().items():
+        assert compile_scheme(row), name
         assert row.title, name
         assert row.source, name
         assert row.confidence in (*OFFICIAL, "secondary", "unconfirmed"), name
@@ -119,19 +119,19 @@ def test_each_builder_is_described() -> None:
 
 def test_a_confirmed_row_has_a_positive_vector_that_others_made() -> None:
     proved = {name for entry in DATA["vectors"] if entry["valid"] for name in (entry["provider"], entry["scheme"])}
-    confirmed = {name for name, row in table().items() if row.confirmed}
+    confirmed = {name for name, row in load_schemes().items() if row.confirmed}
 
-    assert {name for name, row in table().items() if row.vector} <= proved
+    assert {name for name, row in load_schemes().items() if row.vector} <= proved
     assert len(confirmed) >= 90
 
 
 def test_all_that_ngrok_verifies_are_there() -> None:
-    assert set(NGROK) - {"orbit"} <= set(table())
+    assert set(NGROK) - {"orbit"} <= set(load_schemes())
 
 
 @pytest.mark.parametrize("name", SIGNED)
 def test_what_we_sign_we_verify_and_no_change_of_it(name: str) -> None:
-    scheme = replace(table()[name], parameter="p")
+    scheme = replace(load_schemes()[name], parameter="p")
     key, other, body = decode_key(scheme, secret(scheme)), decode_key(scheme, secret(scheme, "o")), body_of(scheme)
     made = signing.sign(scheme, key, body, "a.b", "id1", NOW, URL)
 
@@ -148,7 +148,7 @@ def test_what_we_sign_we_verify_and_no_change_of_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", SIGNED)
 def test_what_send_makes_is_an_event_of_its_type(name: str) -> None:
-    scheme = replace(table()[name], parameter="p")
+    scheme = replace(load_schemes()[name], parameter="p")
     key = decode_key(scheme, secret(scheme))
     kind = ".".join(["created"] * max(1, len(scheme.type)))
     body = encode_payload(scheme, {"id": "e1", "data": {"n": 0.5}})
@@ -289,7 +289,7 @@ class Garbage:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_a_hundred_thousand_random_deliveries_raise_nothing_else(seed: int) -> None:
-    garbage, rows = Garbage(seed), [(row, keys(row)) for row in table().values()]
+    garbage, rows = Garbage(seed), [(row, keys(row)) for row in load_schemes().values()]
 
     for number in range(10_000):
         scheme, known = rows[number % len(rows)]
@@ -305,7 +305,7 @@ def test_a_hundred_thousand_random_deliveries_raise_nothing_else(seed: int) -> N
 
 
 def test_ids_and_types_of_rows_are_places_that_can_be_read() -> None:
-    for name, row in table().items():
+    for name, row in load_schemes().items():
         labels = Source(name="x", scheme=row, secrets=()).labels
         for body in (b"{}", b"[]", b"[{}]", b"a=b", b"\xff"):
             one = Delivery([], body)

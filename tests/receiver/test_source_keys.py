@@ -8,7 +8,7 @@ import pytest
 from receiver.contract.secrets import Secret
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.schemes import table
+from receiver.schemes import load_schemes
 from receiver.source_keys import SourceKeys
 from tests.support.kit import signed
 
@@ -19,7 +19,7 @@ TEXTS = ["whsec_" + base64.b64encode(key).decode() for key in KEYS]
 def watch(path: Path, scheme: str, text: str) -> tuple[SourceKeys, Secret]:
     path.write_text(text)
     secret = Secret("s", None, path)
-    return SourceKeys("s", table()[scheme], [secret]), secret
+    return SourceKeys("s", load_schemes()[scheme], [secret]), secret
 
 
 def change(path: Path, secret: Secret, text: str) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from receiver.config import load
-from receiver.contract.keys import event_id
+from receiver.config import load_sources
+from receiver.contract.keys import make_event_id
 from receiver.contract.records import Body
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
@@ -19,7 +19,7 @@ def make(tmp_path: Path, text: str = "", env: dict[str, str] | None = None) -> d
     path = tmp_path / "sources.toml"
     path.write_text(text or '[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:S"]\n')
     faults: list[str] = []
-    found = load({"RECEIVER_CONFIG": str(path), "S": "test-secret", **(env or {})}, faults)
+    found = load_sources({"RECEIVER_CONFIG": str(path), "S": "test-secret", **(env or {})}, faults)
     assert not faults, faults
     return found
 
@@ -147,10 +147,10 @@ def as_delivery(headers: dict[str, str], body: bytes) -> Delivery:
 
 
 def sign_standard(body: bytes) -> dict[str, str]:
-    from receiver.schemes import table
+    from receiver.schemes import load_schemes
     from receiver.signatures.verify import decode_key
 
-    scheme = table()["standard-webhooks"]
+    scheme = load_schemes()["standard-webhooks"]
     return sign_headers(scheme, decode_key(scheme, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), body, "", "msg_1", 1000)
 
 
@@ -195,7 +195,7 @@ def test_the_time_is_kept_in_milliseconds(zyra: Source) -> None:
     labels = accept_delivery(zyra, as_delivery(headers, b"{}"), 1_700_000_000.1239).event.labels
 
     assert labels.received_at == 1_700_000_000_123
-    assert labels.id[:13] == event_id(1_700_000_000_123)[:13]
+    assert labels.id[:13] == make_event_id(1_700_000_000_123)[:13]
 
 
 def test_a_source_may_know_better_where_its_resource_is_named(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_what_a_source_does_unless_told_otherwise(zyra: Source) -> None:
 def test_an_id_of_one_letter_is_one(tmp_path: Path) -> None:
     path = tmp_path / "one.toml"
     path.write_text('[sources.github]\nscheme = "github"\nsecrets = ["env:SECRET"]\n')
-    source = load({"RECEIVER_CONFIG": str(path), "SECRET": "test-secret"}, [])["github"]
+    source = load_sources({"RECEIVER_CONFIG": str(path), "SECRET": "test-secret"}, [])["github"]
     headers = sign_headers(source.scheme, b"test-secret", b"{}", "push", "d", 0)
 
     accepted = accept_delivery(source, Delivery([(k.encode(), v.encode()) for k, v in headers.items()], b"{}"), 0)

@@ -16,14 +16,14 @@ from typing import Any
 import redis
 
 from receiver.contract.connection import connect
-from receiver.contract.keys import event_id
-from receiver.contract.records import Content, Event, Labels
-from receiver.contract.scripts import arguments, source
+from receiver.contract.keys import make_event_id
+from receiver.contract.records import Content, EventRecord, Labels
+from receiver.contract.scripts import build_arguments, compose_script
 from receiver.contract.seal import Seal
-from receiver.schemes import Scheme, table
+from receiver.schemes import Scheme, load_schemes
 from receiver.signatures import signing
 from receiver.signatures.verify import Key
-from workers.cli.embedded import redis_command
+from workers.cli.embedded import make_redis_command
 from workers.ledger.transitions import Claim, Decision, Ledger
 
 PIPE_BYTES = 1024 * 1024  # nobody reads until the end: a process whose log fills its pipe would hang
@@ -41,7 +41,7 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = redis_command(self.folder, self.folder / "redis.sock")
+        command = make_redis_command(self.folder, self.folder / "redis.sock")
         command[command.index("--appendfsync") + 1] = "everysec"
         self.process = subprocess.Popen(command)
         client = connect(self.url)
@@ -91,8 +91,8 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
     mark = more.pop("mark", secrets.token_hex(8))
     content = Content(body=body, **{k: more.pop(k) for k in ("format", "resource") if k in more})
     now = int(time.time() * 1000)
-    labels = Labels(id=event_id(now), source=more.pop("source", "zyra"), type=kind, received_at=now, **more)
-    event = Event(labels=labels, content=content)
+    labels = Labels(id=make_event_id(now), source=more.pop("source", "zyra"), type=kind, received_at=now, **more)
+    event = EventRecord(labels=labels, content=content)
     flat = [
         labels.id,
         mark,
@@ -106,8 +106,8 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
         labels.delivery_id,
         labels.origin,
     ]
-    script = source("receiver", "accept.lua")
-    values = arguments(ledger.keys, 100_000, *flat, *seal.close(event))
+    script = compose_script("receiver", "accept.lua")
+    values = build_arguments(ledger.keys, 100_000, *flat, *seal.close(event))
     verdict, name = ledger.client.eval(script, 0, *values)
     assert verdict == b"accepted"
     return str(name.decode())
@@ -116,13 +116,13 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
 def dispatch(ledger: Ledger, claim: Claim, verdict: str, cause: str = "", handlers: Sequence[str] = ()) -> str:
     """Ends a dispatch as a worker does that begins with no run at once; what became of the event."""
     decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, handlers=tuple(handlers))
-    return ledger.dispatched([decision])[0][0]
+    return ledger.finish_dispatches([decision])[0][0]
 
 
 def signed(
     body: bytes, kind: str = "virtual_server.error", scheme: str = "zyra", secret: str = "test-secret"
 ) -> dict[str, str]:
-    return sign_headers(table()[scheme], secret.encode(), body, kind, secrets.token_hex(8), time.time())
+    return sign_headers(load_schemes()[scheme], secret.encode(), body, kind, secrets.token_hex(8), time.time())
 
 
 def sign_headers(

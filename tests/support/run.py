@@ -11,9 +11,9 @@ from workers.zyra.budget import Budget
 from workers.zyra.caller import Caller
 from workers.zyra.credentials import ApiKey
 from workers.zyra.journal import Journal
-from workers.zyra.journal import told as calls_of
+from workers.zyra.journal import list_calls as calls_of
 from workers.zyra.routes import Limits
-from workers.zyra.transport import options
+from workers.zyra.transport import make_options
 
 from .sandbox import KEY, Sandbox
 
@@ -67,7 +67,7 @@ class Run:
         return Journal(self.ledger, self.seal, claim.unit, claim.token, claim.attempt, self.key)
 
     def attempt(self) -> Zyra:
-        http = httpx2.Client(transport=self.line, **options(self.sandbox.url))
+        http = httpx2.Client(transport=self.line, **make_options(self.sandbox.url))
         return Zyra(self.sandbox.url, caller=replace(self.caller, journal=self.journal(), who=HANDLER), http=http)
 
     def again(self) -> Zyra:

@@ -4,13 +4,13 @@ import base64
 
 from receiver.contract.records import Body
 from receiver.delivery import Delivery
-from receiver.schemes import Scheme, table
+from receiver.schemes import Scheme, load_schemes
 from receiver.signatures import signing
 from receiver.signatures.signing import Signed
 
 URL = "https://hooks.example.com/in/abc?a=1&b=2"
 NOW = 1_700_000_000
-SIGNED = [name for name, row in table().items() if not signing.find_obstacle(row)]
+SIGNED = [name for name, row in load_schemes().items() if not signing.find_obstacle(row)]
 
 
 def secret(scheme: Scheme, letter: str = "k") -> str:

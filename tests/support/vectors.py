@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from receiver.delivery import Delivery, inflate
-from receiver.schemes import Scheme, table
+from receiver.schemes import Scheme, load_schemes
 
 DATA = json.loads((Path(__file__).parents[1] / "data/vectors.json").read_text())
 
 
 def row(entry: dict[str, Any]) -> Scheme:
-    found = table().get(entry.get("scheme", "")) or table()[entry["provider"]]
+    found = load_schemes().get(entry.get("scheme", "")) or load_schemes()[entry["provider"]]
     wanted = entry.get("tolerance_seconds")
     return found if wanted is None else replace(found, tolerance=wanted)
 

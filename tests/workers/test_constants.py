@@ -6,7 +6,7 @@ import pytest
 
 from receiver.contract.records import Labels
 from workers.ledger import sweeper, transitions
-from workers.ledger.transitions import Claim, Decision, Outcome, Swept, Verdict
+from workers.ledger.transitions import Claim, Decision, Outcome, SweepResult, Verdict
 from workers.runtime import process_watch, supervisor
 
 LABELS = Labels(id="evt_1", source="s", type="t", received_at=1)
@@ -18,13 +18,14 @@ LABELS = Labels(id="evt_1", source="s", type="t", received_at=1)
         (
             transitions,
             {
-                "LEASE": 15, "LOST_AFTER": 10, "MOST": 500, "HANDLER_PATIENCE": 24 * 3600, "LATER_PATIENCE": 3 * 86400,
-                "PARKED": 60_000, "ERROR": 500,
+                "LEASE_SECONDS": 15, "LOST_AFTER_SECONDS": 10, "MAX_SWEPT": 500, "MISSING_HANDLER_SECONDS": 24 * 3600,
+                "RETRY_LATER_SECONDS": 3 * 86400,
+                "PARKED_MS": 60_000, "MAX_ERROR_CHARACTERS": 500,
             },
         ),
-        (supervisor, {"EVERY": 5, "SWEEP": 1, "STOP_GRACE": 25, "GRACE": 10, "ALONE": 8, "QUEUE": 16, "BROKEN": 2}),
-        (process_watch, {"PREPARE": 60, "SLACK": 1, "SILENT": 15}),
-        (sweeper, {"CONTACT": 8, "SHED_ABOVE": 0.8}),
+        (supervisor, {"RENEW_SECONDS": 5, "SWEEP_SECONDS": 1, "STOP_GRACE_SECONDS": 25, "GRACE_SECONDS": 10, "MAX_ALONE": 8, "MAX_WAITING_ALONE": 16, "BROKEN_STATUS": 2}),
+        (process_watch, {"PREPARE_SECONDS": 60, "SLACK_SECONDS": 1, "SILENT_SECONDS": 15}),
+        (sweeper, {"CONTACT_SECONDS": 8, "SHED_ABOVE_SHARE": 0.8}),
     ],
     ids=["ledger", "parent", "child", "sweeper"],
 )  # fmt: skip
@@ -33,7 +34,7 @@ def test_numbers(module: Any, numbers: dict[str, float]) -> None:
 
 
 def test_reports_come_often_enough_to_tell_what_is_over_before_it_is_late() -> None:
-    assert process_watch.BEAT <= process_watch.SLACK / 2
+    assert process_watch.BEAT_SECONDS <= process_watch.SLACK_SECONDS / 2
 
 
 def test_a_claim_is_a_dispatch_that_nothing_is_known_against() -> None:
@@ -48,19 +49,19 @@ def test_an_outcome_costs_no_time_and_has_no_error() -> None:
     ended = Outcome(unit="u", token=1, verdict=Verdict.DONE)
 
     assert (ended.delay, ended.error, ended.ticket) == (0.0, "", ("u", 1))
-    assert ended.flat() == ["u", 1, "done", 0, b"", 259_200_000]
+    assert ended.flatten() == ["u", 1, "done", 0, b"", 259_200_000]
     missing = Outcome(unit="u", token=1, verdict=Verdict.MISSING, delay=1.5, error="\ud800" + "x" * 600)
-    assert missing.flat() == ["u", 1, "missing", 1500, b"?" + b"x" * 499, 86_400_000]
+    assert missing.flatten() == ["u", 1, "missing", 1500, b"?" + b"x" * 499, 86_400_000]
 
 
 def test_a_decision_makes_no_runs_and_begins_none() -> None:
     decision = Decision(unit="u", token=1, verdict="unhandled")
 
-    assert decision.flat() == ["u", 1, "unhandled", "", 0]
+    assert decision.flatten() == ["u", 1, "unhandled", "", 0]
 
 
 def test_a_sweep_found_nothing() -> None:
-    found = Swept()
+    found = SweepResult()
 
     assert (found.expired, found.due, found.lost, found.deleted, found.now, found.jumped) == (0,) * 6
 

@@ -2,9 +2,8 @@ from typing import Any
 
 import pytest
 
-from receiver.contract.records import Content, Labels
-from receiver.contract.records import Event as Sealed
-from workers.event import PATHS, event, resource_id
+from receiver.contract.records import Content, EventRecord, Labels
+from workers.event import PATHS, find_resource_id, make_event
 
 
 @pytest.mark.parametrize(
@@ -23,21 +22,21 @@ from workers.event import PATHS, event, resource_id
     ],
 )
 def test_the_resource_is_found_where_it_may_stand(payload: Any, found: str) -> None:
-    assert resource_id(payload, "virtual_server.error", PATHS) == found
+    assert find_resource_id(payload, "virtual_server.error", PATHS) == found
 
 
 def test_a_source_may_name_its_own_paths() -> None:
-    assert resource_id({"a": {"b": "x"}, "id": "y"}, "t", ("a.b",)) == "x"
+    assert find_resource_id({"a": {"b": "x"}, "id": "y"}, "t", ("a.b",)) == "x"
 
 
 def test_the_key_is_the_same_over_attempts_and_differs_between_handlers() -> None:
     labels = Labels(id="evt_1", source="zyra", type="a.b", received_at=1_700_000_000_000)
-    sealed = Sealed(labels=labels, content=Content(body=b"{}", headers=(("a", "b"),)))
+    sealed = EventRecord(labels=labels, content=Content(body=b"{}", headers=(("a", "b"),)))
 
-    first = event(sealed, attempt=1, handler="h")
+    first = make_event(sealed, attempt=1, handler="h")
 
-    assert first.key == event(sealed, attempt=5, is_replay=True, handler="h").key
-    assert first.key != event(sealed, handler="other").key
+    assert first.key == make_event(sealed, attempt=5, is_replay=True, handler="h").key
+    assert first.key != make_event(sealed, handler="other").key
     assert (first.headers["a"], first.received_at.isoformat()) == ("b", "2023-11-14T22:13:20+00:00")
 
 
@@ -45,6 +44,6 @@ def test_what_is_logged_of_an_event_is_no_payload() -> None:
     labels = Labels(id="evt_1", source="zyra", type="a.b", received_at=0)
     content = Content(body=b'{"secret": "word"}', headers=(("x", "word"),))
 
-    for one in (event(Sealed(labels=labels, content=content)), Sealed(labels=labels, content=content)):
+    for one in (make_event(EventRecord(labels=labels, content=content)), EventRecord(labels=labels, content=content)):
         assert "evt_1" in repr(one)
         assert "word" not in repr(one)

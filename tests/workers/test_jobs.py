@@ -17,11 +17,11 @@ from workers.ledger.transitions import Ledger
 
 @pytest.fixture(autouse=True)
 def fresh(env: dict[str, str]) -> Iterator[None]:
-    jobs.setting.cache_clear()
-    jobs.process_clients.cache_clear()
+    jobs.load_worker.cache_clear()
+    jobs.load_clients.cache_clear()
     yield
-    jobs.setting()[0].client.close()
-    jobs.setting.cache_clear()
+    jobs.load_worker()[0].client.close()
+    jobs.load_worker.cache_clear()
 
 
 def next_job(ledger: Ledger) -> str:
@@ -31,7 +31,7 @@ def next_job(ledger: Ledger) -> str:
 def test_a_long_run_keeps_its_lease(
     ledger: Ledger, seal: Seal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(jobs, "LEASE", 0.3)
+    monkeypatch.setattr(jobs, "LEASE_SECONDS", 0.3)
     event = accept(ledger, seal, b'{"seconds": 0.5}', kind="short")
     jobs.dispatch(next_job(ledger))
     job = next_job(ledger)
@@ -46,9 +46,9 @@ def test_a_long_run_keeps_its_lease(
 
 
 def test_a_forged_job_is_counted(ledger: Ledger) -> None:
-    jobs.refused("evil")
+    jobs.refuse("evil")
 
-    assert ledger.client.hget(ledger.keys.named("counters"), "jobs_refused") == b"1"
+    assert ledger.client.hget(ledger.keys.name("counters"), "jobs_refused") == b"1"
 
 
 def test_a_job_that_is_claimed_already_does_nothing(ledger: Ledger, seal: Seal) -> None:

@@ -16,10 +16,10 @@ def test_every_module_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     names = ["zr_broken", "zr_exits", "zr_empty", "zr_none", "workers.handlers.log_event"]
 
     with pytest.raises(ConfigurationError) as caught:
-        plugins.load(names)
+        plugins.load_handlers(names)
 
     assert [fault.split("'")[1] for fault in caught.value.faults] == names[:4]
-    assert [handler.name for handler in plugins.load(names, keep_going=True)] == [
+    assert [handler.name for handler in plugins.load_handlers(names, keep_going=True)] == [
         "workers.handlers.log_event.log_event"
     ]
 
@@ -29,5 +29,5 @@ def test_installed_plugins_run_when_named_or_by_a_star(monkeypatch: pytest.Monke
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
 
     assert plugins.expand(["*", "mine", "other"]) == ["workers.handlers.log_event", "other"]
-    assert len(list(plugins.load(["*"]))) == 1
+    assert len(list(plugins.load_handlers(["*"]))) == 1
     assert "workers.handlers.log_event" in sys.modules

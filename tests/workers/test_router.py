@@ -100,11 +100,11 @@ def test_options_that_make_no_sense_are_refused(kind: str, options: dict[str, An
 
 
 def test_types_without_end_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KINDS", 3)
+    monkeypatch.setattr(module, "MAX_REMEMBERED_TYPES", 3)
     router = Router()
     router.on("a.*", name="a")(lambda event: None)
 
-    found = [len(router.matching("zyra", f"a.{number}")) for number in range(10)]
+    found = [len(router.find_matching("zyra", f"a.{number}")) for number in range(10)]
 
     assert found == [1] * 10
     assert len(router._matching) <= 3
@@ -112,11 +112,11 @@ def test_types_without_end_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatc
 
 def test_a_handler_that_comes_later_is_found() -> None:
     router = Router()
-    assert not router.matching("zyra", "a.b")
+    assert not router.find_matching("zyra", "a.b")
 
     router.on("a.b", name="late")(lambda event: None)
 
-    assert [handler.name for handler in router.matching("zyra", "a.b")] == ["late"]
+    assert [handler.name for handler in router.find_matching("zyra", "a.b")] == ["late"]
 
 
 @pytest.mark.parametrize(
@@ -158,23 +158,23 @@ def test_several_types() -> None:
     router = Router()
     router.on("a.b", "c.*")(lambda event: None)
 
-    assert [len(router.matching("zyra", kind)) for kind in ("a.b", "c.d", "a.c")] == [1, 1, 0]
+    assert [len(router.find_matching("zyra", kind)) for kind in ("a.b", "c.d", "a.c")] == [1, 1, 0]
 
 
 def test_a_handler_that_cannot_be_matched_costs_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     router = Router()
     router.on("a", name="good")(lambda event: None)
     router.on("b", name="bad")(lambda event: None)
-    real = module.fits
+    real = module.is_of_type
 
     def fits(wanted: str, kind: str) -> bool:
         if wanted == "b":
             raise TypeError("a fault")
         return real(wanted, kind)
 
-    monkeypatch.setattr(module, "fits", fits)
+    monkeypatch.setattr(module, "is_of_type", fits)
 
-    assert [handler.name for handler in router.matching("zyra", "a")] == ["good", "bad"]
+    assert [handler.name for handler in router.find_matching("zyra", "a")] == ["good", "bad"]
 
 
 def test_the_first_part_of_a_composed_type_is_a_type_too() -> None:
@@ -183,7 +183,7 @@ def test_the_first_part_of_a_composed_type_is_a_type_too() -> None:
     router.on("issues.opened", source="hub", name="two")(lambda event: None)
 
     def names(kind: str, stem: str = "") -> list[str]:
-        return [handler.name for handler in router.matching("hub", kind, stem=stem)]
+        return [handler.name for handler in router.find_matching("hub", kind, stem=stem)]
 
     assert names("issues.opened", "issues") == ["one", "two"]
     assert names("issues.opened") == ["two"]  # a type that has a dot by itself

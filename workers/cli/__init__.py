@@ -96,11 +96,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def hint(faults: Sequence[str]) -> list[str]:
     """What is missing may be what a `dev` tells, if one ran."""
-    from .local import folder, running
+    from .local import data_folder, find_running_dev
 
-    if not any("is not set" in fault for fault in faults) or not folder().exists() or running():
+    if not any("is not set" in fault for fault in faults) or not data_folder().exists() or find_running_dev():
         return []
-    return [f"or is it `make dev` that does not run, with {folder()}?"]
+    return [f"or is it `make dev` that does not run, with {data_folder()}?"]
 
 
 def quit_with(status: int, *lines: str) -> None:

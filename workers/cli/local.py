@@ -14,7 +14,7 @@ SECRETS = {"ZYRA_WEBHOOK_SECRET": "secret_file", "ZYRA_API_KEY": "api_key_file",
 PLAIN = {"REDIS_URL": "redis_url", "ZYRA_API_URL": "sandbox", "WORKER_HANDLERS": "handlers"}
 
 
-def folder(env: Mapping[str, str] = os.environ) -> Path:
+def data_folder(env: Mapping[str, str] = os.environ) -> Path:
     return Path(env.get("RECEIVER_DATA_DIR", ".zyra-receiver")).absolute()
 
 
@@ -27,11 +27,11 @@ def check_private(folder: Path) -> None:
         raise ConfigurationError([f"others may write to {folder}: chmod go-w {folder}, once you trust what is in it"])
 
 
-def running(env: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def find_running_dev(env: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """What a `dev` that runs now has written to dev.json, or nothing."""
     try:
-        found: dict[str, Any] = json.loads((folder(env) / "dev.json").read_text())
-        with open(folder(env) / "lock") as lock:
+        found: dict[str, Any] = json.loads((data_folder(env) / "dev.json").read_text())
+        with open(data_folder(env) / "lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:  # held as long as that dev lives
         return found
@@ -40,10 +40,10 @@ def running(env: Mapping[str, str] = os.environ) -> dict[str, Any]:
     return {}
 
 
-def environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+def read_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     """env, and where it says nothing about Redis, what the running `dev` uses."""
     found = dict(env)
-    if "REDIS_URL" in env or not (dev := running(env)):
+    if "REDIS_URL" in env or not (dev := find_running_dev(env)):
         return found
     for name, key in PLAIN.items():
         found.setdefault(name, dev[key])
@@ -53,7 +53,7 @@ def environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     return found
 
 
-def current_folder_importable() -> None:
+def make_current_folder_importable() -> None:
     """As uvicorn and rq do: modules of the current folder can be named."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())

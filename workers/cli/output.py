@@ -9,21 +9,21 @@ from typing import Any
 from receiver.contract.logs import printable
 
 
-def line(*parts: object) -> None:
+def print_line(*parts: object) -> None:
     print(*(printable(str(part)) for part in parts))
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     """To standard error: what is no result, and no error that ends the command."""
     for one in text.splitlines():
         print(printable(one), file=sys.stderr)
 
 
-def as_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     print(json.dumps(value, default=str), flush=True)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Columns on a terminal; tabs between fields, and no head, in a pipe."""
     cells = [[printable(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
@@ -36,10 +36,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 FIRST = ("id", "name", "status", "invoice_number", "url", "event_type", "created_at", "total")
-COLUMNS = 6
+MAX_COLUMNS = 6
 
 
-class Shown:
+class ResultPrinter:
     """Things with fields that nobody knows in advance: JSON in a pipe, else lines, or a table of what tells most."""
 
     def __init__(self, plain: bool, limit: int) -> None:
@@ -48,20 +48,20 @@ class Shown:
 
     def one(self, found: Any) -> int:
         if self.plain or not isinstance(found, dict):
-            as_json(found)
+            print_json(found)
         else:
             for name, value in found.items():
-                line(f"{name}:", json.dumps(value, default=str) if isinstance(value, dict | list) else value)
+                print_line(f"{name}:", json.dumps(value, default=str) if isinstance(value, dict | list) else value)
         return 0
 
     def many(self, rows: Iterable[Mapping[str, Any]]) -> int:
         found = list(islice(rows, self._limit))
         if self.plain:
             for row in found:
-                as_json(row)
+                print_json(row)
             return 0
         present = [name for name in FIRST if any(name in row for row in found)]
         rest = [name for row in found[:1] for name, value in row.items() if not isinstance(value, dict | list)]
-        names = list(dict.fromkeys(present + rest))[:COLUMNS]
-        table([name.upper() for name in names], [[row.get(name, "") for name in names] for row in found])
+        names = list(dict.fromkeys(present + rest))[:MAX_COLUMNS]
+        print_table([name.upper() for name in names], [[row.get(name, "") for name in names] for row in found])
         return 0

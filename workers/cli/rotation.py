@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx2
 
-from receiver.schemes import table as schemes
+from receiver.schemes import load_schemes as schemes
 from receiver.signatures import signing
 from receiver.sources import SENDER
 
@@ -23,55 +23,57 @@ from ..zyra.models import Endpoint
 from . import secret_file
 from .access import list_all, wait_for_budget
 from .errors import CommandFailed
-from .output import line
+from .output import print_line
 from .secret_file import Rotation
 
 OURS = "zyra-receiver"
 ROTATED = re.compile(r"\(in place of ([^)]+)\)")
-APART = 0.25  # seconds between two probes
+PROBE_SECONDS = 0.25  # between two probes
 BODY = b"zyra-receiver endpoints rotate: is the new secret accepted?"  # no JSON, so no handler ever sees it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class ProbePlan:
     """probes: deliveries in a row that must be taken; 0: none, just wait. wait: seconds for it."""
 
     probes: int
     wait: float
 
 
-def rotate(zyra: Zyra, url: str, path: Path, events: Sequence[str], proof: Proof) -> None:
+def rotate(zyra: Zyra, url: str, path: Path, events: Sequence[str], proof: ProbePlan) -> None:
     """Raises CommandFailed, ZyraError and ConfigurationError; called again, it goes on where it was."""
-    ours = found(zyra, url)
-    note = secret_file.under_way(path)
+    ours = list_ours(zyra, url)
+    note = secret_file.read_rotation(path)
     if note and note.endpoint not in ours:
         note = None  # of some rotation before, whose endpoint somebody has deleted
     if note is None:
-        note = second(zyra, only(ours, url), path, events)
+        note = make_second(zyra, find_only(ours, url), path, events)
     else:
         restore(path, note)
-    line(f"both secrets are accepted once the receivers have read {path} again")
+    print_line(f"both secrets are accepted once the receivers have read {path} again")
     if note.first in ours:
         if proof.probes:
-            proved(url, note.secret, proof, path)
+            probe_until_taken(url, note.secret, proof, path)
         else:
             time.sleep(proof.wait)
         remove_first(zyra, url, path, note)
-    secret_file.end(path)
-    line(f"deleted {note.first}, {note.endpoint} is in its place")
-    line("the old secret stays in the file for what Zyra may still repeat: `sources` says when it is safe to remove")
+    secret_file.end_rotation(path)
+    print_line(f"deleted {note.first}, {note.endpoint} is in its place")
+    print_line(
+        "the old secret stays in the file for what Zyra may still repeat: `sources` says when it is safe to remove"
+    )
 
 
-def every(zyra: Zyra) -> Iterator[Endpoint]:
-    return map(Endpoint, list_all(zyra, calls.call(zyra.caller.routes["endpoints.list"])))
+def iterate_endpoints(zyra: Zyra) -> Iterator[Endpoint]:
+    return map(Endpoint, list_all(zyra, calls.make_listed_call(zyra.caller.routes["endpoints.list"])))
 
 
-def found(zyra: Zyra, url: str) -> dict[str, Endpoint]:
+def list_ours(zyra: Zyra, url: str) -> dict[str, Endpoint]:
     """The endpoints with our URL, by id."""
-    return {row.id: row for row in every(zyra) if row.url == url and row.id}
+    return {row.id: row for row in iterate_endpoints(zyra) if row.url == url and row.id}
 
 
-def only(ours: Mapping[str, Endpoint], url: str) -> Endpoint:
+def find_only(ours: Mapping[str, Endpoint], url: str) -> Endpoint:
     """Raises CommandFailed."""
     if len(ours) == 1:
         return next(iter(ours.values()))
@@ -89,38 +91,38 @@ def only(ours: Mapping[str, Endpoint], url: str) -> Endpoint:
 def remove_first(zyra: Zyra, url: str, path: Path, note: Rotation) -> None:
     """Raises CommandFailed where the second one is not there any more, or its secret is not."""
     present = secret_file.read(path) or ""
-    if note.endpoint not in found(zyra, url) or note.secret not in present.split(","):
+    if note.endpoint not in list_ours(zyra, url) or note.secret not in present.split(","):
         raise CommandFailed(
             f"{note.endpoint}, or its secret in {path}, is gone: somebody else was at work; nothing is deleted"
         )
     wait_for_budget(lambda: zyra.webhooks.endpoints.delete(note.first))
 
 
-def second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) -> Rotation:
+def make_second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) -> Rotation:
     """Registers the second endpoint; its secret stands in the file before the old ones. Raises CommandFailed."""
     before = secret_file.read(path)
     if before is None:
         raise CommandFailed(f"{path} does not hold the present secret: without it what is under way would be refused")
-    secret_file.writable(path)
-    wanted = events or told(zyra, old)
+    secret_file.check_writable(path)
+    wanted = events or list_types(zyra, old)
     description = f"{OURS} (in place of {old.id})"
     made = wait_for_budget(lambda: zyra.webhooks.endpoints.create(str(old.url), wanted, description))
     try:
-        rotation = Rotation(first=str(old.id), endpoint=str(made.id), secret=its_secret(made), before=before)
-        secret_file.begin(path, rotation)
+        rotation = Rotation(first=str(old.id), endpoint=str(made.id), secret=read_secret(made), before=before)
+        secret_file.begin_rotation(path, rotation)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            secret_file.keep(path, before)  # first of all, since receivers read it
+            secret_file.write(path, before)  # first of all, since receivers read it
         wait_for_budget(lambda: zyra.webhooks.endpoints.delete(str(made.id)))  # nobody could verify what it would send
-        secret_file.end(path)
+        secret_file.end_rotation(path)
         if isinstance(error, OSError):
             raise CommandFailed(f"cannot write {path}: {error.strerror}: nothing was changed at Zyra") from None
         raise
-    line(f"registered {made.id}; its secret is in {path}, before the old one")
+    print_line(f"registered {made.id}; its secret is in {path}, before the old one")
     return rotation
 
 
-def told(zyra: Zyra, old: Endpoint) -> list[str]:
+def list_types(zyra: Zyra, old: Endpoint) -> list[str]:
     """The types that the endpoint is told. Raises CommandFailed: one without any would hear nothing."""
     found = old.events or wait_for_budget(lambda: zyra.webhooks.endpoints.get(str(old.id))).events
     if not found:
@@ -128,7 +130,7 @@ def told(zyra: Zyra, old: Endpoint) -> list[str]:
     return found
 
 
-def its_secret(made: Endpoint) -> str:
+def read_secret(made: Endpoint) -> str:
     """The secret of a new endpoint."""
     if not made.secret:
         raise CommandFailed(f"Zyra's answer holds no secret: delete {made.id}, and look at `api check`")
@@ -140,24 +142,24 @@ def restore(path: Path, note: Rotation) -> None:
     wanted = [note.secret, *note.before.split(",")]
     if not set(wanted) <= set((secret_file.read(path) or "").split(",")):
         try:
-            secret_file.keep(path, ",".join(wanted))
+            secret_file.write(path, ",".join(wanted))
         except OSError as error:
             raise CommandFailed(f"cannot write {path}: {error.strerror}: both endpoints stay") from None
 
 
-def proved(url: str, secret: str, proof: Proof, path: Path) -> None:
+def probe_until_taken(url: str, secret: str, proof: ProbePlan, path: Path) -> None:
     """Posts deliveries signed with the new secret until enough in a row are taken. Raises CommandFailed.
 
     It is a sample: behind a balancer that picks at random each receiver should be asked several times.
     """
     name, until, taken = f"probe_{secrets.token_hex(8)}", time.monotonic() + proof.wait, 0
-    if probed(url, secrets.token_hex(32), name).startswith("2"):
+    if probe(url, secrets.token_hex(32), name).startswith("2"):
         raise CommandFailed(
             f"{url} accepted a delivery with an invalid signature, so probing proves nothing; "
             "pass --no-probe to skip it"
         )
     while taken < proof.probes:
-        said = probed(url, secret, name)
+        said = probe(url, secret, name)
         taken = taken + 1 if said.startswith("2") else 0
         if not taken and time.monotonic() > until:
             raise CommandFailed(
@@ -165,11 +167,11 @@ def proved(url: str, secret: str, proof: Proof, path: Path) -> None:
                 f"receivers read {path}? Restart those that may not see it change, and call this again; from where "
                 f"{url} cannot be reached, --no-probe takes your word for it"
             )
-        time.sleep(APART)
-    line(f"{url} takes the new secret")
+        time.sleep(PROBE_SECONDS)
+    print_line(f"{url} takes the new secret")
 
 
-def probed(url: str, secret: str, name: str) -> str:
+def probe(url: str, secret: str, name: str) -> str:
     """The status of the answer, or what went wrong."""
     made = signing.sign(schemes()["zyra"], secret.encode(), BODY, f"{OURS}.probe", name, time.time()).headers
     try:  # a connection of its own each time: the next receiver may answer it

@@ -11,9 +11,9 @@ import msgspec
 
 from receiver.contract.errors import ConfigurationError
 
-from .local import environment
+from .local import read_environment
 
-MOST = 65536  # bytes of such a file
+MAX_FILE_BYTES = 65536  # of such a file
 
 
 class Rotation(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,9 +25,9 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True):
     before: str
 
 
-def place(given: Path | None) -> Path:
+def choose_path(given: Path | None) -> Path:
     """Raises ConfigurationError where nobody says where the secret is."""
-    named = environment().get("ZYRA_WEBHOOK_SECRET_FILE")
+    named = read_environment().get("ZYRA_WEBHOOK_SECRET_FILE")
     if given is None and not named:
         raise ConfigurationError(["--secret-file is needed: the file where the receiver finds the signing secret"])
     return Path(os.path.realpath(given or str(named)))  # by one name, whoever calls it how
@@ -37,7 +37,7 @@ def read(path: Path) -> str | None:
     """What stands in it, or None where nothing does, or there is none. Raises ConfigurationError."""
     try:
         with path.open("rb") as file:
-            return file.read(MOST).decode().strip() or None
+            return file.read(MAX_FILE_BYTES).decode().strip() or None
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -45,7 +45,7 @@ def read(path: Path) -> str | None:
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
+def lock_file(path: Path) -> Iterator[None]:
     """While nobody else changes the file by these commands. Raises ConfigurationError."""
     lock = path.with_name(f".{path.name}.lock")
     try:
@@ -53,13 +53,13 @@ def alone(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ConfigurationError([f"cannot write {lock}: {error.strerror}"]) from None
     try:
-        held(descriptor, path)
+        lock_or_fail(descriptor, path)
         yield
     finally:
         os.close(descriptor)
 
 
-def held(descriptor: int, path: Path) -> None:
+def lock_or_fail(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -68,9 +68,9 @@ def held(descriptor: int, path: Path) -> None:
         raise ConfigurationError([f"cannot lock beside {path}: {error.strerror}"]) from None
 
 
-def writable(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Raises ConfigurationError where a secret could not be kept there, before anybody tells us one."""
-    for one in (path, note(path)):
+    for one in (path, note_path(path)):
         try:
             is_new = not one.exists()
             os.close(os.open(one, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -80,7 +80,7 @@ def writable(path: Path) -> None:
             raise ConfigurationError([f"cannot write {one}: {error.strerror}"]) from None
 
 
-def keep(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Writes the file in place, since a container that has it mounted by itself would not see another one.
 
     It is one write of a few bytes; owner and rights stay. Who reads in this very moment may see a part, and looks again
@@ -97,23 +97,23 @@ def keep(path: Path, text: str) -> None:
         os.close(descriptor)
 
 
-def note(path: Path) -> Path:
+def note_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.rotation")
 
 
-def under_way(path: Path) -> Rotation | None:
+def read_rotation(path: Path) -> Rotation | None:
     """The rotation that was broken off, if its note was written whole."""
     try:
-        return msgspec.json.decode(note(path).read_bytes(), type=Rotation)
+        return msgspec.json.decode(note_path(path).read_bytes(), type=Rotation)
     except (OSError, msgspec.DecodeError):
         return None
 
 
-def begin(path: Path, rotation: Rotation) -> None:
+def begin_rotation(path: Path, rotation: Rotation) -> None:
     """The note first, then the file: whatever ends us, the new secret is not lost. Raises OSError."""
-    keep(note(path), msgspec.json.encode(rotation).decode())
-    keep(path, f"{rotation.secret},{rotation.before}")
+    write(note_path(path), msgspec.json.encode(rotation).decode())
+    write(path, f"{rotation.secret},{rotation.before}")
 
 
-def end(path: Path) -> None:
-    note(path).unlink(missing_ok=True)
+def end_rotation(path: Path) -> None:
+    note_path(path).unlink(missing_ok=True)

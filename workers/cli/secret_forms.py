@@ -14,7 +14,7 @@ SIGNED_WITH_API_KEY = ("UploadThing",)  # titles of schemes
 
 def find_doubts(source: Source) -> Iterator[str]:
     """One sentence for each, with the secret's name and what to do."""
-    for where, text in source.texts() if source.scheme.key not in PUBLIC else ():
+    for where, text in source.list_texts() if source.scheme.key not in PUBLIC else ():
         for doubt in find_secret_doubts(source, text):
             yield f"source {source.name}: {where} {doubt}"
     for doubt in find_missing_parts(source):

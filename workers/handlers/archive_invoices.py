@@ -8,11 +8,11 @@ from pathlib import Path
 
 from workers import Event, GiveUp, RetryLater, Router, Zyra
 
-from .environment import needed, seconds
+from .environment import read_seconds, require
 
 router = Router()
-FOLDER = Path(needed("ARCHIVE_DIR", "a folder for invoices, which all workers share"))
-DRAFT = seconds("DRAFT_WAIT", 3600)  # until a draft is looked at again
+FOLDER = Path(require("ARCHIVE_DIR", "a folder for invoices, which all workers share"))
+DRAFT = read_seconds("DRAFT_WAIT", 3600)  # until a draft is looked at again
 
 
 @router.on("invoice.generated", reconciled=True)

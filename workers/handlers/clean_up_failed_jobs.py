@@ -9,7 +9,7 @@ from workers import Event, GiveUp, Router, Zyra, ZyraError
 
 router = Router()
 FAILED = ("failed", "error", "errored", "failure")  # no page says how Zyra calls it
-GONE = (404, 409)  # it is terminated already, or being so
+GONE_STATUSES = (404, 409)  # it is terminated already, or being so
 
 
 @router.on("job.failed", reconciled=True)
@@ -25,7 +25,7 @@ def clean_up(event: Event, zyra: Zyra) -> None:
             try:
                 zyra.virtual_servers.terminate(server.id or "")
             except ZyraError as error:
-                if error.status not in GONE:
+                if error.status not in GONE_STATUSES:
                     raise
 
 

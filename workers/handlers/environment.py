@@ -3,7 +3,7 @@
 import os
 
 
-def needed(name: str, what: str) -> str:
+def require(name: str, what: str) -> str:
     """Raises ValueError."""
     value = os.environ.get(name, "")
     if not value:
@@ -11,7 +11,7 @@ def needed(name: str, what: str) -> str:
     return value
 
 
-def seconds(name: str, default: float) -> float:
+def read_seconds(name: str, default: float) -> float:
     """Raises ValueError."""
     try:
         return float(os.environ.get(name) or default)

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 from workers import Event, Router, post
 
-from .environment import needed
+from .environment import require
 
 router = Router()
-URL = needed("FORWARD_URL", "who else is to get the events")
+URL = require("FORWARD_URL", "who else is to get the events")
 
 
 def key(text: str) -> bytes:
@@ -28,7 +28,7 @@ def key(text: str) -> bytes:
     return found
 
 
-KEY = key(needed("FORWARD_SECRET", "whsec_ and 24 to 64 bytes in base64"))
+KEY = key(require("FORWARD_SECRET", "whsec_ and 24 to 64 bytes in base64"))
 
 
 @router.on("*", source="*")

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from workers import Event, Router, post
 
-from .environment import needed
+from .environment import require
 
 router = Router()
-URL = needed("CHAT_URL", "the channel's incoming webhook")
+URL = require("CHAT_URL", "the channel's incoming webhook")
 USUAL = "virtual_server.error,job.failed,payment.failed,invoice.generated,sla.*"
 TYPES = [one.strip() for one in (os.environ.get("CHAT_TYPES") or USUAL).split(",") if one.strip()]
 

@@ -9,32 +9,32 @@ from collections.abc import Callable
 from workers import Event, GiveUp, RetryLater, Router, Zyra, ZyraError, allow
 
 router = Router()
-SOON = 10.0  # seconds until a server that is being stopped is looked at again
-APART = 60.0  # seconds within which one event of a server is enough
-HOUR = 3600.0
-WEEK = 7 * 86400.0  # longer than any run
+LOOK_AGAIN_SECONDS = 10.0  # until a server that is being stopped is looked at again
+SAME_EVENT_SECONDS = 60.0  # within which one event of a server is enough
+HOUR_SECONDS = 3600.0
+WEEK_SECONDS = 7 * 86400.0  # longer than any run
 
 
 @router.on("virtual_server.error")
 def restart(event: Event, zyra: Zyra) -> None:
     server = event.resource_id
     status = zyra.virtual_servers.get(server).status
-    begun = allow(f"restart:{event.id}", times=0, seconds=WEEK, who="us")  # by an earlier attempt
+    begun = allow(f"restart:{event.id}", times=0, seconds=WEEK_SECONDS, who="us")  # by an earlier attempt
     if status == "stopping" and begun:
-        raise RetryLater(SOON, f"{server} is being stopped")
+        raise RetryLater(LOOK_AGAIN_SECONDS, f"{server} is being stopped")
     if status != "error" and not (status == "stopped" and begun):
         return
-    if not allow(f"restarting:{server}", times=1, seconds=APART, who=event.id):
-        raise RetryLater(APART, "another event's handler is restarting it")
-    if not begun and not allow(f"restart:{server}", times=3, seconds=HOUR, who=event.id):
+    if not allow(f"restarting:{server}", times=1, seconds=SAME_EVENT_SECONDS, who=event.id):
+        raise RetryLater(SAME_EVENT_SECONDS, "another event's handler is restarting it")
+    if not begun and not allow(f"restart:{server}", times=3, seconds=HOUR_SECONDS, who=event.id):
         raise GiveUp(f"{server} was restarted three times within an hour: look at it")
-    allow(f"restart:{event.id}", times=1, seconds=WEEK, who="us")
-    is_ours = taken(zyra.virtual_servers.stop, server)  # one that an earlier attempt has made is not made again
-    if is_ours and not taken(zyra.virtual_servers.start, server):
-        raise RetryLater(SOON, f"{server} is not stopped yet, or somebody else has started it")
+    allow(f"restart:{event.id}", times=1, seconds=WEEK_SECONDS, who="us")
+    is_ours = try_call(zyra.virtual_servers.stop, server)  # one that an earlier attempt has made is not made again
+    if is_ours and not try_call(zyra.virtual_servers.start, server):
+        raise RetryLater(LOOK_AGAIN_SECONDS, f"{server} is not stopped yet, or somebody else has started it")
 
 
-def taken(call: Callable[[str], object], server: str) -> bool:
+def try_call(call: Callable[[str], object], server: str) -> bool:
     """Whether the server was in a state that allows the call; 409 says that it was not."""
     try:
         call(server)

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from workers import Event, RetryLater, Router, Zyra, ZyraError, post
 
-from .environment import needed, seconds
+from .environment import read_seconds, require
 
 router = Router()
-URL = needed("CHAT_URL", "the channel's incoming webhook")
-GRACE = seconds("OFFLINE_GRACE", 300)
+URL = require("CHAT_URL", "the channel's incoming webhook")
+GRACE = read_seconds("OFFLINE_GRACE", 300)
 WELL = ("online", "active")  # both take work; how all else is called, no page says
 GONE = ("removed", "revoked", "rejected")
 

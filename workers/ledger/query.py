@@ -9,14 +9,14 @@ from typing import Any
 from receiver.contract.connection import text
 from receiver.contract.errors import SealError
 from receiver.contract.keys import EVENT
-from receiver.contract.records import Event, EventState, RunState
+from receiver.contract.records import EventRecord, EventState, RunState
 from receiver.contract.seal import Seal
 from receiver.contract.settings import seconds
 
-from .transitions import Ledger, labels, pairs, whole
+from .transitions import Ledger, decode_labels, read_number, read_pairs
 
-PAGE = 200
-LATEST = 253_402_300_799_000  # the last millisecond-second of the year 9999
+PAGE_COUNT = 200
+MAX_TIME_MS = 253_402_300_799_000  # the last millisecond-second of the year 9999
 INDEXES = {
     EventState.ACCEPTED: ("pending", "dispatching", "parked"),
     EventState.DISPATCHED: ("open",),
@@ -45,106 +45,108 @@ class Filter:
 
 def show(ledger: Ledger, event: str) -> dict[str, Any] | None:
     """The event as JSON has it, or None."""
-    return next(many(ledger, [event]), None)
+    return next(list_events(ledger, [event]), None)
 
 
 def search(ledger: Ledger, wanted: Filter) -> Iterator[dict[str, Any]]:
     """Events that fit, newest first, at most `limit`."""
     left = wanted.limit
-    for page in pages(ledger, wanted):
-        for found in many(ledger, page):
-            if left > 0 and wanted.fits(found, milliseconds(found["received_at"])):
+    for page in list_pages(ledger, wanted):
+        for found in list_events(ledger, page):
+            if left > 0 and wanted.fits(found, parse_time(found["received_at"])):
                 left -= 1
                 yield found
         if left <= 0:
             return
 
 
-def pages(ledger: Ledger, wanted: Filter) -> Iterator[list[str]]:
+def list_pages(ledger: Ledger, wanted: Filter) -> Iterator[list[str]]:
     """Ids by the page: of the state's index where it has one, else of the time index."""
     if wanted.state in INDEXES:
         ids = [
             text(event)
             for name in INDEXES[EventState(wanted.state)]
-            for event in ledger.client.zrange(ledger.keys.named(name), 0, -1)
+            for event in ledger.client.zrange(ledger.keys.name(name), 0, -1)
         ]
         ids.sort(reverse=True)
-        yield from (ids[i : i + PAGE] for i in range(0, len(ids), PAGE))
+        yield from (ids[i : i + PAGE_COUNT] for i in range(0, len(ids), PAGE_COUNT))
         return
     offset = 0
     while page := ledger.client.zrevrangebyscore(
-        ledger.keys.named("events"), "+inf", int(wanted.since * 1000), start=offset, num=PAGE
+        ledger.keys.name("events"), "+inf", int(wanted.since * 1000), start=offset, num=PAGE_COUNT
     ):
         offset += len(page)
         yield [text(event) for event in page]
 
 
-def many(ledger: Ledger, events: Sequence[str]) -> Iterator[dict[str, Any]]:
+def list_events(ledger: Ledger, events: Sequence[str]) -> Iterator[dict[str, Any]]:
     known = [event for event in events if EVENT.fullmatch(event)]
     with ledger.client.pipeline(transaction=False) as pipe:
         for event in known:
             pipe.hgetall(ledger.keys.event(event))
-        records = [pairs(found) if not isinstance(found, Exception) else {} for found in pipe.execute(False)]
+        records = [read_pairs(found) if not isinstance(found, Exception) else {} for found in pipe.execute(False)]
     for event, told in zip(known, records, strict=True):
         if told:
-            yield as_json(event, told, runs(ledger, event, told))
+            yield render_event(event, told, list_runs(ledger, event, told))
 
 
-def runs(ledger: Ledger, event: str, told: dict[str, str]) -> list[dict[str, Any]]:
+def list_runs(ledger: Ledger, event: str, told: dict[str, str]) -> list[dict[str, Any]]:
     suffixes = [suffix for suffix in told.get("runs", "").split(",") if suffix]
     with ledger.client.pipeline(transaction=False) as pipe:
         for suffix in suffixes:
             pipe.hgetall(ledger.keys.run(f"{event}-{suffix}"))
-        found = [pairs(one) if not isinstance(one, Exception) else {} for one in pipe.execute(False)]
+        found = [read_pairs(one) if not isinstance(one, Exception) else {} for one in pipe.execute(False)]
     return [
         {
             "handler": one.get("handler", ""),
             "state": one.get("state", "missing"),
-            "attempts": whole(one.get("attempts")),
-            "next_attempt_at": stamp(whole(one.get("next_at"))) if one.get("state") == RunState.WAITING else None,
+            "attempts": read_number(one.get("attempts")),
+            "next_attempt_at": format_time(read_number(one.get("next_at")))
+            if one.get("state") == RunState.WAITING
+            else None,
             "error": one.get("error", ""),
         }
         for one in found
     ]
 
 
-def as_json(event: str, told: dict[str, str], its_runs: list[dict[str, Any]]) -> dict[str, Any]:
-    found = labels(event, told)
+def render_event(event: str, told: dict[str, str], its_runs: list[dict[str, Any]]) -> dict[str, Any]:
+    found = decode_labels(event, told)
     return {
         "id": event,
         "source": found.source,
         "type": found.type,
         "state": told.get("state", "unknown"),
         "cause": told.get("cause", ""),
-        "received_at": stamp(found.received_at),
+        "received_at": format_time(found.received_at),
         "delivery_id": found.delivery_id,
         "origin": found.origin,
-        "duplicates": whole(told.get("duplicates")),
+        "duplicates": read_number(told.get("duplicates")),
         "repeats": told.get("repeats", ""),
         "runs": its_runs,
     }
 
 
-def opened(ledger: Ledger, seal: Seal, event: str) -> Event:
+def open_event(ledger: Ledger, seal: Seal, event: str) -> EventRecord:
     """The event with its body. Raises SealError where the seal does not open, or the body is gone."""
-    told = pairs(ledger.client.hgetall(ledger.keys.event(event)))
+    told = read_pairs(ledger.client.hgetall(ledger.keys.event(event)))
     body = ledger.client.get(ledger.keys.body(event))
     if not isinstance(body, bytes):
         raise SealError("the event, or its body, is not kept any more")
-    return seal.open(told.get("key", ""), labels(event, told), body)
+    return seal.open(told.get("key", ""), decode_labels(event, told), body)
 
 
-def stamp(moment: int) -> str:
+def format_time(moment: int) -> str:
     """Milliseconds as RFC 3339, UTC."""
-    bounded = min(moment, LATEST)  # what is no date of ours must not hide the rest of a list
+    bounded = min(moment, MAX_TIME_MS)  # what is no date of ours must not hide the rest of a list
     return datetime.fromtimestamp(bounded / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def milliseconds(moment: str) -> int:
+def parse_time(moment: str) -> int:
     return round(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
-def since(value: str) -> float:
+def parse_since(value: str) -> float:
     """Seconds since 1970, from a duration (1h) or a moment (RFC 3339). Raises ValueError."""
     try:
         return time.time() - seconds(value)

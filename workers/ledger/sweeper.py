@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from receiver.contract.connection import FAULTS, memory_share
 
-from .transitions import Ledger, Swept
+from .transitions import Ledger, SweepResult
 
 log = logging.getLogger(__name__)
-CONTACT = 8.0  # seconds: by then every living parent has renewed its leases, which it tries each second after a fault
-SHED_ABOVE = 0.8  # share of Redis' memory above which bodies of finished events are dropped
+CONTACT_SECONDS = (
+    8.0  # seconds: by then every living parent has renewed its leases, which it tries each second after a fault
+)
+SHED_ABOVE_SHARE = 0.8  # of Redis' memory above which bodies of finished events are dropped
 
 
 @dataclass(slots=True)
@@ -24,12 +26,12 @@ class Sweeper:
     contact_since: float = 0.0  # monotonic; 0 while there is none
     clock: float = 0.0  # how far Redis' clock is ahead of our monotonic one, in seconds; 0 while we do not know
 
-    def sweep(self) -> Swept | None:
+    def sweep(self) -> SweepResult | None:
         """What was put back, or None where Redis does not answer."""
         now = time.monotonic()
         try:
             expected = int((now + self.clock) * 1000) if self.clock else 0
-            found = self.ledger.sweep(leases=0 < self.contact_since <= now - CONTACT, expected=expected)
+            found = self.ledger.sweep(leases=0 < self.contact_since <= now - CONTACT_SECONDS, expected=expected)
         except FAULTS as error:
             self.lose_contact()
             log.warning("sweep failed", extra={"error": str(error)})
@@ -39,18 +41,18 @@ class Sweeper:
             self.lose_contact()
             log.warning("Redis' clock jumped: leases end only after a while")
         self.contact_since = self.contact_since or now
-        self._replay_wanted()
+        self._replay_redeliveries()
         if found.expired or found.lost:
             log.warning("recovered", extra={"expired_leases": found.expired, "lost": found.lost})
         return found
 
-    def _replay_wanted(self) -> None:
+    def _replay_redeliveries(self) -> None:
         """Replays what was delivered again after it ended without success: it had its 2xx, so somebody wants it."""
         try:
-            for event in self.ledger.wanted():
+            for event in self.ledger.list_redeliveries():
                 said, queued = self.ledger.replay(event, reason="the provider delivered it again")
                 log.info("redelivered", extra={"event": event, "said": said, "runs": queued})
-                self.ledger.forget_wanted(event)
+                self.ledger.forget_redelivery(event)
         except FAULTS as error:
             log.warning("redeliveries wait", extra={"error": str(error)})
 
@@ -59,6 +61,6 @@ class Sweeper:
 
     def shed(self) -> None:
         """Drops bodies of finished events where Redis is short of memory. Raises what Redis raises."""
-        if memory_share(self.ledger.client.info("memory")) > SHED_ABOVE:
+        if memory_share(self.ledger.client.info("memory")) > SHED_ABOVE_SHARE:
             dropped = self.ledger.shed()
             log.warning("Redis is short of memory: bodies of finished events dropped", extra={"dropped": dropped})

@@ -13,18 +13,18 @@ import redis
 from redis.exceptions import NoScriptError
 
 from receiver.contract.connection import text
-from receiver.contract.keys import Keys, event_of, suffix
+from receiver.contract.keys import Keys, hash_handler, read_event_id
 from receiver.contract.records import Labels
-from receiver.contract.scripts import arguments, source
+from receiver.contract.scripts import build_arguments, compose_script
 
-LEASE = 15.0  # seconds a claim holds without renewal
-LOST_AFTER = 10.0  # seconds an entry may be neither in the queue nor claimed
-WANTED = 50  # redelivered events that one sweep replays
-MOST = 500  # units one sweep touches of each kind
-HANDLER_PATIENCE = 24 * 3600.0  # seconds a run waits for a worker that has its handler
-LATER_PATIENCE = 3 * 86400.0  # seconds a run may put itself off by RetryLater
-PARKED = 60_000  # milliseconds until an event whose key is unknown is looked at again
-ERROR = 500  # characters of an error that are kept
+LEASE_SECONDS = 15.0  # a claim holds without renewal
+LOST_AFTER_SECONDS = 10.0  # an entry may be neither in the queue nor claimed
+MAX_REDELIVERIES = 50  # redelivered events that one sweep replays
+MAX_SWEPT = 500  # units one sweep touches of each kind
+MISSING_HANDLER_SECONDS = 24 * 3600.0  # a run waits for a worker that has its handler
+RETRY_LATER_SECONDS = 3 * 86400.0  # a run may put itself off by RetryLater
+PARKED_MS = 60_000  # until an event whose key is unknown is looked at again
+MAX_ERROR_CHARACTERS = 500  # of an error that are kept
 
 
 Ticket = tuple[str, int]  # a unit, and the token under which it was claimed
@@ -62,7 +62,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def event(self) -> str:
-        return event_of(self.unit)
+        return read_event_id(self.unit)
 
     @property
     def ticket(self) -> Ticket:
@@ -80,9 +80,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def ticket(self) -> Ticket:
         return self.unit, self.token
 
-    def flat(self) -> list[str | bytes | int]:
-        patience = HANDLER_PATIENCE if self.verdict is Verdict.MISSING else LATER_PATIENCE
-        error = self.error[:ERROR].encode("utf-8", "replace")  # half a surrogate pair is no UTF-8
+    def flatten(self) -> list[str | bytes | int]:
+        patience = MISSING_HANDLER_SECONDS if self.verdict is Verdict.MISSING else RETRY_LATER_SECONDS
+        error = self.error[:MAX_ERROR_CHARACTERS].encode("utf-8", "replace")  # half a surrogate pair is no UTF-8
         return [self.unit, self.token, self.verdict, int(self.delay * 1000), error, int(patience * 1000)]
 
 
@@ -96,15 +96,15 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     handlers: tuple[str, ...] = ()
     begins: str = ""
 
-    def flat(self) -> list[str | int]:
+    def flatten(self) -> list[str | int]:
         values: list[str | int] = [self.unit, self.token, self.verdict, self.cause, len(self.handlers)]
         for name in self.handlers:
-            values += (suffix(name), name, int(name == self.begins))
+            values += (hash_handler(name), name, int(name == self.begins))
         return values
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweepResult:
     expired: int = 0
     due: int = 0
     lost: int = 0
@@ -115,7 +115,7 @@ class Swept:
     @property
     def full(self) -> bool:
         """Whether there may be more of a kind than one sweep touches."""
-        return max(self.expired, self.due, self.lost, self.deleted) >= MOST
+        return max(self.expired, self.due, self.lost, self.deleted) >= MAX_SWEPT
 
 
 class Ledger:
@@ -127,10 +127,10 @@ class Ledger:
         self.keep = int(keep_done * 1000)
         self._scripts: dict[str, tuple[str, str]] = {}
 
-    def take(self, jobs: Sequence[str], more: int = 0, lease: float = LEASE) -> list[Claim]:
+    def take(self, jobs: Sequence[str], more: int = 0, lease: float = LEASE_SECONDS) -> list[Claim]:
         """Claims the units behind these jobs, and of up to `more` that wait in the queue."""
         now = time.monotonic()
-        return self._claims(self.call("take.lua", self.keep, int(lease * 1000), more, *jobs), now)
+        return self._read_claims(self.call("take.lua", self.keep, int(lease * 1000), more, *jobs), now)
 
     def pop(self, seconds: int) -> str | None:
         """The next job, moved to the intermediate list, or None if none comes in time."""
@@ -145,49 +145,49 @@ class Ledger:
                 pipe.lpush(self.keys.jobs, job)
             pipe.execute()
 
-    def dispatched(self, decisions: Sequence[Decision], lease: float = LEASE) -> list[list[str]]:
+    def finish_dispatches(self, decisions: Sequence[Decision], lease: float = LEASE_SECONDS) -> list[list[str]]:
         """Ends dispatches: for each what became of it, "lost" if fenced off, and the run that is claimed already.
 
         Such a run has the token 1, and its first attempt is ours.
         """
-        flat = [value for decision in decisions for value in decision.flat()]
-        answers = self.call("dispatch.lua", self.keep, int(lease * 1000), PARKED, *flat)
+        flat = [value for decision in decisions for value in decision.flatten()]
+        answers = self.call("dispatch.lua", self.keep, int(lease * 1000), PARKED_MS, *flat)
         return [[text(value) for value in answer] for answer in answers]
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Records how attempts ended; "lost" where another owner's outcome counts."""
-        flat = [value for outcome in outcomes for value in outcome.flat()]
+        flat = [value for outcome in outcomes for value in outcome.flatten()]
         return [text(answer) for answer in self.call("finish.lua", self.keep, *flat)]
 
-    def alone(self, unit: str, token: int) -> Claim | None:
+    def claim_alone(self, unit: str, token: int) -> Claim | None:
         """The claim again, in the process that runs it alone, or None if it is not ours any more.
 
         From now on the end of its lease counts towards quarantine, whoever notices it.
         """
         now = time.monotonic()
         answer = self.call("alone.lua", unit, token)
-        return self._claims([answer], now)[0] if answer else None
+        return self._read_claims([answer], now)[0] if answer else None
 
-    def renew(self, held: Iterable[Ticket], lease: float = LEASE) -> list[Ticket]:
+    def renew(self, held: Iterable[Ticket], lease: float = LEASE_SECONDS) -> list[Ticket]:
         """Longer leases; answers the units, with their tokens, that are not ours any more."""
         flat = [value for pair in held for value in pair]
         lost = self.call("renew.lua", int(lease * 1000), *flat) if flat else []
         return [(text(lost[i]), int(lost[i + 1])) for i in range(0, len(lost), 2)]
 
-    def sweep(self, *, leases: bool = True, lost_after: float = LOST_AFTER, expected: int = 0) -> Swept:
+    def sweep(self, *, leases: bool = True, lost_after: float = LOST_AFTER_SECONDS, expected: int = 0) -> SweepResult:
         """leases: whether they may end now. expected: what Redis' clock should say, in ms; if not, none ends either."""
-        values = [MOST, int(lost_after * 1000), int(LEASE * 1000), int(leases), expected]
-        return Swept(*self.call("sweep.lua", self.keep, *values))
+        values = [MAX_SWEPT, int(lost_after * 1000), int(LEASE_SECONDS * 1000), int(leases), expected]
+        return SweepResult(*self.call("sweep.lua", self.keep, *values))
 
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing is queued or claimed."""
         with self.client.pipeline(transaction=False) as pipe:
             pipe.llen(self.keys.jobs)
             for name in ("pending", "dispatching", "queued", "running"):
-                pipe.zcard(self.keys.named(name))
+                pipe.zcard(self.keys.name(name))
             return not any(pipe.execute())
 
-    def shed(self, most: int = MOST) -> int:
+    def shed(self, most: int = MAX_SWEPT) -> int:
         return int(self.call("shed.lua", most))
 
     def replay(
@@ -205,25 +205,25 @@ class Ledger:
         keep_calls: whether calls to the API that an earlier attempt has made are not made again. unanswered: by run,
         what a person said of those without an answer, as `journal.seal_word` makes it; else they are looked up.
         """
-        audit = self._audit("replay", event, reason)
+        audit = self._make_audit_entry("replay", event, reason)
         words = [value for pair in (unanswered or {}).items() for value in pair]
         flags = (int(again), int(dry_run), audit, int(keep_calls), *words)
         said, queued = self.call("replay.lua", self.keep, event, *flags)
         return text(said), queued
 
-    def wanted(self) -> list[str]:
+    def list_redeliveries(self) -> list[str]:
         """Events that a redelivery wants replayed, the oldest wish first."""
-        return [text(event) for event in self.client.zrange(self.keys.named("wanted"), 0, WANTED - 1)]
+        return [text(event) for event in self.client.zrange(self.keys.name("wanted"), 0, MAX_REDELIVERIES - 1)]
 
-    def forget_wanted(self, event: str) -> None:
-        self.client.zrem(self.keys.named("wanted"), event)
+    def forget_redelivery(self, event: str) -> None:
+        self.client.zrem(self.keys.name("wanted"), event)
 
     def discard(self, event: str, *, reason: str, dry_run: bool = False) -> tuple[str, int]:
-        audit = self._audit("discard", event, reason)
+        audit = self._make_audit_entry("discard", event, reason)
         said, dropped = self.call("discard.lua", self.keep, event, int(dry_run), reason, audit)
         return text(said), dropped
 
-    def slot(self, handler: str, places: int, run: str) -> bool:
+    def take_place(self, handler: str, places: int, run: str) -> bool:
         """Whether the run has one of the handler's places among all workers."""
         return bool(self.call("slot.lua", handler, places, run))
 
@@ -234,29 +234,29 @@ class Ledger:
         """
         return bool(self.call("allow.lua", key, times, int(seconds * 1000), who or secrets.token_hex(8)))
 
-    def _claims(self, answers: Sequence[Any], now: float) -> list[Claim]:
-        names = [self.keys.body(event_of(text(answer[0]))) for answer in answers]
+    def _read_claims(self, answers: Sequence[Any], now: float) -> list[Claim]:
+        names = [self.keys.body(read_event_id(text(answer[0]))) for answer in answers]
         bodies = self.client.mget(names) if names else []
         return [
-            claim(answer, body if isinstance(body, bytes) else b"", now)
+            decode_claim(answer, body if isinstance(body, bytes) else b"", now)
             for answer, body in zip(answers, bodies, strict=True)
         ]
 
-    def _audit(self, action: str, event: str, reason: str) -> str:
+    def _make_audit_entry(self, action: str, event: str, reason: str) -> str:
         return json.dumps({"at": int(time.time()), "action": action, "event": event, "reason": reason})
 
     def call(self, name: str, *values: str | bytes | int | float) -> Any:
-        sha, script = self._script(name)
-        flat = arguments(self.keys, *values)
+        sha, script = self._load_script(name)
+        flat = build_arguments(self.keys, *values)
         try:
             return self.client.evalsha(sha, 0, *flat)
         except NoScriptError:  # a restarted Redis: nothing was executed
             self.client.script_load(script)
             return self.client.evalsha(sha, 0, *flat)
 
-    def _script(self, name: str) -> tuple[str, str]:
+    def _load_script(self, name: str) -> tuple[str, str]:
         if name not in self._scripts:
-            script = compose(name)
+            script = compose_transition(name)
             self._scripts[name] = (str(self.client.script_load(script)), script)
         return self._scripts[name]
 
@@ -266,12 +266,12 @@ CLAIMING = {"take.lua", "alone.lua"}  # they tell what an attempt needs
 GROWING = {"replay.lua", "allow.lua"}  # all others help work to its end, which is what frees memory
 
 
-def compose(name: str) -> str:
+def compose_transition(name: str) -> str:
     parts = ["close.lua"] * (name in CLOSING) + ["claim.lua"] * (name in CLAIMING) + [name]
-    return source("workers.ledger.scripts", *parts, allow_oom=name not in GROWING, heals=name == "sweep.lua")
+    return compose_script("workers.ledger.scripts", *parts, allow_oom=name not in GROWING, heals=name == "sweep.lua")
 
 
-def claim(answer: Sequence[Any], sealed: bytes, now: float) -> Claim:
+def decode_claim(answer: Sequence[Any], sealed: bytes, now: float) -> Claim:
     """claim.lua's answer; the positions are its."""
     name, token, event, run = answer
     unit, own = text(name), run or event
@@ -281,42 +281,42 @@ def claim(answer: Sequence[Any], sealed: bytes, now: float) -> Claim:
         key=text(event[10] or b""),
         sealed=sealed,
         labels=Labels(
-            id=event_of(unit),
+            id=read_event_id(unit),
             source=text(event[5] or b""),
             type=text(event[6] or b""),
-            received_at=whole(event[7]),
+            received_at=read_number(event[7]),
             delivery_id=text(event[8] or b""),
             origin=text(event[9] or b"delivery"),
         ),
         handler=text(run[5] or b"?") if run else "",
-        attempt=whole(run[6]) if run else 0,
-        failures=whole(run[7]) if run else 0,
-        deaths=whole(own[3]),
+        attempt=read_number(run[6]) if run else 0,
+        failures=read_number(run[7]) if run else 0,
+        deaths=read_number(own[3]),
         suspect=own[4] == b"1",
-        is_replay=whole(event[12]) > 0 or (whole(run[8]) > 0 if run else False),
+        is_replay=read_number(event[12]) > 0 or (read_number(run[8]) > 0 if run else False),
         claimed_at=now,
     )
 
 
-def pairs(flat: Any) -> dict[str, str]:
+def read_pairs(flat: Any) -> dict[str, str]:
     """A hash as Redis answers it, in RESP2 or RESP3."""
     if isinstance(flat, dict):
         return {text(name): text(value) for name, value in flat.items()}
     return {text(flat[i]): text(flat[i + 1]) for i in range(0, len(flat), 2)}
 
 
-def labels(event: str, told: dict[str, str]) -> Labels:
+def decode_labels(event: str, told: dict[str, str]) -> Labels:
     return Labels(
         id=event,
         source=told.get("source", ""),
         type=told.get("type", ""),
-        received_at=whole(told.get("received_at")),
+        received_at=read_number(told.get("received_at")),
         delivery_id=told.get("delivery_id", ""),
         origin=told.get("origin", "delivery"),
     )
 
 
-def whole(value: object) -> int:
+def read_number(value: object) -> int:
     """A number of the ledger; 0 where none stands there."""
     if isinstance(value, int):
         return value

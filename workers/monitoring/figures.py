@@ -2,13 +2,13 @@
 
 from receiver.contract.connection import text
 
-from ..ledger.transitions import Ledger, whole
+from ..ledger.transitions import Ledger, read_number
 
 
 def measure_oldest(ledger: Ledger, now: float) -> float:
     """Seconds since the oldest event that is not dispatched was queued; 0 where there is none. now: Redis' time."""
-    first = ledger.client.zrange(ledger.keys.named("pending"), 0, 0)
+    first = ledger.client.zrange(ledger.keys.name("pending"), 0, 0)
     if not first:
         return 0.0
     again, received = ledger.client.hmget(ledger.keys.event(text(first[0])), "queued_at", "received_at")
-    return max(0.0, now - whole(again or received) / 1000)
+    return max(0.0, now - read_number(again or received) / 1000)

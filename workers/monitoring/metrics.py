@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from receiver.contract import exposition
 from receiver.contract.connection import GONE, text
 
-from ..ledger.transitions import Ledger, whole
+from ..ledger.transitions import Ledger, read_number
 from .figures import measure_oldest
 
 log = logging.getLogger(__name__)
@@ -38,23 +38,23 @@ class LedgerCollector(Collector):
         for name, states in {"zr_events": EVENTS, "zr_runs": RUNS}.items():
             family = GaugeMetricFamily(name, "What is not final, by state", labels=["state"])
             for state, index in states.items():
-                family.add_metric([state], client.zcard(keys.named(index)))
+                family.add_metric([state], client.zcard(keys.name(index)))
             yield family
         yield GaugeMetricFamily("zr_queue_length", "Entries in RQ's list", value=client.llen(keys.jobs))
         yield GaugeMetricFamily(
             "zr_oldest_seconds", "Age of the oldest event not dispatched", value=self._measure_oldest()
         )
-        yield GaugeMetricFamily("zr_junk", "Records set aside", value=client.zcard(keys.named("junk")))
-        counters = {text(name): text(value) for name, value in client.hgetall(keys.named("counters")).items()}
+        yield GaugeMetricFamily("zr_junk", "Records set aside", value=client.zcard(keys.name("junk")))
+        counters = {text(name): text(value) for name, value in client.hgetall(keys.name("counters")).items()}
         attempts = CounterMetricFamily("zr_attempts", "Attempts that ended, by outcome", labels=["outcome"])
         events = CounterMetricFamily("zr_events_ended", "Events that ended, by state", labels=["state"])
         other = CounterMetricFamily("zr_ledger", "Recoveries, overlaps, refused jobs and the like", labels=["what"])
         for name in sorted(counters):
             kind, _, rest = name.partition("_")
             if kind in ("attempts", "events"):
-                (attempts if kind == "attempts" else events).add_metric([rest], whole(counters[name]))
+                (attempts if kind == "attempts" else events).add_metric([rest], read_number(counters[name]))
             elif not name.startswith("untyped:"):  # receivers have zr_untyped_total
-                other.add_metric([name], whole(counters[name]))
+                other.add_metric([name], read_number(counters[name]))
         yield from (attempts, events, other)
 
     def _measure_oldest(self) -> float:

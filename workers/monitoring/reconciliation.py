@@ -11,7 +11,7 @@ from typing import Any
 from ..event import Event
 from ..router import RECONCILED
 
-APART = 60.0  # seconds within which two webhooks may have come in the other order
+REORDER_SECONDS = 60.0  # within which two webhooks may have come in the other order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,20 +99,20 @@ class Gap:
     row: Mapping[str, Any]
 
 
-def known(events: Iterable[Event]) -> dict[tuple[str, str], Heard]:
+def find_heard(events: Iterable[Event]) -> dict[tuple[str, str], Heard]:
     """What was heard of each resource, by family and id; events come newest first."""
     found: dict[tuple[str, str], list[Event]] = {}
     for event in events:
         family = next((name for name, one in FAMILIES.items() if event.type.startswith(one.prefixes)), "")
         if family and event.resource_id:
             found.setdefault((family, event.resource_id), []).append(event)
-    return {name: heard(several) for name, several in found.items()}
+    return {name: summarize(several) for name, several in found.items()}
 
 
-def heard(events: list[Event]) -> Heard:
+def summarize(events: list[Event]) -> Heard:
     last = events[0]
     delivered = [last, *(event for event in events[1:] if event.origin != RECONCILED)]  # what we made was in order
-    latest = [event for event in delivered if (last.received_at - event.received_at).total_seconds() <= APART]
+    latest = [event for event in delivered if (last.received_at - event.received_at).total_seconds() <= REORDER_SECONDS]
     return Heard(
         last=last,
         latest=frozenset(event.type for event in latest),
@@ -120,7 +120,7 @@ def heard(events: list[Event]) -> Heard:
     )
 
 
-def name(row: Mapping[str, Any]) -> str:
+def read_id(row: Mapping[str, Any]) -> str:
     """A row's id, which may be a number; "" where it has none."""
     value = row.get("id")
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
@@ -130,24 +130,26 @@ def compare(family: str, rows: Iterable[Mapping[str, Any]], told: Mapping[tuple[
     """Where what is listed of a family's resources is not what we heard last of them."""
     one = FAMILIES[family]
     for row in rows:
-        resource, status = name(row), str(row.get("status", "")).lower()
+        resource, status = read_id(row), str(row.get("status", "")).lower()
         kind, before = one.types.get(status, ""), told.get((family, resource))
-        if kind and resource and not (before and was_told(one, kind, status, before)):
+        if kind and resource and not (before and is_told(one, kind, status, before)):
             last = before.last if before else None
             yield Gap(family=family, resource=resource, status=status, type=kind, heard=last, row=row)
 
 
-def was_told(family: Family, kind: str, status: str, heard: Heard) -> bool:
+def is_told(family: Family, kind: str, status: str, heard: Heard) -> bool:
     if kind in family.ends:
         return kind in heard.types
     return not heard.latest.isdisjoint({kind, *family.same.get(status, ())})
 
 
-def unlisted(family: str, rows: Iterable[Mapping[str, Any]], told: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
+def find_unlisted(
+    family: str, rows: Iterable[Mapping[str, Any]], told: Mapping[tuple[str, str], Heard]
+) -> Iterator[Gap]:
     """What we heard of and is not listed. It may still be there: pages shift while they are read."""
-    one, there = FAMILIES[family], {name(row) for row in rows}
+    one, there = FAMILIES[family], {read_id(row) for row in rows}
     for (other, resource), before in told.items():
-        if other == family and one.gone and resource not in there and not was_told(one, one.gone, "gone", before):
+        if other == family and one.gone and resource not in there and not is_told(one, one.gone, "gone", before):
             yield Gap(
                 family=family, resource=resource, status="gone", type=one.gone, heard=before.last, row={"id": resource}
             )

@@ -6,13 +6,13 @@ from typing import Any
 
 from receiver.contract.connection import memory_share, text
 
-from ..ledger.query import stamp
-from ..ledger.transitions import Ledger, whole
-from ..zyra.budget import refusals
+from ..ledger.query import format_time
+from ..ledger.transitions import Ledger, read_number
+from ..zyra.budget import list_refusals
 from .figures import measure_oldest
 
-SLOW = 60.0  # seconds an event may wait for its dispatch until we say that workers do not keep up
-ALIVE = 90.0  # seconds since a worker's last sign of life
+SLOW_SECONDS = 60.0  # an event may wait for its dispatch until we say that workers do not keep up
+ALIVE_SECONDS = 90.0  # since a worker's last sign of life
 INDEXES = ("pending", "dispatching", "parked", "open", "dead", "queued", "running", "waiting", "junk")
 
 
@@ -46,49 +46,49 @@ def survey(ledger: Ledger) -> Status:
     client, keys = ledger.client, ledger.keys
     with client.pipeline(transaction=False) as pipe:
         for name in INDEXES:
-            pipe.zcard(keys.named(name))
+            pipe.zcard(keys.name(name))
         pipe.llen(keys.jobs)
         pipe.info("memory")
         pipe.time()
-        pipe.hgetall(keys.named("counters"))
+        pipe.hgetall(keys.name("counters"))
         *cards, length, memory, (seconds, micro), counters = pipe.execute()
     counts, now = dict(zip(INDEXES, cards, strict=True)), seconds + micro / 1e6
     found = Status(
         queue=keys.queue,
         counts=counts,
         queue_length=length,
-        workers=living(ledger, now),
+        workers=count_workers(ledger, now),
         oldest_seconds=measure_oldest(ledger, now),
         memory=memory_share(memory),
         untyped={
-            text(name).partition(":")[2]: whole(count)
+            text(name).partition(":")[2]: read_number(count)
             for name, count in sorted(counters.items())
             if text(name).startswith("untyped:")
         },
         stuck=[],
     )
-    found.stuck.extend(troubles(ledger, found))
+    found.stuck.extend(list_troubles(ledger, found))
     return found
 
 
-def living(ledger: Ledger, now: float) -> int:
+def count_workers(ledger: Ledger, now: float) -> int:
     """Workers of this queue that RQ has heard of lately."""
     names = ledger.client.smembers(f"{ledger.keys.rq_prefix}:workers:{ledger.keys.queue}")
     beats = [text(ledger.client.hget(text(name), "last_heartbeat") or "") for name in names]
-    return sum(now - moment(beat) < ALIVE for beat in beats)
+    return sum(now - parse_time(beat) < ALIVE_SECONDS for beat in beats)
 
 
-def moment(beat: str) -> float:
+def parse_time(beat: str) -> float:
     try:
         return datetime.fromisoformat(beat.replace("Z", "+00:00")).astimezone(UTC).timestamp()
     except ValueError:
         return 0.0
 
 
-def troubles(ledger: Ledger, found: Status) -> list[Trouble]:
+def list_troubles(ledger: Ledger, found: Status) -> list[Trouble]:
     """What a person should look at, the worst first."""
     counts, waiting = found.counts, found.counts["pending"] + found.counts["queued"]
-    late = found.oldest_seconds > SLOW
+    late = found.oldest_seconds > SLOW_SECONDS
     rows = [
         (waiting > 0 and not found.workers, "no worker", waiting, "pending", "start one: zyra-receiver work"),
         (late and found.workers, "workers do not keep up", waiting, "pending", "more --processes, or another worker"),
@@ -100,26 +100,26 @@ def troubles(ledger: Ledger, found: Status) -> list[Trouble]:
             "parked",
             "put the old key back into SEAL_KEY",
         ),
-        (counts["junk"], "records set aside", counts["junk"], "junk", f"see the index {ledger.keys.named('junk')}"),
+        (counts["junk"], "records set aside", counts["junk"], "junk", f"see the index {ledger.keys.name('junk')}"),
         (found.memory > 0.8, "Redis is short of memory", 1, "", "raise maxmemory, or shorten KEEP_DONE"),
     ]
     told = [
-        Trouble(what=what, count=int(count), since=since(ledger, index), do=advice)
+        Trouble(what=what, count=int(count), since=find_since(ledger, index), do=advice)
         for wrong, what, count, index, advice in rows
         if wrong
     ]
     return told + [
-        Trouble(what=f"Zyra refuses {key}", count=1, since=stamp(at), do="replace the key; its runs wait")
-        for key, at in refusals(ledger.client).items()
+        Trouble(what=f"Zyra refuses {key}", count=1, since=format_time(at), do="replace the key; its runs wait")
+        for key, at in list_refusals(ledger.client).items()
     ]
 
 
-def since(ledger: Ledger, index: str) -> str:
+def find_since(ledger: Ledger, index: str) -> str:
     """When the first of an index came into it; pending and parked are in another order, so their event tells."""
-    first: Any = ledger.client.zrange(ledger.keys.named(index), 0, 0, withscores=True) if index else []
+    first: Any = ledger.client.zrange(ledger.keys.name(index), 0, 0, withscores=True) if index else []
     if not first:
         return ""
     name, score = first[0]
     if index in ("pending", "parked"):
-        score = whole(ledger.client.hget(ledger.keys.event(text(name)), "received_at"))
-    return stamp(int(score))
+        score = read_number(ledger.client.hget(ledger.keys.event(text(name)), "received_at"))
+    return format_time(int(score))

@@ -6,19 +6,19 @@ import random
 import msgspec
 
 from receiver.contract.errors import Altered, UnknownKey, Unreadable
-from receiver.contract.keys import run_id
+from receiver.contract.keys import make_run_id
 from receiver.contract.seal import Seal
 
 from ..errors import GiveUp, LeaseLost, RetryLater
-from ..event import Event, event
+from ..event import Event, make_event
 from ..ledger.transitions import Claim, Ledger, Outcome, Verdict
 from ..router import Handler, Router, may_match
 
 log = logging.getLogger(__name__)
 FIRST, FACTOR, LONGEST = 5.0, 4.0, 6 * 3600.0  # seconds of back-off
-PARKED = 60.0  # seconds until a worker looks again for a handler or a key
-BUSY = 1.0  # seconds until a run asks again for one of its handler's places
-UNPREPARED = 8  # attempts that may fail before we know the handler's own limit
+PARKED_SECONDS = 60.0  # until a worker looks again for a handler or a key
+BUSY_SECONDS = 1.0  # until a run asks again for one of its handler's places
+MAX_UNPREPARED_ATTEMPTS = 8  # attempts that may fail before we know the handler's own limit
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,49 +33,51 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
     """The attempt, or why it must not start. Never raises but for Redis: hostile records end in an outcome."""
     try:
         opened = seal.open(claim.key, claim.labels, claim.sealed)
-        found = event(opened, attempt=claim.attempt, is_replay=claim.is_replay, handler=claim.handler)
+        found = make_event(opened, attempt=claim.attempt, is_replay=claim.is_replay, handler=claim.handler)
     except UnknownKey as error:
-        return outcome(claim, Verdict.BUSY, str(error), PARKED)  # until somebody brings the key back
+        return make_outcome(claim, Verdict.BUSY, str(error), PARKED_SECONDS)  # until somebody brings the key back
     except (Altered, Unreadable) as error:
-        return outcome(claim, Verdict.REFUSED, f"{type(error).__name__.lower()}: {error}")
+        return make_outcome(claim, Verdict.REFUSED, f"{type(error).__name__.lower()}: {error}")
     handler = router.get(claim.handler)
     if handler is None:
-        return outcome(claim, Verdict.MISSING, f"no-such-handler: no worker has {claim.handler[:100]!r}", PARKED)
-    if run_id(claim.event, claim.handler) != claim.unit or not may_match(
+        return make_outcome(
+            claim, Verdict.MISSING, f"no-such-handler: no worker has {claim.handler[:100]!r}", PARKED_SECONDS
+        )
+    if make_run_id(claim.event, claim.handler) != claim.unit or not may_match(
         handler, found.source, found.type, found.origin, found.stem
     ):
-        return outcome(claim, Verdict.REFUSED, f"{claim.handler} is not for {found.source} {found.type}")
+        return make_outcome(claim, Verdict.REFUSED, f"{claim.handler} is not for {found.source} {found.type}")
     try:
         wanted = handler.wants(found)
     except BaseException as error:  # a `when` that raises SystemExit ends its attempt, not the worker
-        return failed(claim, handler, error)
+        return judge_failure(claim, handler, error)
     if not wanted:
-        return outcome(claim, Verdict.REFUSED, f"{claim.handler} does not want the event: its `when` says no")
-    if handler.concurrency and not ledger.slot(handler.name, handler.concurrency, claim.unit):
-        return outcome(claim, Verdict.BUSY, "", BUSY)
+        return make_outcome(claim, Verdict.REFUSED, f"{claim.handler} does not want the event: its `when` says no")
+    if handler.concurrency and not ledger.take_place(handler.name, handler.concurrency, claim.unit):
+        return make_outcome(claim, Verdict.BUSY, "", BUSY_SECONDS)
     return Attempt(claim=claim, handler=handler, event=found)
 
 
-def failed(claim: Claim, handler: Handler, error: BaseException) -> Outcome:
+def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outcome:
     """What the end by an exception means: again, later, or never."""
-    said = told(error)
+    said = describe_error(error)
     if isinstance(error, LeaseLost):
-        return outcome(claim, Verdict.HANDED, said)
+        return make_outcome(claim, Verdict.HANDED, said)
     if isinstance(error, RetryLater):
-        return outcome(claim, Verdict.LATER, said, error.seconds)
+        return make_outcome(claim, Verdict.LATER, said, error.seconds)
     if isinstance(error, GiveUp) or claim.failures + 1 >= handler.max_attempts:
-        return outcome(claim, Verdict.DEAD, said)
-    return outcome(claim, Verdict.FAILED, said, backoff(claim.failures))
+        return make_outcome(claim, Verdict.DEAD, said)
+    return make_outcome(claim, Verdict.FAILED, said, draw_backoff(claim.failures))
 
 
-def unprepared(unit: str, token: int, failures: int, error: str) -> Outcome:
+def judge_unprepared(unit: str, token: int, failures: int, error: str) -> Outcome:
     """What the end of an attempt means that did not come as far as its handler."""
-    last = failures + 1 >= UNPREPARED
-    verdict, delay = (Verdict.DEAD, 0.0) if last else (Verdict.FAILED, backoff(failures))
+    last = failures + 1 >= MAX_UNPREPARED_ATTEMPTS
+    verdict, delay = (Verdict.DEAD, 0.0) if last else (Verdict.FAILED, draw_backoff(failures))
     return Outcome(unit=unit, token=token, verdict=verdict, error=error, delay=delay)
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """The exception's type, or its cause, and its words, whatever its `__str__` does; of GiveUp what led to it, too."""
     led = error.__cause__ if isinstance(error, GiveUp) else None
     try:
@@ -85,19 +87,19 @@ def told(error: BaseException) -> str:
         return type(error).__name__
 
 
-def late(handler: Handler) -> TimeoutError:
+def make_timeout_error(handler: Handler) -> TimeoutError:
     return TimeoutError(f"not done after {handler.timeout:g} s")
 
 
-def timed_out(claim: Claim, handler: Handler) -> Outcome:
-    return failed(claim, handler, late(handler))
+def judge_timeout(claim: Claim, handler: Handler) -> Outcome:
+    return judge_failure(claim, handler, make_timeout_error(handler))
 
 
-def concluded(ready: Attempt, error: BaseException | None) -> Outcome:
+def conclude(ready: Attempt, error: BaseException | None) -> Outcome:
     """What the end of a handler means; what went wrong is logged."""
     if error is None:
-        return outcome(ready.claim, Verdict.DONE)
-    found = failed(ready.claim, ready.handler, error)
+        return make_outcome(ready.claim, Verdict.DONE)
+    found = judge_failure(ready.claim, ready.handler, error)
     extra = {"run": ready.claim.unit, "handler": ready.handler.name, "outcome": found.verdict}
     level = LEVELS.get(found.verdict, logging.WARNING)
     wants_traceback = found.verdict in (Verdict.FAILED, Verdict.DEAD)
@@ -108,11 +110,11 @@ def concluded(ready: Attempt, error: BaseException | None) -> Outcome:
 LEVELS = {Verdict.LATER: logging.INFO, Verdict.DEAD: logging.ERROR}  # that a run comes back is no trouble
 
 
-def outcome(claim: Claim, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:
+def make_outcome(claim: Claim, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:
     return Outcome(unit=claim.unit, token=claim.token, verdict=verdict, error=error, delay=delay)
 
 
-def backoff(failures: int) -> float:
+def draw_backoff(failures: int) -> float:
     """Seconds until the next attempt: 5 s, 20 s, 80 s ... up to 6 h, each 20 % more or less."""
     wait = FIRST * FACTOR ** min(failures, 10)
     return min(wait, LONGEST) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret

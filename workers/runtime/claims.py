@@ -8,7 +8,7 @@ from ..ledger.transitions import Claim, Ticket
 from .pipe import Clock, Pipe
 
 
-class Holding:
+class HeldClaims:
     def __init__(self, pipe: Pipe, clock: Clock, places: int) -> None:
         self._pipe = pipe
         self._clock = clock
@@ -21,7 +21,7 @@ class Holding:
     def free(self) -> int:
         return self._places - len(self._leases)
 
-    def room(self, wanted: int, seconds: float) -> int:
+    def wait_for_room(self, wanted: int, seconds: float) -> int:
         """Free places, as soon as there are so many of them, or after so many seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self.free >= wanted, seconds)
@@ -59,10 +59,10 @@ class Holding:
         if lease := self._leases.get(ticket):
             lease.lost = True
 
-    def over(self, ticket: Ticket) -> None:
+    def note_end(self, ticket: Ticket) -> None:
         """Its attempt has ended, which is not recorded yet."""
         self._over[ticket] = None
 
-    def unrecorded(self) -> list[Ticket]:
+    def list_unrecorded(self) -> list[Ticket]:
         """What is over, in the order of its end."""
         return list(self._over.copy())

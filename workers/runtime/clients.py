@@ -14,7 +14,7 @@ from ..zyra.caller import Caller
 from ..zyra.client import AsyncZyra, Zyra
 from ..zyra.credentials import ApiKey, Login, Ring
 from ..zyra.journal import Journal
-from ..zyra.routes import table
+from ..zyra.routes import load_default_routes
 from .attempt import Attempt
 
 
@@ -25,10 +25,10 @@ class Clients:
     settings: Settings
     ledger: Ledger
 
-    def blocking(self, ready: Attempt, lease: Lease) -> Zyra:
+    def make_sync(self, ready: Attempt, lease: Lease) -> Zyra:
         return self._sync.within(self._caller_for(self._sync.caller, ready, lease))
 
-    def awaiting(self, ready: Attempt, lease: Lease) -> AsyncZyra:
+    def make_async(self, ready: Attempt, lease: Lease) -> AsyncZyra:
         return self._async.within(self._caller_for(self._async.caller, ready, lease))
 
     def _caller_for(self, caller: Caller, ready: Attempt, lease: Lease) -> Caller:
@@ -49,12 +49,20 @@ def make_caller(found: Settings, ledger: Ledger | None) -> Caller:
     """ledger: whose Redis holds the budget; without one nobody counts."""
     budget = Budget(ledger.client, found.api_limits, found.api_minute) if ledger else None
     scim = ApiKey(first(found.scim_token)) if found.scim_token else None
-    return Caller(ring=make_ring(found, ledger), scim=scim, routes=found.api_routes or table(), budget=budget)
+    return Caller(
+        ring=choose_ring(found, ledger), scim=scim, routes=found.api_routes or load_default_routes(), budget=budget
+    )
 
 
-def make_ring(found: Settings, ledger: Ledger | None) -> Ring:
+def choose_ring(found: Settings, ledger: Ledger | None) -> Ring:
     if found.api_user and found.api_password and ledger:
-        return Login(found.api_user, first(found.api_password), ledger.client, found.seal, found.api_routes or table())
+        return Login(
+            found.api_user,
+            first(found.api_password),
+            ledger.client,
+            found.seal,
+            found.api_routes or load_default_routes(),
+        )
     return ApiKey(first(found.api_key))
 
 

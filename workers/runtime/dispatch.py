@@ -8,12 +8,11 @@ import msgspec
 
 from receiver.contract.body import read
 from receiver.contract.errors import Altered, UnknownKey, Unreadable
-from receiver.contract.keys import run_id
-from receiver.contract.records import Event as Sealed
-from receiver.contract.records import EventState
+from receiver.contract.keys import make_run_id
+from receiver.contract.records import EventRecord, EventState
 from receiver.contract.seal import Seal
 
-from ..event import Event, with_payload
+from ..event import Event, make_event_with_payload
 from ..ledger.transitions import Claim, Decision, Ledger
 from ..router import Handler, Router
 from .attempt import Attempt
@@ -21,17 +20,17 @@ from .attempt import Attempt
 log = logging.getLogger(__name__)
 
 
-class Decided(msgspec.Struct, frozen=True, kw_only=True):
+class DispatchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is to become of an event, and what the first attempt of a run that begins at once needs."""
 
     claim: Claim
     decision: Decision
     begins: Handler | None = None
-    opened: Sealed | None = None
+    opened: EventRecord | None = None
     payload: Any = None
 
 
-def decide(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Decided:
+def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> DispatchPlan:
     """State, cause, and the handlers that want the event. begin: whether the first run may be claimed as it is made.
 
     Never raises but for faults of ours.
@@ -39,23 +38,23 @@ def decide(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> 
     try:
         opened = seal.open(claim.key, claim.labels, claim.sealed)
     except UnknownKey:
-        return ended(claim, "parked", "unknown-seal-key")
+        return end_without_runs(claim, "parked", "unknown-seal-key")
     except Altered:
-        return ended(claim, EventState.DEAD, "altered")
+        return end_without_runs(claim, EventState.DEAD, "altered")
     try:
         payload = read(opened.content)
     except Unreadable as error:
-        return ended(claim, EventState.UNREADABLE, error.cause)
-    handlers = router.matching(claim.labels.source, claim.labels.type, claim.labels.origin, opened.content.stem)
+        return end_without_runs(claim, EventState.UNREADABLE, error.cause)
+    handlers = router.find_matching(claim.labels.source, claim.labels.type, claim.labels.origin, opened.content.stem)
     if not handlers:
-        return ended(claim, EventState.UNHANDLED, router.hint(claim.labels.source, claim.labels.type))
-    asked = asks(handlers)
+        return end_without_runs(claim, EventState.UNHANDLED, router.find_hint(claim.labels.source, claim.labels.type))
+    asked = have_conditions(handlers)
     if asked:
-        found = with_payload(opened, payload)
+        found = make_event_with_payload(opened, payload)
         handlers = tuple(handler for handler in handlers if wants(handler, found))
     if not handlers:
-        return ended(claim, EventState.UNHANDLED)
-    first = next(filter(at_once, handlers), None) if begin and not asked else None
+        return end_without_runs(claim, EventState.UNHANDLED)
+    first = next(filter(can_begin_at_once, handlers), None) if begin and not asked else None
     decision = Decision(
         unit=claim.unit,
         token=claim.token,
@@ -63,20 +62,20 @@ def decide(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> 
         handlers=tuple([handler.name for handler in handlers]),
         begins=first.name if first else "",
     )
-    return Decided(claim=claim, decision=decision, begins=first, opened=opened, payload=payload)
+    return DispatchPlan(claim=claim, decision=decision, begins=first, opened=opened, payload=payload)
 
 
-def ended(claim: Claim, verdict: str, cause: str = "") -> Decided:
+def end_without_runs(claim: Claim, verdict: str, cause: str = "") -> DispatchPlan:
     decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause)
-    return Decided(claim=claim, decision=decision)
+    return DispatchPlan(claim=claim, decision=decision)
 
 
-def asks(handlers: Iterable[Handler]) -> bool:
+def have_conditions(handlers: Iterable[Handler]) -> bool:
     """Whether a user's code has a say in who wants the event."""
     return any(handler.when for handler in handlers)
 
 
-def at_once(handler: Handler) -> bool:
+def can_begin_at_once(handler: Handler) -> bool:
     """Whether a run of the handler needs nothing more to begin: no process of its own, no place among all workers."""
     return not handler.isolated and handler.concurrency is None
 
@@ -88,24 +87,24 @@ def wants(handler: Handler, found: Event) -> bool:
         return True
 
 
-def record(decided: list[Decided], ledger: Ledger, now: float) -> list[Attempt]:
+def record(decided: list[DispatchPlan], ledger: Ledger, now: float) -> list[Attempt]:
     """Ends the dispatches in the ledger, all in one round trip; the attempts that are ours now. now: monotonic."""
     begun = []
-    for one, (said, *runs) in zip(decided, ledger.dispatched([one.decision for one in decided]), strict=True):
+    for one, (said, *runs) in zip(decided, ledger.finish_dispatches([one.decision for one in decided]), strict=True):
         if one.decision.cause:
             extra = {"event": one.claim.unit, "state": said, "cause": one.decision.cause}
             log.warning("event not dispatched", extra=extra)
         if runs:
-            begun.append(first_attempt(one, now))
+            begun.append(make_first_attempt(one, now))
     return begun
 
 
-def first_attempt(one: Decided, now: float) -> Attempt:
+def make_first_attempt(one: DispatchPlan, now: float) -> Attempt:
     assert one.begins
     assert one.opened
     labels, name = one.claim.labels, one.begins.name
     claim = Claim(
-        unit=run_id(labels.id, name),
+        unit=make_run_id(labels.id, name),
         token=1,
         key=one.claim.key,
         sealed=b"",
@@ -115,5 +114,5 @@ def first_attempt(one: Decided, now: float) -> Attempt:
         is_replay=one.claim.is_replay,
         claimed_at=now,
     )
-    seen = with_payload(one.opened, one.payload, is_replay=claim.is_replay, handler=name)
+    seen = make_event_with_payload(one.opened, one.payload, is_replay=claim.is_replay, handler=name)
     return Attempt(claim=claim, handler=one.begins, event=seen)

@@ -9,11 +9,11 @@ from receiver.contract.seal import Seal
 
 from ..ledger.transitions import Claim, Ledger, Outcome, Ticket, Verdict
 from ..router import Router
-from .attempt import Attempt, outcome
-from .dispatch import Decided, asks, decide, record
+from .attempt import Attempt, make_outcome
+from .dispatch import DispatchPlan, have_conditions, plan, record
 
 log = logging.getLogger(__name__)
-WAIT = 1.0  # seconds until a record is tried again
+RETRY_SECONDS = 1.0  # until a record is tried again
 
 
 class Dispatcher:
@@ -30,35 +30,35 @@ class Dispatcher:
         *,
         worn: Callable[[], str],
         hand_over: Callable[[list[Outcome]], None],
-        ended: Callable[[Sequence[Attempt], Sequence[Ticket]], None],
+        on_dispatched: Callable[[Sequence[Attempt], Sequence[Ticket]], None],
     ) -> None:
         self._ledger = ledger
         self._router = router
         self._seal = seal
         self._worn = worn
         self._hand_over = hand_over
-        self._ended = ended
+        self._on_dispatched = on_dispatched
 
-    def apart(self, claim: Claim) -> bool:
+    def must_be_apart(self, claim: Claim) -> bool:
         """Whether it must not stand in a batch: a user's `when` has a say in it, or it died before."""
         source, kind = claim.labels.source, claim.labels.type  # nobody has opened it yet: its type may be composed
-        return claim.suspect or asks(self._router.matching(source, kind, stem=kind.partition(".")[0]))
+        return claim.suspect or have_conditions(self._router.find_matching(source, kind, stem=kind.partition(".")[0]))
 
     def dispatch(self, claims: Sequence[Claim], begin: bool) -> None:
         """begin: whether first runs may begin here. Returns when it is recorded, or left to somebody else."""
         decided = [one for claim in claims if (one := self._decide(claim, begin))]
-        while decided and not self._recorded(decided):
-            time.sleep(WAIT)
+        while decided and not self._try_record(decided):
+            time.sleep(RETRY_SECONDS)
 
-    def _decide(self, claim: Claim, begin: bool) -> Decided | None:
+    def _decide(self, claim: Claim, begin: bool) -> DispatchPlan | None:
         try:
-            return decide(claim, self._router, self._seal, begin=begin)
+            return plan(claim, self._router, self._seal, begin=begin)
         except Exception:  # a fault of ours: its lease ends, and the third time the event is a dead letter
             log.exception("dispatch failed", extra={"event": claim.unit})
-            self._ended([], [claim.ticket])
+            self._on_dispatched([], [claim.ticket])
             return None
 
-    def _recorded(self, decided: list[Decided]) -> bool:
+    def _try_record(self, decided: list[DispatchPlan]) -> bool:
         """Whether the dispatches are over for us; else they are to be tried again."""
         claims, begun = [one.claim for one in decided], list[Attempt]()
         try:
@@ -67,9 +67,9 @@ class Dispatcher:
             log.warning("dispatch not recorded yet", extra={"events": len(claims), "error": str(error)})
             if not self._worn():
                 return False
-            self._hand_over([outcome(claim, Verdict.HANDED) for claim in claims])
+            self._hand_over([make_outcome(claim, Verdict.HANDED) for claim in claims])
             return True
         except Exception:  # a fault of ours, as above
             log.exception("dispatch failed", extra={"events": len(claims)})
-        self._ended(begun, [claim.ticket for claim in claims])
+        self._on_dispatched(begun, [claim.ticket for claim in claims])
         return True

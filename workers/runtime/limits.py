@@ -10,8 +10,8 @@ from pathlib import Path
 
 from receiver.contract.memory import forbid_core_dumps
 
-SHARE = 0.75  # of the container's or machine's memory, for one process
-WORN = 0.6  # of its limit: a process that uses more takes nothing new, before its neighbours feel it
+MEMORY_SHARE = 0.75  # of the container's or machine's memory, for one process
+WORN_SHARE = 0.6  # of its limit: a process that uses more takes nothing new, before its neighbours feel it
 PDEATHSIG = 1  # prctl's PR_SET_PDEATHSIG: a process ends when its parent does
 FIRST_TO_GO = "800"  # of 1000: whom the kernel ends when memory runs out, rather than the parent
 
@@ -19,7 +19,7 @@ FIRST_TO_GO = "800"  # of 1000: whom the kernel ends when memory runs out, rathe
 def apply(memory: int = 0) -> int:
     """Sets the limits of this process and answers how many bytes of data it may hold; 0 takes our share."""
     forbid_core_dumps()
-    most, (_, ceiling) = memory or int(available() * SHARE), resource.getrlimit(resource.RLIMIT_DATA)
+    most, (_, ceiling) = memory or int(count_available_bytes() * MEMORY_SHARE), resource.getrlimit(resource.RLIMIT_DATA)
     if ceiling != resource.RLIM_INFINITY:  # a limit that stands already
         most = min(most, ceiling)
     with contextlib.suppress(ValueError, OSError):  # not every system has this one
@@ -29,7 +29,7 @@ def apply(memory: int = 0) -> int:
     return most
 
 
-def available() -> int:
+def count_available_bytes() -> int:
     """Bytes of memory that this container, or else the machine, has."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
@@ -37,17 +37,17 @@ def available() -> int:
     return machine
 
 
-def worn(most: int) -> str:
+def find_wear(most: int) -> str:
     """Why this process should take nothing new, or "" while it is sound. most: bytes it may hold; 0 is no limit."""
     try:
         os.close(os.dup(2))
     except OSError:
         return "it has no file descriptor left"
-    used = data() if most else 0
-    return f"it holds {used >> 20} MiB" if used > most * WORN else ""
+    used = count_data_bytes() if most else 0
+    return f"it holds {used >> 20} MiB" if used > most * WORN_SHARE else ""
 
 
-def data() -> int:
+def count_data_bytes() -> int:
     """Bytes of data that this process holds, or 0 where the system does not say."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()

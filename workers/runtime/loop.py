@@ -12,10 +12,10 @@ from ..ledger.transitions import Ticket
 
 log = logging.getLogger(__name__)
 Spawned = tuple[Ticket, Coroutine[Any, Any, None], Context]
-LAG = 0.5  # seconds the loop may be late before that is nobody's fault but the one's who held it up
+LAG_SECONDS = 0.5  # the loop may be late before that is nobody's fault but the one's who held it up
 
 
-class Loop:
+class HandlerLoop:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._tasks: dict[asyncio.Task[None], Ticket] = {}
@@ -42,7 +42,7 @@ class Loop:
             self._tasks[task] = ticket  # the loop itself holds tasks only weakly
             task.add_done_callback(self._tasks.pop)
 
-    def blocked_by(self) -> Ticket | None:
+    def find_blocker(self) -> Ticket | None:
         """The attempt that has held the loop since we last asked, or None if the loop came round or we cannot know."""
         if not self._came_round.is_set():
             task = asyncio.current_task(self._loop)
@@ -62,7 +62,7 @@ def limit(scope: asyncio.Timeout, seconds: float) -> Iterator[None]:
         lag = loop.time() - due
         if ended:
             return
-        if lag > LAG:
+        if lag > LAG_SECONDS:
             loop.call_later(lag, expire, due + 2 * lag)
         else:
             scope.reschedule(loop.time())

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..context import CURRENT, Context, Lease
 from ..ledger.transitions import Ledger, Ticket
-from .attempt import Attempt, late, timed_out
-from .loop import Loop, Spawned, limit
+from .attempt import Attempt, judge_timeout, make_timeout_error
+from .loop import HandlerLoop, Spawned, limit
 
 if TYPE_CHECKING:
     from .clients import Clients
@@ -26,13 +26,13 @@ class Performer:
         self,
         ledger: Ledger,
         clients: "Callable[[], Clients] | None",
-        ended: Callable[[Attempt, BaseException | None], None],
+        on_finished: Callable[[Attempt, BaseException | None], None],
     ) -> None:
         self._ledger = ledger
         self._clients = clients
-        self._tell = ended
+        self._on_finished = on_finished
         self._pid = os.getpid()
-        self._loop = Loop()
+        self._loop = HandlerLoop()
         self._running: dict[Ticket, tuple[Attempt, float]] = {}  # and since when
         self._announced: set[Ticket] = set()
 
@@ -41,18 +41,18 @@ class Performer:
             self._made = self._clients()
         self._loop.start()
 
-    def blocked_by(self) -> Ticket | None:
+    def find_blocker(self) -> Ticket | None:
         """The attempt that holds the loop up."""
-        return self._loop.blocked_by()
+        return self._loop.find_blocker()
 
-    def news(self) -> list[tuple[Any, ...]]:
+    def list_started(self) -> list[tuple[Any, ...]]:
         """What began since we were last asked and still runs: unit, token, seconds left, what it is charged if it is
         late (verdict, delay, error), whether it runs in the loop.
         """
         running = self._running.copy()
         fresh = [(ready, since) for ticket, (ready, since) in running.items() if ticket not in self._announced]
         self._announced = set(running)
-        return [announcement(ready, since) for ready, since in fresh]
+        return [announce(ready, since) for ready, since in fresh]
 
     def perform(self, ready: Attempt, lease: Lease) -> None:
         """Runs the attempt, here or in the loop."""
@@ -72,18 +72,18 @@ class Performer:
 
     def _run_sync(self, ready: Attempt, lease: Lease) -> None:
         CURRENT.set(Context(self._ledger, lease))
-        arguments = [self._made.blocking(ready, lease)] if ready.handler.takes_client else []
+        arguments = [self._made.make_sync(ready, lease)] if ready.handler.takes_client else []
         try:
             lease.check()  # we may have been paused since the claim
             ready.handler.function(ready.event, *arguments)
         except BaseException as error:  # SystemExit and the like end an attempt, not the worker
-            self._ended(ready, error)
+            self._finish(ready, error)
         else:
-            self._ended(ready, None)
+            self._finish(ready, None)
 
     async def _run_async(self, ready: Attempt, lease: Lease) -> None:
         CURRENT.set(Context(self._ledger, lease))
-        arguments = [self._made.awaiting(ready, lease)] if ready.handler.takes_client else []
+        arguments = [self._made.make_async(ready, lease)] if ready.handler.takes_client else []
         scope = asyncio.timeout(None)
         try:
             async with scope:
@@ -91,18 +91,18 @@ class Performer:
                     lease.check()
                     await ready.handler.function(ready.event, *arguments)
         except BaseException as error:
-            self._ended(ready, late(ready.handler) if scope.expired() else error)
+            self._finish(ready, make_timeout_error(ready.handler) if scope.expired() else error)
         else:
-            self._ended(ready, None)
+            self._finish(ready, None)
 
-    def _ended(self, ready: Attempt, error: BaseException | None) -> None:
+    def _finish(self, ready: Attempt, error: BaseException | None) -> None:
         if os.getpid() != self._pid:
             os._exit(0 if error is None else 1)
-        self._tell(ready, error)
+        self._on_finished(ready, error)
         self._running.pop(ready.claim.ticket, None)
 
 
-def announcement(ready: Attempt, since: float) -> tuple[Any, ...]:
-    charge, handler = timed_out(ready.claim, ready.handler), ready.handler
+def announce(ready: Attempt, since: float) -> tuple[Any, ...]:
+    charge, handler = judge_timeout(ready.claim, ready.handler), ready.handler
     left = handler.timeout - (time.monotonic() - since)
     return (charge.unit, charge.token, left, charge.verdict, charge.delay, charge.error, handler.is_async)

@@ -23,7 +23,7 @@ class Pipe:
         return self._end.fileno()
 
     @property
-    def whole(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether our descriptor is still ours: a handler may have closed it, and another one may have its number."""
         try:
             return os.fstat(self._end.fileno()).st_ino == self._inode
@@ -35,7 +35,7 @@ class Pipe:
         line = json.dumps(message).encode() + b"\n"
         try:
             with self._lock:
-                if self.whole:
+                if self.is_whole:
                     self._end.sendall(line)
         except OSError:
             pass
@@ -56,7 +56,7 @@ class Pipe:
         self._end.close()
 
 
-def pair() -> tuple[Pipe, Pipe]:
+def make_pair() -> tuple[Pipe, Pipe]:
     """The parent's end, which never waits, and the child's."""
     parent, child = socket.socketpair()
     parent.setblocking(False)

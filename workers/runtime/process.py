@@ -21,22 +21,22 @@ from ..context import Lease
 from ..ledger.transitions import Claim, Ledger, Outcome, Ticket, Verdict
 from ..router import Router
 from . import limits
-from .attempt import Attempt, concluded, outcome, prepare, told, unprepared
-from .claims import Holding
+from .attempt import Attempt, conclude, describe_error, judge_unprepared, make_outcome, prepare
+from .claims import HeldClaims
 from .dispatcher import Dispatcher
-from .performer import Performer, announcement
+from .performer import Performer, announce
 from .pipe import Clock, Pipe
-from .process_watch import BEAT
+from .process_watch import BEAT_SECONDS
 from .recorder import Recorder
-from .threads import Call, Threads
+from .threads import Call, HandlerThreads
 
 if TYPE_CHECKING:
     from .clients import Clients
 
 log = logging.getLogger(__name__)
-WAIT = 1.0  # seconds a process waits for work before it looks around
-MOMENT = 0.005  # seconds
-MOST = 128  # units taken in one round trip
+POP_SECONDS = 1.0  # a process waits for work before it looks around
+GATHER_SECONDS = 0.005
+MAX_TAKEN = 128  # units taken in one round trip
 
 
 class Process:
@@ -63,17 +63,17 @@ class Process:
         self._memory = memory
         self._alone = False
         self._more = False  # whether the queue had as much as we asked for
-        self._holding = Holding(pipe, clock, concurrency)
+        self._holding = HeldClaims(pipe, clock, concurrency)
         self._recorder = Recorder(ledger, pipe, memory, self._holding.end)
         self._dispatcher = Dispatcher(
             ledger,
             router,
             seal,
-            worn=lambda: limits.worn(memory),
+            worn=lambda: limits.find_wear(memory),
             hand_over=self._recorder.hand_over,
-            ended=self._begin_first,
+            on_dispatched=self._begin_first,
         )
-        self._threads = Threads(concurrency)
+        self._threads = HandlerThreads(concurrency)
         taken = any(handler.takes_client for handler in router)
         self._performer = Performer(ledger, clients if taken else None, self._conclude)
 
@@ -83,7 +83,7 @@ class Process:
         """Works until it is told to drain and everything it holds has ended."""
         self._start()
         while not self.draining.is_set():
-            if room := self._room():
+            if room := self._wait_for_room():
                 self._take(room)
         self._stop()
 
@@ -92,9 +92,9 @@ class Process:
         self._alone = True
         self._start()
         try:
-            claim = self.ledger.alone(unit, token)
+            claim = self.ledger.claim_alone(unit, token)
         except FAULTS as error:
-            self._over(Outcome(unit=unit, token=token, verdict=Verdict.HANDED, error=str(error)))
+            self._end(Outcome(unit=unit, token=token, verdict=Verdict.HANDED, error=str(error)))
         else:
             if claim:
                 self._begin([claim])
@@ -128,17 +128,17 @@ class Process:
     def _beat(self) -> None:
         """Shows the parent that this process lives, what began and ended, and which attempt holds the loop up."""
         while True:
-            time.sleep(BEAT)
-            if not self.pipe.whole:
+            time.sleep(BEAT_SECONDS)
+            if not self.pipe.is_whole:
                 os._exit(1)  # pragma: no cover - a handler closed what was not its own: nothing here can be trusted
             self._report()
             if not self._alone and not self.draining.is_set():
-                self._leave(limits.worn(self._memory))
+                self._leave(limits.find_wear(self._memory))
 
     def _report(self) -> None:
         """An attempt that ends between two reports is never told of: the parent need not know."""
-        started, over = self._performer.news(), self._holding.unrecorded()
-        self.pipe.send(blocked_by=self._performer.blocked_by(), started=started, over=over)
+        started, over = self._performer.list_started(), self._holding.list_unrecorded()
+        self.pipe.send(blocked_by=self._performer.find_blocker(), started=started, over=over)
 
     def _leave(self, reason: str) -> None:
         if reason:
@@ -147,14 +147,14 @@ class Process:
 
     # --- taking work
 
-    def _room(self) -> int:
+    def _wait_for_room(self) -> int:
         """Places that are free. Of a long queue we take half of them at a time, and wait a moment for that many."""
         if self._more:
-            self._holding.room(min(self.concurrency // 2, MOST), MOMENT)
-        return self._holding.room(1, WAIT)
+            self._holding.wait_for_room(min(self.concurrency // 2, MAX_TAKEN), GATHER_SECONDS)
+        return self._holding.wait_for_room(1, POP_SECONDS)
 
     def _take(self, room: int) -> None:
-        asked = min(room, MOST)
+        asked = min(room, MAX_TAKEN)
         try:
             popped = [] if self._more else self._pop()
             if popped is None:
@@ -165,7 +165,7 @@ class Process:
             claims = self.ledger.take(popped, asked - len(popped))
         except FAULTS as error:
             log.warning("Redis does not answer", extra={"error": str(error)})
-            self.draining.wait(WAIT)
+            self.draining.wait(POP_SECONDS)
             return
         self._more = len(claims) == asked
         self._begin(claims)
@@ -173,9 +173,9 @@ class Process:
     def _pop(self) -> list[str] | None:
         """A job, or none in time. A full Redis refuses to move one: then only the claim, which it lets through."""
         try:
-            popped = self.ledger.pop(int(WAIT))
+            popped = self.ledger.pop(int(POP_SECONDS))
         except OutOfMemoryError:
-            self.draining.wait(WAIT)
+            self.draining.wait(POP_SECONDS)
             return []
         return [popped] if popped else None
 
@@ -185,7 +185,7 @@ class Process:
         for claim, lease in zip(claims, self._holding.change(claims), strict=True):
             if is_run(claim.unit):
                 theirs.append((self._attempt, claim, lease))
-            elif self._dispatcher.apart(claim):
+            elif self._dispatcher.must_be_apart(claim):
                 theirs.append((self._dispatcher.dispatch, [claim], begins))
             else:
                 ours.append(claim)
@@ -212,12 +212,12 @@ class Process:
         try:
             ready = prepare(claim, self.router, self.seal, self.ledger)
         except FAULTS as error:
-            ready = outcome(claim, Verdict.HANDED, str(error))
+            ready = make_outcome(claim, Verdict.HANDED, str(error))
         except Exception as error:  # a fault of ours must not keep the run's place for ever
             log.exception("attempt not prepared", extra={"run": claim.unit})
-            ready = unprepared(claim.unit, claim.token, claim.failures, told(error))
+            ready = judge_unprepared(claim.unit, claim.token, claim.failures, describe_error(error))
         if isinstance(ready, Outcome):
-            self._over(ready)
+            self._end(ready)
         elif (ready.handler.isolated or claim.suspect) and not self._alone and not self.draining.is_set():
             self._isolate(claim)
         else:
@@ -225,10 +225,10 @@ class Process:
 
     def _perform(self, ready: Attempt, lease: Lease) -> None:
         if self.draining.is_set() and not self._alone:
-            self._over(outcome(ready.claim, Verdict.HANDED))
+            self._end(make_outcome(ready.claim, Verdict.HANDED))
         else:
             if self._alone:  # a handler that keeps the interpreter to itself lets no report through
-                self.pipe.send(started=[announcement(ready, time.monotonic())])
+                self.pipe.send(started=[announce(ready, time.monotonic())])
             self._performer.perform(ready, lease)
 
     def _isolate(self, claim: Claim) -> None:
@@ -241,9 +241,9 @@ class Process:
             self._leave("an attempt found no memory")
             self._isolate(ready.claim)
         else:
-            self._over(concluded(ready, error))
+            self._end(conclude(ready, error))
 
-    def _over(self, ended: Outcome) -> None:
+    def _end(self, ended: Outcome) -> None:
         """Has the end recorded; from the next report on the attempt is no longer late, whatever happens."""
-        self._holding.over(ended.ticket)
+        self._holding.note_end(ended.ticket)
         self._recorder.put(ended)

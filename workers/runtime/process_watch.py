@@ -10,19 +10,21 @@ from typing import Any
 from receiver.contract.keys import is_run
 
 from ..ledger.transitions import Outcome, Ticket, Verdict
-from .attempt import unprepared
+from .attempt import judge_unprepared
 from .pipe import Pipe
 
-PREPARE = 60.0  # seconds for a dispatch, or for what precedes a handler: `when` is a user's code too
-SLACK = 1.0  # seconds an attempt may be over its timeout until it counts as late
-BEAT = 0.25  # seconds between two signs of life of a process; well below SLACK, for they tell what began and ended
-SILENT = 15.0  # seconds without one until it is ended, and all that it held is a suspect
+PREPARE_SECONDS = 60.0  # for a dispatch, or for what precedes a handler: `when` is a user's code too
+SLACK_SECONDS = 1.0  # an attempt may be over its timeout until it counts as late
+BEAT_SECONDS = (
+    0.25  # seconds between two signs of life of a process; well below SLACK, for they tell what began and ended
+)
+SILENT_SECONDS = 15.0  # without one until it is ended, and all that it held is a suspect
 
 NEVER = float("inf")
 
 
 @dataclass(slots=True)
-class Held:
+class HeldUnit:
     """A unit that one of our processes has claimed, and what becomes of it should it not end in time."""
 
     unit: str
@@ -36,62 +38,62 @@ class Held:
     def ticket(self) -> Ticket:
         return self.unit, self.token
 
-    def payment(self) -> Outcome:
+    def make_penalty(self) -> Outcome:
         """What it is charged when it is late."""
         said = "not prepared in time: does its `when` end?"
-        return self.late or unprepared(self.unit, self.token, self.failures, said)
+        return self.late or judge_unprepared(self.unit, self.token, self.failures, said)
 
-    def outcome(self, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:
+    def make_outcome(self, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:
         return Outcome(unit=self.unit, token=self.token, verdict=verdict, error=error, delay=delay)
 
 
 @dataclass(slots=True)
-class Child:
+class WatchedProcess:
     pid: int
     pipe: Pipe
     alone: bool
     born: float
     heard: float  # when it last said something
-    held: dict[Ticket, Held] = field(default_factory=dict)
+    held: dict[Ticket, HeldUnit] = field(default_factory=dict)
     kill_at: float = NEVER
     draining: bool = False
 
     def take_in(self, message: dict[str, Any]) -> None:
         now = self.heard = time.monotonic()
         for unit, token, failures in message.get("held", ()):
-            self.held[unit, token] = Held(unit, token, failures, now + PREPARE)
+            self.held[unit, token] = HeldUnit(unit, token, failures, now + PREPARE_SECONDS)
         for unit, token in message.get("ended", ()):
             self.held.pop((unit, token), None)
         for unit, token, left, verdict, delay, error, in_loop in message.get("started", ()):
             if started := self.held.get((unit, token)):
-                started.late_at = now + left + SLACK
-                started.late = started.outcome(Verdict(verdict), error, delay)
+                started.late_at = now + left + SLACK_SECONDS
+                started.late = started.make_outcome(Verdict(verdict), error, delay)
                 started.in_loop = in_loop
         for unit, token in message.get("over", ()):
             if over := self.held.get((unit, token)):
                 over.late_at = NEVER  # it ended; only the record of that is waited for
-        if blocker := self.named(message, "blocked_by"):
+        if blocker := self.find_held(message, "blocked_by"):
             self._excuse_neighbours(blocker)
 
-    def named(self, message: dict[str, Any], word: str) -> Held | None:
+    def find_held(self, message: dict[str, Any], word: str) -> HeldUnit | None:
         """The unit of ours that the message speaks of under this word."""
         return self.held.get(tuple(message.get(word) or ()))
 
-    def _excuse_neighbours(self, blocker: Held) -> None:
+    def _excuse_neighbours(self, blocker: HeldUnit) -> None:
         """One attempt holds the loop up: the time of all others in it stands still."""
         for one in self.held.values():
             if one.in_loop and one is not blocker:
-                one.late_at += BEAT
+                one.late_at += BEAT_SECONDS
 
-    def late(self, now: float) -> list[Held]:
+    def list_late(self, now: float) -> list[HeldUnit]:
         """Attempts past their timeout, as of the last heartbeat: silence of several attempts proves nothing."""
         seen = now if self.alone else self.heard
         return [one for one in self.held.values() if seen > one.late_at]
 
-    def silent(self, now: float) -> bool:
+    def is_silent(self, now: float) -> bool:
         """Whether it does not live any more, as far as anybody can see. One that computes alone may take its time."""
         over = all(one.late_at == NEVER for one in self.held.values())
-        return self.born < self.heard < now - SILENT and (over or not self.alone)
+        return self.born < self.heard < now - SILENT_SECONDS and (over or not self.alone)
 
     def drain(self, kill_at: float) -> None:
         """Tells it to take nothing new, and to end."""
@@ -104,9 +106,9 @@ class Child:
 
         A late dispatch stays held: its death is counted in the ledger.
         """
-        late = self.late(now)
-        pay = [one.payment() for one in late if is_run(one.unit)]
-        back = [one.outcome(Verdict.HANDED) for one in self.held.values() if one not in late]
+        late = self.list_late(now)
+        pay = [one.make_penalty() for one in late if is_run(one.unit)]
+        back = [one.make_outcome(Verdict.HANDED) for one in self.held.values() if one not in late]
         self.held = {one.ticket: one for one in late if not is_run(one.unit)}
         self.kill()
         return pay + back
@@ -118,7 +120,7 @@ class Child:
         with contextlib.suppress(OSError):
             os.kill(self.pid, signal.SIGKILL)
 
-    def ended(self) -> int | None:
+    def poll_exit(self) -> int | None:
         """Its exit status, negative for a signal, once it is gone; what it left behind is gone with it."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if not pid:

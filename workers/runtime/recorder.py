@@ -8,27 +8,27 @@ from collections.abc import Callable, Sequence
 
 from receiver.contract.connection import FAULTS
 
-from ..ledger.transitions import ERROR, Ledger, Outcome, Ticket
+from ..ledger.transitions import MAX_ERROR_CHARACTERS, Ledger, Outcome, Ticket
 from . import limits
 from .pipe import Pipe
 
 log = logging.getLogger(__name__)
-MOMENT = 0.002  # seconds that one end waits for others
-OFTEN = 0.05  # seconds since the last record
-WAIT = 1.0  # seconds until it is tried again
-MOST = 256  # outcomes in one round trip
+GATHER_SECONDS = 0.002  # that one end waits for others
+OFTEN_SECONDS = 0.05  # since the last record
+RETRY_SECONDS = 1.0  # until it is tried again
+MAX_BATCH = 256  # outcomes in one round trip
 
 
 class Recorder:
     """A thread. ended: hears which units are recorded, and whether the parent knows already."""
 
     def __init__(
-        self, ledger: Ledger, pipe: Pipe, memory: int, ended: Callable[[Sequence[Ticket], bool], None]
+        self, ledger: Ledger, pipe: Pipe, memory: int, on_recorded: Callable[[Sequence[Ticket], bool], None]
     ) -> None:
         self._ledger = ledger
         self._pipe = pipe
         self._memory = memory
-        self._ended = ended
+        self._on_recorded = on_recorded
         self._written_at = 0.0
         self._outcomes: queue.SimpleQueue[Outcome | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._record, name="record", daemon=True)
@@ -46,8 +46,10 @@ class Recorder:
 
     def hand_over(self, batch: list[Outcome]) -> None:
         """To the parent: it is this process that cannot reach Redis, for it has no memory or no descriptor left."""
-        self._pipe.send(record=[(one.unit, one.token, one.verdict, one.delay, one.error[:ERROR]) for one in batch])
-        self._ended([one.ticket for one in batch], True)
+        self._pipe.send(
+            record=[(one.unit, one.token, one.verdict, one.delay, one.error[:MAX_ERROR_CHARACTERS]) for one in batch]
+        )
+        self._on_recorded([one.ticket for one in batch], True)
 
     def _record(self) -> None:
         batch: list[Outcome] = []
@@ -55,28 +57,28 @@ class Recorder:
         while batch or not last:
             if not batch:
                 batch, last = self._gather()
-            elif self._written(batch):
+            elif self._try_write(batch):
                 batch = []
 
-    def _written(self, batch: list[Outcome]) -> bool:
+    def _try_write(self, batch: list[Outcome]) -> bool:
         try:
             self._ledger.finish(batch)
         except FAULTS as error:
             log.warning("outcomes not recorded yet", extra={"waiting": len(batch), "error": str(error)})
-            if limits.worn(self._memory):
+            if limits.find_wear(self._memory):
                 self.hand_over(batch)
                 return True
-            time.sleep(WAIT)
+            time.sleep(RETRY_SECONDS)
             return False
         self._written_at = time.monotonic()
-        self._ended([one.ticket for one in batch], False)
+        self._on_recorded([one.ticket for one in batch], False)
         return True
 
     def _gather(self) -> tuple[list[Outcome], bool]:
         """What waits; where ends come one by one, and often, they wait a moment for each other."""
         found = [self._outcomes.get()]
-        if self._outcomes.empty() and time.monotonic() - self._written_at < OFTEN:
-            time.sleep(MOMENT)
-        while not self._outcomes.empty() and len(found) < MOST:
+        if self._outcomes.empty() and time.monotonic() - self._written_at < OFTEN_SECONDS:
+            time.sleep(GATHER_SECONDS)
+        while not self._outcomes.empty() and len(found) < MAX_BATCH:
             found.append(self._outcomes.get())
         return [one for one in found if one is not None], None in found

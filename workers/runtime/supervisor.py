@@ -16,23 +16,23 @@ from receiver.contract.connection import FAULTS
 
 from ..ledger.sweeper import Sweeper
 from ..ledger.transitions import Ledger, Outcome, Ticket, Verdict
-from .pipe import Clock, Pipe, pair
-from .process_watch import NEVER, PREPARE, Child, Held
+from .pipe import Clock, Pipe, make_pair
+from .process_watch import NEVER, PREPARE_SECONDS, HeldUnit, WatchedProcess
 
 log = logging.getLogger(__name__)
-EVERY = 5.0  # seconds between renewals and heartbeats
-SWEEP = 1.0  # seconds between sweeps: what waits is woken so promptly
-SOON = 0.05  # seconds, where one sweep could not do all: large numbers are worked off in parts
-TICK = 0.5  # seconds between two looks at what is late
-GRACE = 10.0  # seconds for the neighbours of a late attempt
-STOP_GRACE = 25.0  # seconds for what runs when the worker is told to stop
-ALONE = 8  # processes at once that run one attempt each
-QUEUE = 16  # runs that may wait for one of those; more wait in the ledger
-BUSY = 2.0  # seconds until a run asks again for a process of its own
-BROKEN = 2  # exit status of a process whose handler modules do not import
+RENEW_SECONDS = 5.0  # between renewals and heartbeats
+SWEEP_SECONDS = 1.0  # between sweeps: what waits is woken so promptly
+NEXT_SWEEP_SECONDS = 0.05  # where one sweep could not do all: large numbers are worked off in parts
+LOOK_SECONDS = 0.5  # between two looks at what is late
+GRACE_SECONDS = 10.0  # for the neighbours of a late attempt
+STOP_GRACE_SECONDS = 25.0  # for what runs when the worker is told to stop
+MAX_ALONE = 8  # processes at once that run one attempt each
+MAX_WAITING_ALONE = 16  # runs that may wait for one of those; more wait in the ledger
+BUSY_SECONDS = 2.0  # until a run asks again for a process of its own
+BROKEN_STATUS = 2  # exit status of a process whose handler modules do not import
 
 
-class Parent:
+class Supervisor:
     """start: forks a process with its pipe, the clock, a unit and token or None, and the ends it must not keep."""
 
     def __init__(
@@ -47,8 +47,8 @@ class Parent:
         self.ledger = ledger
         self.sweeper = Sweeper(ledger)
         self.broken = ""
-        self.children: dict[int, Child] = {}
-        self.waiting: dict[Ticket, Held] = {}  # runs that will have a process of their own
+        self.children: dict[int, WatchedProcess] = {}
+        self.waiting: dict[Ticket, HeldUnit] = {}  # runs that will have a process of their own
         self._clock = Clock()
         self._start = start
         self._processes = processes
@@ -67,10 +67,10 @@ class Parent:
     def _stop(self) -> None:
         self._asked -= 1
         now = time.monotonic()
-        self._stop_at = now if self.stopping else now + STOP_GRACE
+        self._stop_at = now if self.stopping else now + STOP_GRACE_SECONDS
         for child in self.children.values():
             child.drain(self._stop_at)
-        self._outcomes += [held.outcome(Verdict.HANDED) for held in self.waiting.values()]
+        self._outcomes += [held.make_outcome(Verdict.HANDED) for held in self.waiting.values()]
         self.waiting = {}
 
     @property
@@ -100,13 +100,13 @@ class Parent:
                 self._fill()
             self._watch(now)
             if now >= due:
-                due = now + (EVERY if self._upkeep() else SWEEP)
+                due = now + (RENEW_SECONDS if self._upkeep() else SWEEP_SECONDS)
             if now >= sweep:
                 self._record()
-                sweep = now + (SOON if self._sweep() else SWEEP)
+                sweep = now + (NEXT_SWEEP_SECONDS if self._sweep() else SWEEP_SECONDS)
             if self.stopping and not self.children and not self.waiting and not self._outcomes:
                 return
-            for key, _ in self._selector.select(min(TICK, max(0.0, sweep - time.monotonic()))):
+            for key, _ in self._selector.select(min(LOOK_SECONDS, max(0.0, sweep - time.monotonic()))):
                 if key.fileobj is wake:
                     wake.recv(4096)
                 else:
@@ -120,22 +120,22 @@ class Parent:
         if len(workers) < self._processes:
             self._spawn(None)
         alone = sum(child.alone for child in self.children.values())
-        for key in list(self.waiting)[: max(0, ALONE - alone)]:
+        for key in list(self.waiting)[: max(0, MAX_ALONE - alone)]:
             held = self.waiting.pop(key)
-            held.late_at = now + PREPARE
+            held.late_at = now + PREPARE_SECONDS
             self._spawn(key).held[key] = held
 
-    def _spawn(self, unit: Ticket | None) -> Child:
-        mine, theirs = pair()
+    def _spawn(self, unit: Ticket | None) -> WatchedProcess:
+        mine, theirs = make_pair()
         pid = self._start(theirs, self._clock, unit, [mine, *(child.pipe for child in self.children.values())])
         theirs.close()
         now = time.monotonic()
-        child = Child(pid, mine, unit is not None, born=now, heard=now)
+        child = WatchedProcess(pid, mine, unit is not None, born=now, heard=now)
         self.children[pid] = child
         self._selector.register(mine, selectors.EVENT_READ, child)
         return child
 
-    def _hear(self, child: Child) -> None:
+    def _hear(self, child: WatchedProcess) -> None:
         """Takes in what the process said. A process that cannot speak any more is ended."""
         messages = child.pipe.receive()
         if messages is None:
@@ -144,47 +144,47 @@ class Parent:
         for message in messages or ():
             self._take_in(child, message)
 
-    def _take_in(self, child: Child, message: dict[str, Any]) -> None:
+    def _take_in(self, child: WatchedProcess, message: dict[str, Any]) -> None:
         child.take_in(message)
-        if held := child.named(message, "isolate"):
+        if held := child.find_held(message, "isolate"):
             del child.held[held.ticket]
             self._isolate(held)
         for unit, token, verdict, delay, error in message.get("record", ()):
             if held := child.held.pop((unit, token), None):
-                self._outcomes.append(held.outcome(Verdict(verdict), error, delay))
+                self._outcomes.append(held.make_outcome(Verdict(verdict), error, delay))
         if reason := message.get("leaves"):
             log.warning("a process takes nothing new and is replaced: %s", reason, extra={"pid": child.pid})
             child.drain(NEVER)
         self.broken = message.get("broken", self.broken)
 
-    def _isolate(self, held: Held) -> None:
+    def _isolate(self, held: HeldUnit) -> None:
         if self.stopping:
-            self._outcomes.append(held.outcome(Verdict.HANDED))
-        elif len(self.waiting) >= QUEUE:
-            self._outcomes.append(held.outcome(Verdict.BUSY, "", BUSY))
+            self._outcomes.append(held.make_outcome(Verdict.HANDED))
+        elif len(self.waiting) >= MAX_WAITING_ALONE:
+            self._outcomes.append(held.make_outcome(Verdict.BUSY, "", BUSY_SECONDS))
         else:
             self.waiting[held.ticket] = held
 
     def _watch(self, now: float) -> None:
         """A process with a late attempt takes nothing new; when its neighbours are done or had their grace, it ends."""
-        blind, self._looked = now - self._looked > GRACE, now
+        blind, self._looked = now - self._looked > GRACE_SECONDS, now
         for child in list(self.children.values()):
-            if (ended := child.ended()) is not None:
+            if (ended := child.poll_exit()) is not None:
                 self._bury(child, ended)
                 continue
             if blind:  # we were paused ourselves: their signs of life may be unread
                 child.heard = now
             self._watch_one(child, now)
 
-    def _watch_one(self, child: Child, now: float) -> None:
-        late = child.late(now)
+    def _watch_one(self, child: WatchedProcess, now: float) -> None:
+        late = child.list_late(now)
         if late and child.kill_at == NEVER:
             log.error(
                 "an attempt does not end: its process is replaced",
                 extra={"runs": [one.unit for one in late], "pid": child.pid},
             )
-            child.drain(now if child.alone else now + GRACE)
-        if child.silent(now):
+            child.drain(now if child.alone else now + GRACE_SECONDS)
+        if child.is_silent(now):
             log.error("a process shows no sign of life", extra={"pid": child.pid, "held": len(child.held)})
             child.kill()
         elif (now >= child.kill_at and self._may_kill(now)) or (late and len(late) == len(child.held)):
@@ -193,9 +193,9 @@ class Parent:
     def _may_kill(self, now: float) -> bool:
         """Without Redis ends cannot be recorded: a process that waits for it is left alone until it had the chance."""
         contact = self.sweeper.contact_since
-        return self.stopping or 0 < contact <= now - 3 * SWEEP
+        return self.stopping or 0 < contact <= now - 3 * SWEEP_SECONDS
 
-    def _bury(self, child: Child, ended: int) -> None:
+    def _bury(self, child: WatchedProcess, ended: int) -> None:
         while last_words := child.pipe.receive():
             for message in last_words:
                 self._take_in(child, message)
@@ -203,21 +203,21 @@ class Parent:
             self._selector.unregister(child.pipe)
         child.pipe.close()
         del self.children[child.pid]
-        if ended == BROKEN and self.broken:
+        if ended == BROKEN_STATUS and self.broken:
             self.stop()
         if child.held:
             self._answer_for_the_dead(child, ended)
         if ended and not self.stopping and time.monotonic() - child.born < 1:
             time.sleep(0.5)  # a process that dies at once is not started in a busy loop
 
-    def _answer_for_the_dead(self, child: Child, ended: int) -> None:
-        if ended == BROKEN and self.broken:
-            self._outcomes += [held.outcome(Verdict.HANDED) for held in child.held.values()]
+    def _answer_for_the_dead(self, child: WatchedProcess, ended: int) -> None:
+        if ended == BROKEN_STATUS and self.broken:
+            self._outcomes += [held.make_outcome(Verdict.HANDED) for held in child.held.values()]
             return
         log.error("a process died", extra={"pid": child.pid, "status": ended, "held": len(child.held)})
         if child.alone:
             said = f"its process died alone: {f'signal {-ended}' if ended < 0 else f'exit {ended}'}"
-            self._outcomes += [held.outcome(Verdict.DIED, said) for held in child.held.values()]
+            self._outcomes += [held.make_outcome(Verdict.DIED, said) for held in child.held.values()]
             return
         try:  # the leases end now: the sweep makes suspects of the runs, and counts the death
             self.ledger.renew(list(child.held), lease=0)
@@ -261,7 +261,7 @@ class Parent:
             self._outcomes = []
         except FAULTS as error:
             log.warning("outcomes not recorded yet", extra={"waiting": len(self._outcomes), "error": str(error)})
-            if time.monotonic() > self._stop_at + GRACE:
+            if time.monotonic() > self._stop_at + GRACE_SECONDS:
                 self._outcomes = []  # their leases end, and other workers find them
 
     def _sweep(self) -> bool:
@@ -271,6 +271,6 @@ class Parent:
             return False
         if self._burst and not self.waiting and not self._outcomes:
             with contextlib.suppress(*FAULTS):
-                if not any(child.held for child in self.children.values()) and self.ledger.idle():
+                if not any(child.held for child in self.children.values()) and self.ledger.is_idle():
                     self.stop()
         return swept.full

@@ -10,10 +10,10 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 Call = tuple[Any, ...]  # a function and its arguments
-SOON = 0.002  # seconds that a call waits for the ones before it; then it has a thread of its own
+WAIT_SECONDS = 0.002  # that a call waits for the ones before it; then it has a thread of its own
 
 
-class Threads:
+class HandlerThreads:
     """Up to so many threads, started as they are needed.
 
     To wake a thread costs more than many a call: calls that come together are left to one, which makes one after the
@@ -35,7 +35,7 @@ class Threads:
         if batch:
             self._wake(batch)
         if len(batch) > 1:
-            self._watched.put((time.monotonic() + SOON, batch))
+            self._watched.put((time.monotonic() + WAIT_SECONDS, batch))
 
     def _wake(self, batch: deque[Call]) -> None:
         self._batches.put(batch)
@@ -51,7 +51,7 @@ class Threads:
                     function, *arguments = batch.popleft()
                 except IndexError:  # another thread was quicker
                     break
-                call(function, arguments)
+                run_call(function, arguments)
                 del function, arguments  # while it waits, nothing is kept alive
 
     def _watch(self) -> None:
@@ -62,7 +62,7 @@ class Threads:
                 self._wake(batch)
 
 
-def call(function: Callable[..., None], arguments: Iterable[Any]) -> None:
+def run_call(function: Callable[..., None], arguments: Iterable[Any]) -> None:
     try:
         function(*arguments)
     except BaseException:  # whoever asked has answered for it; the thread goes on

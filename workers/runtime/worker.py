@@ -30,15 +30,18 @@ from ..settings import Settings
 from . import limits
 from .pipe import Clock, Pipe
 from .process import Process
-from .supervisor import BROKEN, Parent
+from .supervisor import BROKEN_STATUS, Supervisor
 
 if TYPE_CHECKING:
     from .clients import Clients
 
 log = logging.getLogger(__name__)
 Work = tuple[Pipe, Clock, Ticket | None]
-WORKER_TTL = 60  # seconds after which RQ forgets a worker that shows no sign of life
-BOUNDS = {"socket_timeout": 3.0, "socket_connect_timeout": 1.0}  # seconds: a parent that hangs renews no lease
+WORKER_TTL_SECONDS = 60  # after which RQ forgets a worker that shows no sign of life
+TIMEOUTS_SECONDS = {
+    "socket_timeout": 3.0,
+    "socket_connect_timeout": 1.0,
+}  # seconds: a parent that hangs renews no lease
 
 
 class Worker(BaseWorker):
@@ -61,9 +64,9 @@ class Worker(BaseWorker):
         **options: Any,
     ) -> None:
         memory.forbid_core_dumps()
-        named = [queue if isinstance(queue, str) else queue.name for queue in as_list(queues)]
+        named = [queue if isinstance(queue, str) else queue.name for queue in to_list(queues)]
         super().__init__(
-            named, name=name, connection=connection, worker_ttl=WORKER_TTL, prepare_for_work=prepare_for_work
+            named, name=name, connection=connection, worker_ttl=WORKER_TTL_SECONDS, prepare_for_work=prepare_for_work
         )
         self.settings = settings
         self.processes = processes
@@ -80,8 +83,8 @@ class Worker(BaseWorker):
         found = self.settings or settings.read()
         keys = Keys(self.queues[0].name, found.rq_prefix)
         memory.settle()  # what is there before the forks is not touched by any collector, and so stays shared
-        parent = Parent(
-            Ledger(another(self.connection, **BOUNDS), keys, found.keep_done),
+        parent = Supervisor(
+            Ledger(another(self.connection, **TIMEOUTS_SECONDS), keys, found.keep_done),
             lambda pipe, clock, unit, ends: self._fork(found, keys, (pipe, clock, unit), ends),
             processes=self.processes,
             heartbeat=self._beat,
@@ -139,23 +142,23 @@ class Worker(BaseWorker):
         signal.set_wakeup_fd(-1)
         most = limits.apply(found.memory)
         try:
-            router = plugins.load(found.handlers, keep_going=self.keep_going)
+            router = plugins.load_handlers(found.handlers, keep_going=self.keep_going)
         except ConfigurationError as error:
             pipe.send(broken=str(error))
-            return BROKEN
-        ledger = Ledger(another(self.connection, **BOUNDS), keys, found.keep_done)
-        made = partial(clients, found, ledger)
+            return BROKEN_STATUS
+        ledger = Ledger(another(self.connection, **TIMEOUTS_SECONDS), keys, found.keep_done)
+        made = partial(load_clients, found, ledger)
         process = Process(ledger, router, found.seal, pipe, clock, made, self.concurrency, most)
         process.run_alone(*unit) if unit else process.run()
         return 0
 
 
-def clients(found: Settings, ledger: Ledger) -> "Clients":
+def load_clients(found: Settings, ledger: Ledger) -> "Clients":
     """For handlers that call back into the API; who has none of them does without the libraries, too."""
     from .clients import Clients
 
     return Clients(found, ledger)
 
 
-def as_list(queues: Any) -> Sequence[Any]:
+def to_list(queues: Any) -> Sequence[Any]:
     return queues if isinstance(queues, list | tuple) else [queues]

@@ -11,8 +11,8 @@ from receiver.contract import logs
 
 from .api import create_app
 from .catalogue import TYPES
-from .chaos import chaos
-from .shapes import shape
+from .chaos import parse_chaos
+from .shapes import parse_shape
 from .state import CONTROL_TOKEN, State, write_private
 
 
@@ -27,8 +27,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
-        chaos(self.chaos, self.seed)
-        shape(self.shape)
+        parse_chaos(self.chaos, self.seed)
+        parse_shape(self.shape)
 
 
 def load(folder: Path, endpoint: str) -> State:
@@ -62,8 +62,8 @@ def main(state: State, port: int, options: Options) -> None:
     logs.setup("WARNING")
     if "cut" in options.chaos:  # of which the server would complain each time
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    trouble = chaos(options.chaos, options.seed)
-    app = create_app(state, minute=options.minute, shape=shape(options.shape), chaos=trouble, life=options.life)
+    trouble = parse_chaos(options.chaos, options.seed)
+    app = create_app(state, minute=options.minute, shape=parse_shape(options.shape), chaos=trouble, life=options.life)
     uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False)).run()
 
 

@@ -22,16 +22,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ..zyra.routes import Kind, table
+from ..zyra.routes import Kind, load_default_routes
 from ..zyra.routes import Route as Row
-from .calls import Act, Asked, File, Page, Refusal
-from .chaos import Chaos, Troubled
-from .control_api import Levers
-from .openapi import FILES, OPEN, document
-from .operations import Answers
-from .request_bodies import taken
-from .shapes import Shape, invalid, listed
-from .simulation import Life
+from .calls import Act, ApiCall, File, Page, Refusal
+from .chaos import Chaos, FaultyApp
+from .control_api import ControlApi
+from .openapi import FILES, OPEN, make_document
+from .operations import Operations
+from .request_bodies import find_body_type
+from .shapes import Shape, render_invalid, render_list
+from .simulation import Simulation
 from .state import State, moment
 from .webhooks import Webhooks
 
@@ -40,7 +40,7 @@ LIMITS = {"create": 5, "read": 30, "bulk": 100}  # a minute and endpoint, as Slo
 
 
 class Api:
-    def __init__(self, answers: Answers, limits: Mapping[str, int], minute: float) -> None:
+    def __init__(self, answers: Operations, limits: Mapping[str, int], minute: float) -> None:
         self.state = answers.state
         self.shape = answers.shape
         self.answers = answers
@@ -50,7 +50,7 @@ class Api:
 
     def routes(self) -> list[Route]:
         paths: dict[str, list[Row]] = {}
-        for row in table().values():
+        for row in load_default_routes().values():
             paths.setdefault(row.path, []).append(row)
         found = [self._route(path, rows) for path, rows in paths.items()]
         found.sort(key=lambda route: "{" in route.path)  # what is written out goes before what fits any name
@@ -78,11 +78,11 @@ class Api:
             user = self._authorize(request, row)
             self._spend(row, user)
             ids = tuple(request.path_params[name] for name in row.parameters)
-            asked = Asked(row.name, ids, request.query_params, await fields(request, row), user)
-            self.answers.allow(asked)
-            return self._answered(request_id, row, asked, await act(asked))
+            call = ApiCall(row.name, ids, request.query_params, await read_fields(request, row), user)
+            self.answers.allow(call)
+            return self._answer(request_id, row, call, await act(call))
         except Refusal as refusal:
-            return refused(request_id, row.is_scim, refusal, self.shape)
+            return render_refusal(request_id, row.is_scim, refusal, self.shape)
 
     def _authorize(self, request: Request, row: Row) -> str:
         """The user whose key or token it is."""
@@ -109,39 +109,39 @@ class Api:
             raise Refusal(429, "slowapi", f"Rate limit exceeded: {limit} per 1 minute", {"retry-after": wait})
         calls.append(now)
 
-    def _answered(self, request_id: str, row: Row, asked: Asked, found: Any) -> Response:
+    def _answer(self, request_id: str, row: Row, call: ApiCall, found: Any) -> Response:
         if isinstance(found, File):
             return Response(found.content, media_type=FILES[row.name])
         if row.answer is Kind.NOTHING:
             return Response(status_code=204)
         if row.is_scim:
-            return JSONResponse(scim(found, asked) if isinstance(found, Page) else found)
+            return JSONResponse(render_scim(found, call) if isinstance(found, Page) else found)
         meta = {"request_id": request_id, "timestamp": moment()}
         if isinstance(found, Page):
-            return JSONResponse(listed(self.shape, found.items, found.total, meta))
+            return JSONResponse(render_list(self.shape, found.items, found.total, meta))
         return JSONResponse({"success": True, "data": found, "meta": meta})
 
     async def specification(self, request: Request) -> Response:
-        return JSONResponse(document(table(), self.shape))
+        return JSONResponse(make_document(load_default_routes(), self.shape))
 
 
-def ended(living: asyncio.Task[None]) -> None:
+def log_end(living: asyncio.Task[None]) -> None:
     if not living.cancelled() and (error := living.exception()):
         log.error("the simulation stopped: no more spontaneous events", exc_info=error)
 
 
-def scim(found: Page, asked: Asked) -> dict[str, Any]:
+def render_scim(found: Page, call: ApiCall) -> dict[str, Any]:
     """RFC 7644, 3.4.2"""
     return {
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
         "totalResults": found.total,
-        "startIndex": max(int(asked.query.get("startIndex", "1")), 1),
+        "startIndex": max(int(call.query.get("startIndex", "1")), 1),
         "itemsPerPage": len(found.items),
         "Resources": found.items,
     }
 
 
-def refused(request_id: str, is_scim: bool, refusal: Refusal, shape: Shape) -> Response:
+def render_refusal(request_id: str, is_scim: bool, refusal: Refusal, shape: Shape) -> Response:
     if refusal.code == "slowapi":
         return JSONResponse({"error": refusal.message}, refusal.status, headers=refusal.headers)
     if is_scim:
@@ -149,12 +149,12 @@ def refused(request_id: str, is_scim: bool, refusal: Refusal, shape: Shape) -> R
         body = {"schemas": schemas, "status": str(refusal.status), "detail": refusal.message}
         return JSONResponse(body, refusal.status, headers=refusal.headers)
     if refusal.status == 422 and shape.errors == "stock":
-        return JSONResponse(invalid(refusal.message), 422)
+        return JSONResponse(render_invalid(refusal.message), 422)
     block = {"code": refusal.code, "message": refusal.message, "details": None, "request_id": request_id}
     return JSONResponse({"success": False, "error": block}, refusal.status, headers=refusal.headers)
 
 
-async def fields(request: Request, row: Row) -> dict[str, Any]:
+async def read_fields(request: Request, row: Row) -> dict[str, Any]:
     """The body's fields, where the call has any."""
     raw = await request.body()
     if not row.changes or (not raw and not row.fields):
@@ -162,7 +162,7 @@ async def fields(request: Request, row: Row) -> dict[str, Any]:
     try:
         given = msgspec.json.decode(raw, type=dict[str, Any])
         body = {name: int(one) if isinstance(one, float) and one.is_integer() else one for name, one in given.items()}
-        msgspec.convert(body, taken(row.name))
+        msgspec.convert(body, find_body_type(row.name))
         return body
     except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors
         raise Refusal(
@@ -182,14 +182,14 @@ def create_app(
     http = httpx2.AsyncClient(timeout=10, follow_redirects=False, trust_env=False)
     how, trouble = shape or Shape(), chaos or Chaos()
     webhooks = Webhooks(state, http, how, trouble)
-    answers = Answers(state, webhooks, how)
+    answers = Operations(state, webhooks, how)
     api = Api(answers, {**LIMITS, **(limits or {})}, minute)
-    lives = Life(answers, minute, random.Random(trouble.seed))  # noqa: S311 - no secret
+    lives = Simulation(answers, minute, random.Random(trouble.seed))  # noqa: S311 - no secret
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         living = asyncio.create_task(lives.live(life))
-        living.add_done_callback(ended)
+        living.add_done_callback(log_end)
         yield
         living.cancel()
         await http.aclose()
@@ -197,13 +197,13 @@ def create_app(
     async def missing(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         refusal = Refusal(error.status_code, "not_found", error.detail, dict(error.headers or {}))
-        return refused("req_none", request.url.path.startswith("/scim/"), refusal, how)
+        return render_refusal("req_none", request.url.path.startswith("/scim/"), refusal, how)
 
     app = Starlette(
-        routes=[*api.routes(), *Levers(state, webhooks, lives).routes()],
+        routes=[*api.routes(), *ControlApi(state, webhooks, lives).routes()],
         lifespan=lifespan,
         exception_handlers={HTTPException: missing},
-        middleware=[Middleware(Troubled, trouble)] if trouble.kinds else [],
+        middleware=[Middleware(FaultyApp, trouble)] if trouble.kinds else [],
     )
     app.state.api = api
     return app

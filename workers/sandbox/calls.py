@@ -19,7 +19,7 @@ LISTS = {
 }  # fmt: skip - whose rows are not called as their area is
 OURS = ("id", "status", "secret", "members", "settings", "created_at", "started_at", "total_cost", "schemas")
 FILTER = 'userName eq "([^"]*)"'  # the one of SCIM's filters that is known: RFC 7644, 3.4.2.2
-MOST = 10**9  # a number in a query
+MAX_NUMBER = 10**9  # a number in a query
 
 
 class Refusal(Exception):
@@ -40,7 +40,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ApiCall:
     """A call, as far as its answer needs it."""
 
     name: str
@@ -50,10 +50,10 @@ class Asked:
     user: str
 
 
-Act = Callable[[Asked], Awaitable[Any]]
+Act = Callable[[ApiCall], Awaitable[Any]]
 
 
-class Desk:
+class CallHandler:
     """Where the state is, and what most answers need of it."""
 
     def __init__(self, state: State, webhooks: Webhooks, shape: Shape | None = None) -> None:
@@ -62,19 +62,19 @@ class Desk:
         self.webhooks = webhooks
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def _rows(self, asked: Asked) -> Rows:
-        return self.state.areas[LISTS.get(asked.name, asked.name.partition(".")[0])]
+    def _rows(self, call: ApiCall) -> Rows:
+        return self.state.areas[LISTS.get(call.name, call.name.partition(".")[0])]
 
     def row(self, found: Rows, name: str) -> Row:
         if name not in found:
             raise Refusal(404, "not_found", f"there is no {name}")
         return found[name]
 
-    async def _list(self, asked: Asked) -> Page:
-        return paged(list(self._rows(asked).values()), asked)
+    async def _list(self, call: ApiCall) -> Page:
+        return paginate(list(self._rows(call).values()), call)
 
-    async def _get(self, asked: Asked) -> Row:
-        return self.row(self._rows(asked), asked.ids[0])
+    async def _get(self, call: ApiCall) -> Row:
+        return self.row(self._rows(call), call.ids[0])
 
     def becomes(self, row: Row, status: str, kind: str) -> Row:
         row["status"] = status
@@ -87,23 +87,23 @@ class Desk:
         task.add_done_callback(self._tasks.discard)
 
 
-def told(body: Row) -> Row:
+def drop_unset(body: Row) -> Row:
     """What the caller may say of a row."""
     return {name: value for name, value in body.items() if name not in OURS}
 
 
-def paged(rows: list[Row], asked: Asked) -> Page:
+def paginate(rows: list[Row], call: ApiCall) -> Page:
     """Offset 0 and limit 50 where nothing is said, limit 200 at most."""
-    scim = asked.name.startswith("scim_")
-    offset = max(whole(asked, "startIndex", 1) - 1, 0) if scim else whole(asked, "offset", 0)
-    limit = min(whole(asked, "count" if scim else "limit", 50), 200)
-    status = asked.query.get("status")
+    scim = call.name.startswith("scim_")
+    offset = max(read_number(call, "startIndex", 1) - 1, 0) if scim else read_number(call, "offset", 0)
+    limit = min(read_number(call, "count" if scim else "limit", 50), 200)
+    status = call.query.get("status")
     found = [row for row in rows if status in (None, row.get("status"))]
     return Page(found[offset : offset + limit], len(found))
 
 
-def whole(asked: Asked, name: str, default: int) -> int:
-    text = asked.query.get(name, str(default))
-    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= MOST):
+def read_number(call: ApiCall, name: str, default: int) -> int:
+    text = call.query.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= MAX_NUMBER):
         raise Refusal(422, "invalid", f"{name} must be a whole number")
     return int(text)

@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 WEBHOOKS = ("dup", "reorder", "late", "drop", "rewrite")
 ANSWERS = ("slow", "fail-before", "fail-after", "cut", "html")
-OFTEN = 0.2  # of all webhooks or answers, for each kind
-LATE = 3.0  # seconds
-APART = 0.5  # seconds by which the order of webhooks changes
+FAULT_SHARE = 0.2  # of all webhooks or answers, for each kind
+LATE_SECONDS = 3.0
+REORDER_SECONDS = 0.5  # by which the order of webhooks changes
 HTML = b"<html><title>Sign in</title></html>"
 
 
@@ -25,7 +25,7 @@ class Chaos:
 
     kinds: frozenset[str] = frozenset()
     seed: int = 0
-    often: float = OFTEN
+    often: float = FAULT_SHARE
     draw: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -38,15 +38,21 @@ class Chaos:
         """How often a webhook is delivered, and after how many seconds each time."""
         if self.strikes("drop"):
             return []
-        first = LATE if self.strikes("late") else self.draw.uniform(0, APART) if self.strikes("reorder") else 0.0
-        return [first, self.draw.uniform(0, APART)] if self.strikes("dup") else [first]
+        first = (
+            LATE_SECONDS
+            if self.strikes("late")
+            else self.draw.uniform(0, REORDER_SECONDS)
+            if self.strikes("reorder")
+            else 0.0
+        )
+        return [first, self.draw.uniform(0, REORDER_SECONDS)] if self.strikes("dup") else [first]
 
     def answer(self) -> str:
         """What goes wrong with an answer, or ""."""
         return next((kind for kind in ANSWERS if self.strikes(kind)), "")
 
 
-def chaos(kinds: str, seed: int) -> Chaos:
+def parse_chaos(kinds: str, seed: int) -> Chaos:
     """Raises ValueError for kinds that are none."""
     found = frozenset(kind.strip() for kind in kinds.split(",") if kind.strip())
     if unknown := sorted(found - {*WEBHOOKS, *ANSWERS}):
@@ -54,7 +60,7 @@ def chaos(kinds: str, seed: int) -> Chaos:
     return Chaos(found, seed)
 
 
-class Troubled:
+class FaultyApp:
     """The API with troubled answers; what is there to look at the sandbox itself stays well."""
 
     def __init__(self, app: ASGIApp, chaos: Chaos) -> None:
@@ -65,9 +71,9 @@ class Troubled:
         path = scope.get("path", "")
         what = self._chaos.answer() if scope["type"] == "http" and not path.startswith(("/sandbox", "/openapi")) else ""
         if what == "slow":
-            await asyncio.sleep(self._chaos.draw.uniform(0, LATE))
+            await asyncio.sleep(self._chaos.draw.uniform(0, LATE_SECONDS))
         if what in ("fail-before", "html"):
-            await plain(send, *((500, b"oops") if what == "fail-before" else (200, HTML)))
+            await send_plain(send, *((500, b"oops") if what == "fail-before" else (200, HTML)))
             return
         if what not in ("fail-after", "cut"):
             await self._app(scope, receive, send)
@@ -79,7 +85,7 @@ class Troubled:
 
         await self._app(scope, receive, keep)
         if what == "fail-after":
-            await plain(send, 500, b"oops")
+            await send_plain(send, 500, b"oops")
             return
         body = b"".join(message.get("body", b"") for message in messages)
         await send(messages[0])
@@ -87,7 +93,7 @@ class Troubled:
         # nothing more: the server closes the connection
 
 
-async def plain(send: Send, status: int, body: bytes) -> None:
+async def send_plain(send: Send, status: int, body: bytes) -> None:
     headers: Sequence[tuple[bytes, bytes]] = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

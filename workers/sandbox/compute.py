@@ -4,51 +4,51 @@ import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from .calls import Asked, Desk, Page, Refusal, told
-from .rows import Row, filled
+from .calls import ApiCall, CallHandler, Page, Refusal, drop_unset
+from .rows import Row, fill
 from .state import moment
 
-BOOT = 0.2  # seconds until a started server runs, and between the states of a job
+BOOT_SECONDS = 0.2  # until a started server runs, and between the states of a job
 PREFIXES = {"ml_jobs": "job", "inference": "inf", "fine_tuning_jobs": "ft"}
 
 
-class Machines(Desk):
-    async def devices__register(self, asked: Asked) -> Row:
+class Compute(CallHandler):
+    async def devices__register(self, call: ApiCall) -> Row:
         name = self.state.name("dev")
-        self.state.areas["devices"][name] = filled("devices", name, told(asked.body) | {"status": "pending"})
-        self.state.audit("device_register", asked.user, "device", name)
+        self.state.areas["devices"][name] = fill("devices", name, drop_unset(call.body) | {"status": "pending"})
+        self.state.audit("device_register", call.user, "device", name)
         return self.state.areas["devices"][name]
 
-    async def devices__approve(self, asked: Asked) -> Row:
-        device = await self._get(asked)
+    async def devices__approve(self, call: ApiCall) -> Row:
+        device = await self._get(call)
         if device["status"] != "pending":
             raise Refusal(409, "conflict", f"the device is {device['status']}")
-        self.state.audit("device_approve", asked.user, "device", device["id"])
+        self.state.audit("device_approve", call.user, "device", device["id"])
         return self.becomes(device, "online", "device.approved")
 
-    async def devices__remove(self, asked: Asked) -> Row:
-        device = await self._get(asked)
+    async def devices__remove(self, call: ApiCall) -> Row:
+        device = await self._get(call)
         del self.state.areas["devices"][device["id"]]
         return self.becomes(device, "removed", "device.removed")
 
-    async def virtual_servers__list(self, asked: Asked) -> Page:
+    async def virtual_servers__list(self, call: ApiCall) -> Page:
         self.charge()
-        return await self._list(asked)
+        return await self._list(call)
 
-    async def virtual_servers__get(self, asked: Asked) -> Row:
+    async def virtual_servers__get(self, call: ApiCall) -> Row:
         self.charge()
-        return await self._get(asked)
+        return await self._get(call)
 
-    async def virtual_servers__create(self, asked: Asked) -> Row:
+    async def virtual_servers__create(self, call: ApiCall) -> Row:
         name = self.state.name("vs")
-        said = told(asked.body) | {"started_at": moment()}
+        said = drop_unset(call.body) | {"started_at": moment()}
         if not isinstance(cost := said.get("cost_per_hour", ""), str):
             said["cost_per_hour"] = f"{cost:.4f}"
-        made = self.state.areas["virtual_servers"][name] = filled("virtual_servers", name, said)
+        made = self.state.areas["virtual_servers"][name] = fill("virtual_servers", name, said)
         return self.becomes(made, "running", "virtual_server.created")
 
-    async def virtual_servers__start(self, asked: Asked) -> Row:
-        server = await self._get(asked)
+    async def virtual_servers__start(self, call: ApiCall) -> Row:
+        server = await self._get(call)
         if server["status"] in ("running", "starting", "stopping", "terminated"):
             raise Refusal(409, "conflict", f"the server is {server['status']}")
         server["status"] = "starting"
@@ -57,13 +57,13 @@ class Machines(Desk):
         return server
 
     async def _boot(self, server: Row) -> None:
-        await asyncio.sleep(BOOT)
+        await asyncio.sleep(BOOT_SECONDS)
         if server["status"] == "starting":
             server["started_at"] = moment()
             self.becomes(server, "running", "virtual_server.started")
 
-    async def virtual_servers__stop(self, asked: Asked) -> Row:
-        server = await self._get(asked)
+    async def virtual_servers__stop(self, call: ApiCall) -> Row:
+        server = await self._get(call)
         if server["status"] in ("stopping", "stopped", "terminated"):
             raise Refusal(409, "conflict", f"the server is {server['status']}")
         self.charge()
@@ -75,17 +75,17 @@ class Machines(Desk):
         return server
 
     async def _halt(self, server: Row) -> None:
-        await asyncio.sleep(BOOT)
+        await asyncio.sleep(BOOT_SECONDS)
         if server["status"] == "stopping":
             self.becomes(server, "stopped", "virtual_server.stopped")
 
-    async def virtual_servers__resize(self, asked: Asked) -> Row:
-        server = await self._get(asked)
-        server.update({name: value for name, value in asked.body.items() if name in ("vcpus", "memory_mb", "gpu")})
+    async def virtual_servers__resize(self, call: ApiCall) -> Row:
+        server = await self._get(call)
+        server.update({name: value for name, value in call.body.items() if name in ("vcpus", "memory_mb", "gpu")})
         return server
 
-    async def virtual_servers__terminate(self, asked: Asked) -> Row:
-        server = await self._get(asked)
+    async def virtual_servers__terminate(self, call: ApiCall) -> Row:
+        server = await self._get(call)
         if server["status"] == "terminated":
             return server
         self.charge()
@@ -105,15 +105,15 @@ class Machines(Desk):
 
     # --- jobs
 
-    async def _submit(self, asked: Asked) -> Row:
-        area = asked.name.partition(".")[0]
-        job = self.queue(area, told(asked.body))
-        self.state.audit("job_create", asked.user, "job", job["id"])
+    async def _submit(self, call: ApiCall) -> Row:
+        area = call.name.partition(".")[0]
+        job = self.queue(area, drop_unset(call.body))
+        self.state.audit("job_create", call.user, "job", job["id"])
         return dict(job)
 
     def queue(self, area: str, said: Row) -> Row:
         name = self.state.name(PREFIXES[area])
-        job = self.state.areas[area][name] = filled(area, name, said | {"created_at": moment()})
+        job = self.state.areas[area][name] = fill(area, name, said | {"created_at": moment()})
         self.becomes(job, "queued", "job.queued")
         self.soon(self.work(job))
         return job
@@ -123,14 +123,14 @@ class Machines(Desk):
         end = "failed" if job.get("fail") else "completed"
         for before, status, kind in (("queued", "running", "job.started"), ("running", end, f"job.{end}")):
             if job["status"] == before:
-                await asyncio.sleep(BOOT)
+                await asyncio.sleep(BOOT_SECONDS)
             if job["status"] == before:
                 self.becomes(job, status, kind)
 
-    async def _cancel(self, asked: Asked) -> Row:
-        job = await self._get(asked)
+    async def _cancel(self, call: ApiCall) -> Row:
+        job = await self._get(call)
         if job["status"] in ("completed", "failed", "cancelled"):
             raise Refusal(409, "conflict", f"the job is {job['status']}")
-        self.state.audit("job_cancel", asked.user, "job", job["id"])
+        self.state.audit("job_cancel", call.user, "job", job["id"])
         job["status"] = "cancelled"
         return job

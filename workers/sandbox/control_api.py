@@ -15,14 +15,14 @@ from starlette.routing import Route
 
 from .catalogue import CHANGES
 from .request_bodies import Role
-from .simulation import Life
-from .state import CONTROL_TOKEN, MOST_KEYS, State, User
+from .simulation import Simulation
+from .state import CONTROL_TOKEN, MAX_KEYS, State, User
 from .webhooks import Webhooks
 
 TOKEN_HEADER = "x-sandbox-token"  # noqa: S105 - its name
 
 
-class Happening(msgspec.Struct):
+class Trigger(msgspec.Struct):
     """tell_only: the webhook alone, as if it came late; nothing changes."""
 
     type: str
@@ -30,26 +30,26 @@ class Happening(msgspec.Struct):
     tell_only: bool = False
 
 
-class Wish(msgspec.Struct):
+class NewKey(msgspec.Struct):
     user: str = ""
     role: Role | Literal[""] = ""
 
 
-class Levers:
-    def __init__(self, state: State, webhooks: Webhooks, life: Life) -> None:
+class ControlApi:
+    def __init__(self, state: State, webhooks: Webhooks, life: Simulation) -> None:
         self._state = state
         self._webhooks = webhooks
         self._life = life
 
     def routes(self) -> list[Route]:
         return [
-            Route("/sandbox/state", self._guarded(self.look)),
-            Route("/sandbox/trigger", self._guarded(self.trigger), methods=["POST"]),
-            Route("/sandbox/keys", self._guarded(self.make_key), methods=["POST"]),
-            Route("/sandbox/keys/{prefix}", self._guarded(self.revoke), methods=["DELETE"]),
+            Route("/sandbox/state", self._guard(self.look)),
+            Route("/sandbox/trigger", self._guard(self.trigger), methods=["POST"]),
+            Route("/sandbox/keys", self._guard(self.make_key), methods=["POST"]),
+            Route("/sandbox/keys/{prefix}", self._guard(self.revoke), methods=["DELETE"]),
         ]
 
-    def _guarded(self, serve: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    def _guard(self, serve: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def check_token(request: Request) -> Response:
             shown = request.headers.get(TOKEN_HEADER, "").encode()
             if hmac.compare_digest(shown, self._state.control_token.encode()):
@@ -67,7 +67,7 @@ class Levers:
 
     async def trigger(self, request: Request) -> Response:
         try:
-            asked = msgspec.json.decode(await request.body(), type=Happening)
+            asked = msgspec.json.decode(await request.body(), type=Trigger)
             if asked.tell_only or asked.type not in CHANGES:  # also types that a catalogue may have one day
                 told = self._webhooks.tell(asked.type, asked.data)
             else:
@@ -79,7 +79,7 @@ class Levers:
     async def make_key(self, request: Request) -> Response:
         """A key of the user, told this once; a user whom nobody knows is made."""
         try:
-            wish = msgspec.json.decode(await request.body() or b"{}", type=Wish)
+            wish = msgspec.json.decode(await request.body() or b"{}", type=NewKey)
         except (ValueError, RecursionError) as error:
             return JSONResponse({"error": str(error)}, 422)
         known = self._state.users.get(wish.user)
@@ -89,7 +89,7 @@ class Levers:
             self._state.users[wish.user] = User(secrets.token_hex(16), wish.role or "org_admin")
         key = f"zyra_sk_{secrets.token_hex(32)}"
         if not self._state.add_key(key, wish.user):
-            return JSONResponse({"error": f"a user has at most {MOST_KEYS} active keys"}, 409)
+            return JSONResponse({"error": f"a user has at most {MAX_KEYS} active keys"}, 409)
         return JSONResponse({"key": key, "user": wish.user, "role": self._state.role(wish.user)})
 
     async def revoke(self, request: Request) -> Response:

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from ..zyra.routes import Kind, Route, Routes
-from .calls import FILTER, MOST
-from .request_bodies import TAKEN, Anything, taken
-from .resources import ANSWERED, answered
+from .calls import FILTER, MAX_NUMBER
+from .request_bodies import BODY_TYPES, Anything, find_body_type
+from .resources import ANSWER_TYPES, find_answer_type
 from .shapes import Shape
 
 WHERE = "#/components/schemas/{name}"
@@ -28,11 +28,11 @@ FILES = {
 TEXT: dict[str, Any] = {"type": "string"}
 
 
-def document(routes: Routes, shape: Shape) -> dict[str, Any]:
+def make_document(routes: Routes, shape: Shape) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes.values():
-        paths.setdefault(route.path, {})[route.method.lower()] = operation(route, shape)
-    kinds = dict.fromkeys([*TAKEN.values(), *ANSWERED.values(), Anything])
+        paths.setdefault(route.path, {})[route.method.lower()] = make_operation(route, shape)
+    kinds = dict.fromkeys([*BODY_TYPES.values(), *ANSWER_TYPES.values(), Anything])
     _, schemas = msgspec.json.schema_components(kinds, ref_template=WHERE)
     return {
         "openapi": "3.1.0",
@@ -45,25 +45,28 @@ def document(routes: Routes, shape: Shape) -> dict[str, Any]:
     }
 
 
-def operation(route: Route, shape: Shape) -> dict[str, Any]:
+def make_operation(route: Route, shape: Shape) -> dict[str, Any]:
     done = "204" if route.answer is Kind.NOTHING else "200"
     found: dict[str, Any] = {
         "operationId": route.name,
         "tags": [route.area],
         "security": [] if route.name in OPEN else [{"scim" if route.is_scim else "key": []}],
-        "parameters": [*parameters(route)],
+        "parameters": [*make_parameters(route)],
         "responses": {
-            done: {"description": "done", **content(route, shape)},
-            **{str(status): {"description": REFUSALS[status], **json(body)} for status, body in refusals(route, shape)},
+            done: {"description": "done", **make_content(route, shape)},
+            **{
+                str(status): {"description": REFUSALS[status], **json(body)}
+                for status, body in list_refusals(route, shape)
+            },
         },
     }
     if route.changes and route.method != "DELETE":
-        found["requestBody"] = {"required": bool(route.fields), **json(reference(taken(route.name)))}
+        found["requestBody"] = {"required": bool(route.fields), **json(make_reference(find_body_type(route.name)))}
     return found
 
 
-def parameters(route: Route) -> list[dict[str, Any]]:
-    whole = {"type": "integer", "minimum": 0, "maximum": MOST}
+def make_parameters(route: Route) -> list[dict[str, Any]]:
+    whole = {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}
     found = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in route.parameters]
     if route.answer is Kind.LIST:
         paging = ("startIndex", "count") if route.is_scim else ("offset", "limit")
@@ -72,47 +75,51 @@ def parameters(route: Route) -> list[dict[str, Any]]:
     return [*found, *({"name": name, "in": "query", "schema": wants.get(name, TEXT)} for name in route.query)]
 
 
-def content(route: Route, shape: Shape) -> dict[str, Any]:
+def make_content(route: Route, shape: Shape) -> dict[str, Any]:
     """What is answered if all is well."""
-    row = reference(answered(route.name))
+    row = make_reference(find_answer_type(route.name))
     if route.answer is Kind.NOTHING:
         return {}
     if route.answer is Kind.FILE:
         return {"content": {FILES[route.name]: {"schema": {}}}}
     if route.is_scim:
-        return json(thing(Resources=array(row), totalResults={"type": "integer"}) if route.answer is Kind.LIST else row)
+        return json(
+            make_object(Resources=make_array(row), totalResults={"type": "integer"})
+            if route.answer is Kind.LIST
+            else row
+        )
     meta, total = {"request_id": TEXT, "timestamp": TEXT}, {"type": "integer", "minimum": 0}
     said = {"success": {"const": True}}
     if route.answer is not Kind.LIST:
-        return json(thing(**said, data=row, meta=thing(**meta)))
+        return json(make_object(**said, data=row, meta=make_object(**meta)))
     if shape.total == "top":
-        return json(thing(**said, data=array(row), total=total, meta=thing(**meta)))
+        return json(make_object(**said, data=make_array(row), total=total, meta=make_object(**meta)))
     if shape.total == "data":
-        return json(thing(**said, data=thing(items=array(row), total=total), meta=thing(**meta)))
-    return json(thing(**said, data=array(row), meta=thing(**meta, total=total)))
+        return json(make_object(**said, data=make_object(items=make_array(row), total=total), meta=make_object(**meta)))
+    return json(make_object(**said, data=make_array(row), meta=make_object(**meta, total=total)))
 
 
-def refusals(route: Route, shape: Shape) -> list[tuple[int, dict[str, Any]]]:
-    block = thing(code=TEXT, message=TEXT, details={}, request_id=TEXT)
-    usual = thing(success={"const": False}, error=block)
+def list_refusals(route: Route, shape: Shape) -> list[tuple[int, dict[str, Any]]]:
+    block = make_object(code=TEXT, message=TEXT, details={}, request_id=TEXT)
+    usual = make_object(success={"const": False}, error=block)
     if route.is_scim:
-        usual = thing(schemas=array(TEXT), status=TEXT, detail=TEXT)
-    bodies = dict.fromkeys(REFUSALS, usual) | {429: thing(error=TEXT)}
+        usual = make_object(schemas=make_array(TEXT), status=TEXT, detail=TEXT)
+    bodies = dict.fromkeys(REFUSALS, usual) | {429: make_object(error=TEXT)}
     if shape.errors == "stock" and not route.is_scim:
-        bodies[422] = thing(detail=array(thing(loc=array({}), msg=TEXT, type=TEXT)))
+        bodies[422] = make_object(detail=make_array(make_object(loc=make_array({}), msg=TEXT, type=TEXT)))
     return list(bodies.items())
 
 
-def reference(kind: type[msgspec.Struct]) -> dict[str, Any]:
+def make_reference(kind: type[msgspec.Struct]) -> dict[str, Any]:
     return {"$ref": WHERE.format(name=kind.__name__)}
 
 
-def thing(**properties: Any) -> dict[str, Any]:
+def make_object(**properties: Any) -> dict[str, Any]:
     """An object that has all of these."""
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def array(items: Any) -> dict[str, Any]:
+def make_array(items: Any) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 

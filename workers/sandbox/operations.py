@@ -1,8 +1,8 @@
 """Which of our methods answers which call of the route table, and who may make it."""
 
-from .accounts import Office
-from .calls import LISTS, Act, Asked, Refusal
-from .compute import Machines
+from .accounts import Accounts
+from .calls import LISTS, Act, ApiCall, Refusal
+from .compute import Compute
 
 ADMIN = (
     "invoices.",
@@ -18,7 +18,7 @@ ADMIN = (
 READABLE = ("organizations.list", "organizations.get", "organizations.members")
 
 
-class Answers(Machines, Office):
+class Operations(Compute, Accounts):
     """A method for each call that is more than a list or one row."""
 
     def find(self, name: str) -> Act:
@@ -34,7 +34,7 @@ class Answers(Machines, Office):
             return self._submit if what == "submit" else self._cancel
         raise LookupError(f"the sandbox does not answer {name} ({area})")
 
-    def allow(self, asked: Asked) -> None:
+    def allow(self, asked: ApiCall) -> None:
         """https://getzyra.io/documentation/user-guides/organization/stage-3/05-team-management"""
         if self.state.role(asked.user) == "org_member" and asked.name.startswith(ADMIN) and asked.name not in READABLE:
             raise Refusal(403, "forbidden", "the key's user lacks the role org_admin")

@@ -113,7 +113,7 @@ class Operations(Struct):
     operations: list[Operation] = field(name="Operations")
 
 
-TAKEN: dict[str, type[Struct]] = {
+BODY_TYPES: dict[str, type[Struct]] = {
     "auth.login": Login,
     "auth.refresh": Refresh,
     "auth.reset_password": Email,
@@ -136,5 +136,5 @@ TAKEN: dict[str, type[Struct]] = {
 }  # by call; all others take anything, or nothing
 
 
-def taken(name: str) -> type[Struct]:
-    return TAKEN.get(name, Anything)
+def find_body_type(name: str) -> type[Struct]:
+    return BODY_TYPES.get(name, Anything)

@@ -144,7 +144,7 @@ class User(Struct):
     active: bool | UnsetType = UNSET
 
 
-ANSWERED: dict[str, type[Struct]] = {
+ANSWER_TYPES: dict[str, type[Struct]] = {
     "auth": Tokens,
     "auth.reset_password": Sent,
     "auth.sso": Entry,
@@ -175,5 +175,5 @@ ANSWERED: dict[str, type[Struct]] = {
 }  # by call, or by area where nothing else is said
 
 
-def answered(name: str) -> type[Struct]:
-    return ANSWERED.get(name) or ANSWERED[name.partition(".")[0]]
+def find_answer_type(name: str) -> type[Struct]:
+    return ANSWER_TYPES.get(name) or ANSWER_TYPES[name.partition(".")[0]]

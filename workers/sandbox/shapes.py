@@ -26,7 +26,7 @@ class Shape:
     stop: str = "at-once"
 
 
-def shape(text: str) -> Shape:
+def parse_shape(text: str) -> Shape:
     """payload=flat,total=top,errors=stock: what is not named stays as it is. Raises ValueError."""
     found = dict(part.strip().partition("=")[::2] for part in text.split(",") if part.strip())
     known = {"payload": PAYLOADS, "total": TOTALS, "errors": ERRORS, "invoice": INVOICES, "stop": STOPS}
@@ -37,7 +37,7 @@ def shape(text: str) -> Shape:
     return Shape(**found)
 
 
-def payload(shape: Shape, event: str, kind: str, moment: str, data: Row) -> Row:
+def render_payload(shape: Shape, event: str, kind: str, moment: str, data: Row) -> Row:
     if shape.payload == "flat":
         return {**data, "event_id": event, "event_type": kind, "occurred_at": moment, "resource_id": data.get("id")}
     if shape.payload == "resource":
@@ -45,7 +45,7 @@ def payload(shape: Shape, event: str, kind: str, moment: str, data: Row) -> Row:
     return {"id": event, "event": kind, "created_at": moment, "data": data}
 
 
-def listed(shape: Shape, rows: list[Row], total: int, meta: Row) -> Row:
+def render_list(shape: Shape, rows: list[Row], total: int, meta: Row) -> Row:
     if shape.total == "top":
         return {"success": True, "data": rows, "total": total, "meta": meta}
     if shape.total == "data":
@@ -53,6 +53,6 @@ def listed(shape: Shape, rows: list[Row], total: int, meta: Row) -> Row:
     return {"success": True, "data": rows, "meta": {**meta, "total": total}}
 
 
-def invalid(message: str) -> dict[str, Any]:
+def render_invalid(message: str) -> dict[str, Any]:
     """A 422 as FastAPI answers it."""
     return {"detail": [{"loc": ["body"], "msg": message, "type": "value_error"}]}

@@ -10,23 +10,23 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from .catalogue import CHANGES
-from .compute import Machines
-from .rows import Row, Rows, blank, filled
+from .compute import Compute
+from .rows import Row, Rows, fill, make_blank
 from .state import moment
 
-EVALUATED = 5  # minutes between two looks at the agreements
+EVALUATION_MINUTES = 5  # between two looks at the agreements
 PREFIXES = {"devices": "dev", "virtual_servers": "vs", "breaches": "br", "invoices": "inv", "ml_jobs": "job"}
-CAUSES = (
+SPONTANEOUS_TYPES = (
     *(kind for kind in CHANGES if kind.startswith(("device.", "virtual_server."))),
     "job.queued",
     "invoice.generated",
 )  # fmt: skip - all else follows of them
-BAD = 0.25  # of all jobs and payments fail
+FAILURE_SHARE = 0.25  # of all jobs and payments fail
 CENT = Decimal("0.01")
 
 
-class Life:
-    def __init__(self, machines: Machines, minute: float, draw: random.Random) -> None:
+class Simulation:
+    def __init__(self, machines: Compute, minute: float, draw: random.Random) -> None:
         self._machines = machines
         self._state = machines.state
         self._minute = minute
@@ -42,7 +42,7 @@ class Life:
         rows = self._rows(area, name)
         self._machines.charge()
         new = self._bill() if kind == "invoice.generated" and name not in rows else {}
-        changed = filled(area, name, {**new, **rows.get(name, {}), **said, "id": name, "status": after})
+        changed = fill(area, name, {**new, **rows.get(name, {}), **said, "id": name, "status": after})
         row = rows.setdefault(name, {})
         row.update(changed)
         self._follows(kind, row, rows)
@@ -109,7 +109,7 @@ class Life:
         known = {str(row.get("virtual_server_id")): row for row in breaches.values() if row["status"] == "open"}
         for name in sorted(down - known.keys()):
             new = self._state.name("br")
-            breaches[new] = blank("breaches", new) | {"virtual_server_id": name, "started_at": moment()}
+            breaches[new] = make_blank("breaches", new) | {"virtual_server_id": name, "started_at": moment()}
             self._machines.becomes(breaches[new], "open", "sla.breach.started")
         for name, row in known.items():
             if name in servers and name not in down:
@@ -127,18 +127,18 @@ class Life:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(EVALUATED * self._minute)
+            await asyncio.sleep(EVALUATION_MINUTES * self._minute)
             self.evaluate()
 
     async def _chance(self, apart: float) -> None:
         """apart: seconds, on average."""
         while True:
             await asyncio.sleep(self._draw.expovariate(1 / apart))
-            kind = self._draw.choice(CAUSES)
+            kind = self._draw.choice(SPONTANEOUS_TYPES)
             area, before, _ = CHANGES[kind]
             if not before or self._ready(area, before):
-                said = {"job.queued": {"fail": self._draw.random() < BAD}, "invoice.generated": self._card()}
+                said = {"job.queued": {"fail": self._draw.random() < FAILURE_SHARE}, "invoice.generated": self._card()}
                 self.happens(kind, said.get(kind, {}))
 
     def _card(self) -> Row:
-        return {"card": "declined"} if self._draw.random() < BAD else {}
+        return {"card": "declined"} if self._draw.random() < FAILURE_SHARE else {}

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from .request_bodies import Role
-from .rows import Row, Rows, filled, seeds
+from .rows import Row, Rows, fill, make_seeds
 
 CONTROL_TOKEN = "control-token"  # noqa: S105 - the file that holds it
-MOST_ENDPOINTS = 10
-MOST_ENTRIES = 10_000  # of the audit log
-MOST_KEYS = 10  # active ones of a user
+MAX_ENDPOINTS = 10
+MAX_AUDIT_ENTRIES = 10_000  # of the audit log
+MAX_KEYS = 10  # active ones of a user
 
 
 class User(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class Key:
 class State:
     folder: Path
     api_key: str
-    areas: dict[str, Rows] = field(default_factory=seeds)
+    areas: dict[str, Rows] = field(default_factory=make_seeds)
     users: dict[str, User] = field(default_factory=dict)  # by e-mail
     stopped: set[str] = field(default_factory=lambda: {"vs_0003"})  # servers that are meant to stand still
     keys: dict[str, Key] = field(default_factory=dict)  # active ones, by digest
@@ -65,7 +65,7 @@ class State:
         """The endpoints that were registered. Raises ValueError."""
         if self.file.exists():
             found = msgspec.json.decode(self.file.read_bytes(), type=dict[str, Row])
-            self.areas["endpoints"] = {name: filled("endpoints", name, row) for name, row in found.items()}
+            self.areas["endpoints"] = {name: fill("endpoints", name, row) for name, row in found.items()}
 
     def add(self, text: str) -> None:
         """Adds rows, or replaces them: JSON of areas, ids and rows; also of users. Raises ValueError."""
@@ -84,7 +84,7 @@ class State:
             if area not in self.areas or area in ("audit_log", "endpoints"):
                 known = (one for one in self.areas if one not in ("audit_log", "endpoints"))
                 raise ValueError(f"there is no area {area!r}: {', '.join(known)}, users")
-            made[area] = {name: filled(area, name, row) for name, row in rows.items()}
+            made[area] = {name: fill(area, name, row) for name, row in rows.items()}
         self.users |= users
         for area, rows in made.items():
             self.areas[area] |= rows
@@ -106,7 +106,7 @@ class State:
 
     def add_key(self, key: str, user: str = "") -> bool:
         """Whether the user had room for one more; the one without a name is the organization's admin."""
-        if sum(one.user == user for one in self.keys.values()) >= MOST_KEYS:
+        if sum(one.user == user for one in self.keys.values()) >= MAX_KEYS:
             return False
         self.keys[digest(key)] = Key(user, key[:18])
         return True
@@ -131,7 +131,7 @@ class State:
             "user_agent": "", "resource_type": resource, "resource_id": name, "details": {}, "success": success,
             "created_at": moment(),
         }  # fmt: skip
-        if len(self.areas["audit_log"]) > MOST_ENTRIES:
+        if len(self.areas["audit_log"]) > MAX_AUDIT_ENTRIES:
             del self.areas["audit_log"][next(iter(self.areas["audit_log"]))]
 
     def add_endpoint(self, url: str, events: list[str], description: str) -> Row:

@@ -12,12 +12,12 @@ import httpx2
 
 from .chaos import Chaos
 from .rows import Row
-from .shapes import Shape, payload
+from .shapes import Shape, render_payload
 from .state import State, moment
 
 log = logging.getLogger(__name__)
-KEPT = 200  # deliveries of an endpoint
-WAITS = (1, 2, 4, 8, 16, 32, 60, 60)  # seconds between tries; Zyra's own schedule is not known
+MAX_DELIVERIES = 200  # deliveries of an endpoint
+RETRY_SECONDS = (1, 2, 4, 8, 16, 32, 60, 60)  # between tries; Zyra's own schedule is not known
 
 
 class Webhooks:
@@ -33,7 +33,7 @@ class Webhooks:
     def tell(self, kind: str, data: dict[str, Any]) -> int:
         """Posts one event to every endpoint whose list names it: to how many."""
         event = f"evt_{secrets.token_hex(12)}"
-        body = json.dumps(payload(self._shape, event, kind, moment(), data)).encode()
+        body = json.dumps(render_payload(self._shape, event, kind, moment(), data)).encode()
         wanted = [endpoint for endpoint in self._state.endpoints.values() if kind in endpoint["events"]]
         for endpoint in wanted:
             delivery = self._record(endpoint, kind, body)
@@ -49,7 +49,7 @@ class Webhooks:
         found = self._state.deliveries.setdefault(endpoint["id"], {})
         name = f"del_{secrets.token_hex(8)}"
         found[name] = {"id": name, "event_type": kind, "status": "pending", "attempts": 0, "body": body.decode()}
-        while len(found) > KEPT:
+        while len(found) > MAX_DELIVERIES:
             del found[next(iter(found))]
         return found[name]
 
@@ -60,7 +60,7 @@ class Webhooks:
 
     async def _deliver(self, endpoint: Row, kind: str, body: bytes, delivery: Row, delay: float) -> None:
         await asyncio.sleep(delay)
-        for wait in WAITS:
+        for wait in RETRY_SECONDS:
             if endpoint["id"] not in self._state.endpoints:
                 break
             if delivery["attempts"] and self._chaos.strikes("rewrite"):

@@ -20,9 +20,9 @@ from receiver.contract.connection import text
 
 from .routes import Limit, Limits
 
-MARGIN = 1.0  # seconds that a call may be longer on its way than another
+MARGIN_SECONDS = 1.0  # that a call may be longer on its way than another
 PREFIX = "zr::api:"  # no queue is called ""
-REFUSED = "zr::api-refused"  # keys that Zyra refuses, as they may be shown, and since when
+REFUSED_KEYS = "zr::api-refused"  # keys that Zyra refuses, as they may be shown, and since when
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Budget:
 
     @property
     def window(self) -> int:
-        return int((self.minute + MARGIN) * 1000)
+        return int((self.minute + MARGIN_SECONDS) * 1000)
 
     @property
     def pause(self) -> float:
@@ -64,11 +64,11 @@ class Budget:
     def take(self, key: str, limit: Limit, who: str, ticket: str) -> Room:
         """One call, if there is room. who: the handler; of several that wait each gets a fair share."""
         values: list[str | int] = [
-            prefix(key),
+            make_prefix(key),
             limit,
             self.limits.of(limit),
             self.window,
-            named(who),
+            read_handler(who),
             ticket,
             int(self.pause * 1000),
         ]
@@ -76,7 +76,7 @@ class Budget:
         return Room(math.ceil(wait[0]) / 1000, verdict == 2) if verdict else Room()
 
     def _run(self, values: list[str | int]) -> Any:
-        text, sha = script()
+        text, sha = load_script()
         try:
             return self.client.evalsha(sha, 0, *values)
         except NoScriptError:  # a new Redis: nothing was executed
@@ -85,7 +85,7 @@ class Budget:
 
     def hold(self, key: str, limit: Limit, seconds: float) -> None:
         """Zyra said when to come back: until then no worker calls."""
-        name, wait = f"{prefix(key)}{limit}:hold", int(seconds * 1000)
+        name, wait = f"{make_prefix(key)}{limit}:hold", int(seconds * 1000)
         if wait > max(0, self.client.pttl(name)):  # another answer may have said more
             self.client.set(name, "1", px=wait)
 
@@ -94,29 +94,29 @@ class Budget:
 
         shown: how `zyra-receiver status` may call it.
         """
-        self.client.set(prefix(key) + "refused", "1", px=int(self.pause * 1000))
+        self.client.set(make_prefix(key) + "refused", "1", px=int(self.pause * 1000))
         if shown:
-            self.client.hsetnx(REFUSED, shown, f"{int(time.time() * 1000)} {key}")
+            self.client.hsetnx(REFUSED_KEYS, shown, f"{int(time.time() * 1000)} {key}")
         life = max(600, int(20 * self.pause))  # seconds: it ends where nobody tries the key any more
-        news = bool(self.client.set(prefix(key) + "known", "1", nx=True, ex=life))
-        self.client.expire(prefix(key) + "known", life)
+        news = bool(self.client.set(make_prefix(key) + "known", "1", nx=True, ex=life))
+        self.client.expire(make_prefix(key) + "known", life)
         return news
 
     def accept(self, key: str, shown: str = "") -> bool:
         """The key is good. Whether that is news."""
-        self.client.hdel(REFUSED, shown)
-        return bool(self.client.delete(prefix(key) + "known", prefix(key) + "refused"))
+        self.client.hdel(REFUSED_KEYS, shown)
+        return bool(self.client.delete(make_prefix(key) + "known", make_prefix(key) + "refused"))
 
-    def refused(self, key: str) -> bool:
-        return bool(self.client.exists(prefix(key) + "known"))
+    def is_refused(self, key: str) -> bool:
+        return bool(self.client.exists(make_prefix(key) + "known"))
 
-    def waiting(self, key: str) -> list[Waiting]:
+    def list_waiting(self, key: str) -> list[Waiting]:
         """What is left, and who waits, by class."""
         seconds, micro = self.client.time()
         now = seconds * 1000 + micro // 1000
-        return [self._waiting(prefix(key) + limit, limit, now) for limit in Limit]
+        return [self._read_waiting(make_prefix(key) + limit, limit, now) for limit in Limit]
 
-    def _waiting(self, name: str, limit: Limit, now: int) -> Waiting:
+    def _read_waiting(self, name: str, limit: Limit, now: int) -> Waiting:
         used = self.client.zcount(name, now - self.window, "+inf")
         handlers = [text(one) for one in self.client.zrangebyscore(f"{name}:waits", now - self.window, "+inf")]
         counts = {one: self.client.zcount(f"{name}:line:{one}", now - self.window, "+inf") for one in handlers}
@@ -125,38 +125,38 @@ class Budget:
         return Waiting(limit=limit, left=max(0, most - used), most=most, held=held, who=counts)
 
 
-def refusals(client: redis.Redis) -> dict[str, int]:
+def list_refusals(client: redis.Redis) -> dict[str, int]:
     """Keys that Zyra refuses now, as they may be shown, and since when, in milliseconds."""
     found = {}
-    for shown, told in client.hgetall(REFUSED).items():
+    for shown, told in client.hgetall(REFUSED_KEYS).items():
         since, _, key = text(told).partition(" ")
-        if client.exists(prefix(key) + "known") and since.isdecimal():
+        if client.exists(make_prefix(key) + "known") and since.isdecimal():
             found[text(shown)] = int(since)
         else:
-            client.hdel(REFUSED, shown)
+            client.hdel(REFUSED_KEYS, shown)
     return found
 
 
 @cache
-def script() -> tuple[str, str]:
+def load_script() -> tuple[str, str]:
     """The script, and how Redis calls it."""
     text = files("workers.zyra").joinpath("budget.lua").read_text()
     return text, hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - Redis' own name for it
 
 
-def prefix(key: str) -> str:
+def make_prefix(key: str) -> str:
     return f"{PREFIX}{key}:"
 
 
-def named(who: str) -> str:
+def read_handler(who: str) -> str:
     return who.replace(" ", "-")[:100]
 
 
-def ticket() -> str:
+def draw_ticket() -> str:
     """Of a call that belongs to no run."""
     return secrets.token_hex(8)
 
 
-def fingerprint(secret: str) -> str:
+def compute_fingerprint(secret: str) -> str:
     """How a key is called in Redis."""
     return hashlib.sha256(b"zr:api-key:" + secret.encode("utf-8", "surrogatepass")).hexdigest()[:16]

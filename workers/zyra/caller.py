@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 from ..errors import RetryLater
 from ..retry_after import parse_retry_after
 from . import calls
-from .budget import Budget, ticket
+from .budget import Budget, draw_ticket
 from .calls import Answer, Call
 from .credentials import Ring
 from .effects import Do, Send, Step, Wait
 from .errors import RateLimited, Unauthorized, Unreachable, ZyraError
 from .journal import Entry, Journal, State
 from .recovery import Recovery
-from .routes import Routes, table
+from .routes import Routes, load_default_routes
 
 log = logging.getLogger(__name__)
 MAX_WAIT_MINUTES = 1 / 12  # for room in the budget; what takes longer becomes RetryLater, and frees its place
@@ -31,7 +31,7 @@ Result = Generator[Step, Any, T]
 Path = str | PathLike[str] | None
 
 
-def unguarded() -> None:
+def skip_guard() -> None:
     """No lease to check: not inside a handler."""
 
 
@@ -41,24 +41,24 @@ class Caller:
 
     ring: Ring
     scim: Ring | None = None
-    routes: Routes = field(default_factory=table)
+    routes: Routes = field(default_factory=load_default_routes)
     budget: Budget | None = None
     journal: Journal | None = None
     who: str = "cli"
-    ticket: str = field(default_factory=ticket)  # by which the budget knows who comes back, where there is no run
-    guard: Callable[[], None] = unguarded
+    ticket: str = field(default_factory=draw_ticket)  # by which the budget knows who comes back, where there is no run
+    guard: Callable[[], None] = skip_guard
 
     def fetch(self, call: Call) -> Result[Any]:
         """What the API's answer holds. Raises ZyraError, and LeaseLost."""
-        return self._logged(call, calls.read)
+        return self._logged(call, calls.read_data)
 
     def fetch_page(self, call: Call) -> Result[calls.Page]:
         """One page of a list. Raises ZyraError, and LeaseLost."""
-        return self._logged(call, calls.page)
+        return self._logged(call, calls.read_page)
 
     def save(self, call: Call, into: str | PathLike[str]) -> Result[int]:
         """Saves the answer as a file; its size in bytes. Raises ZyraError, and LeaseLost."""
-        return self._logged(call, calls.size, into)
+        return self._logged(call, calls.read_size, into)
 
     def _logged(
         self, call: Call, read: Callable[[Call, Answer], T], into: str | PathLike[str] | None = None
@@ -94,9 +94,13 @@ class Caller:
                 found = yield from Recovery(self.spend, journal, self.routes, self.budget, self.guard).look_up(
                     call, entry
                 )
-                told = yield Do(lambda: journal.done(entry, found, looked_up=True) if found else journal.refused(entry))
+                told = yield Do(
+                    lambda: (
+                        journal.record_answer(entry, found, looked_up=True) if found else journal.record_refusal(entry)
+                    )
+                )
             except BaseException:
-                journal.unknown(entry)
+                journal.forget_cache(entry)
                 raise
             if found or not told:
                 return found if told else None
@@ -110,15 +114,15 @@ class Caller:
             document = calls.parse(answer)
             refusal = isinstance(document, dict) and document.get("success") is False
             if answer.is_success and not refusal and (not answer.content or document is not None):
-                yield Do(lambda: journal.done(made, answer))
+                yield Do(lambda: journal.record_answer(made, answer))
             elif refusal or (400 <= answer.status < 500 and answer.status != 408):
-                yield Do(lambda: journal.refused(made, answer))
+                yield Do(lambda: journal.record_refusal(made, answer))
             else:
-                journal.unknown(made)
+                journal.forget_cache(made)
         except BaseException as error:  # also where the handler was cancelled: then nothing may be awaited any more
-            journal.unknown(made)
+            journal.forget_cache(made)
             if isinstance(error, Unreachable) and error.unsent:
-                yield Do(lambda: journal.refused(made))
+                yield Do(lambda: journal.record_refusal(made))
             raise
         is_renewed = yield from self._judge(answer, request, ring, last)
         return None if is_renewed else answer
@@ -174,7 +178,7 @@ class Caller:
             raise
         if not token:
             raise Unauthorized(0, "no-key", "ZYRA_API_KEY is not set", call=str(request.call))
-        content = calls.encoded(request.call.body) if request.call.body is not None else None
+        content = calls.encode(request.call.body) if request.call.body is not None else None
         return replace(request, headers={"authorization": f"Bearer {token}"}, content=content)
 
     def _judge(self, answer: Answer, request: Send, ring: Ring, last: bool) -> Result[bool]:
@@ -197,7 +201,7 @@ class Caller:
 
     def _accept(self, ring: Ring) -> bool:
         """Whether the key was known to be no good; looked at in memory, but for the first time."""
-        return bool(self.budget and self.budget.refused(ring.name) and self.budget.accept(ring.name, ring.shown))
+        return bool(self.budget and self.budget.is_refused(ring.name) and self.budget.accept(ring.name, ring.shown))
 
     def _hold(self, answer: Answer, call: Call, ring: Ring) -> None:
         limit, seconds = call.route.limit, parse_retry_after(answer.headers.get("retry-after", ""))

@@ -14,7 +14,7 @@ from ..retry_after import parse_retry_after
 from .errors import RateLimited, Unreadable, ZyraError, kind
 from .routes import Certainty, Limit, Route
 
-PAGE = 200  # the most that a list call may ask for
+MAX_PAGE_ITEMS = 200  # the most that a list call may ask for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +51,14 @@ class Answer:
         return 200 <= self.status < 300
 
 
-def call(route: Route, ids: tuple[str, ...] = (), params: Mapping[str, Any] | None = None, body: Any = None) -> Call:
+def make_listed_call(
+    route: Route, ids: tuple[str, ...] = (), params: Mapping[str, Any] | None = None, body: Any = None
+) -> Call:
     """Raises ValueError for ids that are none."""
     return Call(route=route, path=route.at(*ids), ids=ids, params=params or {}, body=body)
 
 
-def anything(method: str, path: str, params: Mapping[str, Any] | None = None, body: Any = None) -> Call:
+def make_call(method: str, path: str, params: Mapping[str, Any] | None = None, body: Any = None) -> Call:
     """A call that is in no table. Raises ValueError: the key must not go to another host."""
     if not path.startswith("/") or path.startswith("//") or not path.isprintable():
         raise ValueError(f"{path!r} must be a path such as /api/v1/ml/jobs")
@@ -66,14 +68,14 @@ def anything(method: str, path: str, params: Mapping[str, Any] | None = None, bo
     return Call(route=row, path=path, params=params or {}, body=body)
 
 
-def read(call: Call, answer: Answer) -> Any:
+def read_data(call: Call, answer: Answer) -> Any:
     """What stands under `data`, or the whole document where there is no envelope. Raises ZyraError."""
     document = parse(answer)
     if answer.is_success and not (isinstance(document, dict) and document.get("success") is False):
         if answer.content and document is None:
             raise Unreadable(answer.status, "unreadable", "the answer is no JSON", call=str(call))
         return document["data"] if isinstance(document, dict) and "data" in document else document
-    raise error(call, answer, document)
+    raise make_error(call, answer, document)
 
 
 def parse(answer: Answer) -> Any:
@@ -83,10 +85,10 @@ def parse(answer: Answer) -> Any:
         return None
 
 
-def error(call: Call, answer: Answer, document: Any) -> ZyraError:
-    told = mapping(document)
-    block = mapping(told.get("error")) or told
-    meta = mapping(told.get("meta"))
+def make_error(call: Call, answer: Answer, document: Any) -> ZyraError:
+    told = to_mapping(document)
+    block = to_mapping(told.get("error")) or told
+    meta = to_mapping(told.get("meta"))
     found = kind(answer.status)(
         answer.status,
         str(block.get("code") or ""),
@@ -100,18 +102,18 @@ def error(call: Call, answer: Answer, document: Any) -> ZyraError:
     return found
 
 
-def encoded(body: Any) -> bytes:
+def encode(body: Any) -> bytes:
     """JSON; amounts as numbers. Raises TypeError for what has no JSON, and ValueError for NaN."""
-    return json.dumps(body, default=amount, allow_nan=False).encode()
+    return json.dumps(body, default=encode_amount, allow_nan=False).encode()
 
 
-def amount(value: Any) -> float:
+def encode_amount(value: Any) -> float:
     if isinstance(value, Decimal):
         return float(value)
     raise TypeError(f"{type(value).__name__} has no JSON")
 
 
-def mapping(value: Any) -> dict[str, Any]:
+def to_mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
@@ -121,13 +123,13 @@ class Page:
     total: int | None
 
 
-def page(call: Call, answer: Answer) -> Page:
+def read_page(call: Call, answer: Answer) -> Page:
     """One page of a list. Where `total` and the items stand is not documented: all the likely places are looked at."""
-    data, document = read(call, answer), parse(answer)
-    items = data if isinstance(data, list) else max(filter(is_rows, mapping(data).values()), key=len, default=None)
+    data, document = read_data(call, answer), parse(answer)
+    items = data if isinstance(data, list) else max(filter(is_rows, to_mapping(data).values()), key=len, default=None)
     if items is None:
         raise Unreadable(answer.status, "unreadable", "the answer holds no list", call=str(call))
-    places = [mapping(document), mapping(mapping(document).get("meta")), mapping(data)]
+    places = [to_mapping(document), to_mapping(to_mapping(document).get("meta")), to_mapping(data)]
     totals = [place[name] for place in places for name in ("total", "totalResults") if type(place.get(name)) is int]
     return Page([item for item in items if isinstance(item, dict)], totals[0] if totals else None)
 
@@ -144,7 +146,7 @@ class Pages:
     """
 
     def __init__(self, call: Call) -> None:
-        self.next: Call | None = replace(call, params={**call.params, **at(call, 0)})
+        self.next: Call | None = replace(call, params={**call.params, **make_page_parameters(call, 0)})
         self.count = 0  # pages so far
         self.total = 0  # items so far
         self._before: Page | None = None
@@ -158,17 +160,21 @@ class Pages:
         self.count, self.total, self._before = self.count + 1, self.total + len(page.items), page
         offset = (call.params["startIndex"] - 1 if call.route.is_scim else call.params["offset"]) + len(page.items)
         has_more = page.items and (page.total is None or offset < page.total)
-        self.next = replace(call, params={**call.params, **at(call, offset)}) if has_more else None
+        self.next = replace(call, params={**call.params, **make_page_parameters(call, offset)}) if has_more else None
         return page.items
 
 
-def at(call: Call, offset: int) -> dict[str, int]:
+def make_page_parameters(call: Call, offset: int) -> dict[str, int]:
     """The parameters of a page; SCIM counts from 1 (RFC 7644, 3.4.2.4)."""
-    return {"startIndex": offset + 1, "count": PAGE} if call.route.is_scim else {"offset": offset, "limit": PAGE}
+    return (
+        {"startIndex": offset + 1, "count": MAX_PAGE_ITEMS}
+        if call.route.is_scim
+        else {"offset": offset, "limit": MAX_PAGE_ITEMS}
+    )
 
 
-def size(call: Call, answer: Answer) -> int:
+def read_size(call: Call, answer: Answer) -> int:
     """Bytes of an answer that was saved as a file. Raises ZyraError."""
     if not answer.is_success:
-        raise error(call, answer, parse(answer))
+        raise make_error(call, answer, parse(answer))
     return answer.size

@@ -13,7 +13,7 @@ from .caller import Caller
 from .credentials import ApiKey
 from .models import AuditEntry, Device, Endpoint, Invoice, Job, Row, ScimUser, SsoConfig, VirtualServer
 from .results import Awaiting, Blocking
-from .transport import options, run, run_async
+from .transport import make_options, run, run_async
 
 R = TypeVar("R", bound=Row)
 
@@ -34,7 +34,7 @@ class Zyra:
     ) -> None:
         self._base_url = base_url
         self.caller = caller or Caller(ring=ApiKey(key or str))
-        self.http = http or httpx2.Client(**options(base_url))
+        self.http = http or httpx2.Client(**make_options(base_url))
 
     def within(self, caller: Caller) -> "Zyra":
         """The same client with another caller: for one attempt of a run."""
@@ -42,11 +42,11 @@ class Zyra:
 
     def request(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
         """Any other call: what stands under `data`."""
-        return run(self.caller.fetch(calls.anything(method, path, params, body)), self.http)
+        return run(self.caller.fetch(calls.make_call(method, path, params, body)), self.http)
 
     def pages(self, path: str, *, params: dict[str, Any] | None = None) -> Iterator[Row]:
         """The items of any other list."""
-        return Blocking(self.caller, self.http, Row).list_all(calls.anything("GET", path, params))
+        return Blocking(self.caller, self.http, Row).list_all(calls.make_call("GET", path, params))
 
     def close(self) -> None:
         self.http.close()
@@ -132,7 +132,7 @@ class AsyncZyra:
     ) -> None:
         self._base_url = base_url
         self.caller = caller or Caller(ring=ApiKey(key or str))
-        self.http = http or httpx2.AsyncClient(**options(base_url))
+        self.http = http or httpx2.AsyncClient(**make_options(base_url))
 
     def within(self, caller: Caller) -> "AsyncZyra":
         """The same client with another caller: for one attempt of a run."""
@@ -140,11 +140,11 @@ class AsyncZyra:
 
     async def request(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
         """Any other call: what stands under `data`."""
-        return await run_async(self.caller.fetch(calls.anything(method, path, params, body)), self.http)
+        return await run_async(self.caller.fetch(calls.make_call(method, path, params, body)), self.http)
 
     def pages(self, path: str, *, params: dict[str, Any] | None = None) -> AsyncIterator[Row]:
         """The items of any other list."""
-        return Awaiting(self.caller, self.http, Row).list_all(calls.anything("GET", path, params))
+        return Awaiting(self.caller, self.http, Row).list_all(calls.make_call("GET", path, params))
 
     async def close(self) -> None:
         await self.http.aclose()

@@ -22,18 +22,18 @@ from receiver.contract.seal import Seal
 
 from ..errors import RetryLater
 from . import calls
-from .budget import PREFIX, fingerprint
+from .budget import PREFIX, compute_fingerprint
 from .effects import Do, Send, Step, Wait
 from .errors import Unreadable
 from .routes import Route, Routes
 
 log = logging.getLogger(__name__)
-SHOWN = 18  # characters of an API key that Zyra itself shows
-EARLY = 60.0  # seconds before its end that a token is renewed, or
-SHARE = 0.2  # of its life, if that is less
-LIFE = 900.0  # seconds that a token lives, where nobody says
-LOCK = 60.0  # seconds that one worker has for a login, whose requests may take 20
-LOOKS = 50  # for the token that another worker gets
+SHOWN_CHARACTERS = 18  # of an API key that Zyra itself shows
+RENEW_EARLY_SECONDS = 60.0  # before its end that a token is renewed, or
+RENEW_EARLY_SHARE = 0.2  # of its life, if that is less
+TOKEN_SECONDS = 900.0  # that a token lives, where nobody says
+LOCK_SECONDS = 60.0  # that one worker has for a login, whose requests may take 20
+MAX_LOOKS = 50  # for the token that another worker gets
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ class ApiKey:
 
     @property
     def name(self) -> str:
-        return fingerprint(self.read())
+        return compute_fingerprint(self.read())
 
     @property
     def shown(self) -> str:
-        return self.read()[:SHOWN]
+        return self.read()[:SHOWN_CHARACTERS]
 
     def token(self) -> Generator[Step, Any, str]:
         yield from ()
@@ -72,8 +72,8 @@ class Token(msgspec.Struct, frozen=True):
     since: float = 0.0
     until: float = 0.0
 
-    def fresh(self, now: float) -> bool:
-        return now < self.until - min(EARLY, (self.until - self.since) * SHARE)
+    def is_fresh(self, now: float) -> bool:
+        return now < self.until - min(RENEW_EARLY_SECONDS, (self.until - self.since) * RENEW_EARLY_SHARE)
 
 
 class Login:
@@ -90,15 +90,15 @@ class Login:
 
     def token(self) -> Generator[Step, Any, str]:
         """Raises ZyraError, and RetryLater where another worker takes too long for it."""
-        for _ in range(LOOKS):
+        for _ in range(MAX_LOOKS):
             known: Token | None = yield Do(self._read)
             now = time.time()
-            if known and known.fresh(now):
+            if known and known.is_fresh(now):
                 return known.access
             if (yield Do(self._lock)):
                 try:
                     known = yield Do(self._read)  # another worker may have got one in this moment
-                    if known and known.fresh(time.time()):
+                    if known and known.is_fresh(time.time()):
                         return known.access
                     found = yield from self._new(known)
                     yield Do(lambda: self._keep(found))  # noqa: B023 - called at once
@@ -124,12 +124,12 @@ class Login:
         if known and known.refresh:
             answer = yield from self._ask("auth.refresh", {"refresh_token": known.refresh})
             if answer.is_success:
-                return token(self._routes["auth.refresh"], answer, known.refresh)
+                return read_token(self._routes["auth.refresh"], answer, known.refresh)
         answer = yield from self._ask("auth.login", {"email": self._user, "password": self._password()})
-        return token(self._routes["auth.login"], answer)
+        return read_token(self._routes["auth.login"], answer)
 
     def _ask(self, name: str, body: dict[str, str]) -> Generator[Step, Any, calls.Answer]:
-        answer: calls.Answer = yield Send(calls.call(self._routes[name], body=body), {})
+        answer: calls.Answer = yield Send(calls.make_listed_call(self._routes[name], body=body), {})
         return answer
 
     @property
@@ -150,33 +150,33 @@ class Login:
         self._client.set(self._key, sealed, ex=max(1, int(found.until - time.time()) + 86400))
 
     def _lock(self) -> bool:
-        return bool(self._client.set(self._key + ":lock", "1", nx=True, px=int(LOCK * 1000)))
+        return bool(self._client.set(self._key + ":lock", "1", nx=True, px=int(LOCK_SECONDS * 1000)))
 
     def _unlock(self) -> None:
         with contextlib.suppress(*FAULTS):  # then it ends by itself
             self._client.delete(self._key + ":lock")
 
 
-def token(route: Route, answer: calls.Answer, refresh: str = "") -> Token:
+def read_token(route: Route, answer: calls.Answer, refresh: str = "") -> Token:
     """The token of a login's answer; its fields are not documented, so all the likely ones are looked at."""
-    document = calls.mapping(calls.read(calls.call(route), answer))
+    document = calls.to_mapping(calls.read_data(calls.make_listed_call(route), answer))
     names = ("access_token", "token", "jwt")
     access = next((str(document[name]) for name in names if isinstance(document.get(name), str)), "")
     if not access:
         raise Unreadable(answer.status, "unreadable", "the login's answer holds no token", call=route.call)
     now = time.time()
     told = document.get("expires_in")
-    life = float(told) if isinstance(told, int | float) and told > 0 else ends(access, now) - now
+    life = float(told) if isinstance(told, int | float) and told > 0 else read_end(access, now) - now
     return Token(access, str(document.get("refresh_token") or refresh), now, now + max(0.1, life))
 
 
-def ends(jwt: str, now: float) -> float:
+def read_end(jwt: str, now: float) -> float:
     """When a JWT ends, as it says itself. It is Zyra's to verify, not ours."""
     try:
         payload = jwt.split(".")[1]
         return float(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])
     except (ValueError, IndexError, KeyError, TypeError, RecursionError):
-        return now + LIFE
+        return now + TOKEN_SECONDS
 
 
 Ring = ApiKey | Login

@@ -19,11 +19,11 @@ from receiver.contract.errors import SealError
 from receiver.contract.seal import Seal
 
 from ..errors import LeaseLost
-from ..ledger.transitions import Ledger, whole
-from .calls import Answer, Call, mapping, parse
+from ..ledger.transitions import Ledger, read_number
+from .calls import Answer, Call, parse, to_mapping
 
 log = logging.getLogger(__name__)
-LARGEST = 256 * 1024  # bytes of an answer that are kept
+MAX_ANSWER_BYTES = 256 * 1024  # of an answer that are kept
 
 
 class State(StrEnum):
@@ -51,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     def answer(self) -> Answer:
         return Answer(status=self.status, headers={}, content=self.content)
 
-    def of(self, call: Call) -> bool:
+    def is_of(self, call: Call) -> bool:
         return (self.method, self.path, self.digest) == (call.route.method, call.path, call.digest)
 
 
@@ -80,8 +80,8 @@ class Journal:
     def find(self, call: Call) -> Entry | None:
         """What an earlier attempt recorded of this call, or this one without hearing an answer."""
         with self._busy:
-            for entry, _ in self._known().values():
-                if entry.of(call) and entry.state is not State.REFUSED and entry.number not in self._used:
+            for entry, _ in self._load().values():
+                if entry.is_of(call) and entry.state is not State.REFUSED and entry.number not in self._used:
                     self._used.add(entry.number)  # an equal call beside this one is another one
                     return entry
         return None
@@ -92,14 +92,14 @@ class Journal:
         Who can write to Redis can delete an entry; nobody must make a call twice for that.
         """
         with self._busy:
-            known = self._known()
+            known = self._load()
             has_gaps = max(self._last, *known, 0) > len(known)
         return self.begin(call) if has_gaps else None
 
     def begin(self, call: Call) -> Entry:
         """Records that the call is made, before it is. Raises LeaseLost where the run is another attempt's."""
         with self._busy:
-            known = self._known()
+            known = self._load()
             entry = Entry(
                 number=max(self._last, *known, 0) + 1,
                 method=call.route.method,
@@ -108,7 +108,7 @@ class Journal:
                 attempt=self._attempt,
                 at=int(time.time() * 1000),
             )
-            sealed = self._sealed(entry)
+            sealed = self._seal_entry(entry)
             if not self._ledger.call("journal.lua", "begin", self.run, self._token, entry.number, sealed):
                 raise LeaseLost("the run is another attempt's by now: nothing was sent")
             known[entry.number] = entry, sealed
@@ -116,37 +116,37 @@ class Journal:
             self._used.add(entry.number)  # while it is under way it is no earlier call of another one like it
             return entry
 
-    def unknown(self, entry: Entry) -> None:
+    def forget_cache(self, entry: Entry) -> None:
         """No answer came: should the handler make the call again, its outcome is to be found out first."""
         self._used.discard(entry.number)
 
-    def done(self, entry: Entry, answer: Answer, looked_up: bool = False) -> bool:
+    def record_answer(self, entry: Entry, answer: Answer, looked_up: bool = False) -> bool:
         """It has happened. Whether that was recorded: not if another attempt changed the entry meanwhile."""
-        content = answer.content if len(answer.content) <= LARGEST else b""
+        content = answer.content if len(answer.content) <= MAX_ANSWER_BYTES else b""
         return self._change(entry, State.DONE, answer, content, looked_up)
 
-    def refused(self, entry: Entry, answer: Answer | None = None) -> bool:
+    def record_refusal(self, entry: Entry, answer: Answer | None = None) -> bool:
         """It has not happened: it may be made again. Whether that was recorded."""
         return self._change(entry, State.REFUSED, answer, b"", answer is None)
 
-    def told_ids(self) -> set[str]:
+    def list_made_ids(self) -> set[str]:
         """The ids of what the run's other calls have made."""
         with self._busy:
-            found = [mapping(parse(entry.answer)) for entry, _ in self._known().values() if entry.state is State.DONE]
-        return {str(mapping(one.get("data")).get("id")) for one in found}
+            found = [to_mapping(parse(entry.answer)) for entry, _ in self._load().values() if entry.state is State.DONE]
+        return {str(to_mapping(one.get("data")).get("id")) for one in found}
 
     def _change(self, entry: Entry, state: State, answer: Answer | None, content: bytes, looked_up: bool) -> bool:
         with self._busy:
-            known = self._known()
+            known = self._load()
             changed = msgspec.structs.replace(
                 entry,
                 state=state,
                 status=answer.status if answer else 0,
                 content=content,
-                request_id=request_id(answer) if answer else "",
+                request_id=read_request_id(answer) if answer else "",
                 looked_up=looked_up,
             )
-            sealed = self._sealed(changed)
+            sealed = self._seal_entry(changed)
             if not self._ledger.call("journal.lua", "change", self.run, entry.number, known[entry.number][1], sealed):
                 self._entries = None  # read it again
                 self._used.discard(entry.number)
@@ -154,11 +154,11 @@ class Journal:
             known[entry.number] = changed, sealed
             return True
 
-    def _known(self) -> dict[int, tuple[Entry, bytes]]:
+    def _load(self) -> dict[int, tuple[Entry, bytes]]:
         if self._entries is None:
-            self._entries = entries(self._ledger, self._seal, self.run)
+            self._entries = load_entries(self._ledger, self._seal, self.run)
             said, last = self._ledger.client.hmget(self._ledger.keys.run(self.run), "unanswered", "calls")
-            self._last = whole(last)
+            self._last = read_number(last)
             if said is not None:
                 self._decide(self._entries, said)
         return self._entries
@@ -166,7 +166,7 @@ class Journal:
     def _decide(self, known: dict[int, tuple[Entry, bytes]], said: Any) -> None:
         """What a person said, at a replay, of calls that nobody heard an answer of."""
         try:
-            word = msgspec.json.decode(self._seal.unwrap(word_place(self.run), said), type=Word)
+            word = msgspec.json.decode(self._seal.unwrap(name_word(self.run), said), type=Word)
         except (SealError, msgspec.MsgspecError):
             log.warning("what a person said of unanswered calls is not what was sealed: they are looked up")
             return
@@ -175,18 +175,18 @@ class Journal:
             if entry.state is State.SENT and digest(sealed) in word.entries:
                 known[number] = msgspec.structs.replace(entry, state=state, status=200, looked_up=True), sealed
 
-    def _sealed(self, entry: Entry) -> bytes:
-        return self._seal.wrap(place(self.run, entry.number), msgspec.json.encode(entry))
+    def _seal_entry(self, entry: Entry) -> bytes:
+        return self._seal.wrap(name_entry(self.run, entry.number), msgspec.json.encode(entry))
 
 
-def entries(ledger: Ledger, seal: Seal, run: str) -> dict[int, tuple[Entry, bytes]]:
+def load_entries(ledger: Ledger, seal: Seal, run: str) -> dict[int, tuple[Entry, bytes]]:
     """A run's entries in their order, with their sealed text. Raises SealError."""
-    raw: dict[Any, Any] = ledger.client.hgetall(ledger.keys.named(f"calls:{run}"))
+    raw: dict[Any, Any] = ledger.client.hgetall(ledger.keys.name(f"calls:{run}"))
     found = {}
     for number in sorted(int(text(field)) for field in raw if text(field).isdecimal()):
         sealed = raw[str(number).encode()]
         try:
-            entry = msgspec.json.decode(seal.unwrap(place(run, number), sealed), type=Entry)
+            entry = msgspec.json.decode(seal.unwrap(name_entry(run, number), sealed), type=Entry)
         except msgspec.MsgspecError:
             raise SealError("an entry of the journal cannot be read") from None
         found[number] = entry, sealed
@@ -198,20 +198,20 @@ def seal_word(ledger: Ledger, seal: Seal, run: str, happened: bool) -> bytes:
 
     Raises SealError.
     """
-    unanswered = [sealed for entry, sealed in entries(ledger, seal, run).values() if entry.state is State.SENT]
+    unanswered = [sealed for entry, sealed in load_entries(ledger, seal, run).values() if entry.state is State.SENT]
     word = Word(happened=happened, entries=tuple(map(digest, unanswered)))
-    return seal.wrap(word_place(run), msgspec.json.encode(word))
+    return seal.wrap(name_word(run), msgspec.json.encode(word))
 
 
 def digest(sealed: bytes) -> str:
     return hashlib.sha256(sealed).hexdigest()
 
 
-def word_place(run: str) -> str:
+def name_word(run: str) -> str:
     return f"unanswered:{run}"
 
 
-def told(ledger: Ledger, seal: Seal, run: str) -> Sequence[dict[str, Any]]:
+def list_calls(ledger: Ledger, seal: Seal, run: str) -> Sequence[dict[str, Any]]:
     """The calls of a run for `events show`."""
     return [
         {
@@ -224,15 +224,15 @@ def told(ledger: Ledger, seal: Seal, run: str) -> Sequence[dict[str, Any]]:
             "request_id": entry.request_id,
             "looked_up": entry.looked_up,
         }
-        for entry, _ in entries(ledger, seal, run).values()
+        for entry, _ in load_entries(ledger, seal, run).values()
     ]
 
 
-def place(run: str, number: int) -> str:
+def name_entry(run: str, number: int) -> str:
     return f"calls:{run}:{number}"
 
 
-def request_id(answer: Answer) -> str:
-    document = mapping(parse(answer))
-    block = mapping(document.get("meta")) or mapping(document.get("error"))
+def read_request_id(answer: Answer) -> str:
+    document = to_mapping(parse(answer))
+    block = to_mapping(document.get("meta")) or to_mapping(document.get("error"))
     return str(block.get("request_id") or "")

@@ -11,10 +11,10 @@ import httpx2
 
 from receiver.contract.addresses import LOOPBACK_NAMES
 
-from .calls import mapping
+from .calls import to_mapping
 from .routes import PARAMETER, Kind, Route, Routes
 
-LARGEST = 32 * 1024 * 1024  # bytes of a document
+MAX_DOCUMENT_BYTES = 32 * 1024 * 1024  # of a document
 VERBS = ("get", "post", "put", "patch", "delete")
 Operations = dict[tuple[str, str], tuple[str, dict[str, Any]]]  # by verb and bare path: the path as written, the rest
 
@@ -48,8 +48,8 @@ def fetch(url: str) -> bytes:
             chunks, size = [], 0
             for chunk in response.iter_bytes():
                 size += len(chunk)
-                if size > LARGEST:
-                    raise ValueError(f"is larger than {LARGEST} bytes")
+                if size > MAX_DOCUMENT_BYTES:
+                    raise ValueError(f"is larger than {MAX_DOCUMENT_BYTES} bytes")
                 chunks.append(chunk)
             return b"".join(chunks)
     except httpx2.HTTPError as error:
@@ -58,7 +58,7 @@ def fetch(url: str) -> bytes:
 
 def compare(routes: Routes, document: Mapping[str, Any]) -> Iterator[str]:
     """What differs, a sentence each."""
-    operations = listed(document)
+    operations = list_operations(document)
     for route in routes.values():
         found = operations.pop((route.method, bare(route.path)), None)
         if found is None:
@@ -69,13 +69,13 @@ def compare(routes: Routes, document: Mapping[str, Any]) -> Iterator[str]:
         yield f"{verb} {path} is in the specification, and not in our table"
 
 
-def listed(document: Mapping[str, Any]) -> Operations:
+def list_operations(document: Mapping[str, Any]) -> Operations:
     found: Operations = {}
     for path, item in document["paths"].items():
-        shared = rows(mapping(item).get("parameters"))
-        for verb, operation in mapping(item).items():
+        shared = rows(to_mapping(item).get("parameters"))
+        for verb, operation in to_mapping(item).items():
             if verb in VERBS:
-                own = mapping(operation)
+                own = to_mapping(operation)
                 parameters = [*shared, *rows(own.get("parameters"))]
                 found[verb.upper(), bare(path)] = path, {**own, "parameters": parameters}
     return found
@@ -100,7 +100,7 @@ def hint(route: Route, operations: Operations) -> str:
 
 
 def details(route: Route, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
-    names = [mapping(resolve(one, document)).get("name") for one in operation["parameters"]]
+    names = [to_mapping(resolve(one, document)).get("name") for one in operation["parameters"]]
     paging = (("startIndex", "count") if route.is_scim else ("offset", "limit")) if route.answer is Kind.LIST else ()
     for name in (*paging, *route.query):
         if name not in names:
@@ -110,24 +110,24 @@ def details(route: Route, operation: Mapping[str, Any], document: Mapping[str, A
     for name in needed:
         if name not in route.fields:
             yield f"{route.name}: {route.call} needs the field {name!r}, says the specification"
-    known = mapping(schema.get("properties"))
+    known = to_mapping(schema.get("properties"))
     for name in route.fields:
         if known and name not in known:
             yield f"{route.name}: {route.call} has no field {name!r} in the specification"
 
 
 def body(operation: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    content = mapping(mapping(resolve(operation.get("requestBody"), document)).get("content"))
-    return mapping(resolve(mapping(content.get("application/json")).get("schema"), document))
+    content = to_mapping(to_mapping(resolve(operation.get("requestBody"), document)).get("content"))
+    return to_mapping(resolve(to_mapping(content.get("application/json")).get("schema"), document))
 
 
 def resolve(value: Any, document: Mapping[str, Any]) -> Any:
     """What a reference within the document points to (a few steps of it)."""
     for _ in range(8):
-        target = mapping(value).get("$ref")
+        target = to_mapping(value).get("$ref")
         if not isinstance(target, str) or not target.startswith("#/"):
             return value
         value = document
         for step in target[2:].split("/"):
-            value = mapping(value).get(step.replace("~1", "/").replace("~0", "~"))
+            value = to_mapping(value).get(step.replace("~1", "/").replace("~0", "~"))
     return None

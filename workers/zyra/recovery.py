@@ -46,22 +46,22 @@ class Recovery:
                 self.guard()
         if what in ("status", "gone"):
             return (yield from self._look_up_state(call, what, {state.strip() for state in states.split(",")}))
-        name = calls.mapping(call.body).get("name")
+        name = calls.to_mapping(call.body).get("name")
         if what == "named" and isinstance(name, str) and self.journal.key in name:
-            return (yield from self._look_up_name(call, name, self.journal.told_ids()))
+            return (yield from self._look_up_name(call, name, self.journal.list_made_ids()))
         said = "an earlier attempt made this call and heard no answer"
         if what == "named":
             said += "; a name that holds event.key would let us find out whether it happened"
         raise OutcomeUnknown(0, "", said, call=str(call))
 
     def _look_up_state(self, call: Call, what: str, states: set[str]) -> Found:
-        get = calls.call(self.routes[f"{call.route.area}.get"], call.ids[:1])
+        get = calls.make_listed_call(self.routes[f"{call.route.area}.get"], call.ids[:1])
         answer = yield from self.spend(Send(get, {}))
         if answer.status == 404:
             if not isinstance(calls.parse(answer), dict):  # not the API's own word, but some proxy's
                 raise Unreadable(404, "unreadable", "the answer is no JSON", call=str(get))
             return Answer(status=200, headers={}, content=b"") if what == "gone" else None
-        status = calls.mapping(calls.read(get, answer)).get("status")
+        status = calls.to_mapping(calls.read_data(get, answer)).get("status")
         if not isinstance(status, str):
             raise OutcomeUnknown(
                 0, "", f"{get} tells no status, so nobody can know whether it happened", call=str(call)
@@ -73,15 +73,15 @@ class Recovery:
         deleted meanwhile moves the rest.
         """
         for _ in range(2):
-            pages = calls.Pages(calls.call(self.routes[f"{call.route.area}.list"]))
+            pages = calls.Pages(calls.make_listed_call(self.routes[f"{call.route.area}.list"]))
             while pages.next:
                 if pages.count >= MAX_PAGES:
                     raise OutcomeUnknown(0, "", f"the list is too long to look for {name!r}", call=str(call))
                 answer = yield from self.spend(Send(pages.next, {}))
-                for item in pages.take(calls.page(pages.next, answer)):
+                for item in pages.take(calls.read_page(pages.next, answer)):
                     if item.get("name") == name and item.get("id") not in others:
                         content = json.dumps({"data": item}, default=str).encode()
                         return Answer(status=200, headers={}, content=content)
-            if pages.count == 1 and pages.total < calls.PAGE:
+            if pages.count == 1 and pages.total < calls.MAX_PAGE_ITEMS:
                 break
         return None

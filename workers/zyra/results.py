@@ -16,7 +16,7 @@ from .transport import run, run_async
 R = TypeVar("R", bound=Row)
 
 
-def as_row(call: Call, found: Any, kind: type[R]) -> R:
+def make_row(call: Call, found: Any, kind: type[R]) -> R:
     if found is None:
         return kind()
     if not isinstance(found, dict):
@@ -33,14 +33,14 @@ class Blocking(Generic[R]):
         self._kind = kind
 
     def one(self, name: str, *ids: str, body: Any = None, params: dict[str, Any] | None = None) -> R:
-        call = calls.call(self._caller.routes[name], ids, params, body)
-        return as_row(call, run(self._caller.fetch(call), self._http), self._kind)
+        call = calls.make_listed_call(self._caller.routes[name], ids, params, body)
+        return make_row(call, run(self._caller.fetch(call), self._http), self._kind)
 
     def many(self, name: str, *ids: str, params: dict[str, Any]) -> Iterator[R]:
-        return self.list_all(calls.call(self._caller.routes[name], ids, params))
+        return self.list_all(calls.make_listed_call(self._caller.routes[name], ids, params))
 
     def save(self, name: str, *ids: str, into: str | PathLike[str], params: dict[str, Any]) -> int:
-        call = calls.call(self._caller.routes[name], ids, params)
+        call = calls.make_listed_call(self._caller.routes[name], ids, params)
         return cast("int", run(self._caller.save(call, into), self._http))
 
     def list_all(self, call: Call) -> Iterator[R]:
@@ -58,14 +58,14 @@ class Awaiting(Generic[R]):
         self._kind = kind
 
     async def one(self, name: str, *ids: str, body: Any = None, params: dict[str, Any] | None = None) -> R:
-        call = calls.call(self._caller.routes[name], ids, params, body)
-        return as_row(call, await run_async(self._caller.fetch(call), self._http), self._kind)
+        call = calls.make_listed_call(self._caller.routes[name], ids, params, body)
+        return make_row(call, await run_async(self._caller.fetch(call), self._http), self._kind)
 
     def many(self, name: str, *ids: str, params: dict[str, Any]) -> AsyncIterator[R]:
-        return self.list_all(calls.call(self._caller.routes[name], ids, params))
+        return self.list_all(calls.make_listed_call(self._caller.routes[name], ids, params))
 
     async def save(self, name: str, *ids: str, into: str | PathLike[str], params: dict[str, Any]) -> int:
-        call = calls.call(self._caller.routes[name], ids, params)
+        call = calls.make_listed_call(self._caller.routes[name], ids, params)
         return cast("int", await run_async(self._caller.save(call, into), self._http))
 
     async def list_all(self, call: Call) -> AsyncIterator[R]:

@@ -105,16 +105,16 @@ Routes = Mapping[str, Route]
 
 
 @cache
-def table() -> Routes:
+def load_default_routes() -> Routes:
     """Every route by area.name."""
     areas = tomllib.loads(files(__package__).joinpath("routes.toml").read_text("utf-8"))
     rows = {f"{area}.{name}": row for area, found in areas.items() for name, row in found.items()}
     return MappingProxyType({name: msgspec.convert(row | {"name": name}, Route) for name, row in rows.items()})
 
 
-def load(path: Path | None) -> Routes:
+def load_routes(path: Path | None) -> Routes:
     """The table, with the calls that a file says otherwise: "devices.approve" = "PUT /...". Raises ValueError."""
-    found = dict(table())
+    found = dict(load_default_routes())
     if path is None:
         return found
     try:

@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,14 +19,14 @@ from .effects import Do, Send, Step, Wait
 from .errors import Unreachable, Unreadable
 
 TIMEOUT = httpx2.Timeout(10.0, connect=3.0)
-LONGEST = 60.0  # seconds for an answer, from its first byte to its last
-LARGEST = 16 * 1024 * 1024  # bytes of an answer
-LARGEST_FILE = 256 * 1024 * 1024
+MAX_ANSWER_SECONDS = 60.0  # for an answer, from its first byte to its last
+MAX_ANSWER_BYTES = 16 * 1024 * 1024  # of an answer
+MAX_FILE_BYTES = 256 * 1024 * 1024
 UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol, httpx2.InvalidURL)
 Flow = Generator[Step, Any, Any]
 
 
-def options(base_url: str) -> dict[str, Any]:
+def make_options(base_url: str) -> dict[str, Any]:
     return {
         "base_url": base_url,
         "timeout": TIMEOUT,
@@ -48,7 +47,7 @@ def run(flow: Flow, http: httpx2.Client) -> Any:
                 return end.value
             value, failure = None, None
             try:
-                value = take(step, http)
+                value = perform(step, http)
             except Exception as error:
                 failure = error
 
@@ -63,40 +62,43 @@ async def run_async(flow: Flow, http: httpx2.AsyncClient) -> Any:
                 return end.value
             value, failure = None, None
             try:
-                value = await take_async(step, http)
+                value = await perform_async(step, http)
             except Exception as error:
                 failure = error
 
 
-def take(step: Step, http: httpx2.Client) -> Any:
+def perform(step: Step, http: httpx2.Client) -> Any:
     if isinstance(step, Wait):
         return time.sleep(step.seconds)
     if isinstance(step, Do):
-        return ask(step)
-    until = time.monotonic() + LONGEST
-    with told(step), http.stream(**request(step)) as response, sink(step, response) as into:
-        got = Body(step, into, until)
+        return ask_redis(step)
+    until = time.monotonic() + MAX_ANSWER_SECONDS
+    with translate_errors(step), http.stream(**make_request(step)) as response, open_sink(step, response) as into:
+        got = AnswerReader(step, into, until)
         for chunk in response.iter_bytes():
             got.add(chunk)
         return got.answer(response)
 
 
-async def take_async(step: Step, http: httpx2.AsyncClient) -> Any:
+async def perform_async(step: Step, http: httpx2.AsyncClient) -> Any:
     if isinstance(step, Wait):
         return await asyncio.sleep(step.seconds)
     if isinstance(step, Do):
-        return await asyncio.to_thread(ask, step)
-    until = time.monotonic() + LONGEST
-    with told(step):
-        async with asyncio.timeout(LONGEST + 1), http.stream(**request(step)) as response:  # headers may drip for ever
-            with sink(step, response) as into:
-                got = Body(step, into, until)
+        return await asyncio.to_thread(ask_redis, step)
+    until = time.monotonic() + MAX_ANSWER_SECONDS
+    with translate_errors(step):
+        async with (
+            asyncio.timeout(MAX_ANSWER_SECONDS + 1),
+            http.stream(**make_request(step)) as response,
+        ):  # headers may drip for ever
+            with open_sink(step, response) as into:
+                got = AnswerReader(step, into, until)
                 async for chunk in response.aiter_bytes():
                     got.add(chunk)
                 return got.answer(response)
 
 
-def ask(step: Do) -> Any:
+def ask_redis(step: Do) -> Any:
     """Raises RetryLater while Redis does not answer: that says nothing against the handler."""
     try:
         return step.act()
@@ -104,7 +106,7 @@ def ask(step: Do) -> Any:
         raise RetryLater(5, f"Redis does not answer: {type(error).__name__}") from error
 
 
-def request(step: Send) -> dict[str, Any]:
+def make_request(step: Send) -> dict[str, Any]:
     call = step.call
     headers = dict(step.headers)
     if step.content is None and call.body is not None:  # a login: it is made on the way of another call
@@ -116,7 +118,7 @@ def request(step: Send) -> dict[str, Any]:
 
 
 @contextmanager
-def told(step: Send) -> Iterator[None]:
+def translate_errors(step: Send) -> Iterator[None]:
     """httpx2's errors as ours; without its words, which may hold the key."""
     try:
         yield
@@ -127,7 +129,7 @@ def told(step: Send) -> Iterator[None]:
 
 
 @contextmanager
-def sink(step: Send, response: httpx2.Response) -> Iterator[IO[bytes] | None]:
+def open_sink(step: Send, response: httpx2.Response) -> Iterator[IO[bytes] | None]:
     """A file that is there once it is whole, where the answer is one."""
     if step.into is None or not response.is_success:
         yield None
@@ -144,13 +146,13 @@ def sink(step: Send, response: httpx2.Response) -> Iterator[IO[bytes] | None]:
             raise
 
 
-class Body:
+class AnswerReader:
     """An answer's content as it comes. Raises Unreadable where it is too long, in bytes or in time."""
 
     def __init__(self, step: Send, into: IO[bytes] | None, until: float) -> None:
         self._call = str(step.call)
         self._into = into
-        self._most = LARGEST_FILE if into else LARGEST
+        self._most = MAX_FILE_BYTES if into else MAX_ANSWER_BYTES
         self._chunks: list[bytes] = []
         self._until = until
         self.size = 0
@@ -158,7 +160,7 @@ class Body:
     def add(self, chunk: bytes) -> None:
         self.size += len(chunk)
         if self.size > self._most or time.monotonic() > self._until:
-            said = f"the answer is longer than {self._most} bytes, or takes more than {LONGEST:g} s"
+            said = f"the answer is longer than {self._most} bytes, or takes more than {MAX_ANSWER_SECONDS:g} s"
             raise Unreadable(0, "too-long", said, call=self._call)
         if self._into:
             self._into.write(chunk)
@@ -168,6 +170,3 @@ class Body:
     def answer(self, response: httpx2.Response) -> Answer:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(status=response.status_code, headers=headers, content=b"".join(self._chunks), size=self.size)
-
-
-Into = str | PathLike[str]

@@ -1,6 +1,6 @@
 import pytest
 
-from receiver.contract.addresses import are_public, parse_target, public
+from receiver.contract.addresses import are_public, is_public, parse_target
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ from receiver.contract.addresses import are_public, parse_target, public
     ],
 )
 def test_only_addresses_of_the_open_internet_are_public(address: str, expected: bool) -> None:
-    assert public(address) is expected
+    assert is_public(address) is expected
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ EVENT = "evt_" + "0" * 26
     ("job", "function"),
     [
         (f"1-{EVENT}", "workers.jobs.dispatch"),
-        (f"1-{names.run_id(EVENT, 'x')}", "workers.jobs.run"),
-        ("evil", "workers.jobs.refused"),
-        ("os.system('id')", "workers.jobs.refused"),
+        (f"1-{names.make_run_id(EVENT, 'x')}", "workers.jobs.run"),
+        ("evil", "workers.jobs.refuse"),
+        ("os.system('id')", "workers.jobs.refuse"),
     ],
 )
 def test_a_job_is_what_its_id_says(client: redis.Redis, job: str, function: str) -> None:
@@ -55,7 +55,7 @@ FORGED: dict[Any, Any] = {
 def test_a_job_of_the_wrong_type_does_not_raise(client: redis.Redis) -> None:
     client.set("rq:job:wrong", "type")
 
-    assert LedgerJob.fetch("wrong", client).func_name == "workers.jobs.refused"
+    assert LedgerJob.fetch("wrong", client).func_name == "workers.jobs.refuse"
 
 
 def test_a_queue_knows_no_other_job_class(client: redis.Redis, keys: Keys) -> None:

@@ -3,7 +3,7 @@ from receiver.contract.keys import EVENT, JOB, Keys
 
 
 def test_event_ids_are_unique_and_sort_by_time() -> None:
-    ids = [keys.event_id(moment) for moment in range(1_700_000_000_000, 1_700_000_001_000)]
+    ids = [keys.make_event_id(moment) for moment in range(1_700_000_000_000, 1_700_000_001_000)]
 
     assert ids == sorted(ids)
     assert len(set(ids)) == 1000
@@ -11,12 +11,12 @@ def test_event_ids_are_unique_and_sort_by_time() -> None:
 
 
 def test_a_job_id_says_what_it_is_for() -> None:
-    event = keys.event_id(1)
-    run = keys.run_id(event, "a.b")
+    event = keys.make_event_id(1)
+    run = keys.make_run_id(event, "a.b")
 
     assert JOB.fullmatch(f"7-{event}")
     assert JOB.fullmatch(f"7-{run}")
-    assert keys.event_of(run) == event
+    assert keys.read_event_id(run) == event
     assert keys.is_run(run)
     assert not keys.is_run(event)
     assert not JOB.fullmatch("os.system")
@@ -25,7 +25,7 @@ def test_a_job_id_says_what_it_is_for() -> None:
 def test_every_key_is_below_our_prefix() -> None:
     found = Keys("q")
 
-    assert {found.event("e"), found.body("e"), found.run("r"), found.named("events")} == {
+    assert {found.event("e"), found.body("e"), found.run("r"), found.name("events")} == {
         "zr:q:event:e", "zr:q:body:e", "zr:q:run:r", "zr:q:events",
     }  # fmt: skip
     assert (found.jobs, found.intermediate) == ("rq:queue:q", "rq:queue:q:intermediate")

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from receiver.contract.errors import Altered, ConfigurationError, UnknownKey
-from receiver.contract.records import Body, Content, Event, Labels
-from receiver.contract.seal import Seal, key
+from receiver.contract.records import Body, Content, EventRecord, Labels
+from receiver.contract.seal import Seal, parse_key
 from receiver.contract.secrets import Secret
 
 LABELS = Labels(id="evt_1", source="zyra", type="a.b", received_at=5, delivery_id="d", origin="delivery")
@@ -30,13 +30,13 @@ def make(*keys: str) -> Seal:
 
 
 def test_what_is_sealed_opens_the_same(seal: Seal) -> None:
-    event = Event(labels=LABELS, content=CONTENT)
+    event = EventRecord(labels=LABELS, content=CONTENT)
 
     assert seal.open(*opened(seal.close(event))) == event
 
 
 def test_a_flipped_bit_anywhere_does_not_open(seal: Seal) -> None:
-    _, sealed = seal.close(Event(labels=LABELS, content=CONTENT))
+    _, sealed = seal.close(EventRecord(labels=LABELS, content=CONTENT))
 
     for position in range(len(sealed)):
         changed = bytearray(sealed)
@@ -50,7 +50,7 @@ def test_a_flipped_bit_anywhere_does_not_open(seal: Seal) -> None:
     [{"id": "evt_2"}, {"source": "x"}, {"type": "a.c"}, {"received_at": 6}, {"delivery_id": ""}, {"origin": "send"}],
 )
 def test_another_label_does_not_open(seal: Seal, change: dict[str, object]) -> None:
-    _, sealed = seal.close(Event(labels=LABELS, content=CONTENT))
+    _, sealed = seal.close(EventRecord(labels=LABELS, content=CONTENT))
 
     with pytest.raises(Altered):
         seal.open(next(iter(seal.ciphers)), replace(LABELS, **change), sealed)
@@ -77,7 +77,7 @@ def test_a_changed_key_file_counts_at_once_and_a_broken_one_does_not(tmp_path: P
 
 def test_keys_rotate_newest_first() -> None:
     old, new = secrets.token_hex(32), base64.b64encode(secrets.token_bytes(32)).decode()
-    _, sealed = make(old).close(Event(labels=LABELS, content=CONTENT))
+    _, sealed = make(old).close(EventRecord(labels=LABELS, content=CONTENT))
 
     both = make(new, old)
 
@@ -104,14 +104,14 @@ def test_a_key_may_be_in_either_base64() -> None:
 
     assert {"+", "/"} & set(standard)
     assert {"-", "_"} & set(safe)
-    assert key(standard) == key(safe) == raw
+    assert parse_key(standard) == parse_key(safe) == raw
 
 
 def test_a_key_is_refused_that_is_none_or_weak() -> None:
     good = base64.b64encode(bytes(range(32))).decode()
     with pytest.raises(ConfigurationError, match="32 bytes"):
-        key(good[:10] + "!" + good[10:])
+        parse_key(good[:10] + "!" + good[10:])
     with pytest.raises(ConfigurationError, match="weak"):
-        key((bytes(range(7)) * 5)[:32].hex())
+        parse_key((bytes(range(7)) * 5)[:32].hex())
 
-    assert key((bytes(range(8)) * 4).hex())
+    assert parse_key((bytes(range(8)) * 4).hex())

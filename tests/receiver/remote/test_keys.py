@@ -20,7 +20,7 @@ from receiver.delivery import Delivery
 from receiver.errors import BadSignature, Unavailable
 from receiver.remote import keys as remote_keys
 from receiver.remote.keys import RemoteKeys
-from receiver.schemes import Scheme, scheme, table
+from receiver.schemes import Scheme, load_schemes, parse_scheme
 from tests.support.https import Https, serving
 
 KEY = rsa.generate_private_key(65537, 2048)
@@ -73,7 +73,7 @@ def named(https: Https, **more: Any) -> Scheme:
     }  # fmt: skip
     row = {"title": "t", "primitive": "asym-remote", "source": "s", "confidence": "own", "signature": ["header:s"],
            "encoding": "base64", "algorithm": "rsa-sha256", "key": "pem", "remote": remote | more.pop("remote", {})}  # fmt: skip
-    return scheme(row | more)
+    return parse_scheme(row | more)
 
 
 def signed(name: str = "a", key: Any = KEY, body: bytes = b"{}", **more: str) -> Delivery:
@@ -118,7 +118,7 @@ def test_builders_look_before_the_fetch(https: Https) -> None:
             "Timestamp": "2026-01-01T00:00:00Z", "SignatureVersion": "1"}  # fmt: skip
     delivery = Delivery((), json.dumps(said).encode())
 
-    assert asyncio.run(Harness(https, table()["aws-sns"]).judge(delivery, 1767225600.0)) == "version"
+    assert asyncio.run(Harness(https, load_schemes()["aws-sns"]).judge(delivery, 1767225600.0)) == "version"
 
 
 def test_an_unknown_key_is_a_bad_signature_and_believed_for_a_minute(https: Https) -> None:
@@ -179,7 +179,7 @@ def test_one_fetch_is_shared_and_nobody_else_waits(https: Https) -> None:
 
 
 def test_a_request_waits_for_a_moment_and_the_fetch_goes_on(https: Https, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_keys, "PATIENCE", 0.1)
+    monkeypatch.setattr(remote_keys, "MAX_WAIT_SECONDS", 0.1)
     https.answers["/keys/a"], https.slow = (200, pem()), 0.4
     source = Harness(https, named(https))
 
@@ -198,7 +198,7 @@ def test_an_old_key_serves_while_it_is_renewed_but_not_for_ever(https: Https) ->
     async def main() -> list[str]:
         found = [await source.judge(signed())]
         https.answers["/keys/a"] = 500, b""
-        for seconds in (remote_keys.FRESH + 1, remote_keys.STALE):
+        for seconds in (remote_keys.FRESH_SECONDS + 1, remote_keys.STALE_SECONDS):
             source.clock.now += seconds
             found.append(await source.judge(signed()))
             await asyncio.sleep(0.2)
@@ -210,7 +210,7 @@ def test_an_old_key_serves_while_it_is_renewed_but_not_for_ever(https: Https) ->
 def test_a_set_of_keys_is_asked_again_for_one_that_it_lacks(https: Https) -> None:
     old, new = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
     https.answers["/jwks"] = 200, json.dumps({"keys": [jwks("1", old)]}).encode()
-    row = scheme(
+    row = parse_scheme(
         {"title": "t", "primitive": "asym-remote", "source": "s", "confidence": "own", "signature": ["header:s"],
          "algorithm": "ed25519", "key": "jwks", "remote": {"url": f"https://keys.example:{https.port}/jwks"}}
     )  # fmt: skip
@@ -222,7 +222,7 @@ def test_a_set_of_keys_is_asked_again_for_one_that_it_lacks(https: Https) -> Non
     async def main() -> list[str]:
         found = [await source.judge(delivery(old)), await source.judge(delivery(new))]
         https.answers["/jwks"] = 200, json.dumps({"keys": [jwks("1", old), jwks("2", new)]}).encode()
-        source.clock.now += remote_keys.FAILED
+        source.clock.now += remote_keys.FAILURE_SECONDS
         return [*found, await source.judge(delivery(new)), await source.judge(delivery(old))]
 
     assert asyncio.run(main()) == ["valid", "wrong", "valid", "valid"]
@@ -267,15 +267,15 @@ def test_a_token_is_got_first_and_kept(https: Https) -> None:
 
 
 def test_who_names_keys_does_not_fill_our_memory_nor_push_out_what_is_in_use() -> None:
-    known: dict[str, remote_keys.Known] = {"used": remote_keys.Known(None, 0.0, proven=True)}
-    for number in range(remote_keys.MOST + 5):
-        remote_keys.remember(known, str(number), remote_keys.Known(None, 0.0))
+    known: dict[str, remote_keys.FetchedKey] = {"used": remote_keys.FetchedKey(None, 0.0, proven=True)}
+    for number in range(remote_keys.MAX_REMEMBERED + 5):
+        remote_keys.remember(known, str(number), remote_keys.FetchedKey(None, 0.0))
 
-    assert len(known) == remote_keys.MOST
+    assert len(known) == remote_keys.MAX_REMEMBERED
     assert "used" in known
     assert "5" not in known
-    proven = {str(n): remote_keys.Known(None, 0.0, proven=True) for n in range(remote_keys.MOST)}
-    remote_keys.remember(proven, "new", remote_keys.Known(None, 0.0, proven=True))
+    proven = {str(n): remote_keys.FetchedKey(None, 0.0, proven=True) for n in range(remote_keys.MAX_REMEMBERED)}
+    remote_keys.remember(proven, "new", remote_keys.FetchedKey(None, 0.0, proven=True))
     assert "0" not in proven
 
 
@@ -346,7 +346,7 @@ def test_a_set_that_cannot_be_renewed_is_no_verdict(https: Https) -> None:
     old, new = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
     odd = {"kty": "OKP", "crv": "Ed999", "x": "AAAA"}
     https.answers["/jwks"] = 200, json.dumps({"keys": [odd, jwks("1", old)]}).encode()
-    row = scheme(
+    row = parse_scheme(
         {"title": "t", "primitive": "asym-remote", "source": "s", "confidence": "own", "signature": ["header:s"],
          "algorithm": "ed25519", "key": "jwks", "remote": {"url": f"https://keys.example:{https.port}/jwks"}}
     )  # fmt: skip
@@ -355,7 +355,7 @@ def test_a_set_that_cannot_be_renewed_is_no_verdict(https: Https) -> None:
     async def main() -> list[str]:
         found = [await source.judge(Delivery([(b"s", old.sign(b"{}").hex().encode())], b"{}"))]
         https.answers["/jwks"] = 500, b""
-        source.clock.now += remote_keys.FAILED
+        source.clock.now += remote_keys.FAILURE_SECONDS
         return [*found, await source.judge(Delivery([(b"s", new.sign(b"{}").hex().encode())], b"{}"))]
 
     assert asyncio.run(main()) == ["valid", "key"]

@@ -9,7 +9,7 @@ import pytest
 
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.schemes import table
+from receiver.schemes import load_schemes
 from receiver.signatures.verify import verify
 
 FORM = "application/x-www-form-urlencoded"
@@ -50,7 +50,7 @@ def ebay(**said: str) -> str:
     ],
 )  # fmt: skip
 def test_what_a_builder_cannot_read_is_refused(name: str, headers: dict[str, str], body: bytes, url: str) -> None:
-    scheme = replace(table()[name], parameter="ours", tolerance=0)
+    scheme = replace(load_schemes()[name], parameter="ours", tolerance=0)
     pairs = [(key.encode(), value.encode()) for key, value in headers.items()]
 
     with pytest.raises(BadSignature):
@@ -63,7 +63,9 @@ def test_websub_takes_the_digest_that_the_header_names() -> None:
     text = hmac.digest(b"key", b"body", "sha384").hex()
 
     assert (
-        verify(table()["websub"], Delivery([(b"x-hub-signature", f"sha384={text}".encode())], b"body"), [b"key"], 0)
+        verify(
+            load_schemes()["websub"], Delivery([(b"x-hub-signature", f"sha384={text}".encode())], b"body"), [b"key"], 0
+        )
         == 0
     )
 

@@ -6,14 +6,14 @@ import pytest
 
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.schemes import Scheme, table
-from receiver.signatures.diagnosis import diagnose, shown
+from receiver.schemes import Scheme, load_schemes
+from receiver.signatures.diagnosis import describe_headers, diagnose
 from receiver.signatures.verify import decode_key, verify
 from tests.support.kit import sign_headers
 
 NOW, SECRET = 1_700_000_000, "c2VjcmV0LXNlY3JldA=="
 BODY = '{"a":1,"ü":[1,2]}'.encode()
-ZYRA, SLACK, STRIPE, SQUARE = (table()[name] for name in ("zyra", "slack", "stripe", "square"))
+ZYRA, SLACK, STRIPE, SQUARE = (load_schemes()[name] for name in ("zyra", "slack", "stripe", "square"))
 
 
 def told(
@@ -61,7 +61,7 @@ def test_blanks_around_the_body() -> None:
 
 def test_another_encoding_or_no_prefix() -> None:
     other = replace(ZYRA, encoding="base64")
-    hub = table()["github"]
+    hub = load_schemes()["github"]
 
     assert "is base64, where the scheme says hex" in told(ZYRA, made(other))
     assert "prefix before the signature is missing" in told(hub, made(replace(hub, prefix="")))
@@ -86,7 +86,7 @@ def test_a_time_that_is_off(scheme: Scheme, now: float, reason: str) -> None:
 
 
 def test_a_time_that_stands_in_a_token() -> None:
-    vonage = table()["vonage"]
+    vonage = load_schemes()["vonage"]
 
     assert "outside of the window" in told(vonage, made(vonage), now=NOW + 1000)
 
@@ -112,7 +112,7 @@ def test_an_explanation_that_takes_too_long_is_given_up() -> None:
 
 def test_a_key_of_the_provider_that_does_not_fit() -> None:
     assert "no key of the provider's fits" in diagnose(
-        table()["discord"], Delivery([], BODY, "POST", ""), "wrong", [], NOW
+        load_schemes()["discord"], Delivery([], BODY, "POST", ""), "wrong", [], NOW
     )
 
 
@@ -130,7 +130,7 @@ def test_of_credentials_only_the_length_is_told() -> None:
         (b"x-other", b"secret"),
         (b"user-agent", b"u"),
     ]
-    found = shown(ZYRA, Delivery([*headers, (b"x-zyra-event", b"a.b")], b""))
+    found = describe_headers(ZYRA, Delivery([*headers, (b"x-zyra-event", b"a.b")], b""))
 
     assert found == {
         "x-zyra-signature": "(6 bytes)",

@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.schemes import table
+from receiver.schemes import load_schemes
 from receiver.signatures.keys import Jwks
 from receiver.signatures.verify import verify
 
 KEY, BODY, NOW = b"secret", b"{}", 1_700_000_000
 RSA = rsa.generate_private_key(65537, 2048)
-FUSION = replace(table()["fusionauth"], hashes={})
+FUSION = replace(load_schemes()["fusionauth"], hashes={})
 
 
 def b64(data: bytes) -> str:
@@ -130,7 +130,7 @@ def test_a_hash_that_may_be_absent_is_so_only_without_a_body() -> None:
 
 
 def test_a_detached_signature_of_the_body_in_base64url() -> None:
-    scheme = replace(table()["saleor"], algorithms=("HS256",))
+    scheme = replace(load_schemes()["saleor"], algorithms=("HS256",))
     head = b64(b'{"alg":"HS256"}')
     signature = b64(hmac.digest(KEY, f"{head}.{b64(BODY)}".encode(), "sha256"))
 

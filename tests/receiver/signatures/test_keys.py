@@ -5,7 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from receiver.signatures.keys import CHECKS, Jwks, decode, public_key, text_key, unpadded
+from receiver.signatures.keys import CHECKS, Jwks, decode_base64url, decode_signature, parse_public_key, parse_text_key
 
 ED = ed25519.Ed25519PrivateKey.generate()
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -30,12 +30,12 @@ def test_a_pem_in_all_the_ways_in_which_providers_print_it() -> None:
         "".join(text.split("\n")[1:-2]),
         base64.b64encode(text.encode()).decode(),
     ):
-        assert public_key("pem", form) == wanted
+        assert parse_public_key("pem", form) == wanted
 
 
 def test_no_key_is_that_long() -> None:
     with pytest.raises(ValueError, match="is no public key"):
-        public_key("pem", "A" * 1_000_000)
+        parse_public_key("pem", "A" * 1_000_000)
 
 
 def test_a_set_of_keys() -> None:
@@ -49,12 +49,12 @@ def test_a_set_of_keys() -> None:
             "x": base64.urlsafe_b64encode(ED.public_key().public_bytes_raw()).rstrip(b"=").decode(),
         },
     ]
-    found = public_key("jwks", json.dumps({"keys": rows}))
+    found = parse_public_key("jwks", json.dumps({"keys": rows}))
 
     assert isinstance(found, Jwks)
     assert found.get("r") == [RSA.public_key(), ED.public_key()]  # a key without an id may be any
     assert len(found.get("")) == 3
-    assert public_key("jwks", json.dumps(rows[1])) == Jwks((("e", EC.public_key()),))
+    assert parse_public_key("jwks", json.dumps(rows[1])) == Jwks((("e", EC.public_key()),))
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_a_set_of_keys() -> None:
 )  # fmt: skip
 def test_what_is_no_key_is_told_without_the_text(kind: str, text: str) -> None:
     with pytest.raises(ValueError, match="is no public key of this kind"):
-        public_key(kind, text)
+        parse_public_key(kind, text)
 
 
 def test_a_key_of_any_kind_may_be_a_secret() -> None:
-    assert public_key("any", "a2V5") == b"key"
-    assert public_key("any", pem(ED)) == ED.public_key()
+    assert parse_public_key("any", "a2V5") == b"key"
+    assert parse_public_key("any", pem(ED)) == ED.public_key()
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_a_key_of_any_kind_may_be_a_secret() -> None:
     ],
 )  # fmt: skip
 def test_a_secret_as_the_provider_means_it(kind: str, text: str, key: bytes) -> None:
-    assert text_key(kind, text) == key
+    assert parse_text_key(kind, text) == key
 
 
 @pytest.mark.parametrize(("kind", "text"), [("hex", "xyz"), ("base64", "whsec_a2V5"), ("whsec", "é"), ("base64", "a")])
 def test_what_is_no_secret_of_its_kind(kind: str, text: str) -> None:
     with pytest.raises(ValueError, match="is not"):
-        text_key(kind, text)
+        parse_text_key(kind, text)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_is_no_secret_of_its_kind(kind: str, text: str) -> None:
     ],
 )  # fmt: skip
 def test_a_signature_is_written_in_one_way_only(encoding: str, text: bytes, raw: bytes | None) -> None:
-    assert decode(encoding, text) == raw
+    assert decode_signature(encoding, text) == raw
 
 
 def test_a_key_of_another_kind_never_fits() -> None:
@@ -122,4 +122,4 @@ def test_two_numbers_one_after_the_other_have_their_size() -> None:
 def test_padding_has_no_place_in_base64url() -> None:
     for text in (b"YQ==", b"Y+", b"Y/"):
         with pytest.raises(ValueError, match="base64url"):
-            unpadded(text)
+            decode_base64url(text)

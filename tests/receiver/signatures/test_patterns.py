@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.strategies import from_regex
 
 import receiver
-from receiver.schemes import table
+from receiver.schemes import load_schemes
 
 SAME = {"findall": "search", "finditer": "search", "sub": "search", "split": "search"}
 SHORT, LONG = 1000, 4000  # repetitions; a quadratic pattern takes sixteen times as long
@@ -41,7 +41,7 @@ def patterns() -> dict[str, tuple[re.Pattern[Any], set[str]]]:
             if isinstance(value, re.Pattern):
                 methods = set(re.findall(rf"\b{name}\.(\w+)\(", text)) or {"fullmatch"}
                 found[f"{module.__name__}.{name}"] = (value, {SAME.get(method, method) for method in methods})
-    for name, row in table().items():
+    for name, row in load_schemes().items():
         texts = [one.pattern for one in row.handshakes] + [one.visit_pattern for one in row.handshakes]
         texts += [row.remote.pattern] if row.remote else []
         found |= {f"{name} {text}": (re.compile(text), {"fullmatch"}) for text in texts if text}

@@ -10,14 +10,18 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.schemes import table
+from receiver.schemes import load_schemes
 from receiver.signatures.keys import Jwks
 from receiver.signatures.verify import verify
 
 KEY, BODY, NOW = b"secret", b"{}", 1_700_000_000
 URL = "https://Example.com:443/in/abc?a=1&b=%20x"
 DIGEST = b"sha-256=:" + base64.b64encode(hashlib.sha256(BODY).digest()) + b":"
-STRICT, LOOSE, CAVAGE = table()["rfc9421"], table()["rfc9421-hmac-sha256"], table()["http-signatures-cavage"]
+STRICT, LOOSE, CAVAGE = (
+    load_schemes()["rfc9421"],
+    load_schemes()["rfc9421-hmac-sha256"],
+    load_schemes()["http-signatures-cavage"],
+)
 INPUT = f'("content-digest" "@method" "@target-uri");created={NOW}'
 LINES = f'"content-digest": {DIGEST.decode()}\n"@method": POST\n"@target-uri": {URL}\n'
 

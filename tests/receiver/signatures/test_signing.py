@@ -10,7 +10,7 @@ import pytest
 
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.schemes import Scheme, table
+from receiver.schemes import Scheme, load_schemes
 from receiver.signatures.draft import encode_payload
 from receiver.signatures.signing import Signed, sign
 from receiver.signatures.verify import decode_key, verify
@@ -59,7 +59,7 @@ def test_contentfuls_query_is_escaped_twice(path: str) -> None:
     headers = CONTENTFUL | {"x-contentful-signature": CONTENTFUL_PATHS[path]}
     secret, body = "0123456789abcdef" * 4, b'{"sys":{"id":"abc"}}'
 
-    assert holds(table()["contentful"], headers, body, secret, url=f"https://hooks.example.com{path}")
+    assert holds(load_schemes()["contentful"], headers, body, secret, url=f"https://hooks.example.com{path}")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_twilios_shared_key_names_its_algorithm(settings: str, signature: str, e
     headers = {"x-twilio-signature": signature, "x-twilio-webhooks-signature-settings": settings}
     url = "https://example.com/voice?foo=1&bar=a%20b"
 
-    assert holds(table()["twilio"], headers, TWILIO, "sk_example_shared_key_secret_123", url=url) is expected
+    assert holds(load_schemes()["twilio"], headers, TWILIO, "sk_example_shared_key_secret_123", url=url) is expected
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_twilios_shared_key_names_its_algorithm(settings: str, signature: str, e
 def test_a_secret_of_polar_stands_for_two_keys(secret: str, signature: str, expected: bool) -> None:
     headers = {"webhook-id": "msg_1", "webhook-timestamp": "1760000000", "webhook-signature": f"v1,{signature}"}
 
-    assert holds(table()["polar"], headers, POLAR, "other", secret) is expected
+    assert holds(load_schemes()["polar"], headers, POLAR, "other", secret) is expected
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_secret_of_polar_stands_for_two_keys(secret: str, signature: str, expe
     ],
 )
 def test_grafana_may_sign_a_time(stamp: dict[str, str], signature: str, expected: bool) -> None:
-    row = replace(table()["grafana"], parameter="X-Time")
+    row = replace(load_schemes()["grafana"], parameter="X-Time")
     headers = {"x-grafana-alerting-signature": signature} | stamp
     body = b'{"receiver":"wh","status":"firing","alerts":[]}'
 
@@ -111,7 +111,7 @@ def test_grafana_may_sign_a_time(stamp: dict[str, str], signature: str, expected
 
 
 def test_the_items_of_a_batch_may_be_signed_with_different_secrets_of_ours() -> None:
-    adyen, other = table()["adyen"], "AB" * 32
+    adyen, other = load_schemes()["adyen"], "AB" * 32
     empty = json.loads(ADYEN % "")
     two = json.dumps({**empty, "notificationItems": empty["notificationItems"] * 2}).encode()
     first = json.loads(sign(adyen, decode_key(adyen, ADYEN_KEY), two, "A", "e", NOW).body)
@@ -165,7 +165,7 @@ MADE: list[tuple[str, str, bytes, dict[str, Any]]] = [  # scheme, secret, body, 
 
 @pytest.mark.parametrize(("name", "secret", "body", "expected"), MADE, ids=[row[0] for row in MADE])
 def test_we_make_what_the_sdk_accepts(name: str, secret: str, body: bytes, expected: dict[str, Any]) -> None:
-    scheme = table()[name]
+    scheme = load_schemes()[name]
     if name == "crisp":
         scheme = replace(scheme, unit="ms")  # its time is in milliseconds in this one
 
@@ -175,7 +175,7 @@ def test_we_make_what_the_sdk_accepts(name: str, secret: str, body: bytes, expec
 
 
 def test_we_sign_within_the_body_as_the_sdks_do() -> None:
-    adyen, mailgun, dropbox = (table()[name] for name in ("adyen", "mailgun", "dropbox-sign"))
+    adyen, mailgun, dropbox = (load_schemes()[name] for name in ("adyen", "mailgun", "dropbox-sign"))
     token = b'{"signature":{"token":"e0b5477167110d68991efc6b9f89f0a11066af27834600e123"},"event-data":{}}'
     event = b'{"event":{"event_type":"signature_request_sent"}}'
 
@@ -193,7 +193,7 @@ def test_we_sign_within_the_body_as_the_sdks_do() -> None:
 
 
 def test_we_sign_forms_and_urls_as_the_sdks_do() -> None:
-    twilio, plivo = table()["twilio"], table()["plivo"]
+    twilio, plivo = load_schemes()["twilio"], load_schemes()["plivo"]
     url = "https://example.com/voice?foo=1&bar=a%20b"
 
     voice = sign(twilio, b"sk_example_shared_key_secret_123", TWILIO, "", "", NOW, url)
@@ -214,22 +214,22 @@ def test_we_sign_forms_and_urls_as_the_sdks_do() -> None:
         ("telnyx", b"k", b"{}", "holds the private key"),
         ("rfc9421", object(), b"{}", "public key"),
         ("linear", b"k", b"no JSON", "must be JSON"),
-        (replace(table()["fusionauth"], signature=("body:",)), b"k", b"{}", "cannot write to body:"),
+        (replace(load_schemes()["fusionauth"], signature=("body:",)), b"k", b"{}", "cannot write to body:"),
         ("kofi", b"k", b"a=" + b"x" * 10 + b"&a" * 20_000, "must be a form"),
     ],
 )
 def test_what_cannot_be_signed_says_why(name: str | Scheme, key: Any, body: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        sign(table()[name] if isinstance(name, str) else name, key, body, "a", "e", NOW)
+        sign(load_schemes()[name] if isinstance(name, str) else name, key, body, "a", "e", NOW)
 
 
 def test_payloads_are_written_in_the_first_format_of_the_scheme() -> None:
     payload = {"id": "é", "data": {"n": 1}}
 
-    assert encode_payload(table()["zyra"], payload) == '{"id":"é","data":{"n":1}}'.encode()
-    assert encode_payload(table()["kofi"], payload) == b"id=%C3%A9&data=%7B%22n%22%3A1%7D"
-    assert encode_payload(table()["mandrill"], payload).startswith(b"mandrill_events=%7B")
-    assert isinstance(sign(table()["zyra"], b"k", b"{}", "a.b", "e", NOW), Signed)
+    assert encode_payload(load_schemes()["zyra"], payload) == '{"id":"é","data":{"n":1}}'.encode()
+    assert encode_payload(load_schemes()["kofi"], payload) == b"id=%C3%A9&data=%7B%22n%22%3A1%7D"
+    assert encode_payload(load_schemes()["mandrill"], payload).startswith(b"mandrill_events=%7B")
+    assert isinstance(sign(load_schemes()["zyra"], b"k", b"{}", "a.b", "e", NOW), Signed)
 
 
 TRUELAYER = next(
@@ -258,10 +258,10 @@ MANY_NAMES = base64.urlsafe_b64encode(
 )  # fmt: skip
 def test_what_the_builders_refuse(name: str, headers: dict[str, str], body: bytes, cause: str) -> None:
     one = Delivery([(key.encode(), value.encode()) for key, value in headers.items()], body, "POST", "https://a/b")
-    keys = [decode_key(table()["truelayer"], TRUELAYER["secrets"][0])] if name == "truelayer" else [b"key"]
+    keys = [decode_key(load_schemes()["truelayer"], TRUELAYER["secrets"][0])] if name == "truelayer" else [b"key"]
 
     with pytest.raises(BadSignature) as refused:
-        verify(table()[name], one, keys, NOW)
+        verify(load_schemes()[name], one, keys, NOW)
 
     assert refused.value.cause == cause
 
@@ -271,20 +271,24 @@ def test_a_slash_at_the_end_of_truelayers_path_may_be_lost() -> None:
     body, url = base64.b64decode(TRUELAYER["body_b64"]), TRUELAYER["url"]
 
     assert holds(
-        table()["truelayer"], {k.lower(): v for k, v in headers.items()}, body, *TRUELAYER["secrets"], url=url + "/"
+        load_schemes()["truelayer"],
+        {k.lower(): v for k, v in headers.items()},
+        body,
+        *TRUELAYER["secrets"],
+        url=url + "/",
     )
 
 
 def test_a_named_key_names_itself() -> None:
-    scheme = table()["polar"]
+    scheme = load_schemes()["polar"]
     made = sign(scheme, decode_key(scheme, WHSEC), POLAR, "", "msg_1", NOW)
 
     assert made.headers["webhook-signature"] == "v1,hqii9ENFs98PelQMtbcZ787vIpTZ3mZIeNVGXlnMIM0="
 
 
 def test_a_body_is_written_where_the_scheme_wants_it() -> None:
-    given = sign(table()["braintree"], b"k" * 20, b"bt_payload=YQ%3D%3D", "", "", NOW)
-    answered_early = sign(table()["websub"], b"k", b"{}", "", "", NOW)
+    given = sign(load_schemes()["braintree"], b"k" * 20, b"bt_payload=YQ%3D%3D", "", "", NOW)
+    answered_early = sign(load_schemes()["websub"], b"k", b"{}", "", "", NOW)
 
     assert b"bt_payload=YQ%3D%3D" in given.body
     assert answered_early.headers["x-hub-signature"].startswith("sha256=")

@@ -5,14 +5,14 @@ import pytest
 
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.schemes import table
+from receiver.schemes import load_schemes
 from receiver.signatures.verify import decode_key, verify
 
-GITLAB, POSTMARK = table()["gitlab"], table()["postmark"]
+GITLAB, POSTMARK = load_schemes()["gitlab"], load_schemes()["postmark"]
 
 
 def cause(name: str, headers: list[tuple[bytes, bytes]], key: str = "user:pass") -> str:
-    scheme = table()[name]
+    scheme = load_schemes()[name]
     try:
         verify(scheme, Delivery(headers, b"{}", "POST", "https://a/b"), [decode_key(scheme, key)], 0)
     except BadSignature as error:
@@ -55,7 +55,7 @@ def test_which_of_two_secrets_fitted_is_told() -> None:
 
 
 def test_every_item_of_a_batch_must_hold_the_token() -> None:
-    graph = table()["microsoft-graph"]
+    graph = load_schemes()["microsoft-graph"]
     good, bad = (Delivery([], b'{"value":[{"clientState":"a"},{"clientState":"%s"}]}' % text) for text in (b"a", b"b"))
 
     assert verify(graph, good, [b"a"], 0) == 0

@@ -5,9 +5,9 @@ import pytest
 
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
-from receiver.schemes import scheme as row
-from receiver.schemes import table
-from receiver.signatures.verify import Named, compiled, decode_key, verify
+from receiver.schemes import load_schemes
+from receiver.schemes import parse_scheme as row
+from receiver.signatures.verify import NamedKey, compile_scheme, decode_key, verify
 from tests.support.kit import sign_headers
 
 
@@ -17,7 +17,7 @@ def delivery(headers: dict[str, str] | list[tuple[str, str]], body: bytes = b"{}
 
 
 HUB = "x-hub-signature-256"
-ZYRA = table()["zyra"]
+ZYRA = load_schemes()["zyra"]
 GOOD = sign_headers(ZYRA, b"key", b"{}", "a", "", 0)["x-zyra-signature"]
 
 
@@ -49,7 +49,7 @@ def test_a_repeated_signature_header_is_refused(pair: tuple[str, str]) -> None:
         verify(ZYRA, delivery([("x-zyra-signature", value) for value in pair]), [b"key"], 0)
 
 
-STANDARD = table()["standard-webhooks"]
+STANDARD = load_schemes()["standard-webhooks"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_signatures_are_apart_by_a_space_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("prefix", ["sha512=", "", "SHA256=", "sha256"])
 def test_another_prefix_is_no_signature(prefix: str) -> None:
-    scheme = table()["github"]
+    scheme = load_schemes()["github"]
     headers = sign_headers(scheme, b"key", b"{}", "push", "id", 1000)
     headers[HUB] = prefix + headers[HUB].removeprefix("sha256=")
 
@@ -126,7 +126,7 @@ def test_a_time_with_a_fraction_is_signed_as_whole_seconds() -> None:
 
 def test_other_headers_may_stand_twice() -> None:
     """Proxies add what they like: only a header that counts must be there once."""
-    scheme, body = table()["github"], b"{}"
+    scheme, body = load_schemes()["github"], b"{}"
     good = sign_headers(scheme, b"key", body, "push", "d1", 0)
     twice = [(b"x-forwarded-for", b"a"), (b"x-forwarded-for", b"b")]
     headers = [*twice, *((name.encode(), value.encode()) for name, value in good.items())]
@@ -135,7 +135,7 @@ def test_other_headers_may_stand_twice() -> None:
 
 
 def test_a_signature_that_stands_twice_has_a_cause_of_its_own() -> None:
-    scheme = table()["github"]
+    scheme = load_schemes()["github"]
     value = sign_headers(scheme, b"key", b"{}", "push", "d1", 0)[HUB].encode()
 
     with pytest.raises(BadSignature) as caught:
@@ -196,7 +196,7 @@ def test_what_a_row_wants_must_be_there(columns: dict[str, Any], headers: dict[s
 )
 def test_a_row_that_makes_no_sense_is_told_when_it_is_loaded(columns: dict[str, Any]) -> None:
     with pytest.raises((ValueError, KeyError)):  # config.py names the row
-        compiled(made(**columns))
+        compile_scheme(made(**columns))
 
 
 def test_a_column_that_there_is_not_is_no_column() -> None:
@@ -206,7 +206,7 @@ def test_a_column_that_there_is_not_is_no_column() -> None:
 
 def test_a_key_with_an_id_counts_only_where_it_is_named() -> None:
     scheme = made(key_id="header:k")
-    good = sign_headers(scheme, Named(b"a", b"key"), b"{}", "", "", 0)
+    good = sign_headers(scheme, NamedKey(b"a", b"key"), b"{}", "", "", 0)
     named = [decode_key(scheme, "b:other"), decode_key(scheme, "a:key")]
 
     assert verify(scheme, delivery(good), named, 0) == 1
@@ -217,4 +217,4 @@ def test_a_key_with_an_id_counts_only_where_it_is_named() -> None:
 
 def test_what_we_cannot_sign_is_told() -> None:
     with pytest.raises(ValueError, match="holds the private key"):
-        sign_headers(table()["telnyx"], b"", b"", "", "", 0)
+        sign_headers(load_schemes()["telnyx"], b"", b"", "", "", 0)

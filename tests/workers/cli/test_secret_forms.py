@@ -10,7 +10,7 @@ from receiver import config
 from receiver.delivery import Delivery
 from receiver.errors import BadSignature
 from receiver.handshakes import answer
-from receiver.schemes import table
+from receiver.schemes import load_schemes
 from receiver.sources import Source
 from workers.cli.secret_forms import find_doubts
 
@@ -19,7 +19,7 @@ def doubts(tmp_path: Path, scheme: str, secret: str, *lines: str) -> list[str]:
     path = tmp_path / "c.toml"
     path.write_text("\n".join([f'[sources.s]\nscheme = "{scheme}"\nsecrets = ["env:S"]\nunconfirmed = true', *lines]))
     faults: list[str] = []
-    found = config.load({"RECEIVER_CONFIG": str(path), "S": secret}, faults)
+    found = config.load_sources({"RECEIVER_CONFIG": str(path), "S": secret}, faults)
     assert not faults
     return list(find_doubts(found["s"]))
 
@@ -63,7 +63,7 @@ def test_what_a_challenge_needs_is_told_before_the_provider_asks(tmp_path: Path)
     assert "parameter is not set (the public key)" in doubts(tmp_path, "braintree", "correct-horse")[0]
     assert "parameter is not set (the verify token)" in doubts(tmp_path, "meta", "correct-horse")[0]
     assert doubts(tmp_path, "meta", "correct-horse", 'parameter = "token"') == []
-    ebay = Source(name="e", scheme=table()["ebay"], secrets=())
+    ebay = Source(name="e", scheme=load_schemes()["ebay"], secrets=())
     assert ["parameter" in doubt or "public_url" in doubt for doubt in find_doubts(ebay)] == [True, True]
 
 
@@ -71,7 +71,7 @@ def test_basic_authentication_needs_a_user_and_a_password(tmp_path: Path) -> Non
     path, faults = tmp_path / "c.toml", list[str]()
     path.write_text('[sources.s]\nscheme = "postmark"\nsecrets = ["env:S"]\nunconfirmed = true\n')
 
-    config.load({"RECEIVER_CONFIG": str(path), "S": "password-alone"}, faults)
+    config.load_sources({"RECEIVER_CONFIG": str(path), "S": "password-alone"}, faults)
 
     assert faults == ["source 's': the secret env:S is not user:password, which Basic authentication requires"]
 
@@ -87,4 +87,4 @@ def test_a_challenge_that_we_cannot_answer_rightly_is_refused(scheme: str, url: 
     challenge: Any = Delivery([], b"", "GET", url)
 
     with pytest.raises(BadSignature, match=cause):
-        answer(table()[scheme], challenge, [b"k" * 20], 0)
+        answer(load_schemes()[scheme], challenge, [b"k" * 20], 0)

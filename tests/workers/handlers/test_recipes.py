@@ -24,7 +24,7 @@ from receiver.contract.addresses import Target
 from tests.support.other_server import Others, listening
 from tests.support.sandbox import PLENTY, Sandbox, playing
 from workers import Event, GiveUp, RetryLater, Zyra, plugins
-from workers.event import PATHS, resource_id
+from workers.event import PATHS, find_resource_id
 from workers.outgoing import PostFailed, post, send
 
 SECRET = base64.b64encode(b"k" * 24).decode()
@@ -61,7 +61,7 @@ def recipe(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 def event(kind: str, resource: str = "", age: float = 0.0, **more: Any) -> Event:
     payload = {"data": {"id": resource}}
     return Event(
-        id="evt_1", source="zyra", type=kind, payload=payload, resource_id=resource_id(payload, kind, ("data.id",)),
+        id="evt_1", source="zyra", type=kind, payload=payload, resource_id=find_resource_id(payload, kind, ("data.id",)),
         body=json.dumps(payload).encode(), headers={"content-type": "application/json"},
         received_at=datetime.now(UTC) - timedelta(seconds=age), key="k1", **more,
     )  # fmt: skip
@@ -123,15 +123,15 @@ def test_an_incident_is_opened_and_resolved_whatever_comes_first(
     breach = sandbox.state.areas["breaches"]["br_0001"]
     breach["status"] = "open"
 
-    incidents.opened(event("sla.breach.started", "br_0001"), client)
+    incidents.open_incident(event("sla.breach.started", "br_0001"), client)
     with pytest.raises(RetryLater, match="not list br_0001 as resolved yet"):  # or somebody has forged it
-        incidents.resolved(event("sla.breach.resolved", "br_0001"), client)
+        incidents.resolve_incident(event("sla.breach.resolved", "br_0001"), client)
     with pytest.raises(GiveUp, match="may be forged"):
-        incidents.resolved(event("sla.breach.resolved", "br_0001", age=4000), client)
+        incidents.resolve_incident(event("sla.breach.resolved", "br_0001", age=4000), client)
     breach["status"] = "resolved"
-    incidents.resolved(event("sla.breach.resolved", "br_0001"), client)
-    incidents.opened(event("sla.breach.started", "br_0001"), client)  # it comes late
-    incidents.opened(event("sla.breach.started", "br_new"), client)  # the API does not know it yet
+    incidents.resolve_incident(event("sla.breach.resolved", "br_0001"), client)
+    incidents.open_incident(event("sla.breach.started", "br_0001"), client)  # it comes late
+    incidents.open_incident(event("sla.breach.started", "br_new"), client)  # the API does not know it yet
 
     assert [(one["event_action"], one["dedup_key"]) for one in others.told] == [
         ("trigger", "zyra-breach-br_0001"), ("resolve", "zyra-breach-br_0001"), ("trigger", "zyra-breach-br_new"),
@@ -143,14 +143,14 @@ def test_breaches_are_told_apart(zyra: tuple[Sandbox, Zyra], recipe: Recipe, oth
     sandbox.state.areas["breaches"] |= {"5": {"id": 5, "status": "resolved"}, "c": {"id": "c", "status": "Closed"},
                                         "r": {"id": "r", "status": "over", "resolved_at": "2026-11-01"}}  # fmt: skip
     for name in ("5", "c", "r"):
-        incidents.opened(event("sla.breach.started", name), client)
+        incidents.open_incident(event("sla.breach.started", name), client)
 
     assert others.told == []
     nameless = event("sla.breach.resolved")
     assert nameless.resource_id == ""
     with pytest.raises(GiveUp, match="names no breach"):
-        incidents.resolved(nameless, client)
-    assert resource_id({"data": {"breach_id": "br_1"}}, "sla.breach.started", PATHS) == "br_1"
+        incidents.resolve_incident(nameless, client)
+    assert find_resource_id({"data": {"breach_id": "br_1"}}, "sla.breach.started", PATHS) == "br_1"
 
 
 def test_a_long_history_is_looked_through_in_part(zyra: tuple[Sandbox, Zyra], recipe: Recipe, others: Others) -> None:
@@ -158,13 +158,13 @@ def test_a_long_history_is_looked_through_in_part(zyra: tuple[Sandbox, Zyra], re
     for n in range(1500):
         sandbox.state.areas["breaches"][f"b_{n}"] = {"id": f"b_{n}", "status": "resolved"}
 
-    incidents.opened(event("sla.breach.started", "b_1400"), client)
+    incidents.open_incident(event("sla.breach.started", "b_1400"), client)
 
     assert len(others.told) == 1
     assert len(sandbox.calls("GET")) == 10  # before it is opened, and after
     ended = [False, True]
     incidents.is_over = lambda name, zyra: ended.pop(0)
-    incidents.opened(event("sla.breach.started", "b_1"), client)
+    incidents.open_incident(event("sla.breach.started", "b_1"), client)
     assert [one["event_action"] for one in others.told] == ["trigger", "trigger", "resolve"]
 
 
@@ -329,7 +329,7 @@ def test_all_of_them_load_together(
     for name in names:
         recipe(name)
 
-    assert len(list(plugins.load([f"workers.handlers.{name}" for name in names]))) >= 13
+    assert len(list(plugins.load_handlers([f"workers.handlers.{name}" for name in names]))) >= 13
 
 
 # --- the guard

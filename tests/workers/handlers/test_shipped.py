@@ -15,7 +15,7 @@ from workers.context import CURRENT, Context, Lease
 from workers.handlers.log_event import log_event
 from workers.handlers.restart_virtual_server import restart
 from workers.ledger.transitions import Ledger
-from workers.sandbox.shapes import shape
+from workers.sandbox.shapes import parse_shape
 from workers.zyra.errors import RateLimited, Unreachable
 
 NUMBERS = count()
@@ -24,7 +24,7 @@ Make = Callable[..., Event]
 
 @pytest.fixture
 def sandbox(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with playing(tmp_path, PLENTY, shape=shape(getattr(request, "param", ""))) as found:
+    with playing(tmp_path, PLENTY, shape=parse_shape(getattr(request, "param", ""))) as found:
         yield found
 
 

@@ -5,8 +5,8 @@ import redis
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.support.kit import Server, accept, dispatch
-from workers.ledger.sweeper import CONTACT, Sweeper
-from workers.ledger.transitions import LEASE, Ledger
+from workers.ledger.sweeper import CONTACT_SECONDS, Sweeper
+from workers.ledger.transitions import LEASE_SECONDS, Ledger
 
 
 def test_leases_end_only_after_some_contact(ledger: Ledger, seal: Seal) -> None:
@@ -20,7 +20,7 @@ def test_leases_end_only_after_some_contact(ledger: Ledger, seal: Seal) -> None:
     assert first is not None
     assert second is not None
     assert first.expired == second.expired == 0
-    sweeper.contact_since = time.monotonic() - CONTACT - 1
+    sweeper.contact_since = time.monotonic() - CONTACT_SECONDS - 1
     third = sweeper.sweep()
 
     assert third is not None
@@ -73,7 +73,7 @@ def test_a_jump_of_the_clock_ends_no_lease(ledger: Ledger, seal: Seal) -> None:
     (claim,) = ledger.take([], 1)
     sweeper = Sweeper(ledger)
     sweeper.sweep()
-    sweeper.contact_since = time.monotonic() - LEASE - 1
+    sweeper.contact_since = time.monotonic() - LEASE_SECONDS - 1
     ledger.renew([(claim.unit, claim.token)], lease=-1800)
 
     sweeper.clock -= 3600  # as if Redis were an hour further since
@@ -94,18 +94,18 @@ def test_a_clock_that_went_back_leaves_no_endless_lease(ledger: Ledger, seal: Se
 
     ledger.sweep()
 
-    end = client.zscore(ledger.keys.named("dispatching"), claim.unit)
+    end = client.zscore(ledger.keys.name("dispatching"), claim.unit)
     assert end is not None
-    assert end / 1000 - time.time() < LEASE + 1
+    assert end / 1000 - time.time() < LEASE_SECONDS + 1
 
 
 def test_what_a_provider_delivers_again_is_replayed(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
     event = accept(ledger, seal)
     dispatch(ledger, ledger.take([], 1)[0], "unhandled")
-    client.zadd(ledger.keys.named("wanted"), {event: 1, "junk": 2})
+    client.zadd(ledger.keys.name("wanted"), {event: 1, "junk": 2})
 
     Sweeper(ledger).sweep()
 
-    assert ledger.wanted() == []
+    assert ledger.list_redeliveries() == []
     assert [claim.unit for claim in ledger.take([], 5)] == [event]
-    assert b"the provider delivered it again" in client.lindex(ledger.keys.named("audit"), 0)
+    assert b"the provider delivered it again" in client.lindex(ledger.keys.name("audit"), 0)

@@ -14,7 +14,18 @@ from receiver.contract.records import Labels
 from receiver.contract.seal import Seal
 from tests.support.kit import accept, dispatch, wait_for
 from workers.ledger import query
-from workers.ledger.transitions import Claim, Decision, Ledger, Outcome, Swept, Verdict, compose, labels, pairs, whole
+from workers.ledger.transitions import (
+    Claim,
+    Decision,
+    Ledger,
+    Outcome,
+    SweepResult,
+    Verdict,
+    compose_transition,
+    decode_labels,
+    read_number,
+    read_pairs,
+)
 
 
 @pytest.fixture
@@ -49,7 +60,7 @@ def test_accept_queues_a_job_that_says_what_it_is(ledger: Ledger, event: str, cl
 
     assert job.decode() == f"1-{event}"
     assert not client.exists(f"rq:job:{job.decode()}")
-    assert client.zrange(keys.named("pending"), 0, -1) == [event.encode()]
+    assert client.zrange(keys.name("pending"), 0, -1) == [event.encode()]
     assert state(ledger, event) == ("accepted", [])
 
 
@@ -60,8 +71,8 @@ def test_a_claim_has_all_that_its_unit_needs(ledger: Ledger, event: str, seal: S
     assert (claim.handler, claim.attempt, claim.failures, claim.deaths, claim.suspect) == ("", 0, 0, 0, False)
     assert (claim.labels.id, claim.labels.source, claim.labels.origin) == (event, "zyra", "delivery")
     assert seal.open(claim.key, claim.labels, claim.sealed).content.body == b"{}"
-    assert client.zscore(ledger.keys.named("dispatching"), event) > time.time() * 1000
-    assert not client.exists(ledger.keys.named("pending"), ledger.keys.jobs)
+    assert client.zscore(ledger.keys.name("dispatching"), event) > time.time() * 1000
+    assert not client.exists(ledger.keys.name("pending"), ledger.keys.jobs)
 
 
 def test_a_job_is_claimed_once(ledger: Ledger, event: str) -> None:
@@ -87,15 +98,15 @@ def test_a_run_may_be_claimed_as_it_is_made(ledger: Ledger, event: str, seal: Se
     other = accept(ledger, seal)
     claims = ledger.take([], 2)
 
-    said = ledger.dispatched(
+    said = ledger.finish_dispatches(
         [decision(claims[0], "a", "b", begins="a"), decision(claims[1], "c"), decision(claims[1], "c")]
     )
 
-    begun = f"{event}-{names.suffix('a')}"
+    begun = f"{event}-{names.hash_handler('a')}"
     assert said == [["dispatched", begun], ["dispatched"], ["lost"]]
     assert state(ledger, event) == ("dispatched", ["running", "queued"])
     assert state(ledger, other) == ("dispatched", ["queued"])
-    assert client.zscore(ledger.keys.named("running"), begun) > time.time() * 1000 + 10_000
+    assert client.zscore(ledger.keys.name("running"), begun) > time.time() * 1000 + 10_000
     found = query.show(ledger, event)
     assert found is not None
     assert found["runs"][0]["attempts"] == 1
@@ -104,7 +115,7 @@ def test_a_run_may_be_claimed_as_it_is_made(ledger: Ledger, event: str, seal: Se
 
 
 def test_a_run_that_was_claimed_as_it_was_made_comes_back_like_any_other(ledger: Ledger, event: str) -> None:
-    ((_, begun),) = ledger.dispatched([decision(take(ledger), "a", begins="a")], lease=-1)
+    ((_, begun),) = ledger.finish_dispatches([decision(take(ledger), "a", begins="a")], lease=-1)
 
     assert ledger.sweep().expired == 1
 
@@ -113,10 +124,10 @@ def test_a_run_that_was_claimed_as_it_was_made_comes_back_like_any_other(ledger:
 
 
 def test_what_stands_where_a_new_run_goes_is_none_of_ours(ledger: Ledger, event: str, client: redis.Redis) -> None:
-    client.set(ledger.keys.run(f"{event}-{names.suffix('a')}"), "junk")
-    client.set(ledger.keys.run(f"{event}-{names.suffix('b')}"), "junk")
+    client.set(ledger.keys.run(f"{event}-{names.hash_handler('a')}"), "junk")
+    client.set(ledger.keys.run(f"{event}-{names.hash_handler('b')}"), "junk")
 
-    ledger.dispatched([decision(take(ledger), "a", "b", begins="a")])
+    ledger.finish_dispatches([decision(take(ledger), "a", "b", begins="a")])
 
     assert state(ledger, event) == ("dispatched", ["running", "queued"])
 
@@ -146,8 +157,8 @@ def test_the_last_open_run_closes_the_event(ledger: Ledger, event: str, client: 
     end(ledger, two, Verdict.DONE)
 
     assert state(ledger, event) == ("done", ["done", "done"])
-    assert client.zscore(ledger.keys.named("final"), event) > (time.time() + 86000) * 1000
-    assert not client.exists(*(ledger.keys.named(name) for name in ("open", "queued", "running", "waiting")))
+    assert client.zscore(ledger.keys.name("final"), event) > (time.time() + 86000) * 1000
+    assert not client.exists(*(ledger.keys.name(name) for name in ("open", "queued", "running", "waiting")))
 
 
 def test_a_dead_run_makes_the_event_a_dead_letter(ledger: Ledger, event: str) -> None:
@@ -281,7 +292,7 @@ def test_a_run_that_takes_its_worker_along_is_quarantined(ledger: Ledger, event:
     (claim,) = dispatched(ledger, "a")
     for kills in (0, 1, 2, 3):
         if kills:
-            assert ledger.alone(claim.unit, claim.token) is not None
+            assert ledger.claim_alone(claim.unit, claim.token) is not None
         ledger.renew([(claim.unit, claim.token)], lease=0)
         time.sleep(0.01)
         assert ledger.sweep().expired == 1
@@ -298,8 +309,8 @@ def test_a_run_that_takes_its_worker_along_is_quarantined(ledger: Ledger, event:
 def test_nobody_is_alone_with_a_token_that_is_not_theirs(ledger: Ledger, event: str) -> None:
     (claim,) = dispatched(ledger, "a")
 
-    assert ledger.alone(claim.unit, claim.token + 1) is None
-    found = ledger.alone(claim.unit, claim.token)
+    assert ledger.claim_alone(claim.unit, claim.token + 1) is None
+    found = ledger.claim_alone(claim.unit, claim.token)
     assert found is not None
     assert (found.handler, found.attempt, found.sealed) == (claim.handler, claim.attempt, claim.sealed)
 
@@ -326,7 +337,7 @@ def test_a_dispatch_that_was_fenced_off_changes_nothing(ledger: Ledger, event: s
 def test_a_parked_event_comes_back(ledger: Ledger, event: str, client: redis.Redis) -> None:
     assert dispatch(ledger, take(ledger), "parked", "unknown-seal-key") == "parked"
     assert state(ledger, event) == ("accepted", [])
-    client.zadd(ledger.keys.named("parked"), {event: 1})
+    client.zadd(ledger.keys.name("parked"), {event: 1})
 
     assert ledger.sweep().due == 1
     assert take(ledger).unit == event
@@ -400,7 +411,7 @@ def test_what_is_final_goes_as_a_whole(client: redis.Redis, keys: Keys, seal: Se
     ],
 )
 def test_a_sweep_that_touched_as_many_as_it_may_is_full(swept: dict[str, int], full: bool) -> None:
-    assert Swept(**swept).full is full
+    assert SweepResult(**swept).full is full
 
 
 def test_dead_letters_do_not_expire(client: redis.Redis, keys: Keys, seal: Seal) -> None:
@@ -451,7 +462,7 @@ def test_replay_gives_a_dead_run_a_fresh_budget(ledger: Ledger, event: str, clie
 
     assert (again.handler, again.attempt, again.failures, again.is_replay) == ("a", 1, 0, True)
     assert state(ledger, event) == ("dispatched", ["running", "done"])
-    assert b'"reason": "mended"' in client.lindex(ledger.keys.named("audit"), 0)
+    assert b'"reason": "mended"' in client.lindex(ledger.keys.name("audit"), 0)
     end(ledger, again, Verdict.DONE)
     assert state(ledger, event) == ("done", ["done", "done"])
 
@@ -481,7 +492,7 @@ def test_replay_dispatches_what_was_not(ledger: Ledger, event: str, verdict: str
 
     assert ledger.replay(event) == ("replayed", 1)
     assert take(ledger).is_replay
-    assert not client.exists(ledger.keys.named("final"), ledger.keys.named("dead"))
+    assert not client.exists(ledger.keys.name("final"), ledger.keys.name("dead"))
 
 
 def test_nobody_replays_what_is_not_there(ledger: Ledger) -> None:
@@ -498,7 +509,7 @@ def test_discard_lets_dead_runs_go(ledger: Ledger, event: str, client: redis.Red
     assert ledger.discard(event, reason="r") == ("discarded", 2)
     assert state(ledger, event) == ("discarded", ["discarded", "discarded"])
     assert ledger.discard(event, reason="r") == ("nothing to discard: it is discarded", 0)
-    assert client.zcard(ledger.keys.named("final")) == 1
+    assert client.zcard(ledger.keys.name("final")) == 1
 
 
 def test_discard_of_an_event_without_runs(ledger: Ledger, event: str) -> None:
@@ -515,7 +526,7 @@ def test_what_people_did_is_written_down(ledger: Ledger, event: str, client: red
 
     ledger.discard(event, reason="test data")
 
-    line = json.loads(client.lindex(ledger.keys.named("audit"), 0))
+    line = json.loads(client.lindex(ledger.keys.name("audit"), 0))
     assert abs(line.pop("at") - time.time()) < 5
     assert line == {"action": "discard", "event": event, "reason": "test data"}
 
@@ -548,7 +559,7 @@ def test_delays_are_seconds(ledger: Ledger, event: str, client: redis.Redis) -> 
     ledger.finish([Outcome(unit=one.unit, token=one.token, verdict=Verdict.FAILED)])
     end(ledger, two, Verdict.FAILED, delay=3600)
 
-    found = client.zrange(ledger.keys.named("waiting"), 0, -1, withscores=True)
+    found = client.zrange(ledger.keys.name("waiting"), 0, -1, withscores=True)
     waiting = {unit.decode(): at / 1000 - time.time() for unit, at in found}
     assert waiting[two.unit] == pytest.approx(3600, abs=2)
     assert waiting[one.unit] <= 0
@@ -557,7 +568,7 @@ def test_delays_are_seconds(ledger: Ledger, event: str, client: redis.Redis) -> 
 def test_what_is_done_is_kept_for_a_day(ledger: Ledger, event: str, client: redis.Redis) -> None:
     dispatch(ledger, take(ledger), "unhandled")
 
-    assert client.zscore(ledger.keys.named("final"), event) / 1000 - time.time() == pytest.approx(86400, abs=5)  # type: ignore[operator]
+    assert client.zscore(ledger.keys.name("final"), event) / 1000 - time.time() == pytest.approx(86400, abs=5)  # type: ignore[operator]
     found = query.show(ledger, event)
     assert found is not None
     assert found["cause"] == ""
@@ -572,7 +583,7 @@ def test_a_claim_holds_what_its_attempt_needs(ledger: Ledger, seal: Seal, client
     (run,) = ledger.take([], 1)
     client.delete(ledger.keys.body(run.event))
 
-    found = ledger.alone(run.unit, run.token)
+    found = ledger.claim_alone(run.unit, run.token)
 
     assert found is not None
     assert (found.handler, found.sealed) == ("a", b"")
@@ -608,9 +619,9 @@ def test_places_of_a_handler_are_free_again_when_its_runs_end(ledger: Ledger, se
     accept(ledger, seal)
     (two,) = dispatched(ledger, "a")
 
-    assert [ledger.slot("a", 1, unit) for unit in (one.unit, one.unit, two.unit)] == [True, True, False]
+    assert [ledger.take_place("a", 1, unit) for unit in (one.unit, one.unit, two.unit)] == [True, True, False]
     end(ledger, one, Verdict.DONE)
-    assert ledger.slot("a", 1, two.unit)
+    assert ledger.take_place("a", 1, two.unit)
 
 
 def test_allow_counts_in_a_moving_window(ledger: Ledger) -> None:
@@ -643,7 +654,7 @@ def test_forged_jobs_are_counted_and_nothing_else(ledger: Ledger, seal: Seal, cl
     event = accept(ledger, seal)
 
     assert [claim.unit for claim in ledger.take([], 20)] == [event]
-    counters = client.hgetall(ledger.keys.named("counters"))
+    counters = client.hgetall(ledger.keys.name("counters"))
     assert (counters[b"jobs_refused"], counters[b"jobs_stale"]) == (b"6", b"1")
 
 
@@ -653,7 +664,7 @@ def test_a_record_of_the_wrong_type_is_set_aside(ledger: Ledger, event: str, sea
     other = accept(ledger, seal)
 
     assert [claim.unit for claim in ledger.take([], 20)] == [other]
-    assert client.zrange(ledger.keys.named("junk"), 0, -1) == [event.encode()]
+    assert client.zrange(ledger.keys.name("junk"), 0, -1) == [event.encode()]
     assert next(query.search(ledger, query.Filter()))["id"] == other
 
 
@@ -665,7 +676,7 @@ def test_a_run_that_its_event_does_not_know_ends_nothing(ledger: Ledger, event: 
     assert state(ledger, event) == ("accepted", [])
     client.hset(ledger.keys.run(forged), "state", "queued")
     assert ledger.take([f"9-{forged}"]) == []
-    assert client.zscore(ledger.keys.named("junk"), forged)
+    assert client.zscore(ledger.keys.name("junk"), forged)
 
 
 def test_what_would_stop_rqs_own_worker_is_taken_out_of_its_lists(ledger: Ledger, client: redis.Redis) -> None:
@@ -676,7 +687,7 @@ def test_what_would_stop_rqs_own_worker_is_taken_out_of_its_lists(ledger: Ledger
 
     assert client.lrange(ledger.keys.jobs, 0, -1) == [b"1-fine_job"]
     assert client.lrange(ledger.keys.intermediate, 0, -1) == [b""]
-    assert client.hget(ledger.keys.named("counters"), "jobs_refused") == b"3"
+    assert client.hget(ledger.keys.name("counters"), "jobs_refused") == b"3"
 
 
 @pytest.mark.parametrize("finder", ["take", "sweep"])
@@ -692,18 +703,18 @@ def test_an_event_does_not_wait_for_a_run_that_is_junk(
     client.set(ledger.keys.run(two.unit), "junk")
 
     assert ledger.take([], 2) == []
-    client.zadd(ledger.keys.named("running"), {two.unit: 1}, xx=True)
+    client.zadd(ledger.keys.name("running"), {two.unit: 1}, xx=True)
     ledger.sweep()
 
     assert state(ledger, event)[0] == "dead"
-    assert client.zrange(ledger.keys.named("junk"), 0, -1) == [two.unit.encode()]
+    assert client.zrange(ledger.keys.name("junk"), 0, -1) == [two.unit.encode()]
 
 
 def test_a_run_whose_record_is_gone_is_made_again_by_a_replay(ledger: Ledger, event: str, client: redis.Redis) -> None:
     one, two = dispatched(ledger, "a", "b")
     end(ledger, one, Verdict.DONE)
     client.delete(ledger.keys.run(two.unit))
-    client.zadd(ledger.keys.named("running"), {two.unit: 1})
+    client.zadd(ledger.keys.name("running"), {two.unit: 1})
     ledger.sweep()
 
     assert ledger.replay(event, dry_run=True) == ("replayed", 1)
@@ -720,7 +731,7 @@ def test_a_run_whose_record_is_junk_can_be_discarded(ledger: Ledger, event: str,
     (claim,) = dispatched(ledger, "a")
     client.delete(ledger.keys.run(claim.unit))
     client.set(ledger.keys.run(claim.unit), "junk")
-    client.zadd(ledger.keys.named("running"), {claim.unit: 1})
+    client.zadd(ledger.keys.name("running"), {claim.unit: 1})
     ledger.sweep()
 
     assert ledger.discard(event, reason="r", dry_run=True) == ("discarded", 1)
@@ -729,26 +740,26 @@ def test_a_run_whose_record_is_junk_can_be_discarded(ledger: Ledger, event: str,
 
 
 def test_the_sweeper_sets_junk_aside_once(ledger: Ledger, client: redis.Redis) -> None:
-    strange = names.event_id(1)
+    strange = names.make_event_id(1)
     for index in ("queued", "pending", "running", "dispatching", "waiting", "parked", "final"):
-        client.zadd(ledger.keys.named(index), {strange: 1, "x": 1})
+        client.zadd(ledger.keys.name(index), {strange: 1, "x": 1})
     client.set(ledger.keys.event(strange), "junk")
 
     ledger.sweep(lost_after=-1)
     ledger.sweep(lost_after=-1)
 
-    assert client.zcard(ledger.keys.named("junk")) == 2
-    assert client.zcard(ledger.keys.named("queued")) == 0
+    assert client.zcard(ledger.keys.name("junk")) == 2
+    assert client.zcard(ledger.keys.name("queued")) == 0
 
 
 @pytest.mark.parametrize("index", ["queued", "pending", "running", "dispatching", "waiting", "parked", "final"])
 def test_an_index_of_the_wrong_type_is_moved_aside(ledger: Ledger, client: redis.Redis, index: str) -> None:
-    client.set(ledger.keys.named(index), "junk")
+    client.set(ledger.keys.name(index), "junk")
 
     ledger.sweep()
 
-    assert not client.exists(ledger.keys.named(index))
-    assert client.keys(ledger.keys.named(f"aside:{index}:*"))
+    assert not client.exists(ledger.keys.name(index))
+    assert client.keys(ledger.keys.name(f"aside:{index}:*"))
 
 
 @pytest.mark.parametrize("name", ["jobs", "intermediate"])
@@ -803,7 +814,7 @@ def test_random_walks_keep_the_books(ledger: Ledger, seal: Seal, client: redis.R
 
 def check_books(ledger: Ledger, events: list[str]) -> None:
     where = {
-        name: {member.decode() for member in ledger.client.zrange(ledger.keys.named(name), 0, -1)}
+        name: {member.decode() for member in ledger.client.zrange(ledger.keys.name(name), 0, -1)}
         for name in ("pending", "dispatching", "parked", "open", "dead", "final", "queued", "running", "waiting")
     }
     for event in events:
@@ -814,7 +825,7 @@ def check_books(ledger: Ledger, events: list[str]) -> None:
         at = {name for name in ("pending", "dispatching", "parked", "open", "dead", "final") if event in where[name]}
         assert len(at) == 1, (found, at)
         assert at <= expected, (found, at)
-        record = query.pairs(ledger.client.hgetall(ledger.keys.event(event)))
+        record = query.read_pairs(ledger.client.hgetall(ledger.keys.event(event)))
         for suffix, run in zip([s for s in record.get("runs", "").split(",") if s], runs, strict=True):
             places = {name for name in ("queued", "running", "waiting") if f"{event}-{suffix}" in where[name]}
             assert places == ({run} if run in ("queued", "running", "waiting") else set()), (run, places)
@@ -835,27 +846,27 @@ def test_what_was_popped_and_not_claimed_goes_back_to_the_head(ledger: Ledger, s
 
 
 def test_a_ledger_is_idle_when_nothing_is_queued_or_claimed(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
-    assert ledger.idle()
+    assert ledger.is_idle()
     client.rpush(ledger.keys.jobs, "anybodys")
-    assert not ledger.idle()
+    assert not ledger.is_idle()
     client.delete(ledger.keys.jobs)
     accept(ledger, seal)
     client.delete(ledger.keys.jobs)
-    assert not ledger.idle()
-    client.lpush(ledger.keys.jobs, f"1-{client.zrange(ledger.keys.named('pending'), 0, 0)[0].decode()}")
+    assert not ledger.is_idle()
+    client.lpush(ledger.keys.jobs, f"1-{client.zrange(ledger.keys.name('pending'), 0, 0)[0].decode()}")
     (claim,) = ledger.take([], 1)
-    assert not ledger.idle()
+    assert not ledger.is_idle()
     dispatch(ledger, claim, "dispatched", "", ["a"])
     jobs = [job.decode() for job in client.lpop(ledger.keys.jobs, 9)]
-    assert not ledger.idle()
+    assert not ledger.is_idle()
     ledger.take(jobs)
-    assert not ledger.idle()
+    assert not ledger.is_idle()
 
 
 def test_only_what_lets_work_grow_waits_for_memory() -> None:
     scripts = ["alone", "discard", "dispatch", "finish", "renew", "shed", "slot", "sweep", "take", "allow", "replay"]
 
-    refused = [name for name in scripts if "allow-oom" not in compose(f"{name}.lua").partition("\n")[0]]
+    refused = [name for name in scripts if "allow-oom" not in compose_transition(f"{name}.lua").partition("\n")[0]]
 
     assert refused == ["allow", "replay"]
 
@@ -868,7 +879,7 @@ def test_finished_events_are_kept_for_a_day_unless_told(ledger: Ledger) -> None:
 def test_a_claim_lasts_as_long_as_its_lease(ledger: Ledger, event: str, client: redis.Redis) -> None:
     ledger.take([], 1, lease=100)
 
-    left = client.zscore(ledger.keys.named("dispatching"), event) / 1000 - time.time()
+    left = client.zscore(ledger.keys.name("dispatching"), event) / 1000 - time.time()
     assert 98 < left <= 100
 
 
@@ -883,10 +894,10 @@ def test_a_script_that_redis_forgot_is_loaded_again(own_ledger: Ledger, seal: Se
 def test_what_a_record_says_and_what_goes_without_saying() -> None:
     told = {"source": "s", "type": "t", "received_at": "5", "delivery_id": "d", "origin": "send"}
 
-    assert labels("evt_1", told) == Labels(
+    assert decode_labels("evt_1", told) == Labels(
         id="evt_1", source="s", type="t", received_at=5, delivery_id="d", origin="send"
     )
-    assert labels("evt_1", {}) == Labels(
+    assert decode_labels("evt_1", {}) == Labels(
         id="evt_1", source="", type="", received_at=0, delivery_id="", origin="delivery"
     )
 
@@ -894,7 +905,7 @@ def test_what_a_record_says_and_what_goes_without_saying() -> None:
 def test_a_hash_is_read_in_both_of_redis_protocols() -> None:
     told = {"a": "1", "b": "2"}
 
-    assert pairs([b"a", b"1", b"b", b"2"]) == pairs({b"a": b"1", b"b": b"2"}) == told
+    assert read_pairs([b"a", b"1", b"b", b"2"]) == read_pairs({b"a": b"1", b"b": b"2"}) == told
 
 
 @pytest.mark.parametrize(
@@ -905,7 +916,7 @@ def test_a_hash_is_read_in_both_of_redis_protocols() -> None:
     ],
 )  # fmt: skip
 def test_numbers_of_the_ledger(value: object, number: int) -> None:
-    assert whole(value) == number
+    assert read_number(value) == number
 
 
 def test_a_renewal_lasts_and_names_all_that_is_lost(ledger: Ledger, event: str, client: redis.Redis) -> None:
@@ -914,7 +925,7 @@ def test_a_renewal_lasts_and_names_all_that_is_lost(ledger: Ledger, event: str, 
 
     assert ledger.renew([strangers[0], claim.ticket, strangers[1]], lease=100) == strangers
 
-    left = client.zscore(ledger.keys.named("dispatching"), event) / 1000 - time.time()
+    left = client.zscore(ledger.keys.name("dispatching"), event) / 1000 - time.time()
     assert 98 < left <= 100
     assert ledger.renew([]) == []
 
@@ -954,7 +965,7 @@ def test_replays_and_discards_stand_in_one_list(ledger: Ledger, event: str, clie
     dispatch(ledger, take(ledger), "dead", "altered")
     ledger.discard(event, reason="test data")
 
-    lines = [json.loads(line) for line in client.lrange(ledger.keys.named("audit"), 0, -1)]
+    lines = [json.loads(line) for line in client.lrange(ledger.keys.name("audit"), 0, -1)]
 
     assert [(line["action"], line["event"], line["reason"]) for line in lines] == [
         ("discard", event, "test data"),
@@ -966,7 +977,7 @@ def test_replays_and_discards_stand_in_one_list(ledger: Ledger, event: str, clie
 def test_a_counter_that_is_shared_forgets_after_its_window(ledger: Ledger, client: redis.Redis) -> None:
     assert [ledger.allow("key", 2, 50) for _ in range(3)] == [True, True, False]
 
-    assert 48_000 < client.pttl(ledger.keys.named("allow:key")) <= 50_000
+    assert 48_000 < client.pttl(ledger.keys.name("allow:key")) <= 50_000
 
 
 def test_the_oldest_job_is_popped_first(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
@@ -981,23 +992,23 @@ def test_the_oldest_job_is_popped_first(ledger: Ledger, seal: Seal, client: redi
 @pytest.mark.parametrize("junk", ["abc", "-5", "1e400", "inf", "nan", "0x10", "9" * 15, "9" * 400, "", " 7"])
 def test_an_ordinal_of_any_form_stops_nothing(ledger: Ledger, seal: Seal, client: redis.Redis, junk: str) -> None:
     first = accept(ledger, seal)
-    client.set(ledger.keys.named("ordinal"), junk)
+    client.set(ledger.keys.name("ordinal"), junk)
 
     second = accept(ledger, seal)
 
     assert {claim.unit for claim in ledger.take([], 5)} == {first, second}
-    assert client.get(ledger.keys.named("ordinal")).isdigit()
+    assert client.get(ledger.keys.name("ordinal")).isdigit()
 
 
 def test_counters_that_are_no_numbers_stop_nothing(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
-    client.hset(ledger.keys.named("counters"), mapping={"events_done": "x", "jobs_stale": "9" * 30})
+    client.hset(ledger.keys.name("counters"), mapping={"events_done": "x", "jobs_stale": "9" * 30})
     event = accept(ledger, seal)
     (claim,) = ledger.take([], 1)
     client.rpush(ledger.keys.jobs, f"1-{event}")
 
     assert dispatch(ledger, claim, "unhandled") == "unhandled"
     assert ledger.take([], 5) == []
-    assert client.hget(ledger.keys.named("counters"), "jobs_stale") == b"1"
+    assert client.hget(ledger.keys.name("counters"), "jobs_stale") == b"1"
 
 
 def test_what_stands_in_the_place_of_rqs_queues_stops_nothing(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
@@ -1019,16 +1030,16 @@ def test_what_stands_in_the_place_of_rqs_queues_stops_nothing(ledger: Ledger, se
 
 def test_foreign_members_and_job_ids_are_swept_away(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
     for index in ("pending", "queued", "running"):
-        client.zadd(ledger.keys.named(index), {f"foreign-{number}": 10**12 + number for number in range(20_000)})
-        client.zadd(ledger.keys.named(index), {f"evt_{number:026d}": 1 for number in range(2_000)})
+        client.zadd(ledger.keys.name(index), {f"foreign-{number}": 10**12 + number for number in range(20_000)})
+        client.zadd(ledger.keys.name(index), {f"evt_{number:026d}": 1 for number in range(2_000)})
     client.rpush(ledger.keys.jobs, "a" * 20_000_000)
     event = accept(ledger, seal)
 
     for _ in range(60):
         ledger.sweep()
-        if sum(client.zcard(ledger.keys.named(index)) for index in ("pending", "queued", "running")) < 100:
+        if sum(client.zcard(ledger.keys.name(index)) for index in ("pending", "queued", "running")) < 100:
             break
 
-    assert sum(client.zcard(ledger.keys.named(index)) for index in ("pending", "queued", "running")) < 100
+    assert sum(client.zcard(ledger.keys.name(index)) for index in ("pending", "queued", "running")) < 100
     assert [claim.unit for claim in ledger.take([], 5)] == [event]
     assert all(len(job) < 100 for job in client.lrange(ledger.keys.jobs, 0, -1))

@@ -24,7 +24,7 @@ def test_the_ledgers_metrics(ledger: Ledger, seal: Seal, client: redis.Redis) ->
     event = accept(ledger, seal)
     client.hset(ledger.keys.event(event), "queued_at", 1000)
     client.hset(
-        ledger.keys.named("counters"), mapping={"attempts_done": 3, "events_dead": 1, "overlaps": 2, "junk": "x"}
+        ledger.keys.name("counters"), mapping={"attempts_done": 3, "events_dead": 1, "overlaps": 2, "junk": "x"}
     )
 
     value = registry.get_sample_value

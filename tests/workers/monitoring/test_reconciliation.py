@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from workers import Event
-from workers.monitoring.reconciliation import compare, known, unlisted
+from workers.monitoring.reconciliation import compare, find_heard, find_unlisted
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -38,16 +38,16 @@ def event(kind: str, resource: str = "a", ago: float = 0.0) -> Event:
 )
 def test_what_never_came(family: str, row: dict[str, Any], heard: str, missing: str | None) -> None:
     """The last event of resource `a` is known, or none is."""
-    found = list(compare(family, [row], known([event(heard)] if heard else [])))
+    found = list(compare(family, [row], find_heard([event(heard)] if heard else [])))
 
     assert [gap.type for gap in found] == ([missing] if missing else [])
 
 
 def test_an_id_may_be_a_number() -> None:
-    told = known([event("device.online", "5")])
+    told = find_heard([event("device.online", "5")])
 
     assert list(compare("devices", [{"id": 5, "status": "online"}], told)) == []
-    assert list(unlisted("devices", [{"id": 5, "status": "online"}], told)) == []
+    assert list(find_unlisted("devices", [{"id": 5, "status": "online"}], told)) == []
     assert [gap.resource for gap in compare("devices", [{"id": 5, "status": "offline"}], told)] == ["5"]
 
 
@@ -62,16 +62,16 @@ def test_an_id_may_be_a_number() -> None:
 def test_webhooks_may_have_come_in_another_order(
     family: str, status: str, events: list[tuple[str, float]], missing: bool
 ) -> None:
-    told = known([event(kind, ago=ago) for kind, ago in events])
+    told = find_heard([event(kind, ago=ago) for kind, ago in events])
 
     assert bool(list(compare(family, [{"id": "a", "status": status}], told))) is missing
 
 
 def test_what_is_not_listed_any_more() -> None:
-    told = known([event("device.online"), event("device.removed", "b"), event("job.queued", "c")])
+    told = find_heard([event("device.online"), event("device.removed", "b"), event("job.queued", "c")])
 
-    assert [(gap.resource, gap.type) for gap in unlisted("devices", [], told)] == [("a", "device.removed")]
-    assert list(unlisted("devices", [{"id": "a"}], told)) == []
-    late = known([event("virtual_server.stopped", "d"), event("virtual_server.terminated", "d", ago=600)])
-    assert list(unlisted("virtual servers", [], late)) == []  # a retry of what was told before the end
-    assert list(unlisted("jobs", [], told)) == []
+    assert [(gap.resource, gap.type) for gap in find_unlisted("devices", [], told)] == [("a", "device.removed")]
+    assert list(find_unlisted("devices", [{"id": "a"}], told)) == []
+    late = find_heard([event("virtual_server.stopped", "d"), event("virtual_server.terminated", "d", ago=600)])
+    assert list(find_unlisted("virtual servers", [], late)) == []  # a retry of what was told before the end
+    assert list(find_unlisted("jobs", [], told)) == []

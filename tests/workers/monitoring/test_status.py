@@ -34,7 +34,7 @@ def test_every_trouble_is_told_with_its_remedy(ledger: Ledger, seal: Seal, clien
     dead(ledger, seal)
     parked = accept(ledger, seal)
     dispatch(ledger, ledger.take([], 1)[0], "parked", "unknown-seal-key")
-    client.zadd(ledger.keys.named("junk"), {"x": 1000})
+    client.zadd(ledger.keys.name("junk"), {"x": 1000})
     accept(ledger, seal)
 
     found = {trouble.what: trouble for trouble in survey(ledger).stuck}
@@ -48,7 +48,7 @@ def test_every_trouble_is_told_with_its_remedy(ledger: Ledger, seal: Seal, clien
 def test_events_without_a_type_are_told_by_source(
     ledger: Ledger, client: redis.Redis, capsys: pytest.CaptureFixture[str], env: dict[str, str]
 ) -> None:
-    client.hset(ledger.keys.named("counters"), mapping={"untyped:acme": 12, "events_done": 3})
+    client.hset(ledger.keys.name("counters"), mapping={"untyped:acme": 12, "events_done": 3})
 
     assert survey(ledger).untyped == {"acme": 12}
     with pytest.raises(SystemExit):

@@ -11,7 +11,7 @@ from tests.support.kit import accept, dispatch
 from workers import GiveUp, RetryLater, Router
 from workers.errors import LeaseLost
 from workers.ledger.transitions import Claim, Ledger, Outcome, Verdict
-from workers.runtime.attempt import Attempt, backoff, concluded, failed, prepare, timed_out
+from workers.runtime.attempt import Attempt, conclude, draw_backoff, judge_failure, judge_timeout, prepare
 
 
 def boom(event: Any) -> bool:
@@ -86,7 +86,7 @@ def test_a_flipped_byte_anywhere_in_the_record_is_refused(
     before = client.hgetall(key)
     for field in (b"source", b"type", b"received_at", b"delivery_id", b"origin"):
         client.hset(key, mapping={field: b"1" + before.get(field, b"delivery")})
-        found = ledger.alone(one.unit, one.token)
+        found = ledger.claim_alone(one.unit, one.token)
         assert found is not None
         ready = prepare(found, router, seal, ledger)
         assert isinstance(ready, Outcome)
@@ -94,7 +94,7 @@ def test_a_flipped_byte_anywhere_in_the_record_is_refused(
         client.hset(key, mapping={field: before.get(field, b"delivery")})
     body = ledger.keys.body(one.event)
     client.setrange(body, 20, bytes([client.getrange(body, 20, 20)[0] ^ 1]))
-    found = ledger.alone(one.unit, one.token)
+    found = ledger.claim_alone(one.unit, one.token)
     assert found is not None
     assert isinstance(prepare(found, router, seal, ledger), Outcome)
 
@@ -132,7 +132,7 @@ def test_what_an_exception_means(
     handler = router.get("h")
     assert handler is not None
 
-    found = failed(replace(claim("h"), failures=failures), handler, error)
+    found = judge_failure(replace(claim("h"), failures=failures), handler, error)
 
     assert found.verdict is verdict
     assert verdict is not Verdict.LATER or found.delay == 7
@@ -146,7 +146,7 @@ def test_a_dead_letter_logs_its_traceback_and_keeps_what_led_to_it(
     given_up = GiveUp("nobody books XYZ")
     given_up.__cause__ = KeyError("XYZ")
 
-    found = concluded(ready, given_up)
+    found = conclude(ready, given_up)
 
     assert (found.verdict, found.error) == (Verdict.DEAD, "GiveUp: nobody books XYZ (from KeyError: 'XYZ')")
     (record,) = [record for record in caplog.records if "attempt ended" in record.message]
@@ -157,14 +157,14 @@ def test_a_late_attempt_is_an_ordinary_failure(claim: Make, router: Router) -> N
     handler = router.get("h")
     assert handler is not None
 
-    found = timed_out(claim("h"), handler)
+    found = judge_timeout(claim("h"), handler)
 
     assert (found.verdict, found.error) == (Verdict.FAILED, "TimeoutError: not done after 60 s")
 
 
 def test_back_off_grows_to_six_hours() -> None:
     for failures, wait in [(0, 5), (1, 20), (2, 80), (3, 320), (6, 20480), (7, 21600), (500, 21600)]:
-        assert 0.8 * wait <= backoff(failures) <= 1.2 * wait
+        assert 0.8 * wait <= draw_backoff(failures) <= 1.2 * wait
 
 
 class Unprintable(Exception):
@@ -176,10 +176,10 @@ def test_an_exception_that_cannot_be_told_still_ends_the_attempt(claim: Make, ro
     handler = router.get("h")
     assert handler is not None
 
-    found = failed(claim("h"), handler, Unprintable())
+    found = judge_failure(claim("h"), handler, Unprintable())
 
     assert (found.verdict, found.error) == (Verdict.FAILED, "Unprintable")
-    surrogate = failed(claim("h"), handler, ValueError("\ud800"))
+    surrogate = judge_failure(claim("h"), handler, ValueError("\ud800"))
     assert ledger.finish([surrogate]) == ["failed"]
 
 

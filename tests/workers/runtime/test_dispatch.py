@@ -10,7 +10,7 @@ from tests.support.kit import accept
 from workers import Router
 from workers.ledger import query
 from workers.ledger.transitions import Ledger
-from workers.runtime.dispatch import decide, record
+from workers.runtime.dispatch import plan, record
 
 
 def boom(event: Any) -> bool:
@@ -20,7 +20,7 @@ def boom(event: Any) -> bool:
 def dispatched(ledger: Ledger, router: Router, seal: Seal) -> str:
     """What became of the event whose dispatch is claimed here."""
     (claim,) = ledger.take([], 1)
-    assert not record([decide(claim, router, seal)], ledger, 0.0)
+    assert not record([plan(claim, router, seal)], ledger, 0.0)
     found = query.show(ledger, claim.unit)
     assert found is not None
     return str(found["state"])

@@ -21,9 +21,9 @@ print(limits.apply(200 << 20))
 try:
     bytes(300 << 20)
 except MemoryError:
-    print("refused", limits.worn(200 << 20) == "")
+    print("refused", limits.find_wear(200 << 20) == "")
 kept = bytes(130 << 20)
-print(limits.worn(200 << 20).startswith("it holds 1"), open("/proc/self/oom_score_adj").read().strip())
+print(limits.find_wear(200 << 20).startswith("it holds 1"), open("/proc/self/oom_score_adj").read().strip())
 """
 
     assert said(code).split() == [str(200 << 20), "refused", "True", "True", "800"]
@@ -42,14 +42,14 @@ print(resource.getrlimit(resource.RLIMIT_CORE))
 
 
 def test_our_share_is_most_of_what_there_is() -> None:
-    code = "from workers.runtime import limits; print(limits.apply() / limits.available())"
+    code = "from workers.runtime import limits; print(limits.apply() / limits.count_available_bytes())"
 
     assert float(said(code)) == pytest.approx(0.75, abs=0.01)
 
 
 def test_no_limit_is_never_worn() -> None:
-    assert limits.worn(0) == ""
-    assert limits.worn(1).startswith("it holds")
+    assert limits.find_wear(0) == ""
+    assert limits.find_wear(1).startswith("it holds")
 
 
 def test_no_descriptor_left_is_worn() -> None:
@@ -60,7 +60,7 @@ try:
     while True:
         os.dup(2)
 except OSError:
-    print(limits.worn(1 << 40), limits.data())
+    print(limits.find_wear(1 << 40), limits.count_data_bytes())
 """
 
     assert said(code) == "it has no file descriptor left 0"

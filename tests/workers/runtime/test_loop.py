@@ -5,36 +5,36 @@ import time
 from contextvars import copy_context
 
 from tests.support.kit import wait_for
-from workers.runtime.loop import Loop, limit
+from workers.runtime.loop import HandlerLoop, limit
 
 
 def test_it_names_the_attempt_that_holds_it_up() -> None:
-    loop, ended = Loop(), []
+    loop, ended = HandlerLoop(), []
     loop.start()
 
     async def blocks() -> None:
         time.sleep(1)
         ended.append(True)
 
-    assert loop.blocked_by() is None
+    assert loop.find_blocker() is None
     loop.spawn([(("evt_1-x", 7), blocks(), copy_context())])
-    wait_for(lambda: loop.blocked_by() == ("evt_1-x", 7))
+    wait_for(lambda: loop.find_blocker() == ("evt_1-x", 7))
 
     wait_for(lambda: ended)
     time.sleep(0.1)
-    assert loop.blocked_by() is None
+    assert loop.find_blocker() is None
 
 
 def test_what_nobody_of_ours_holds_up_has_no_name() -> None:
-    loop = Loop()
+    loop = HandlerLoop()
     loop.start()
     loop._loop.call_soon_threadsafe(time.sleep, 1)
 
-    assert [loop.blocked_by(), loop.blocked_by()] == [None, None]
+    assert [loop.find_blocker(), loop.find_blocker()] == [None, None]
 
 
 def test_a_task_that_ends_the_loop_does_not() -> None:
-    loop, ended = Loop(), []
+    loop, ended = HandlerLoop(), []
     loop.start()
 
     async def leaves() -> None:

@@ -26,7 +26,7 @@ def notes(tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch) 
 def working(ledger: Ledger) -> Iterator[int]:
     with running("workers.cli", "work", env={"WORKER_MEMORY": "700", "LOG_LEVEL": "error"}) as process:
         yield process.pid
-        wait_for(lambda: not ledger.client.zcard(ledger.keys.named("running")))
+        wait_for(lambda: not ledger.client.zcard(ledger.keys.name("running")))
         assert process.poll() is None
 
 

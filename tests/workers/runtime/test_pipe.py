@@ -1,10 +1,10 @@
 """What a parent and its processes say to each other."""
 
-from workers.runtime.pipe import pair
+from workers.runtime.pipe import make_pair
 
 
 def test_a_pipe_carries_messages_until_its_end_is_gone() -> None:
-    one, two = pair()
+    one, two = make_pair()
     one.send(a=1)
     one.send(b=[2])
 

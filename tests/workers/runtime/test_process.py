@@ -18,7 +18,7 @@ from workers.ledger import query
 from workers.ledger.transitions import Ledger
 from workers.runtime import limits
 from workers.runtime.clients import Clients
-from workers.runtime.pipe import Clock, Pipe, pair
+from workers.runtime.pipe import Clock, Pipe, make_pair
 from workers.runtime.process import Process
 from workers.settings import Settings
 
@@ -66,7 +66,7 @@ def start(ledger: Ledger, router: Router, seal: Seal) -> Iterator[Start]:
     running: list[tuple[Process, threading.Thread]] = []
 
     def begin(on: Ledger | None = None, run: bool = True) -> tuple[Process, Pipe]:
-        parent, child = pair()
+        parent, child = make_pair()
         OPEN.append(parent)
         settings = Settings(seal=seal, api_url="http://127.0.0.1:1", api_key=Secret("K", "zyra_sk_1", None))
         process = Process(on or ledger, router, seal, child, Clock(), lambda: Clients(settings, ledger), 4)
@@ -95,7 +95,7 @@ def test_a_dispatch_that_cannot_be_recorded_is_tried_until_it_can(
     def spoil(event: Event) -> bool:
         if not seen:
             seen.append("spoilt")
-            client.set(ledger.keys.named("audit"), "junk")
+            client.set(ledger.keys.name("audit"), "junk")
         return True
 
     router.on("plain", name="spoiler", when=spoil)(lambda event: None)
@@ -104,7 +104,7 @@ def test_a_dispatch_that_cannot_be_recorded_is_tried_until_it_can(
     wait_for(lambda: seen)
     time.sleep(0.5)
     assert state(ledger, event) == "accepted"
-    client.delete(ledger.keys.named("audit"))
+    client.delete(ledger.keys.name("audit"))
 
     wait_for(lambda: state(ledger, event) == "done")
     assert seen == ["spoilt", "plain"]
@@ -114,10 +114,10 @@ def test_a_ledger_that_is_spoilt_is_waited_for(
     ledger: Ledger, seal: Seal, start: Start, client: redis.Redis, seen: list[str]
 ) -> None:
     event = accept(ledger, seal, kind="plain")
-    client.set(ledger.keys.named("open"), "junk")
+    client.set(ledger.keys.name("open"), "junk")
     start()
     time.sleep(0.5)
-    client.delete(ledger.keys.named("open"))
+    client.delete(ledger.keys.name("open"))
 
     ledger.sweep(lost_after=-1)
     ledger.sweep(lost_after=-1)  # the job was popped, and could not be claimed
@@ -149,8 +149,8 @@ def test_a_process_that_is_worn_leaves_the_record_to_its_parent(
     (claim,) = ledger.take([], 1)
     process, parent = start(run=False)
     process._start()
-    client.set(ledger.keys.named("audit"), "junk")  # every script refuses from now on
-    monkeypatch.setattr(limits, "worn", lambda most: "it has no file descriptor left")
+    client.set(ledger.keys.name("audit"), "junk")  # every script refuses from now on
+    monkeypatch.setattr(limits, "find_wear", lambda most: "it has no file descriptor left")
 
     process._begin([claim])
     process._stop()
@@ -163,11 +163,11 @@ def test_a_process_that_is_worn_leaves_the_record_to_its_parent(
 def test_a_place_that_cannot_be_asked_for_hands_back(
     ledger: Ledger, seal: Seal, start: Start, client: redis.Redis, seen: list[str]
 ) -> None:
-    client.set(ledger.keys.named("slots:single"), "junk")
+    client.set(ledger.keys.name("slots:single"), "junk")
     event = accept(ledger, seal, kind="single")
     start()
-    wait_for(lambda: b"attempts_handed" in client.hgetall(ledger.keys.named("counters")))
-    client.delete(ledger.keys.named("slots:single"))
+    wait_for(lambda: b"attempts_handed" in client.hgetall(ledger.keys.name("counters")))
+    client.delete(ledger.keys.name("slots:single"))
 
     wait_for(lambda: state(ledger, event) == "done")
     found = query.show(ledger, event)
@@ -181,7 +181,7 @@ def test_a_lost_lease_is_told_to_the_client(ledger: Ledger, seal: Seal, start: S
     wait_for(lambda: seen)
     found = query.show(ledger, event)
     assert found is not None
-    (unit,) = ledger.client.zrange(ledger.keys.named("running"), 0, -1)
+    (unit,) = ledger.client.zrange(ledger.keys.name("running"), 0, -1)
 
     parent.send(lost=[("evt_other", 1), (unit.decode(), 1)])
 
@@ -305,7 +305,7 @@ def test_a_fault_of_ours_keeps_no_place(
         client.hset(ledger.keys.event(event), "received_at", number)
         labels = Labels(id=event, source="zyra", type="plain", received_at=number)
         sealed = seal.ciphers[next(iter(seal.ciphers))].encrypt(
-            nonce, b"\0\0\0\1[", module.bound(next(iter(seal.ciphers)), labels)
+            nonce, b"\0\0\0\1[", module.bind_labels(next(iter(seal.ciphers)), labels)
         )
         client.set(ledger.keys.body(event), nonce + sealed)
         events.append(event)

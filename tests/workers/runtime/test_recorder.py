@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from workers.ledger.transitions import Ledger, Outcome, Ticket, Verdict
-from workers.runtime.pipe import pair
+from workers.runtime.pipe import make_pair
 from workers.runtime.recorder import Recorder
 
 
@@ -17,7 +17,7 @@ def test_ends_that_come_one_by_one_are_recorded_together(ledger: Ledger) -> None
             return super().finish(outcomes)
 
     ended: list[Ticket] = []
-    mine, theirs = pair()
+    mine, theirs = make_pair()
     recorder = Recorder(Counting(ledger.client, ledger.keys), mine, 0, lambda units, told: ended.extend(units))
     recorder.start()
     for number in range(40):

@@ -18,8 +18,8 @@ from workers.ledger.transitions import Claim, Ledger
 from workers.runtime import process_watch as child_module
 from workers.runtime import supervisor as module
 from workers.runtime.pipe import Clock, Pipe
-from workers.runtime.process_watch import BEAT, Child, Held
-from workers.runtime.supervisor import Parent
+from workers.runtime.process_watch import BEAT_SECONDS, HeldUnit, WatchedProcess
+from workers.runtime.supervisor import Supervisor
 
 SCRIPT = """
 import os, signal, sys, time
@@ -64,22 +64,22 @@ class Fakes:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"GRACE": 0.5, "EVERY": 0.3, "SWEEP": 0.2, "TICK": 0.1}.items():
+    for name, value in {"GRACE_SECONDS": 0.5, "RENEW_SECONDS": 0.3, "SWEEP_SECONDS": 0.2, "LOOK_SECONDS": 0.1}.items():
         monkeypatch.setattr(module, name, value)
-    for name, value in {"PREPARE": 1.0, "SLACK": 0.1, "SILENT": 3.0}.items():
+    for name, value in {"PREPARE_SECONDS": 1.0, "SLACK_SECONDS": 0.1, "SILENT_SECONDS": 3.0}.items():
         monkeypatch.setattr(child_module, name, value)
 
 
-Running = Callable[..., Parent]
+Running = Callable[..., Supervisor]
 
 
 @pytest.fixture
 def running(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    threads: list[tuple[Parent, threading.Thread]] = []
+    threads: list[tuple[Supervisor, threading.Thread]] = []
     monkeypatch.setattr(module.signal, "set_wakeup_fd", lambda *_, **__: -1)  # only the main thread may
 
-    def start(fakes: Fakes, on: Ledger | None = None) -> Parent:
-        parent = Parent(on or ledger, fakes.start)
+    def start(fakes: Fakes, on: Ledger | None = None) -> Supervisor:
+        parent = Supervisor(on or ledger, fakes.start)
         thread = threading.Thread(target=parent.run)
         thread.start()
         threads.append((parent, thread))
@@ -120,10 +120,10 @@ def test_leases_are_renewed_and_lost_ones_told(
 ) -> None:
     claim = a_run(ledger, seal)
     fakes = Fakes(([{"held": [held(claim), ["evt_other", 1, 0]]}], "deaf"))
-    client.zadd(ledger.keys.named("running"), {claim.unit: 1})
+    client.zadd(ledger.keys.name("running"), {claim.unit: 1})
     parent = running(fakes)
 
-    wait_for(lambda: client.zscore(ledger.keys.named("running"), claim.unit) > 1)
+    wait_for(lambda: client.zscore(ledger.keys.name("running"), claim.unit) > 1)
     assert time.monotonic() - parent._clock.get() < 5
 
 
@@ -166,10 +166,10 @@ def test_a_run_alone_that_is_late_pays_at_once(ledger: Ledger, seal: Seal, runni
 def test_what_waits_for_a_process_of_its_own_is_handed_back_at_the_end(
     ledger: Ledger, seal: Seal, running: Running
 ) -> None:
-    claims = [a_run(ledger, seal) for _ in range(module.ALONE + 2)]
+    claims = [a_run(ledger, seal) for _ in range(module.MAX_ALONE + 2)]
     messages = [{"held": [held(claim)], "isolate": key(claim)} for claim in claims]
     parent = running(Fakes((messages, "obedient")))
-    wait_for(lambda: len(parent.children) == module.ALONE + 1 and len(parent.waiting) == 2)
+    wait_for(lambda: len(parent.children) == module.MAX_ALONE + 1 and len(parent.waiting) == 2)
 
     parent.stop()
 
@@ -270,21 +270,21 @@ def test_a_process_alone_that_never_records_its_end_is_ended(ledger: Ledger, sea
 def test_more_than_may_wait_for_a_process_of_their_own_wait_in_the_ledger(
     ledger: Ledger, seal: Seal, running: Running
 ) -> None:
-    claims = [a_run(ledger, seal) for _ in range(module.ALONE + module.QUEUE + 3)]
+    claims = [a_run(ledger, seal) for _ in range(module.MAX_ALONE + module.MAX_WAITING_ALONE + 3)]
     messages = [{"held": [held(claim)], "isolate": key(claim)} for claim in claims]
-    parent = running(Fakes((messages, "obedient"), *[([], "silent")] * module.ALONE))
+    parent = running(Fakes((messages, "obedient"), *[([], "silent")] * module.MAX_ALONE))
 
     def put_off() -> list[dict[str, Any]]:
         return [run for run in (run_of(ledger, claim) for claim in claims) if run["state"] == "waiting"]
 
     wait_for(lambda: sum(run["attempts"] == 0 and not run["error"] for run in put_off()) >= 3)
-    assert len(parent.waiting) <= module.QUEUE
+    assert len(parent.waiting) <= module.MAX_WAITING_ALONE
 
 
 def test_a_run_that_is_lost_waits_for_nothing(ledger: Ledger, seal: Seal, running: Running) -> None:
-    claims = [a_run(ledger, seal) for _ in range(module.ALONE + 2)]
+    claims = [a_run(ledger, seal) for _ in range(module.MAX_ALONE + 2)]
     messages = [{"held": [held(claim)], "isolate": key(claim)} for claim in claims]
-    parent = running(Fakes((messages, "obedient"), *[([], "silent")] * module.ALONE))
+    parent = running(Fakes((messages, "obedient"), *[([], "silent")] * module.MAX_ALONE))
     wait_for(lambda: len(parent.waiting) == 2)
 
     for unit, _ in list(parent.waiting):
@@ -332,12 +332,12 @@ def test_an_innocent_dispatch_pays_nothing(ledger: Ledger, seal: Seal, running: 
     parent = running(Fakes((messages, "deaf")))
     parent.sweeper.contact_since = time.monotonic() - 60
 
-    wait_for(lambda: client.zscore(ledger.keys.named("pending"), event))
+    wait_for(lambda: client.zscore(ledger.keys.name("pending"), event))
     assert client.hget(ledger.keys.event(event), "deaths") is None
 
 
 def test_one_that_holds_the_loop_up_takes_no_time_from_its_neighbours() -> None:
-    child = Child(1, None, alone=False, born=0.0, heard=0.0)  # type: ignore[arg-type]
+    child = WatchedProcess(1, None, alone=False, born=0.0, heard=0.0)  # type: ignore[arg-type]
     child.take_in({"held": [["a", 1, 0], ["b", 1, 0], ["c", 1, 0]]})
     for unit in "ab":
         child.take_in({"started": [[unit, 1, 5, "failed", 0, "", True]]})
@@ -348,13 +348,13 @@ def test_one_that_holds_the_loop_up_takes_no_time_from_its_neighbours() -> None:
     child.take_in({"blocked_by": None})
 
     after = {unit: one.late_at - before[unit] for (unit, _), one in child.held.items()}
-    assert after == {"a": 0.0, "b": pytest.approx(BEAT), "c": 0.0}
+    assert after == {"a": 0.0, "b": pytest.approx(BEAT_SECONDS), "c": 0.0}
 
 
 def test_the_eighth_attempt_that_is_never_prepared_is_the_last() -> None:
-    held = Held("evt_1-x", 1, failures=7)
+    held = HeldUnit("evt_1-x", 1, failures=7)
 
-    payment = held.payment()
+    payment = held.make_penalty()
 
     assert payment.verdict == "dead"
 
@@ -362,8 +362,8 @@ def test_the_eighth_attempt_that_is_never_prepared_is_the_last() -> None:
 def test_large_numbers_are_worked_off_in_parts_without_waiting_for_the_next_sweep(
     ledger: Ledger, running: Running, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SWEEP", 30.0)
-    final = ledger.keys.named("final")
+    monkeypatch.setattr(module, "SWEEP_SECONDS", 30.0)
+    final = ledger.keys.name("final")
     client.zadd(final, {f"evt_{number:026d}": 1 for number in range(1200)})
 
     running(Fakes())

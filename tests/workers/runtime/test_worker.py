@@ -21,7 +21,7 @@ from receiver.contract.seal import Seal
 from tests.support.kit import ROOT, accept, free_port, run, running, wait_for
 from workers.ledger import query
 from workers.ledger.transitions import Ledger
-from workers.runtime.worker import Worker, as_list
+from workers.runtime.worker import Worker, to_list
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def runs(found: dict[str, Any]) -> list[tuple[str, str, int]]:
 
 def hurry(ledger: Ledger) -> None:
     """Makes all that waits due now."""
-    for unit in ledger.client.zrange(ledger.keys.named("waiting"), 0, -1):
-        ledger.client.zadd(ledger.keys.named("waiting"), {unit: 1}, xx=True)
+    for unit in ledger.client.zrange(ledger.keys.name("waiting"), 0, -1):
+        ledger.client.zadd(ledger.keys.name("waiting"), {unit: 1}, xx=True)
 
 
 Notes = Callable[[str], list[str]]
@@ -292,11 +292,11 @@ def test_forged_jobs_run_nothing(ledger: Ledger, seal: Seal, notes: Notes, clien
     client.rpush(keys.jobs, f"9-{forged}")
     with working("--burst"):
         assert ended(ledger, event)["state"] == "done"
-        wait_for(lambda: client.zscore(keys.named("junk"), forged))
+        wait_for(lambda: client.zscore(keys.name("junk"), forged))
 
     assert not proof.exists()
     assert notes(event) == ["good 1 False"]
-    assert client.hget(keys.named("counters"), "jobs_refused") == b"2"
+    assert client.hget(keys.name("counters"), "jobs_refused") == b"2"
 
 
 def test_a_broken_module_ends_work_with_2(env: dict[str, str], tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ def test_a_stock_rq_worker_drains_a_thousand_events(
 
     assert found.returncode == 0, found.stderr
     assert {query.show(ledger, event)["state"] for event in events} == {"done"}  # type: ignore[index]
-    assert client.hget(ledger.keys.named("counters"), "jobs_refused") == b"1"
+    assert client.hget(ledger.keys.name("counters"), "jobs_refused") == b"1"
     assert len(notes("evt")) == 1000
     assert "exception" not in found.stderr
     assert " 0, 0 executing, 0 finished, 0 failed" in rq("info", env["QUEUE"], "--raw", *CLASSES).stdout
@@ -414,4 +414,4 @@ def test_a_client_refuses_calls_once_its_lease_is_lost() -> None:
 def test_a_worker_serves_one_queue(client: redis.Redis) -> None:
     with pytest.raises(ConfigurationError, match="exactly one queue"):
         Worker(["a", "b"], connection=client).work()
-    assert as_list("a") == ["a"]
+    assert to_list("a") == ["a"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from receiver.schemes import table
+from receiver.schemes import load_schemes
 from workers.sandbox.api import create_app
 from workers.sandbox.catalogue import TYPES
 from workers.sandbox.state import State, User
@@ -92,7 +92,7 @@ def test_unknown_paths_are_404(http: TestClient) -> None:
 
 def test_the_catalogue_is_the_one_the_receiver_knows() -> None:
     """Written down twice, since the sandbox is an independent check."""
-    assert set(TYPES) == set(table()["zyra"].types)
+    assert set(TYPES) == set(load_schemes()["zyra"].types)
 
 
 def test_limits_are_per_endpoint(state: State) -> None:
@@ -168,7 +168,7 @@ def test_jobs_go_their_way(http: TestClient, state: State, monkeypatch: pytest.M
     from tests.support.kit import wait_for
     from workers.sandbox import compute
 
-    monkeypatch.setattr(compute, "BOOT", 0.02)
+    monkeypatch.setattr(compute, "BOOT_SECONDS", 0.02)
     with http:
         made = data(http.post("/api/v1/ml/jobs", json={"name": "a"}))
         bad = data(http.post("/api/v1/inference", json={"name": "b", "fail": True}))
@@ -258,8 +258,8 @@ def test_deliveries_are_kept_and_repeated(http: TestClient, state: State, monkey
     from tests.support.kit import wait_for
     from workers.sandbox import webhooks
 
-    monkeypatch.setattr(webhooks, "WAITS", (0,))
-    monkeypatch.setattr(webhooks, "KEPT", 1)
+    monkeypatch.setattr(webhooks, "RETRY_SECONDS", (0,))
+    monkeypatch.setattr(webhooks, "MAX_DELIVERIES", 1)
     row = state.add_endpoint("http://127.0.0.1:1/x", ["virtual_server.stopped"], "")
     path = f"/api/v1/webhooks/endpoints/{row['id']}/deliveries"
     with http:

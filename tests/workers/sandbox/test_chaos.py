@@ -14,8 +14,8 @@ from tests.support.sandbox import KEY, PLENTY
 from workers.sandbox import chaos as module
 from workers.sandbox import webhooks
 from workers.sandbox.api import create_app
-from workers.sandbox.chaos import Chaos, chaos
-from workers.sandbox.shapes import shape
+from workers.sandbox.chaos import Chaos, parse_chaos
+from workers.sandbox.shapes import parse_shape
 from workers.sandbox.state import State
 from workers.sandbox.webhooks import Webhooks
 
@@ -23,19 +23,19 @@ BEARER = {"authorization": f"Bearer {KEY}"}
 
 
 def test_one_seed_is_one_trouble() -> None:
-    first, second = (chaos("dup,reorder,late,drop", 7) for _ in range(2))
+    first, second = (parse_chaos("dup,reorder,late,drop", 7) for _ in range(2))
     told = [first.copies() for _ in range(500)]
 
     assert told == [second.copies() for _ in range(500)]
     assert Counter(map(len, told)).keys() == {0, 1, 2}
-    assert any(delays and delays[0] == module.LATE for delays in told)
-    assert [chaos("", 7).copies() for _ in range(10)] == [[0.0]] * 10
-    assert chaos("", 7).answer() == ""
+    assert any(delays and delays[0] == module.LATE_SECONDS for delays in told)
+    assert [parse_chaos("", 7).copies() for _ in range(10)] == [[0.0]] * 10
+    assert parse_chaos("", 7).answer() == ""
 
 
 def test_what_is_no_trouble() -> None:
     with pytest.raises(ValueError, match="there is no plague"):
-        chaos("dup,plague", 1)
+        parse_chaos("dup,plague", 1)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_is_no_trouble() -> None:
 def test_an_answer_fails_before_or_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, status: int, happened: bool
 ) -> None:
-    monkeypatch.setattr(module, "LATE", 0.01)
+    monkeypatch.setattr(module, "LATE_SECONDS", 0.01)
     state = State(tmp_path, KEY)
     http = TestClient(
         create_app(state, PLENTY, chaos=Chaos(frozenset([kind]), 1, 1.0)),
@@ -72,7 +72,7 @@ def test_an_answer_fails_before_or_after(
 
 
 def test_a_retry_may_have_other_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks, "WAITS", (0, 0))
+    monkeypatch.setattr(webhooks, "RETRY_SECONDS", (0, 0))
     state = State(tmp_path, KEY)
     state.add_endpoint("http://127.0.0.1:1/x", ["job.failed"], "")
     got: list[bytes] = []
@@ -105,7 +105,7 @@ def test_payloads_of_several_shapes(tmp_path: Path, text: str, where: Any) -> No
     state = State(tmp_path, KEY)
     state.add_endpoint("http://127.0.0.1:1/x", ["job.failed"], "")
     http = TestClient(
-        create_app(state, PLENTY, shape=shape(text)), headers=BEARER | {"x-sandbox-token": state.control_token}
+        create_app(state, PLENTY, shape=parse_shape(text)), headers=BEARER | {"x-sandbox-token": state.control_token}
     )
     with http:
         assert http.post("/sandbox/trigger", json={"type": "job.failed", "data": {"id": "j"}}).json() == {
@@ -125,7 +125,8 @@ def test_lists_and_errors_of_several_shapes(tmp_path: Path) -> None:
     def ask(text: str) -> Any:
         return (
             TestClient(
-                create_app(state, PLENTY, shape=shape(text)), headers=BEARER | {"x-sandbox-token": state.control_token}
+                create_app(state, PLENTY, shape=parse_shape(text)),
+                headers=BEARER | {"x-sandbox-token": state.control_token},
             )
             .get("/api/v1/devices")
             .json()
@@ -133,12 +134,12 @@ def test_lists_and_errors_of_several_shapes(tmp_path: Path) -> None:
 
     assert ask("total=meta")["meta"]["total"] == ask("total=top")["total"] == ask("total=data")["data"]["total"] == 3
     stock = TestClient(
-        create_app(state, PLENTY, shape=shape("errors=stock")),
+        create_app(state, PLENTY, shape=parse_shape("errors=stock")),
         headers=BEARER | {"x-sandbox-token": state.control_token},
     )
     assert "detail" in stock.post("/api/v1/devices", json={}).json()
     with pytest.raises(ValueError, match="payload=round is no shape"):
-        shape("payload=round")
+        parse_shape("payload=round")
 
 
 def test_a_seed_says_what_is_there(tmp_path: Path) -> None:

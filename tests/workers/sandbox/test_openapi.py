@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.kit import ROOT
 from tests.support.sandbox import KEY, PLENTY, playing
-from workers.sandbox.openapi import REFUSALS, document
-from workers.sandbox.shapes import shape
-from workers.zyra.routes import Kind, table
+from workers.sandbox.openapi import REFUSALS, make_document
+from workers.sandbox.shapes import parse_shape
+from workers.zyra.routes import Kind, load_default_routes
 
 TOOL = shutil.which("schemathesis", path=str(ROOT / ".venv-fuzz" / "bin")) or shutil.which("schemathesis")
 KNOWN = {  # ids for calls whose things no other call makes, or lists
@@ -26,7 +26,7 @@ KNOWN = {  # ids for calls whose things no other call makes, or lists
 @pytest.mark.parametrize("how", ["", "payload=flat,total=data,errors=stock", "total=top"])
 def test_schemathesis_finds_no_mismatch(tmp_path: Path, how: str) -> None:
     (tmp_path / "schemathesis.toml").write_text(config())
-    with playing(tmp_path, PLENTY, shape=shape(how)) as sandbox:
+    with playing(tmp_path, PLENTY, shape=parse_shape(how)) as sandbox:
         sandbox.state.areas["fine_tuning_jobs"]["ft_0001"]["status"] = "running"
         sandbox.state.endpoints["whe_1"] = {
             "id": "whe_1",
@@ -58,8 +58,8 @@ def config() -> str:
 
 def test_every_answer_is_described() -> None:
     for how in ("", "total=data,errors=stock", "total=top"):
-        paths = document(table(), shape(how))["paths"]
-        for row in table().values():
+        paths = make_document(load_default_routes(), parse_shape(how))["paths"]
+        for row in load_default_routes().values():
             answers = paths[row.path][row.method.lower()]["responses"]
             assert set(answers) == {"204" if row.answer is Kind.NOTHING else "200", *map(str, REFUSALS)}
             assert all("content" in one for status, one in answers.items() if status != "204"), row.name

@@ -15,8 +15,8 @@ from tests.support.sandbox import KEY, PLENTY, list_deliveries
 from workers.sandbox import webhooks
 from workers.sandbox.api import create_app
 from workers.sandbox.catalogue import CHANGES, TYPES
-from workers.sandbox.chaos import chaos
-from workers.sandbox.shapes import shape
+from workers.sandbox.chaos import parse_chaos
+from workers.sandbox.shapes import parse_shape
 from workers.sandbox.state import State, User
 
 BEARER = {"authorization": f"Bearer {KEY}"}
@@ -25,8 +25,8 @@ Play = Callable[..., TestClient]
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
-    monkeypatch.setattr(webhooks, "KEPT", 10_000)
-    monkeypatch.setattr(webhooks, "WAITS", (60,))
+    monkeypatch.setattr(webhooks, "MAX_DELIVERIES", 10_000)
+    monkeypatch.setattr(webhooks, "RETRY_SECONDS", (60,))
     found = State(tmp_path, KEY)
     found.add_endpoint("http://127.0.0.1:1/x", list(TYPES), "")
     return found
@@ -38,7 +38,7 @@ def play(state: State) -> Iterator[Play]:
     with_lifespan: list[TestClient] = []
 
     def begin(minute: float = 0.05, life: float = 0.0, how: str = "", seed: int = 1) -> TestClient:
-        app = create_app(state, PLENTY, minute, shape(how), chaos("", seed), life)
+        app = create_app(state, PLENTY, minute, parse_shape(how), parse_chaos("", seed), life)
         with_lifespan.append(TestClient(app, headers=BEARER | {"x-sandbox-token": state.control_token}))
         return with_lifespan[-1].__enter__()
 

@@ -12,7 +12,7 @@ from workers.sandbox.webhooks import Webhooks
 
 
 def test_nothing_more_is_sent_to_an_endpoint_that_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks, "WAITS", (0, 0, 0))
+    monkeypatch.setattr(webhooks, "RETRY_SECONDS", (0, 0, 0))
     state = State(tmp_path, "k")
     row = state.add_endpoint("http://127.0.0.1:1/x", ["a.b"], "")
     odd = state.add_endpoint("http://127.0.0.1:99999999/x", ["a.b"], "")
@@ -40,7 +40,7 @@ def test_nothing_more_is_sent_to_an_endpoint_that_was_deleted(tmp_path: Path, mo
 
 
 def test_events_are_signed_and_tried_until_they_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks, "WAITS", (0, 0, 0))
+    monkeypatch.setattr(webhooks, "RETRY_SECONDS", (0, 0, 0))
     state = State(tmp_path, "k")
     row = state.add_endpoint("http://127.0.0.1:1/x", ["a.b"], "")
     got: list[httpx2.Request] = []

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from workers.zyra import budget as module
-from workers.zyra.budget import Budget, fingerprint, prefix
+from workers.zyra.budget import Budget, compute_fingerprint, make_prefix
 from workers.zyra.routes import Limit, Limits
 
 SMALL = Limits(create=2, read=6, bulk=3)
@@ -17,7 +17,7 @@ SMALL = Limits(create=2, read=6, bulk=3)
 
 @pytest.fixture
 def budget(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Budget:
-    monkeypatch.setattr(module, "MARGIN", 0.1)
+    monkeypatch.setattr(module, "MARGIN_SECONDS", 0.1)
     return Budget(client, SMALL, 0.2)
 
 
@@ -93,7 +93,7 @@ def test_zyras_own_word_holds_all_back(budget: Budget, key: str) -> None:
 def test_a_refused_key_is_tried_by_one_call_each_pause(budget: Budget, key: str) -> None:
     assert [budget.refuse(key), budget.refuse(key)] == [True, False]
     assert budget.take(key, Limit.READ, "a", "t").refused
-    assert budget.refused(key)
+    assert budget.is_refused(key)
     time.sleep(budget.pause + 0.02)
     first, second = budget.take(key, Limit.READ, "a", "t"), budget.take(key, Limit.READ, "a", "u")
     assert (first.seconds, first.refused, second.refused) == (0, False, True)
@@ -105,7 +105,7 @@ def test_what_is_left_and_who_waits(budget: Budget, key: str) -> None:
     takes(budget, key, 8, "workers.handlers.a b")
     budget.hold(key, Limit.BULK, 10)
 
-    create, read, bulk = sorted(budget.waiting(key), key=lambda one: ["create", "read", "bulk"].index(one.limit))
+    create, read, bulk = sorted(budget.list_waiting(key), key=lambda one: ["create", "read", "bulk"].index(one.limit))
 
     assert (create.left, create.most, create.who) == (2, 2, {})
     assert (read.left, read.who) == (0, {"workers.handlers.a-b": 2})
@@ -117,15 +117,15 @@ def test_nothing_stays_for_ever(budget: Budget, key: str, client: redis.Redis) -
     budget.refuse(key)
     budget.hold(key, Limit.READ, 1)
 
-    names = list(client.scan_iter(prefix(key) + "*"))
+    names = list(client.scan_iter(make_prefix(key) + "*"))
 
     assert len(names) >= 6
     assert all(client.pttl(name) > 0 for name in names)
 
 
 def test_a_key_is_called_by_its_digest() -> None:
-    assert fingerprint("zyra_sk_1") != fingerprint("zyra_sk_2")
-    assert "zyra" not in fingerprint("zyra_sk_1")
+    assert compute_fingerprint("zyra_sk_1") != compute_fingerprint("zyra_sk_2")
+    assert "zyra" not in compute_fingerprint("zyra_sk_1")
 
 
 @pytest.fixture(autouse=True)
@@ -133,4 +133,4 @@ def clean(client: redis.Redis, key: str) -> Iterator[None]:
     yield
     for name in client.scan_iter(f"zr::api:{key}*"):
         client.delete(name)
-    client.delete(module.REFUSED)
+    client.delete(module.REFUSED_KEYS)

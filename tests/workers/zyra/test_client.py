@@ -10,19 +10,19 @@ import pytest
 
 from workers import GiveUp, RetryLater
 from workers.zyra import AsyncZyra, Zyra, ZyraError, errors
-from workers.zyra.transport import options
+from workers.zyra.transport import make_options
 
 URL = "https://zyra.test"
 Answer = Callable[[httpx2.Request], httpx2.Response]
 
 
 def sync(answer: Answer) -> Zyra:
-    http = httpx2.Client(transport=httpx2.MockTransport(answer), **options(URL))
+    http = httpx2.Client(transport=httpx2.MockTransport(answer), **make_options(URL))
     return Zyra(URL, lambda: "zyra_sk_1", http=http)
 
 
 def asynchronous(answer: Answer) -> AsyncZyra:
-    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer), **options(URL))
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer), **make_options(URL))
     return AsyncZyra(URL, lambda: "zyra_sk_1", http=http)
 
 

@@ -23,9 +23,9 @@ from workers.zyra import Zyra, credentials
 from workers.zyra.budget import Budget
 from workers.zyra.caller import Caller
 from workers.zyra.calls import Answer
-from workers.zyra.credentials import ApiKey, Login, token
+from workers.zyra.credentials import ApiKey, Login, read_token
 from workers.zyra.errors import Forbidden, RateLimited, Unauthorized, Unreadable, ZyraError
-from workers.zyra.routes import Limits, table
+from workers.zyra.routes import Limits, load_default_routes
 
 RICH = Limits(create=1000, read=1000, bulk=1000)
 
@@ -46,7 +46,7 @@ def user(sandbox: Sandbox, client: redis.Redis) -> Iterator[str]:
 
 
 def login(user: str, client: redis.Redis, seal: Seal, password: str = "pw") -> Login:
-    return Login(user, lambda: password, client, seal, table())
+    return Login(user, lambda: password, client, seal, load_default_routes())
 
 
 def zyra(sandbox: Sandbox, ring: ApiKey | Login, budget: Budget | None = None) -> Zyra:
@@ -134,7 +134,7 @@ def test_a_token_of_another_seal_is_none(sandbox: Sandbox, user: str, client: re
 def test_who_waits_too_long_for_a_login_comes_back(
     sandbox: Sandbox, user: str, client: redis.Redis, seal: Seal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials, "LOOKS", 2)
+    monkeypatch.setattr(credentials, "MAX_LOOKS", 2)
     ring = login(user, client, seal)
     client.set(f"zr::api:{ring.name}:token:lock", "1", px=5000)
     one = zyra(sandbox, ring)
@@ -151,8 +151,8 @@ def test_an_old_token_serves_while_another_worker_renews_it(
     one = zyra(sandbox, ring)
     one.virtual_servers.get("vs_0001")
     client.set(f"zr::api:{ring.name}:token:lock", "1", px=60_000)
-    monkeypatch.setattr(credentials, "EARLY", 1e9)
-    monkeypatch.setattr(credentials, "SHARE", 1.0)
+    monkeypatch.setattr(credentials, "RENEW_EARLY_SECONDS", 1e9)
+    monkeypatch.setattr(credentials, "RENEW_EARLY_SHARE", 1.0)
 
     assert one.virtual_servers.get("vs_0001").id == "vs_0001"
     assert logins(sandbox) == ["login"]
@@ -163,9 +163,9 @@ def test_an_old_token_serves_while_another_worker_renews_it(
     ("data", "life"),
     [
         ({"access_token": "a", "expires_in": 60}, 60),
-        ({"token": "a"}, credentials.LIFE),
+        ({"token": "a"}, credentials.TOKEN_SECONDS),
         ({"jwt": "in 300 s"}, 300),
-        ({"jwt": "x.AAAA.y"}, credentials.LIFE),
+        ({"jwt": "x.AAAA.y"}, credentials.TOKEN_SECONDS),
     ],
 )
 def test_the_answer_of_a_login_may_be_shaped_otherwise(data: dict[str, object], life: float) -> None:
@@ -174,7 +174,7 @@ def test_the_answer_of_a_login_may_be_shaped_otherwise(data: dict[str, object], 
         data = {"jwt": f"x.{payload}.y"}
     answer = Answer(status=200, headers={}, content=json.dumps({"data": data}).encode())
 
-    found = token(table()["auth.login"], answer)
+    found = read_token(load_default_routes()["auth.login"], answer)
 
     assert found.access
     assert life - 5 < found.until - found.since <= life + 5
@@ -182,7 +182,7 @@ def test_the_answer_of_a_login_may_be_shaped_otherwise(data: dict[str, object], 
 
 def test_a_login_without_a_token_is_unreadable() -> None:
     with pytest.raises(Unreadable, match="no token"):
-        token(table()["auth.login"], Answer(status=200, headers={}, content=b'{"data": {}}'))
+        read_token(load_default_routes()["auth.login"], Answer(status=200, headers={}, content=b'{"data": {}}'))
 
 
 def test_only_the_beginning_of_a_key_is_shown() -> None:

@@ -10,15 +10,15 @@ import pytest
 import redis
 
 from receiver.contract.errors import SealError
-from receiver.contract.keys import run_id
+from receiver.contract.keys import make_run_id
 from tests.support.run import HANDLER, Run
 from workers.errors import GiveUp, LeaseLost, RetryLater
 from workers.ledger.transitions import Outcome, Verdict
-from workers.runtime.attempt import told
+from workers.runtime.attempt import describe_error
 from workers.zyra import AsyncZyra, Zyra, recovery
 from workers.zyra.budget import Budget
 from workers.zyra.errors import Conflict, OutcomeUnknown, ServerError, Unreachable, Unreadable
-from workers.zyra.journal import entries
+from workers.zyra.journal import load_entries
 
 
 def test_a_later_attempt_gets_the_recorded_answer(run: Run) -> None:
@@ -113,7 +113,7 @@ def test_where_nobody_can_know_the_run_ends(run: Run, act: Act) -> None:
             act(run.again())
 
     assert isinstance(caught.value, GiveUp)
-    assert told(caught.value).startswith("outcome-unknown: POST /api/v1/")
+    assert describe_error(caught.value).startswith("outcome-unknown: POST /api/v1/")
     assert len([one for one in run.sandbox.log() if one["method"] == "POST"]) == 1
 
 
@@ -161,7 +161,7 @@ def test_a_call_may_still_be_under_way_so_a_look_up_waits(run: Run, monkeypatch:
     run.line.plan = ["500"]
     with pytest.raises(ServerError):
         run.attempt().virtual_servers.create(name="web-e5c0a1")
-    (entry, _), *_ = entries(run.ledger, run.seal, run.claim.unit).values()
+    (entry, _), *_ = load_entries(run.ledger, run.seal, run.claim.unit).values()
 
     run.again().virtual_servers.create(name="web-e5c0a1")
 
@@ -171,7 +171,7 @@ def test_a_call_may_still_be_under_way_so_a_look_up_waits(run: Run, monkeypatch:
 
 def test_a_list_that_is_too_long_tells_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "MAX_PAGES", 1)
-    monkeypatch.setattr("workers.zyra.calls.PAGE", 2)
+    monkeypatch.setattr("workers.zyra.calls.MAX_PAGE_ITEMS", 2)
     run.line.plan = ["lost"]
     with pytest.raises(Unreachable):
         run.attempt().virtual_servers.create(name="web-e5c0a1")
@@ -195,17 +195,17 @@ def test_an_answer_that_comes_when_the_run_is_lost_still_counts(run: Run) -> Non
     journal = run.journal()
     from workers.zyra import calls
 
-    call = calls.call(run.caller.routes["virtual_servers.stop"], ("vs_0001",))
+    call = calls.make_listed_call(run.caller.routes["virtual_servers.stop"], ("vs_0001",))
     entry = journal.begin(call)
     run.again()
-    journal.done(entry, calls.Answer(status=200, headers={}, content=b'{"data": {"id": "late"}}'))
+    journal.record_answer(entry, calls.Answer(status=200, headers={}, content=b'{"data": {"id": "late"}}'))
 
     assert run.attempt().virtual_servers.stop("vs_0001").id == "late"
 
 
 def test_a_forged_journal_is_refused(run: Run, client: redis.Redis) -> None:
     run.attempt().virtual_servers.stop("vs_0001")
-    name = run.ledger.keys.named(f"calls:{run.claim.unit}")
+    name = run.ledger.keys.name(f"calls:{run.claim.unit}")
     sealed = client.hget(name, "1")
     client.hset(name, "2", sealed)  # type: ignore[arg-type]
 
@@ -243,7 +243,7 @@ def test_a_replay_starts_a_fresh_journal_or_keeps_it(run: Run, keep: bool, calls
 
 def test_the_journal_goes_with_its_event(run: Run, client: redis.Redis) -> None:
     run.attempt().virtual_servers.stop("vs_0001")
-    name = run.ledger.keys.named(f"calls:{run_id(run.claim.event, HANDLER)}")
+    name = run.ledger.keys.name(f"calls:{make_run_id(run.claim.event, HANDLER)}")
     assert client.exists(name)
 
     run.ledger.keep = 0
@@ -283,8 +283,8 @@ def test_redis_away_says_nothing_against_the_handler(run: Run, monkeypatch: pyte
 def test_a_query_counts_as_what_is_asked() -> None:
     from workers.zyra import calls
 
-    one = calls.anything("POST", "/x", {"a": 1}, {"b": [1, {"c": 2}]})
-    same = calls.anything("POST", "/x", {"a": 1}, json.loads('{"b": [1, {"c": 2}]}'))
-    other = calls.anything("POST", "/x", {"a": 2}, {"b": [1, {"c": 2}]})
+    one = calls.make_call("POST", "/x", {"a": 1}, {"b": [1, {"c": 2}]})
+    same = calls.make_call("POST", "/x", {"a": 1}, json.loads('{"b": [1, {"c": 2}]}'))
+    other = calls.make_call("POST", "/x", {"a": 2}, {"b": [1, {"c": 2}]})
 
     assert one.digest == same.digest != other.digest

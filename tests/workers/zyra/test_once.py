@@ -24,8 +24,8 @@ from workers.zyra.caller import Caller
 from workers.zyra.credentials import ApiKey, Login
 from workers.zyra.errors import OutcomeUnknown, ServerError, Unauthorized, Unreachable, Unreadable, ZyraError
 from workers.zyra.journal import Journal, seal_word
-from workers.zyra.routes import Limits, load, table
-from workers.zyra.transport import options
+from workers.zyra.routes import Limits, load_default_routes, load_routes
+from workers.zyra.transport import make_options
 
 Answer = httpx2.Response
 
@@ -36,7 +36,7 @@ def posts(box: Sandbox) -> list[str]:
 
 def other(found: Run, answer: Any, **more: Any) -> Zyra:
     """A client of this run's next attempt whose Zyra is one function."""
-    http = httpx2.Client(transport=httpx2.MockTransport(answer), **options(found.sandbox.url))
+    http = httpx2.Client(transport=httpx2.MockTransport(answer), **make_options(found.sandbox.url))
     caller = replace(found.caller, **{"journal": found.journal(), **more})
     return Zyra(found.sandbox.url, caller=caller, http=http)
 
@@ -49,7 +49,7 @@ def test_a_cancelled_call_is_not_made_again(run: Run) -> None:
             return Answer(200, json={})
 
         got: list[str] = []
-        http = httpx2.AsyncClient(transport=httpx2.MockTransport(slow), **options(run.sandbox.url))
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(slow), **make_options(run.sandbox.url))
         zyra = AsyncZyra(run.sandbox.url, caller=replace(run.caller, journal=run.journal()), http=http)
         try:
             async with asyncio.timeout(0.2):
@@ -71,15 +71,15 @@ def test_an_answer_that_could_not_be_recorded_is_looked_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     zyra, journal = run.attempt(), run.journal()
-    real = Journal.done
+    real = Journal.record_answer
 
     def fails(*_: Any, **__: Any) -> bool:
         raise redis.TimeoutError("slow")
 
-    monkeypatch.setattr(Journal, "done", fails)
+    monkeypatch.setattr(Journal, "record_answer", fails)
     with pytest.raises(RetryLater):
         zyra.virtual_servers.stop("vs_0001")
-    monkeypatch.setattr(Journal, "done", real)
+    monkeypatch.setattr(Journal, "record_answer", real)
 
     assert zyra.virtual_servers.stop("vs_0001").status == "stopped"
     assert len(posts(run.sandbox)) == 1
@@ -89,13 +89,13 @@ def test_an_answer_that_could_not_be_recorded_is_looked_up(
 def test_another_attempts_late_answer_counts(run: Run) -> None:
     """Attempt B looks the call up while A's answer is on its way; A records it before B says that nothing happened."""
     early = run.journal()
-    call = calls.call(table()["virtual_servers.create"], body={"name": "web-e5c0a1"})
+    call = calls.make_listed_call(load_default_routes()["virtual_servers.create"], body={"name": "web-e5c0a1"})
     entry = early.begin(call)
     late = run.again()
     assert late.caller.journal is not None
     late.caller.journal.find(call)
-    late.caller.journal.unknown(entry)
-    early.done(entry, calls.Answer(status=200, headers={}, content=b'{"data": {"id": "vs_by_a"}}'))
+    late.caller.journal.forget_cache(entry)
+    early.record_answer(entry, calls.Answer(status=200, headers={}, content=b'{"data": {"id": "vs_by_a"}}'))
 
     assert late.virtual_servers.create(name="web-e5c0a1").id == "vs_by_a"
     assert posts(run.sandbox) == []
@@ -170,7 +170,7 @@ def test_what_is_deleted_between_two_pages_hides_nothing(
     run: Run,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("workers.zyra.calls.PAGE", 2)
+    monkeypatch.setattr("workers.zyra.calls.MAX_PAGE_ITEMS", 2)
     rows = [{"id": str(n), "name": f"n{n}"} for n in range(3)] + [{"id": "ours", "name": "web-e5c0a1"}]
     run.line.plan = ["lost"]
     with pytest.raises(Unreachable):
@@ -232,7 +232,7 @@ def test_a_call_whose_entry_was_deleted_is_looked_up_and_never_made_blindly(run:
     zyra.virtual_servers.stop("vs_0001")
     zyra.cost_advisor.apply("rec_0001")
     run.sandbox.state.areas["recommendations"]["rec_0001"]["status"] = "open"
-    made, journal = len(posts(run.sandbox)), run.ledger.keys.named(f"calls:{run.claim.unit}")
+    made, journal = len(posts(run.sandbox)), run.ledger.keys.name(f"calls:{run.claim.unit}")
     run.ledger.client.hdel(journal, "2") if gone == "the entry" else run.ledger.client.delete(journal)
 
     again = run.again()
@@ -251,7 +251,7 @@ def test_a_journal_goes_with_its_run(run: Run, ledger: Ledger) -> None:
 
     ledger.replay(run.claim.event, again=True)
 
-    assert not ledger.client.exists(ledger.keys.named(f"calls:{run.claim.unit}"))
+    assert not ledger.client.exists(ledger.keys.name(f"calls:{run.claim.unit}"))
 
 
 def test_ids_stay_in_their_places(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_ids_stay_in_their_places(tmp_path: Path) -> None:
         '"organizations.remove_member" = "DELETE /api/v1/members/{member}/organizations/{id}"\n'
     )
     with pytest.raises(ValueError, match="in this order"):
-        load(tmp_path / "r.toml")
+        load_routes(tmp_path / "r.toml")
 
 
 def test_a_read_is_one_however_it_is_written(run: Run) -> None:
@@ -308,7 +308,7 @@ def test_a_key_that_is_replaced_meanwhile_is_not_blamed(run: Run) -> None:
 def test_a_token_that_another_worker_replaced_is_not_forgotten(client: redis.Redis, seal: Seal) -> None:
     from workers.zyra.credentials import Token
 
-    ring = Login("race@example.com", lambda: "pw", client, seal, table())
+    ring = Login("race@example.com", lambda: "pw", client, seal, load_default_routes())
     ring._keep(Token("new", until=1e12))
 
     assert ring.forget("old")
@@ -323,7 +323,7 @@ def test_a_wrong_password_is_one_alert_and_a_pause(
     seal: Seal,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    ring = Login("nobody@example.com", lambda: "pw", run.ledger.client, seal, table())
+    ring = Login("nobody@example.com", lambda: "pw", run.ledger.client, seal, load_default_routes())
     zyra = run.attempt()
     zyra = zyra.within(replace(zyra.caller, ring=ring))
     for _ in range(5):
@@ -352,7 +352,9 @@ def test_tokens_that_are_never_accepted_are_a_refused_key(
         login = request.url.path.endswith("login")
         return Answer(200, json={"data": {"access_token": f"t{len(asked)}"}}) if login else Answer(401, json={})
 
-    zyra = other(run, answer, ring=Login("odd@example.com", lambda: "pw", run.ledger.client, seal, table()))
+    zyra = other(
+        run, answer, ring=Login("odd@example.com", lambda: "pw", run.ledger.client, seal, load_default_routes())
+    )
     with pytest.raises(Unauthorized) as caught:
         zyra.virtual_servers.stop("vs_0001") if journalled else zyra.virtual_servers.get("vs_0001")
 
@@ -364,7 +366,7 @@ def test_tokens_that_are_never_accepted_are_a_refused_key(
 
 
 def test_a_login_that_is_limited_holds_back(run: Run, seal: Seal) -> None:
-    ring = Login("busy@example.com", lambda: "pw", run.ledger.client, seal, table())
+    ring = Login("busy@example.com", lambda: "pw", run.ledger.client, seal, load_default_routes())
     zyra = other(run, lambda _: Answer(429, headers={"retry-after": "9"}, json={}), ring=ring)
     for _ in range(2):
         with pytest.raises(RetryLater) as caught:
@@ -390,10 +392,10 @@ def test_another_machines_clock_does_not_hold_us_up(run: Run, monkeypatch: pytes
     "url", ["http://127.0.0.1.evil.example", "http://localhost@evil.example", "https://", "ftp://x"]
 )
 def test_the_key_goes_where_it_may(url: str) -> None:
-    from workers.settings import api_url
+    from workers.settings import parse_api_url
 
     with pytest.raises(ValueError, match="must start with"):
-        api_url(url)
+        parse_api_url(url)
 
 
 def test_what_cannot_be_asked_is_unsent(run: Run) -> None:

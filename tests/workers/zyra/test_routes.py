@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from tests.support.sandbox import KEY, PLENTY, Sandbox, playing
-from workers.sandbox.openapi import document
-from workers.sandbox.operations import Answers
+from workers.sandbox.openapi import make_document
+from workers.sandbox.operations import Operations
 from workers.sandbox.shapes import Shape
 from workers.sandbox.state import User
 from workers.zyra import AsyncZyra, Zyra
 from workers.zyra.caller import Caller
 from workers.zyra.credentials import ApiKey
 from workers.zyra.openapi import compare
-from workers.zyra.routes import Kind, Route, load, table
+from workers.zyra.routes import Kind, Route, load_default_routes, load_routes
 
 NAMES = {"endpoints": "webhooks.endpoints"}  # where the client calls an area otherwise
 IDS = {
@@ -56,7 +56,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 
 def rows() -> list[Route]:
-    return sorted(table().values(), key=lambda row: row.name.partition(".")[2] in LAST)
+    return sorted(load_default_routes().values(), key=lambda row: row.name.partition(".")[2] in LAST)
 
 
 def method(client: Any, row: Route) -> Any:
@@ -126,27 +126,27 @@ def test_and_from_the_async_client(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def test_the_sandbox_has_no_answer_that_nobody_asks_for() -> None:
-    names = {name.replace(".", "__") for name in table()}
+    names = {name.replace(".", "__") for name in load_default_routes()}
 
-    for name in dir(Answers):
+    for name in dir(Operations):
         assert "__" not in name.strip("_") or name in names, name
 
 
 def test_the_sandbox_says_so_where_it_has_no_answer(tmp_path: Path) -> None:
     with pytest.raises(LookupError, match=r"devices\.paint"):
-        Answers(None, None).find("devices.paint")  # type: ignore[arg-type]
+        Operations(None, None).find("devices.paint")  # type: ignore[arg-type]
 
 
 def test_paths_may_be_said_otherwise(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text('"devices.approve" = "PUT /api/v2/devices/{id}/approval"\n')
 
-    found = load(tmp_path / "r.toml")
+    found = load_routes(tmp_path / "r.toml")
 
     assert (found["devices.approve"].method, found["devices.approve"].at("a/b")) == (
         "PUT",
         "/api/v2/devices/a%2Fb/approval",
     )
-    assert load(None) == dict(table())
+    assert load_routes(None) == dict(load_default_routes())
 
 
 @pytest.mark.parametrize(
@@ -160,20 +160,20 @@ def test_what_is_wrong_with_other_paths(tmp_path: Path, text: str, told: str) ->
     (tmp_path / "r.toml").write_text(text)
 
     with pytest.raises(ValueError, match=told):
-        load(tmp_path / "r.toml")
+        load_routes(tmp_path / "r.toml")
 
 
 def test_ids_are_counted() -> None:
     with pytest.raises(ValueError, match="takes id"):
-        table()["devices.get"].at()
+        load_default_routes()["devices.get"].at()
 
 
 def test_the_table_agrees_with_the_sandboxs_specification() -> None:
-    assert list(compare(table(), document(table(), Shape()))) == []
+    assert list(compare(load_default_routes(), make_document(load_default_routes(), Shape()))) == []
 
 
 def test_each_difference_of_a_specification_is_named() -> None:
-    spec = document(table(), Shape())
+    spec = make_document(load_default_routes(), Shape())
     paths = spec["paths"]
     del paths["/api/v1/cost-advisor/summary"]
     paths["/api/v1/virtual-servers/{server}/halt"] = paths.pop("/api/v1/virtual-servers/{id}/stop")
@@ -185,7 +185,7 @@ def test_each_difference_of_a_specification_is_named() -> None:
     endpoint = paths["/api/v1/webhooks/endpoints"]["post"]
     endpoint["requestBody"] = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/E~0~1n"}}}}
 
-    found = list(compare(table(), spec))
+    found = list(compare(load_default_routes(), spec))
 
     assert found == [
         "devices.list: GET /api/v1/devices takes no parameter 'offset' in the specification",
@@ -205,4 +205,4 @@ def test_a_specification_that_is_odd_is_read_as_far_as_that_goes() -> None:
     loop = {"$ref": "#/paths/loop"}
     spec = {"paths": {"loop": loop, "/api/v1/devices": {"post": {"requestBody": loop}, "get": 5, "x": 1}}}
 
-    assert len(list(compare(table(), spec))) > len(table()) - 2
+    assert len(list(compare(load_default_routes(), spec))) > len(load_default_routes()) - 2

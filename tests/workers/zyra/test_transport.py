@@ -10,18 +10,20 @@ import pytest
 
 from workers.zyra import AsyncZyra, Zyra, transport
 from workers.zyra.errors import NotFound, Unreachable, Unreadable
-from workers.zyra.transport import options
+from workers.zyra.transport import make_options
 
 URL = "https://zyra.test"
 Answer = Callable[[httpx2.Request], httpx2.Response]
 
 
 def sync(answer: Answer) -> Zyra:
-    return Zyra(URL, lambda: "zyra_sk_1", http=httpx2.Client(transport=httpx2.MockTransport(answer), **options(URL)))
+    return Zyra(
+        URL, lambda: "zyra_sk_1", http=httpx2.Client(transport=httpx2.MockTransport(answer), **make_options(URL))
+    )
 
 
 async def awaited(answer: Answer, act: Callable[[AsyncZyra], Any]) -> Any:
-    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer), **options(URL))
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(answer), **make_options(URL))
     try:
         return await act(AsyncZyra(URL, lambda: "zyra_sk_1", http=http))
     finally:
@@ -29,7 +31,7 @@ async def awaited(answer: Answer, act: Callable[[AsyncZyra], Any]) -> Any:
 
 
 def test_an_answer_is_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "LARGEST", 1000)
+    monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 1000)
     big: Answer = lambda _: httpx2.Response(200, content=b"x" * 1001)  # noqa: E731
 
     with pytest.raises(Unreadable, match="too-long"):
@@ -39,21 +41,21 @@ def test_an_answer_is_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_and_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "LONGEST", -1.0)
+    monkeypatch.setattr(transport, "MAX_ANSWER_SECONDS", -1.0)
 
     with pytest.raises(Unreadable, match="too-long"):
         sync(lambda _: httpx2.Response(200, content=b"{}")).devices.get("d")
 
 
 def test_an_answer_that_never_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "LONGEST", -0.9)
+    monkeypatch.setattr(transport, "MAX_ANSWER_SECONDS", -0.9)
 
     async def slow(_: httpx2.Request) -> httpx2.Response:
         await asyncio.sleep(5)
         return httpx2.Response(200)
 
     async def main() -> None:
-        http = httpx2.AsyncClient(transport=httpx2.MockTransport(slow), **options(URL))
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(slow), **make_options(URL))
         try:
             await AsyncZyra(URL, lambda: "zyra_sk_1", http=http).devices.get("d")
         finally:
@@ -81,7 +83,7 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
 
     with pytest.raises(Unreachable):
         sync(lambda _: httpx2.Response(200, content=torn())).invoices.pdf("i", path)
-    monkeypatch.setattr(transport, "LARGEST_FILE", 10)
+    monkeypatch.setattr(transport, "MAX_FILE_BYTES", 10)
     with pytest.raises(Unreadable):
         sync(pdf).invoices.pdf("i", path)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.pdf", "b.pdf"]

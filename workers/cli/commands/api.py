@@ -13,12 +13,12 @@ from receiver.contract.errors import ConfigurationError
 
 from ...zyra import calls, openapi
 from ...zyra.client import Zyra
-from ...zyra.routes import Kind, Route, Routes, table
+from ...zyra.routes import Kind, Route, Routes, load_default_routes
 from ...zyra.transport import run
 from ..access import list_all, open_client, read_settings, wait_for_budget
-from ..fields import pair, put
-from ..output import Shown, as_json, line
-from ..output import table as print_table
+from ..fields import parse_field, set_field
+from ..output import ResultPrinter, print_json, print_line
+from ..output import print_table as print_table
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -42,23 +42,25 @@ def api(
     as_lines: Annotated[bool, typer.Option("--json", help="JSON, as in a pipe.")] = False,
 ) -> int:
     """Calls Zyra's API with our key, within the budget that the workers share."""
-    show = Shown(as_lines or not sys.stdout.isatty(), limit)
+    show = ResultPrinter(as_lines or not sys.stdout.isatty(), limit)
     what, *rest = words
     if what in ("routes", "budget", "check"):
-        return {"routes": routes, "budget": budget, "check": check}[what](rest, show)
-    body, params = given(set, data), dict(pair(one) for one in param or [])
+        return {"routes": show_routes, "budget": show_budget, "check": check}[what](rest, show)
+    body, params = read_body(set, data), dict(parse_field(one) for one in param or [])
     try:
         with closing(open_client()) as zyra:
             if what in METHODS:
-                return request(zyra, what.upper(), rest, params, body, show)
-            return by_name(zyra, what, rest, params, body, out, show)
+                return call_by_path(zyra, what.upper(), rest, params, body, show)
+            return call_by_name(zyra, what, rest, params, body, out, show)
     except OSError as error:
         raise ConfigurationError([f"cannot write {out}: {error.strerror}"]) from None
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
 
 
-def request(zyra: Zyra, method: str, rest: list[str], params: dict[str, Any], body: Any, show: Shown) -> int:
+def call_by_path(
+    zyra: Zyra, method: str, rest: list[str], params: dict[str, Any], body: Any, show: ResultPrinter
+) -> int:
     if len(rest) != 1:
         raise ConfigurationError([f"{method.lower()} takes one path, such as /api/v1/devices"])
     found = wait_for_budget(lambda: zyra.request(method, rest[0], params=params, body=body))
@@ -66,15 +68,15 @@ def request(zyra: Zyra, method: str, rest: list[str], params: dict[str, Any], bo
     return show.many(found) if rows else show.one(found)
 
 
-def by_name(
-    zyra: Zyra, area: str, rest: list[str], params: dict[str, Any], body: Any, out: Path | None, show: Shown
+def call_by_name(
+    zyra: Zyra, area: str, rest: list[str], params: dict[str, Any], body: Any, out: Path | None, show: ResultPrinter
 ) -> int:
-    route = named(zyra.caller.routes, area, rest[0] if rest else "")
-    call = calls.call(route, tuple(rest[1:]), params, body if route.changes else None)
+    route = find_route(zyra.caller.routes, area, rest[0] if rest else "")
+    call = calls.make_listed_call(route, tuple(rest[1:]), params, body if route.changes else None)
     if route.answer is Kind.FILE:
         if out is None:
             raise ConfigurationError(["--out FILE is needed: the answer is a file"])
-        line(f"{wait_for_budget(lambda: run(zyra.caller.save(call, out), zyra.http))} bytes in {out}")
+        print_line(f"{wait_for_budget(lambda: run(zyra.caller.save(call, out), zyra.http))} bytes in {out}")
         return 0
     if route.answer is Kind.LIST:
         return show.many(list_all(zyra, call))
@@ -84,7 +86,7 @@ def by_name(
     return show.one(wait_for_budget(lambda: run(zyra.caller.fetch(call), zyra.http)))
 
 
-def named(found: Routes, area: str, name: str) -> Route:
+def find_route(found: Routes, area: str, name: str) -> Route:
     """The route of an area and a call as people type them. Raises ConfigurationError."""
     wanted = f"{area}.{name}".replace("-", "_")
     if wanted in found:
@@ -96,7 +98,7 @@ def named(found: Routes, area: str, name: str) -> Route:
     raise ConfigurationError([f"there is no area {area!r}: {areas}; or a verb and a path, routes, budget, check"])
 
 
-def given(settings: list[str] | None, data: str) -> Any:
+def read_body(settings: list[str] | None, data: str) -> Any:
     """The body: of fields, or whole. Raises ConfigurationError."""
     if settings and data:
         raise ConfigurationError(["--set and --data are both given: keep one"])
@@ -107,12 +109,12 @@ def given(settings: list[str] | None, data: str) -> Any:
             raise ConfigurationError([f"--data: {error}"]) from None
     body: dict[str, Any] = {}
     for setting in settings or []:
-        put(body, *pair(setting))
+        set_field(body, *parse_field(setting))
     return body or None
 
 
-def routes(rest: list[str], show: Shown) -> int:
-    found = read_settings()[0].api_routes or table()
+def show_routes(rest: list[str], show: ResultPrinter) -> int:
+    found = read_settings()[0].api_routes or load_default_routes()
     rows = [
         {"name": route.name, "call": route.call, "limit": route.limit, "certainty": route.certainty}
         for route in found.values()
@@ -123,36 +125,36 @@ def routes(rest: list[str], show: Shown) -> int:
     return 0
 
 
-def budget(rest: list[str], show: Shown) -> int:
+def show_budget(rest: list[str], show: ResultPrinter) -> int:
     """What is left of each class, and who waits."""
     with closing(open_client()) as zyra:
         asks = zyra.caller
     if asks.budget is None:
         raise ConfigurationError(["REDIS_URL is not set: the budget stands in the Redis of the workers"])
     key = asks.ring.name
-    refused, found = asks.budget.refused(key), asks.budget.waiting(key)
+    refused, found = asks.budget.is_refused(key), asks.budget.list_waiting(key)
     if show.plain:
         for one in found:
-            as_json({"key": asks.ring.shown, "refused": refused, **asdict(one)})
+            print_json({"key": asks.ring.shown, "refused": refused, **asdict(one)})
         return 0
-    line(f"key {asks.ring.shown}" + (", refused by Zyra: replace it" if refused else ""))
+    print_line(f"key {asks.ring.shown}" + (", refused by Zyra: replace it" if refused else ""))
     for one in found:
         who = ", ".join(f"{name} ({count})" for name, count in one.who.items()) or "nobody"
         held = f", held by Zyra for {one.held:.0f} s" if one.held else ""
-        line(f"{one.limit}: {one.left} of {one.most} a minute left{held}; waiting: {who}")
+        print_line(f"{one.limit}: {one.left} of {one.most} a minute left{held}; waiting: {who}")
     return 0
 
 
-def check(rest: list[str], show: Shown) -> int:
+def check(rest: list[str], show: ResultPrinter) -> int:
     """Compares our route table with an OpenAPI document. Exits with 1 where they differ."""
     found = read_settings()[0]
     where = rest[0] if rest else f"{found.api_url}/openapi.json"
     try:
-        differences = list(openapi.compare(found.api_routes or table(), openapi.load(where)))
+        differences = list(openapi.compare(found.api_routes or load_default_routes(), openapi.load(where)))
     except ValueError as error:
         raise ConfigurationError([f"{where}: {error}"]) from None
     for difference in differences:
-        line(difference)
+        print_line(difference)
     if not differences:
-        line(f"no difference: {where}")
+        print_line(f"no difference: {where}")
     return 1 if differences else 0

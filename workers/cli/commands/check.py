@@ -11,16 +11,16 @@ from receiver import settings as receiving
 from receiver.contract.connection import GONE, connect, text
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.settings import Durability
-from receiver.durability import Verdict, judge
+from receiver.durability import Assessment, judge
 from receiver.signatures.verify import PUBLIC
 from receiver.sources import Source
 
 from ... import plugins
 from ... import settings as working
-from ...zyra.credentials import SHOWN
+from ...zyra.credentials import SHOWN_CHARACTERS
 from ..errors import CommandFailed
-from ..local import current_folder_importable, environment
-from ..output import line
+from ..local import make_current_folder_importable, read_environment
+from ..output import print_line
 from ..secret_forms import find_doubts
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -34,47 +34,49 @@ class Role(StrEnum):
 @app.command()
 def check(role: Annotated[Role, typer.Option(help="Whose configuration.")] = Role.RECEIVER) -> int:
     """Names every fault at once. Exits with 2 where the configuration is wrong, 1 where Redis is away."""
-    current_folder_importable()
+    make_current_folder_importable()
     return receiver() if role is Role.RECEIVER else worker()
 
 
 def receiver() -> int:
-    found = receiving.read(environment())
-    verdict = look(found.redis_url, found.durability, found.replicas)
+    found = receiving.read(read_environment())
+    verdict = judge_redis(found.redis_url, found.durability, found.replicas)
     doubts = [doubt for source in found.sources.values() for doubt in find_doubts(source)]
-    for fault in (*commas(found.sources), *shared_secrets(found.sources), *doubts):
-        line("warning:", fault)
+    for fault in (*find_commas(found.sources), *find_shared_secrets(found.sources), *doubts):
+        print_line("warning:", fault)
     for source in found.sources.values() if verdict else ():
-        for told in guarantees(source, found.durability, verdict):
-            line(f"{source.name}:", told)
+        for told in list_guarantees(source, found.durability, verdict):
+            print_line(f"{source.name}:", told)
     return conclude(found.redis_url, verdict)
 
 
 def worker() -> int:
-    found = working.read(environment())
-    names = [handler.name for handler in plugins.load(found.handlers)]
-    line("handlers:", ", ".join(names) or "none")
+    found = working.read(read_environment())
+    names = [handler.name for handler in plugins.load_handlers(found.handlers)]
+    print_line("handlers:", ", ".join(names) or "none")
     if found.api_key is None and not found.api_user:
-        line("warning: ZYRA_API_KEY is not set: handlers cannot call back")
+        print_line("warning: ZYRA_API_KEY is not set: handlers cannot call back")
     else:
-        who = f"key {found.api_key.values[0][:SHOWN]}" if found.api_key else f"login of {found.api_user}"
+        who = f"key {found.api_key.values[0][:SHOWN_CHARACTERS]}" if found.api_key else f"login of {found.api_user}"
         most = found.api_limits
-        line(f"API: {found.api_url}, {who}; a minute {most.create} creates, {most.read} reads, {most.bulk} of SCIM")
-    return conclude(found.redis_url, look(found.redis_url, Durability.NONE, 1))
+        print_line(
+            f"API: {found.api_url}, {who}; a minute {most.create} creates, {most.read} reads, {most.bulk} of SCIM"
+        )
+    return conclude(found.redis_url, judge_redis(found.redis_url, Durability.NONE, 1))
 
 
-def conclude(url: str, verdict: Verdict | None) -> int:
+def conclude(url: str, verdict: Assessment | None) -> int:
     if verdict is None:
-        raise CommandFailed(f"Redis does not answer at {shown(url)}: start it, or set REDIS_URL")
+        raise CommandFailed(f"Redis does not answer at {hide_password(url)}: start it, or set REDIS_URL")
     for hidden in verdict.hidden:
-        line("warning:", hidden)
+        print_line("warning:", hidden)
     if verdict.lacks:
         raise ConfigurationError(verdict.lacks)
-    line("ok")
+    print_line("ok")
     return 0
 
 
-def look(url: str, level: Durability, replicas: int) -> Verdict | None:
+def judge_redis(url: str, level: Durability, replicas: int) -> Assessment | None:
     client = connect(url)
     try:
         info = read_or_hidden(client.info)
@@ -93,7 +95,7 @@ def read_or_hidden(ask: Callable[[], Any]) -> Any:
         return {}
 
 
-def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> list[str]:
+def list_guarantees(source: Source, level: Durability, verdict: Assessment | None) -> list[str]:
     """What really holds for a source, each with its reason."""
     scheme = source.scheme
     sure = {
@@ -103,17 +105,17 @@ def guarantees(source: Source, level: Durability, verdict: Verdict | None) -> li
     }[scheme.status]
     return [
         f"scheme: {scheme.title}, {sure}",
-        f"keys: {origin(source)}",
+        f"keys: {describe_origin(source)}",
         f"signed: {COVERS[scheme.covers]}",
         f"durability: {DURABLE[level] if verdict and not verdict.lacks else 'NOT MET'}",
-        f"dedup: {dedup(source)}",
-        f"replay protection: {replay(source)}",
+        f"dedup: {describe_dedup(source)}",
+        f"replay protection: {describe_window(source)}",
         f"answer: {source.success_status}; retries: {scheme.retries or 'no page says'}",
         f"unprotected: {'; '.join(scheme.open_parts) or 'nothing'}",
     ]
 
 
-def commas(sources: Mapping[str, Source]) -> Iterator[str]:
+def find_commas(sources: Mapping[str, Source]) -> Iterator[str]:
     """Secrets of the environment with a comma, which separated two of them in earlier versions."""
     for name, source in sources.items():
         for secret in source.secrets:
@@ -124,11 +126,11 @@ def commas(sources: Mapping[str, Source]) -> Iterator[str]:
                 )
 
 
-def shared_secrets(sources: Mapping[str, Source]) -> Iterator[str]:
+def find_shared_secrets(sources: Mapping[str, Source]) -> Iterator[str]:
     """Sources that hold the same secret: what is signed for one of them is then valid at the other."""
     holders: dict[str, list[str]] = {}
     for name, source in sources.items():
-        for secret in {secret for _, secret in source.texts()} if source.scheme.key not in PUBLIC else ():
+        for secret in {secret for _, secret in source.list_texts()} if source.scheme.key not in PUBLIC else ():
             holders.setdefault(secret, []).append(name)
     for names in sorted({tuple(names) for names in holders.values() if len(names) > 1}):
         yield f"sources {', '.join(names)} share a secret: a delivery to one of them is valid at the other"
@@ -147,7 +149,7 @@ COVERS = {
 }
 
 
-def origin(source: Source) -> str:
+def describe_origin(source: Source) -> str:
     """Where its keys come from."""
     remote = source.scheme.remote
     if source.fetches and remote:
@@ -155,14 +157,14 @@ def origin(source: Source) -> str:
         named = "the address that the delivery names, if the scheme allows its host"
         told = f"fetched from {host if '://' in remote.url else named}"
     else:
-        texts = source.texts()
+        texts = source.list_texts()
         told = f"{len(texts)} given" if texts else "none yet: the provider will tell its secret"
     if source.scheme.shared:
         told += "; one key signs for all customers of the provider: what is meant for another one verifies too"
     return told
 
 
-def dedup(source: Source) -> str:
+def describe_dedup(source: Source) -> str:
     """How repetitions are known."""
     places = source.identity
     if not places:
@@ -171,7 +173,7 @@ def dedup(source: Source) -> str:
     return f"{' and '.join(places).replace('|', ' or ')}{alone}, for {source.dedup_window:g} s"
 
 
-def replay(source: Source) -> str:
+def describe_window(source: Source) -> str:
     """What somebody can do who has captured a delivery."""
     if source.scheme.timestamp and source.scheme.tolerance:
         told = f"a captured delivery can be sent again for {source.scheme.tolerance} s, then its signed time is too old"
@@ -184,7 +186,7 @@ def replay(source: Source) -> str:
     return f'{told}; under another id or type it is a new event, marked `repeats` (repeats = "duplicate" refuses it)'
 
 
-def shown(url: str) -> str:
+def hide_password(url: str) -> str:
     """The URL without its password."""
     head, at, tail = url.rpartition("@")
     return f"{head.partition('://')[0]}://...@{tail}" if at else url

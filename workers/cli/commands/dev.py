@@ -26,12 +26,15 @@ from ...sandbox.__main__ import Options
 from ...sandbox.rows import DEMO_SERVER
 from ...sandbox.state import CONTROL_TOKEN, write_private
 from .. import local
-from ..embedded import Children, redis_command, socket_path
+from ..embedded import Children, make_redis_command, make_socket_path
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 DEMO_HANDLER = "workers.handlers.restart_virtual_server"
 PORT, METRICS_PORT = 8080, 9464  # of the receiver; the sandbox and the worker have the ones after
-FREE_PORTS = (20_000, 32_000)  # below those that systems give to clients, who might take them before our children do
+MIN_MAX_FREE_PORTS = (
+    20_000,
+    32_000,
+)  # below those that systems give to clients, who might take them before our children do
 SECONDS = 20.0  # until a part must be ready
 
 
@@ -52,8 +55,8 @@ def dev(
         options = Options(chaos=trouble, seed=seed, shape=shaped, life=life)
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
-    folder = prepare((data_dir or local.folder()).absolute())
-    lock = hold(folder)
+    folder = prepare((data_dir or local.data_folder()).absolute())
+    lock = lock_folder(folder)
     children = Children()
     stop_on_signals(children)
     try:
@@ -91,7 +94,7 @@ def prepare(folder: Path) -> Path:
     return folder
 
 
-def hold(folder: Path) -> IO[str]:
+def lock_folder(folder: Path) -> IO[str]:
     """The data directory's lock, held while this process lives. Raises ConfigurationError where another one has it."""
     lock = open(folder / "lock", "w")  # noqa: SIM115 - closed at the end of dev
     try:
@@ -101,18 +104,18 @@ def hold(folder: Path) -> IO[str]:
     return lock
 
 
-def ports(port: int) -> list[int]:
+def choose_ports(port: int) -> list[int]:
     """Ports for receiver, sandbox and the two kinds of metrics. Raises ConfigurationError where one is taken."""
     metrics = METRICS_PORT if port == PORT else port + 2
-    wanted = (port, port + 1, metrics, metrics + 1) if port else random.sample(range(*FREE_PORTS), 4)
-    held = [free(one, any_else=not port) for one in wanted]
+    wanted = (port, port + 1, metrics, metrics + 1) if port else random.sample(range(*MIN_MAX_FREE_PORTS), 4)
+    held = [find_free_port(one, any_else=not port) for one in wanted]
     found = [taken.getsockname()[1] for taken in held]
     for taken in held:
         taken.close()
     return found
 
 
-def free(port: int, any_else: bool = False) -> socket.socket:
+def find_free_port(port: int, any_else: bool = False) -> socket.socket:
     """The port, held until it is closed, or another one. Raises ConfigurationError where it is taken."""
     taken = socket.socket()
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -121,14 +124,14 @@ def free(port: int, any_else: bool = False) -> socket.socket:
     except OSError:
         taken.close()
         if any_else:
-            return free(random.randrange(*FREE_PORTS), any_else)  # noqa: S311 - no secret
+            return find_free_port(random.randrange(*MIN_MAX_FREE_PORTS), any_else)  # noqa: S311 - no secret
         raise ConfigurationError([f"port {port} is in use: `--port 0` picks free ones"]) from None
     return taken
 
 
 def start(folder: Path, port: int, children: Children, options: Options) -> dict[str, Any]:
     """Starts all parts in order, each when the one before is ready; what other commands need to know."""
-    receiver, sandbox, metrics, worker_metrics = ports(port)
+    receiver, sandbox, metrics, worker_metrics = choose_ports(port)
     url = os.environ.get("REDIS_URL") or start_redis(folder, children)
     public = f"http://127.0.0.1:{receiver}"
     handlers = os.environ.get("WORKER_HANDLERS", DEMO_HANDLER)
@@ -146,13 +149,13 @@ def start(folder: Path, port: int, children: Children, options: Options) -> dict
     hooks = f"{public}/webhooks/zyra"
     played = [*command, "workers.sandbox", str(folder), str(sandbox), hooks, msgspec.json.encode(options).decode()]
     children.start("sandbox", played, env)
-    answers("sandbox", f"http://127.0.0.1:{sandbox}/api/v1/devices", children)
+    wait_until_answers("sandbox", f"http://127.0.0.1:{sandbox}/api/v1/devices", children)
     serving = {"HOST": "127.0.0.1", "PORT": str(receiver), "METRICS_PORT": str(metrics)}
     children.start("receiver", [*command, "workers.cli", "serve"], env | serving)
-    answers("receiver", f"{public}/readyz", children)
+    wait_until_answers("receiver", f"{public}/readyz", children)
     working = {"METRICS_PORT": str(worker_metrics)}
     children.start("worker", [*command, "workers.cli", "work", "--keep-going"], env | working)
-    answers("worker", f"http://127.0.0.1:{worker_metrics}/metrics", children)
+    wait_until_answers("worker", f"http://127.0.0.1:{worker_metrics}/metrics", children)
     return {
         "receiver": public,
         "sandbox": env["ZYRA_API_URL"],
@@ -169,7 +172,7 @@ def start(folder: Path, port: int, children: Children, options: Options) -> dict
 
 
 def start_redis(folder: Path, children: Children) -> str:
-    path = socket_path(folder)
+    path = make_socket_path(folder)
     url = f"unix://{path}"
     client = connect(url)
     try:  # a server that outlived its dev, where the system does not end children with their parent
@@ -177,9 +180,9 @@ def start_redis(folder: Path, children: Children) -> str:
         time.sleep(0.5)
     except GONE:
         pass
-    children.start("redis", redis_command(folder, path), {})
+    children.start("redis", make_redis_command(folder, path), {})
     deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline and not children.ended() and not children.stopping:
+    while time.monotonic() < deadline and not children.find_ended() and not children.stopping:
         try:
             client.ping()
             return url
@@ -188,10 +191,10 @@ def start_redis(folder: Path, children: Children) -> str:
     raise ConfigurationError([f"the embedded Redis did not start: see {folder / 'redis.log'}"])
 
 
-def answers(name: str, url: str, children: Children) -> None:
+def wait_until_answers(name: str, url: str, children: Children) -> None:
     """Waits until the part answers at all. Raises ConfigurationError where it does not, having said why itself."""
     deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline and not children.ended() and not children.stopping:
+    while time.monotonic() < deadline and not children.find_ended() and not children.stopping:
         try:
             if httpx2.get(url, timeout=2, trust_env=False).status_code < 500:
                 return

@@ -12,15 +12,15 @@ import typer
 
 from receiver.contract.addresses import LOOPBACK_NAMES
 from receiver.contract.errors import ConfigurationError
-from receiver.schemes import table as schemes
+from receiver.schemes import load_schemes as schemes
 
 from ...zyra import Zyra
 from ...zyra.models import Endpoint
 from .. import rotation, secret_file
 from ..access import open_client, wait_for_budget
 from ..errors import CommandFailed
-from ..output import line, table
-from ..rotation import OURS, Proof, every, found, its_secret
+from ..output import print_line, print_table
+from ..rotation import OURS, ProbePlan, iterate_endpoints, list_ours, read_secret
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -41,18 +41,18 @@ def register(
     new: New = False,
 ) -> int:
     """Registers our endpoint and keeps its signing secret; one that is there already is brought up to date."""
-    url = checked(url)
-    wanted = types(events, new) or list(schemes()["zyra"].types)
-    path = secret_file.place(secret_file_)
-    with calling() as zyra:
-        ours = [*found(zyra, url).values()]
+    url = check_url(url)
+    wanted = parse_types(events, new) or list(schemes()["zyra"].types)
+    path = secret_file.choose_path(secret_file_)
+    with use_client() as zyra:
+        ours = [*list_ours(zyra, url).values()]
         if len(ours) > 1:
             raise CommandFailed(
                 f"{url} is registered {len(ours)} times: `endpoints rotate` ends a rotation, or delete one"
             )
         if ours:
             return bring_up_to_date(zyra, ours[0], wanted, path)
-        with secret_file.alone(path):
+        with secret_file.lock_file(path):
             create(zyra, url, wanted, path)
     return 0
 
@@ -60,18 +60,18 @@ def register(
 @app.command("list")
 def list_endpoints() -> int:
     """Our endpoints at Zyra."""
-    with calling() as zyra:
-        rows = [(row.id, row.url, len(row.events or [])) for row in every(zyra)]
-        table(("ID", "URL", "EVENTS"), rows)
+    with use_client() as zyra:
+        rows = [(row.id, row.url, len(row.events or [])) for row in iterate_endpoints(zyra)]
+        print_table(("ID", "URL", "EVENTS"), rows)
     return 0
 
 
 @app.command()
 def delete(endpoint: Annotated[str, typer.Argument(help="The endpoint's id.")]) -> int:
     """Deletes an endpoint at Zyra: nothing more is sent to it."""
-    with calling() as zyra:
+    with use_client() as zyra:
         wait_for_budget(lambda: zyra.webhooks.endpoints.delete(endpoint))
-        line(f"deleted {endpoint}")
+        print_line(f"deleted {endpoint}")
     return 0
 
 
@@ -89,14 +89,16 @@ def rotate(
 
     It goes only once the URL takes deliveries with the new secret. What was broken off goes on where it was.
     """
-    path = secret_file.place(secret_file_)
-    with secret_file.alone(path), calling() as zyra:
-        rotation.rotate(zyra, checked(url), path, types(events, new), Proof(probes=probes if probe else 0, wait=wait))
+    path = secret_file.choose_path(secret_file_)
+    with secret_file.lock_file(path), use_client() as zyra:
+        rotation.rotate(
+            zyra, check_url(url), path, parse_types(events, new), ProbePlan(probes=probes if probe else 0, wait=wait)
+        )
     return 0
 
 
 @contextlib.contextmanager
-def calling() -> Iterator[Zyra]:
+def use_client() -> Iterator[Zyra]:
     """The client. Raises ConfigurationError for what is no id."""
     try:
         with closing(open_client()) as zyra:
@@ -105,7 +107,7 @@ def calling() -> Iterator[Zyra]:
         raise ConfigurationError([str(error)]) from None
 
 
-def checked(url: str) -> str:
+def check_url(url: str) -> str:
     """Raises ConfigurationError: Zyra wants https, and the sandbox takes this machine, too."""
     try:
         parts = urlsplit(url)
@@ -119,7 +121,7 @@ def checked(url: str) -> str:
     return url
 
 
-def types(text: str, new: bool) -> list[str]:
+def parse_types(text: str, new: bool) -> list[str]:
     """Raises ConfigurationError for a type that is in no catalogue: an endpoint with a misspelt one hears nothing."""
     found, known = [one.strip() for one in text.split(",") if one.strip()], schemes()["zyra"].types
     unknown = [one for one in found if one not in known]
@@ -133,10 +135,10 @@ def create(zyra: Zyra, url: str, events: list[str], path: Path) -> None:
     """A new endpoint whose secret goes into a file that held none."""
     if secret_file.read(path) is not None:
         raise ConfigurationError([f"{path} exists, and holds another endpoint's secret: name a new file"])
-    secret_file.writable(path)
+    secret_file.check_writable(path)
     made = wait_for_budget(lambda: zyra.webhooks.endpoints.create(url, events, OURS))
     try:
-        secret_file.keep(path, its_secret(made))
+        secret_file.write(path, read_secret(made))
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.truncate(path, 0)
@@ -144,7 +146,7 @@ def create(zyra: Zyra, url: str, events: list[str], path: Path) -> None:
         if isinstance(error, OSError):
             raise CommandFailed(f"cannot write {path}: {error.strerror}: nothing is registered") from None
         raise
-    line(f"registered {made.id}; its secret is in {path}: set ZYRA_WEBHOOK_SECRET_FILE to it")
+    print_line(f"registered {made.id}; its secret is in {path}: set ZYRA_WEBHOOK_SECRET_FILE to it")
 
 
 def bring_up_to_date(zyra: Zyra, known: Endpoint, events: list[str], path: Path) -> int:
@@ -154,8 +156,8 @@ def bring_up_to_date(zyra: Zyra, known: Endpoint, events: list[str], path: Path)
             f"once: `endpoints delete {known.id}`, then register it again"
         )
     if sorted(known.events or []) == sorted(events):
-        line(f"registered already as {known.id}: nothing to change")
+        print_line(f"registered already as {known.id}: nothing to change")
     else:
         wait_for_budget(lambda: zyra.webhooks.endpoints.update(str(known.id), events=events))
-        line(f"registered already as {known.id}: told {len(events)} types from now on")
+        print_line(f"registered already as {known.id}: told {len(events)} types from now on")
     return 0

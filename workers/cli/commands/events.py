@@ -11,16 +11,16 @@ import typer
 
 from receiver.contract.connection import text
 from receiver.contract.errors import ConfigurationError, SealError
-from receiver.contract.keys import run_id
+from receiver.contract.keys import make_run_id
 from receiver.contract.records import EventState
 from receiver.contract.seal import Seal
-from receiver.notices import capture_place
+from receiver.notices import name_capture
 
 from ...ledger import query
 from ...ledger.transitions import Ledger
 from ..access import open_ledger
 from ..errors import CommandFailed
-from ..output import as_json, line, note, table
+from ..output import print_json, print_line, print_note, print_table
 from .reconcile import reconcile
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -44,7 +44,7 @@ class Unanswered(StrEnum):
 
 def filter_by(state: EventState | None, kind: str, source: str, since: str, limit: int) -> query.Filter:
     try:
-        moment = query.since(since) if since else 0.0
+        moment = query.parse_since(since) if since else 0.0
     except ValueError as error:
         raise ConfigurationError([f"--since: {error}"]) from None
     return query.Filter(state=state or "", type=kind, source=source, since=moment, limit=limit)
@@ -63,17 +63,19 @@ def list_events(
     found = query.search(open_ledger()[0], filter_by(state, type, source, since, limit))
     if as_lines:
         for event in found:
-            as_json(event)
+            print_json(event)
         return
     head = ("RECEIVED", "ID", "SOURCE", "TYPE", "STATE", "RUNS")
-    table(head, [(e["received_at"], e["id"], e["source"], e["type"], state_of(e), runs_of(e)) for e in found])
+    print_table(
+        head, [(e["received_at"], e["id"], e["source"], e["type"], describe_state(e), describe_runs(e)) for e in found]
+    )
 
 
-def state_of(event: dict[str, Any]) -> str:
+def describe_state(event: dict[str, Any]) -> str:
     return f"{event['state']} ({event['cause']})" if event["cause"] else str(event["state"])
 
 
-def runs_of(event: dict[str, Any]) -> str:
+def describe_runs(event: dict[str, Any]) -> str:
     return ", ".join(f"{run['handler']} {run['state']}" for run in event["runs"]) or "-"
 
 
@@ -90,43 +92,43 @@ def show(
         raise CommandFailed(f"there is no event {event!r}: `events list` shows the newest")
     if body:
         try:
-            found["body"] = query.opened(kept, found_settings.seal, event).content.body.decode(
+            found["body"] = query.open_event(kept, found_settings.seal, event).content.body.decode(
                 "utf-8", "backslashreplace"
             )
         except SealError as error:
             found["body"] = f"cannot be decrypted: {error}"
     for run in found["runs"]:
-        run["calls"] = calls(kept, found_settings.seal, event, run["handler"])
+        run["calls"] = list_calls(kept, found_settings.seal, event, run["handler"])
     if as_lines:
-        as_json(found)
+        print_json(found)
         return 0
     for name, value in found.items():
         if name != "runs":
-            line(f"{name}:", value if value != "" else "-")
+            print_line(f"{name}:", value if value != "" else "-")
     for run in found["runs"]:
         again = f", again at {run['next_attempt_at']}" if run["next_attempt_at"] else ""
         said = f": {run['error']}" if run["error"] else ""
-        line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{said}")
+        print_line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{said}")
         for call in run["calls"]:
             looked = ", looked up" if call["looked_up"] else ""
             status = f" {call['status']}" if call["status"] else ""
-            line(
+            print_line(
                 f"  call {call['order']}: {call['call']}: {call['outcome']}{status}{looked}, attempt {call['attempt']}"
             )
     return 0
 
 
-def calls(kept: Ledger, seal: Seal, event: str, handler: str) -> Sequence[dict[str, Any]]:
+def list_calls(kept: Ledger, seal: Seal, event: str, handler: str) -> Sequence[dict[str, Any]]:
     """What a run has asked of Zyra's API."""
-    run = run_id(event, handler)
-    if not kept.client.exists(kept.keys.named(f"calls:{run}")):
+    run = make_run_id(event, handler)
+    if not kept.client.exists(kept.keys.name(f"calls:{run}")):
         return []
     from ...zyra import journal
 
     try:
-        return [{**one, "at": query.stamp(one["at"])} for one in journal.told(kept, seal, run)]
+        return [{**one, "at": query.format_time(one["at"])} for one in journal.list_calls(kept, seal, run)]
     except SealError as error:
-        note(f"cannot decrypt the API calls of {handler}: {error}")
+        print_note(f"cannot decrypt the API calls of {handler}: {error}")
         return []
 
 
@@ -156,17 +158,17 @@ def replay(
     chosen = choose(kept, ids, filter_by(state or EventState.DEAD, type, source, since, limit))
 
     def start_again(event: str) -> tuple[str, int]:
-        said = words(kept, found_settings.seal, event, unanswered) if unanswered else {}
+        said = seal_words(kept, found_settings.seal, event, unanswered) if unanswered else {}
         return kept.replay(event, again=again, dry_run=dry_run, reason=reason, keep_calls=keep_calls, unanswered=said)
 
-    return each(chosen, rate, start_again, dry_run)
+    return act_on_each(chosen, rate, start_again, dry_run)
 
 
-def words(kept: Ledger, seal: Seal, event: str, said: Unanswered) -> dict[str, bytes]:
+def seal_words(kept: Ledger, seal: Seal, event: str, said: Unanswered) -> dict[str, bytes]:
     """What a person says of the event's calls without an answer, sealed, by run. Raises ConfigurationError."""
     from ...zyra import journal
 
-    runs = [run_id(event, run["handler"]) for run in (query.show(kept, event) or {"runs": []})["runs"]]
+    runs = [make_run_id(event, run["handler"]) for run in (query.show(kept, event) or {"runs": []})["runs"]]
     try:
         return {run: journal.seal_word(kept, seal, run, said is Unanswered.HAPPENED) for run in runs}
     except SealError as error:
@@ -191,7 +193,7 @@ def discard(
     require_selection(everything, ids, type, source, since)
     kept = open_ledger()[0]
     chosen = choose(kept, ids, filter_by(EventState.DEAD, type, source, since, limit))
-    return each(chosen, rate, lambda event: kept.discard(event, reason=reason, dry_run=dry_run), dry_run)
+    return act_on_each(chosen, rate, lambda event: kept.discard(event, reason=reason, dry_run=dry_run), dry_run)
 
 
 @app.command()
@@ -203,9 +205,9 @@ def explain(
 ) -> int:
     """Why deliveries were refused, newest first: one a second for each source is kept for a day."""
     kept, found_settings = open_ledger()
-    names = [text(name) for name in kept.client.smembers(kept.keys.named("refusals"))]
-    raws = [raw for name in names for raw in kept.client.lrange(kept.keys.named(f"refusals:{name}"), 0, -1)]
-    found = [one for one in map(refused, raws) if one and one["at"] > time.time() - 86400]
+    names = [text(name) for name in kept.client.smembers(kept.keys.name("refusals"))]
+    raws = [raw for name in names for raw in kept.client.lrange(kept.keys.name(f"refusals:{name}"), 0, -1)]
+    found = [one for one in map(parse_refusal, raws) if one and one["at"] > time.time() - 86400]
     found.sort(key=lambda one: -one["at"])
     for one in found:
         open_captured(one, found_settings.seal)
@@ -214,16 +216,16 @@ def explain(
         raise CommandFailed(f"there is no refusal {refusal!r}, or not any more: they are kept for a day")
     if as_lines:
         for one in chosen:
-            as_json(one)
+            print_json(one)
     elif refusal:
         for name, value in chosen[0].items():
-            line(f"{name}:", query.stamp(int(value * 1000)) if name == "at" else value)
+            print_line(f"{name}:", query.format_time(int(value * 1000)) if name == "at" else value)
     else:
         rows = [
-            (query.stamp(int(one["at"] * 1000)), one["id"], one["source"], one["cause"], one["reason"])
+            (query.format_time(int(one["at"] * 1000)), one["id"], one["source"], one["cause"], one["reason"])
             for one in chosen
         ]
-        table(("REFUSED", "ID", "SOURCE", "CAUSE", "LIKELY REASON"), rows)
+        print_table(("REFUSED", "ID", "SOURCE", "CAUSE", "LIKELY REASON"), rows)
     return 0
 
 
@@ -235,13 +237,13 @@ def open_captured(refusal: dict[str, Any], seal: Seal) -> None:
     sealed = refusal.pop("body_sealed", None)
     if isinstance(sealed, str):
         try:
-            body = seal.unwrap(capture_place(refusal["id"]), base64.b64decode(sealed))
+            body = seal.unwrap(name_capture(refusal["id"]), base64.b64decode(sealed))
             refusal["body_b64"] = base64.b64encode(body).decode()
         except (SealError, ValueError) as error:
             refusal["body_b64"] = f"cannot be decrypted: {error}"
 
 
-def refused(raw: bytes | str) -> dict[str, Any] | None:
+def parse_refusal(raw: bytes | str) -> dict[str, Any] | None:
     """One refusal, or None for what is none of ours."""
     try:
         found = json.loads(raw)
@@ -260,7 +262,7 @@ def choose(kept: Ledger, ids: list[str] | None, wanted: query.Filter) -> list[st
     return ids or [event["id"] for event in query.search(kept, wanted)]
 
 
-def each(events: list[str], rate: float, act: Any, dry_run: bool) -> int:
+def act_on_each(events: list[str], rate: float, act: Any, dry_run: bool) -> int:
     """Does it with every event; exits with 1 where nothing could be done with some, naming them."""
     failed = 0
     for number, event in enumerate(events):
@@ -269,7 +271,7 @@ def each(events: list[str], rate: float, act: Any, dry_run: bool) -> int:
         said, count = act(event)
         failed += not count
         would = "would be " if dry_run and count else ""
-        line(f"{event}: {would}{said}" + (f" ({count} runs)" if count else ""))
+        print_line(f"{event}: {would}{said}" + (f" ({count} runs)" if count else ""))
     if not events:
-        line("no event fits")
+        print_line("no event fits")
     return 1 if failed else 0

@@ -9,17 +9,16 @@ import typer
 from receiver.contract import keys as names
 from receiver.contract.body import read_json
 from receiver.contract.errors import ConfigurationError, SealError, Unreadable
-from receiver.contract.records import Content, Labels
-from receiver.contract.records import Event as Sealed
+from receiver.contract.records import Content, EventRecord, Labels
 
 from ... import plugins, settings
-from ...event import Event, event
+from ...event import Event, make_event
 from ...ledger import query
 from ...router import Handler
 from ..access import open_ledger
 from ..errors import CommandFailed
-from ..local import current_folder_importable, environment
-from ..output import line, table
+from ..local import make_current_folder_importable, read_environment
+from ..output import print_line, print_table
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -31,29 +30,29 @@ def handlers(
     source: Annotated[str, typer.Option(help="The source, likewise.")] = "zyra",
 ) -> int:
     """Which handlers are loaded; with --event, which of them would run and why."""
-    current_folder_importable()
-    found = plugins.load(settings.read(environment()).handlers)
+    make_current_folder_importable()
+    found = plugins.load_handlers(settings.read(read_environment()).handlers)
     if not given:
-        table(
+        print_table(
             ("HANDLER", "SOURCE", "TYPE", "TIMEOUT"),
             [(h.name, h.source, ", ".join(h.types), f"{h.timeout:g} s") for h in found],
         )
         return 0
     try:
-        one = known(given) if names.EVENT.fullmatch(given) else from_file(Path(given), type, source)
+        one = load_event(given) if names.EVENT.fullmatch(given) else make_event_from_file(Path(given), type, source)
     except (Unreadable, SealError) as error:
         raise CommandFailed(f"no handler would run: the event is unreadable or sealed: {error}") from None
     for handler in found:
-        line(f"{handler.name}: {verdict(handler, one)}")
+        print_line(f"{handler.name}: {explain(handler, one)}")
     return 0
 
 
-def known(name: str) -> Event:
+def load_event(name: str) -> Event:
     kept, found = open_ledger()
-    return event(query.opened(kept, found.seal, name))
+    return make_event(query.open_event(kept, found.seal, name))
 
 
-def from_file(path: Path, kind: str, source: str) -> Event:
+def make_event_from_file(path: Path, kind: str, source: str) -> Event:
     try:
         body = path.read_bytes()
     except OSError as error:
@@ -62,10 +61,10 @@ def from_file(path: Path, kind: str, source: str) -> Event:
         told = read_json(body)
         kind = str(told.get("event") or told.get("type") or "") if isinstance(told, dict) else ""
     labels = Labels(id="evt_" + "0" * 26, source=source, type=kind, received_at=int(time.time() * 1000))
-    return event(Sealed(labels=labels, content=Content(body=body)))
+    return make_event(EventRecord(labels=labels, content=Content(body=body)))
 
 
-def verdict(handler: Handler, one: Event) -> str:
+def explain(handler: Handler, one: Event) -> str:
     if handler.matches(one.source, one.type, stem=one.stem) and not handler.matches(
         one.source, one.type, one.origin, one.stem
     ):

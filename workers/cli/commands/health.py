@@ -12,7 +12,7 @@ from receiver.contract.errors import ConfigurationError
 from receiver.contract.settings import redis_url
 
 from ..errors import CommandFailed
-from ..output import line
+from ..output import print_line
 from .check import Role
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -34,7 +34,7 @@ def receiver(base: str) -> int:
         raise CommandFailed(f"no answer from {base}: {type(error).__name__}") from None
     if status != 200:
         raise CommandFailed(f"{base}/livez answers {status}")
-    line("ok")
+    print_line("ok")
     return 0
 
 
@@ -54,9 +54,9 @@ def worker() -> int:
     try:
         hosts = [text(client.hget(text(key), "hostname") or "") for key in client.smembers(f"{prefix}:workers")]
     except GONE as error:
-        line(f"Redis does not answer, so nothing is known: {error}")
+        print_line(f"Redis does not answer, so nothing is known: {error}")
         return 0
     if socket.gethostname() not in hosts:
         raise CommandFailed("no worker of this host is registered")
-    line("ok")
+    print_line("ok")
     return 0

@@ -11,26 +11,24 @@ from typing import Annotated
 import typer
 
 from receiver.contract.errors import SealError, Unreadable
-from receiver.contract.keys import event_id
-from receiver.contract.records import Content, Labels
-from receiver.contract.records import Event as Sealed
-from receiver.contract.scripts import arguments
-from receiver.contract.scripts import source as script
+from receiver.contract.keys import make_event_id
+from receiver.contract.records import Content, EventRecord, Labels
+from receiver.contract.scripts import build_arguments, compose_script
 from receiver.contract.seal import Seal
 
 from ...errors import RetryLater
-from ...event import Event, event
+from ...event import Event, make_event
 from ...ledger import query
 from ...ledger.transitions import Ledger
-from ...monitoring.reconciliation import FAMILIES, Gap, Heard, compare, known, name, unlisted
+from ...monitoring.reconciliation import FAMILIES, Gap, Heard, compare, find_heard, find_unlisted, read_id
 from ...router import RECONCILED
 from ...zyra import Zyra, ZyraError, calls
 from ...zyra.errors import NotFound
 from ...zyra.transport import run
 from ..access import list_all, open_client, open_ledger, wait_for_budget
-from ..output import as_json, line, note, table
+from ..output import print_json, print_line, print_note, print_table
 
-WEEK = 7 * 86_400_000  # milliseconds for which a gap that was filled is not filled again
+FILLED_MS = 7 * 86_400_000  # for which a gap that was filled is not filled again
 
 
 class NoIds(Exception):
@@ -47,27 +45,27 @@ def reconcile(
 ) -> int:
     """Which webhooks never came: what Zyra's API says against the last events. Exits with 1 where there is a gap."""
     kept, found = open_ledger()
-    began, told = time.time(), known(read(kept, found.seal, query.Filter(source=source, limit=most)))
+    began, told = time.time(), find_heard(read(kept, found.seal, query.Filter(source=source, limit=most)))
     gaps, missed = [], 0
     with closing(open_client()) as zyra:
         for family in FAMILIES:
             try:
-                gaps += list(differences(zyra, family, told))
+                gaps += list(find_gaps(zyra, family, told))
             except (ZyraError, RetryLater, NoIds) as error:
                 missed += 1
                 advice = f": {error.advice}" if isinstance(error, ZyraError) else ""
-                note(f"{family} could not be compared: {error}{advice}")
+                print_note(f"{family} could not be compared: {error}{advice}")
     shown = [gap for gap in gaps if gap.heard or unheard]
     if shown:
         time.sleep(settle)
-        meanwhile = known(read(kept, found.seal, query.Filter(source=source, limit=most, since=began - settle)))
+        meanwhile = find_heard(read(kept, found.seal, query.Filter(source=source, limit=most, since=began - settle)))
         shown = [gap for gap in shown if (gap.family, gap.resource) not in meanwhile]
-    made = {gap: fill(kept, found.seal, source, gap) for gap in shown} if backfill else {}
-    tell(shown, made, as_lines)
+    made = {gap: backfill_event(kept, found.seal, source, gap) for gap in shown} if backfill else {}
+    print_gaps(shown, made, as_lines)
     if not as_lines:
         rest = sum(not gap.heard for gap in gaps) if not unheard else 0
         more = f". {rest} more resources have no event in the ledger; show them with --unheard" if rest else ""
-        line(f"{len(shown)} events missing{more}")
+        print_line(f"{len(shown)} events missing{more}")
     return 1 if missed or (shown and not backfill) else 0
 
 
@@ -75,18 +73,20 @@ def read(kept: Ledger, seal: Seal, wanted: query.Filter) -> Iterator[Event]:
     """Events, newest first, as far as they can be read."""
     for told in query.search(kept, wanted):
         try:
-            yield event(query.opened(kept, seal, told["id"]))
+            yield make_event(query.open_event(kept, seal, told["id"]))
         except (SealError, Unreadable):
             continue
 
 
-def differences(zyra: Zyra, family: str, told: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
+def find_gaps(zyra: Zyra, family: str, told: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
     """Raises ZyraError, and NoIds."""
-    rows = [row for one in FAMILIES[family].lists for row in list_all(zyra, calls.call(zyra.caller.routes[one]))]
-    if rows and not any(map(name, rows)):
+    rows = [
+        row for one in FAMILIES[family].lists for row in list_all(zyra, calls.make_listed_call(zyra.caller.routes[one]))
+    ]
+    if rows and not any(map(read_id, rows)):
         raise NoIds(f"Zyra lists {family} without ids, so they cannot be compared: `api check` says what has changed")
     yield from compare(family, rows, told)
-    yield from (gap for gap in unlisted(family, rows, told) if is_gone(zyra, gap))
+    yield from (gap for gap in find_unlisted(family, rows, told) if is_gone(zyra, gap))
 
 
 def is_gone(zyra: Zyra, gap: Gap) -> bool:
@@ -94,15 +94,15 @@ def is_gone(zyra: Zyra, gap: Gap) -> bool:
     family = FAMILIES[gap.family]
     if gap.resource in (".", ".."):
         return False  # no thing has such an id
-    call = calls.call(zyra.caller.routes[family.get], (gap.resource,))
+    call = calls.make_listed_call(zyra.caller.routes[family.get], (gap.resource,))
     try:
         row = wait_for_budget(lambda: run(zyra.caller.fetch(call), zyra.http))
     except NotFound as error:
         return bool(error.code or error.message)  # else it is not the API's own word, but some proxy's
-    return family.types.get(str(calls.mapping(row).get("status")).lower()) == family.gone
+    return family.types.get(str(calls.to_mapping(row).get("status")).lower()) == family.gone
 
 
-def fill(kept: Ledger, seal: Seal, source: str, gap: Gap) -> str:
+def backfill_event(kept: Ledger, seal: Seal, source: str, gap: Gap) -> str:
     """Puts the missing event into the ledger and the queue, once: its id, or that of the one that was made before."""
     moment = int(time.time() * 1000)
     body = {
@@ -112,7 +112,7 @@ def fill(kept: Ledger, seal: Seal, source: str, gap: Gap) -> str:
         "data": dict(gap.row),
     }
     labels = Labels(
-        id=event_id(moment), source=source, type=gap.type, received_at=moment, delivery_id="", origin=RECONCILED
+        id=make_event_id(moment), source=source, type=gap.type, received_at=moment, delivery_id="", origin=RECONCILED
     )
     content = Content(body=json.dumps(body, default=str).encode())
     mark = hashlib.sha256(
@@ -121,7 +121,7 @@ def fill(kept: Ledger, seal: Seal, source: str, gap: Gap) -> str:
     values: list[str | int] = [
         labels.id,
         f"{source}:r:{mark}",
-        WEEK,
+        FILLED_MS,
         "",
         "",
         0,
@@ -131,15 +131,15 @@ def fill(kept: Ledger, seal: Seal, source: str, gap: Gap) -> str:
         "",
         RECONCILED,
     ]
-    flat = arguments(kept.keys, 10**9, *values, *seal.close(Sealed(labels=labels, content=content)))
-    verdict, name = kept.client.eval(script("receiver", "accept.lua"), 0, *flat)
+    flat = build_arguments(kept.keys, 10**9, *values, *seal.close(EventRecord(labels=labels, content=content)))
+    verdict, name = kept.client.eval(compose_script("receiver", "accept.lua"), 0, *flat)
     return f"{verdict.decode()} {name.decode()}"
 
 
-def tell(gaps: list[Gap], made: Mapping[Gap, str], as_lines: bool) -> None:
+def print_gaps(gaps: list[Gap], made: Mapping[Gap, str], as_lines: bool) -> None:
     if as_lines:
         for gap in gaps:
-            as_json(
+            print_json(
                 {"family": gap.family, "resource": gap.resource, "status": gap.status, "missing": gap.type,
                  "heard": last_type(gap) or None, "backfilled": made.get(gap)}
             )  # fmt: skip
@@ -148,7 +148,7 @@ def tell(gaps: list[Gap], made: Mapping[Gap, str], as_lines: bool) -> None:
         [gap.family, gap.resource, gap.status, gap.type, last_type(gap) or "nothing", made.get(gap, "-")]
         for gap in gaps
     ]
-    table(("WHAT", "ID", "STATUS NOW", "MISSING", "HEARD LAST", "BACKFILLED"), cells)
+    print_table(("WHAT", "ID", "STATUS NOW", "MISSING", "HEARD LAST", "BACKFILLED"), cells)
 
 
 def last_type(gap: Gap) -> str:

@@ -17,10 +17,10 @@ from ...sandbox.control_api import TOKEN_HEADER
 from ...sandbox.state import CONTROL_TOKEN, State, write_private
 from .. import local
 from ..errors import CommandFailed
-from ..fields import pair, put
-from ..local import environment
-from ..output import line
-from .dev import free
+from ..fields import parse_field, set_field
+from ..local import read_environment
+from ..output import print_line
+from .dev import find_free_port
 
 Url = Annotated[str, typer.Option(help="The sandbox, if it is not the one of the running dev.")]
 Folder = Annotated[Path | None, typer.Option("--data-dir", help="Its folder, which holds the token that it wants.")]
@@ -47,19 +47,19 @@ def sandbox(
         return
     try:
         options = Options(chaos=trouble, seed=seed, shape=shaped, minute=minute, life=life)
-        folder = prepare((data_dir or local.folder() / "sandbox").absolute(), seed_file)
+        folder = prepare((data_dir or local.data_folder() / "sandbox").absolute(), seed_file)
         state = load(folder, hooks)
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
-    with free(port) as taken:
+    with find_free_port(port) as taken:
         port = taken.getsockname()[1]
-    line(f"sandbox on http://127.0.0.1:{port}, its key in {folder}/api-key")
+    print_line(f"sandbox on http://127.0.0.1:{port}, its key in {folder}/api-key")
     main(state, port, options)
 
 
 def prepare(folder: Path, seed_file: Path | None) -> Path:
     """The folder, with a key and, if one is given, the seed. Raises ValueError."""
-    seed = checked(seed_file) if seed_file else ""
+    seed = check_options(seed_file) if seed_file else ""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         local.check_private(folder)
@@ -73,7 +73,7 @@ def prepare(folder: Path, seed_file: Path | None) -> Path:
     return folder
 
 
-def checked(seed_file: Path) -> str:
+def check_options(seed_file: Path) -> str:
     """The seed's text. Raises ValueError."""
     try:
         seed = seed_file.read_text()
@@ -98,11 +98,11 @@ def trigger(
         raise ConfigurationError([f"{type} is not in Zyra's catalogue: {', '.join(TYPES)}"])
     data: dict[str, Any] = {}
     for setting in set or []:
-        put(data, *pair(setting))
+        set_field(data, *parse_field(setting))
     sent = control(url, folder, "POST", "trigger", {"type": type, "data": data, "tell_only": tell_only})["endpoints"]
     if not sent:
         raise CommandFailed(f"no endpoint is registered for {type}: `zyra-receiver endpoints register` does it")
-    line(f"sent to {sent} endpoints")
+    print_line(f"sent to {sent} endpoints")
     return 0
 
 
@@ -129,7 +129,7 @@ def revoke(
 
 def control(url: str, folder: Path | None, method: str, path: str, body: Any = None) -> Any:
     """What the sandbox's control API answers. Raises ConfigurationError where its token is not found."""
-    dev = local.running(environment())
+    dev = local.find_running_dev(read_environment())
     base = url or dev.get("sandbox") or "http://127.0.0.1:8081"
     shown = {TOKEN_HEADER: read_token(folder, dev)}
     try:
@@ -145,7 +145,7 @@ def control(url: str, folder: Path | None, method: str, path: str, body: Any = N
 def read_token(folder: Path | None, dev: Mapping[str, Any]) -> str:
     """The token of the sandbox's control API. Raises ConfigurationError."""
     beside = [Path(dev["control_token_file"])] if "control_token_file" in dev else []
-    places = [folder / CONTROL_TOKEN] if folder else [*beside, local.folder() / "sandbox" / CONTROL_TOKEN]
+    places = [folder / CONTROL_TOKEN] if folder else [*beside, local.data_folder() / "sandbox" / CONTROL_TOKEN]
     for place in places:
         try:
             return place.read_text().strip()

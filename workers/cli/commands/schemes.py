@@ -14,16 +14,16 @@ from receiver.contract.errors import ConfigurationError
 from receiver.delivery import Delivery, inflate
 from receiver.errors import BadSignature
 from receiver.schemes import Scheme
-from receiver.schemes import table as schemes
+from receiver.schemes import load_schemes as schemes
 from receiver.signatures.verify import PUBLIC, Key, decode_key, verify
 
-from ..output import line, table
+from ..output import print_line, print_table
 from ..scheme_words import describe_retry, describe_setup
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-LARGEST = 16 * 1024 * 1024  # bytes of a body
+MAX_BODY_BYTES = 16 * 1024 * 1024  # of a body
 
 
 class Request(msgspec.Struct):
@@ -59,9 +59,9 @@ def list_schemes(
     rows = {name: row for name, row in sorted(schemes().items()) if row.confirmed or not confirmed}
     if as_json:
         for name, row in rows.items():
-            line(json.dumps(shown(name, row), ensure_ascii=False))
+            print_line(json.dumps(describe_scheme(name, row), ensure_ascii=False))
     else:
-        table(
+        print_table(
             ("ID", "TITLE", "PRIMITIVE", "COVERS", "CONFIDENCE", ""),
             [(n, r.title, r.primitive, r.covers, r.confidence, r.status) for n, r in rows.items()],
         )
@@ -74,12 +74,14 @@ def show(scheme: Annotated[str, typer.Argument(help="Its id.")]) -> int:
     found = schemes().get(scheme)
     if found is None:
         raise ConfigurationError([f"there is no scheme {scheme!r}: `zyra-receiver schemes list` shows all"])
-    for text in json.dumps(shown(scheme, found) | columns(found), indent=2, ensure_ascii=False).splitlines():
-        line(text)
+    for text in json.dumps(
+        describe_scheme(scheme, found) | list_columns(found), indent=2, ensure_ascii=False
+    ).splitlines():
+        print_line(text)
     return 0
 
 
-def shown(name: str, row: Scheme) -> dict[str, Any]:
+def describe_scheme(name: str, row: Scheme) -> dict[str, Any]:
     return {
         "id": name, "title": row.title, "primitive": row.primitive, "covers": row.covers, "confidence": row.confidence,
         "status": row.status, "missing_answers": row.missing_answers, "source": row.source,
@@ -87,7 +89,7 @@ def shown(name: str, row: Scheme) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def columns(row: Scheme) -> dict[str, Any]:
+def list_columns(row: Scheme) -> dict[str, Any]:
     return {name: value for name, value in asdict(row).items() if value not in ("", (), {}, False, 0)}
 
 
@@ -100,21 +102,21 @@ def verify_file(file: Annotated[Path, typer.Argument(help="JSON with `vectors` a
         raise ConfigurationError([f"{file}: {error.strerror}"]) from None
     except msgspec.MsgspecError as error:
         raise ConfigurationError([f"{file}: {error}"]) from None
-    judged = [judged_line(entry) for entry in document.vectors] + [
-        answered_line(entry) for entry in document.handshakes
+    judged = [judge_vector(entry) for entry in document.vectors] + [
+        judge_handshake(entry) for entry in document.handshakes
     ]
     for text, _ in judged:
-        line(text)
+        print_line(text)
     return 0 if all(sure for _, sure in judged) else 1
 
 
-def judged_line(entry: Entry) -> tuple[str, bool]:
-    found = row(entry)
+def judge_vector(entry: Entry) -> tuple[str, bool]:
+    found = find_scheme(entry)
     if found is None:
         return f"{entry.id} unknown scheme {entry.scheme or entry.provider}", False
     try:
         scheme, keys = with_keys(found, entry.secrets)
-        verify(scheme, delivery(entry), keys, entry.now)
+        verify(scheme, make_delivery(entry), keys, entry.now)
     except BadSignature as error:
         return f"{entry.id} invalid {error.cause}", True
     except ValueError as error:
@@ -122,11 +124,11 @@ def judged_line(entry: Entry) -> tuple[str, bool]:
     return f"{entry.id} valid", True
 
 
-def answered_line(entry: Entry) -> tuple[str, bool]:
-    found = row(entry)
+def judge_handshake(entry: Entry) -> tuple[str, bool]:
+    found = find_scheme(entry)
     if found is None:
         return f"{entry.id} unknown scheme {entry.scheme or entry.provider}", False
-    request = delivery(entry.request or entry)
+    request = make_delivery(entry.request or entry)
     try:
         scheme, keys = with_keys(found, entry.secrets, handshake=True)
         answer = handshakes.answer(scheme, request, keys, entry.now)
@@ -138,7 +140,7 @@ def answered_line(entry: Entry) -> tuple[str, bool]:
     return f"{entry.id} {answer.status} {answer.body.decode()}".rstrip(), True
 
 
-def row(entry: Entry) -> Scheme | None:
+def find_scheme(entry: Entry) -> Scheme | None:
     """The row that the variant names, else the provider's."""
     found = schemes().get(entry.scheme) or schemes().get(entry.provider)
     if found is None or entry.tolerance_seconds is None:
@@ -152,10 +154,10 @@ def with_keys(scheme: Scheme, secrets: list[str], handshake: bool = False) -> tu
         scheme, secrets = replace(scheme, parameter=secrets[0]), secrets[len(secrets) > 1 :]
     if not handshake:
         return scheme, [decode_key(scheme, secret) for secret in secrets]
-    return scheme, [key for secret in secrets for key in decoded(scheme, secret)]
+    return scheme, [key for secret in secrets for key in decode_keys(scheme, secret)]
 
 
-def decoded(scheme: Scheme, secret: str) -> list[Key]:
+def decode_keys(scheme: Scheme, secret: str) -> list[Key]:
     """Many challenges are no question of the key that signs deliveries."""
     try:
         return [decode_key(scheme, secret)]
@@ -163,12 +165,12 @@ def decoded(scheme: Scheme, secret: str) -> list[Key]:
         return [] if scheme.key in PUBLIC else [secret.encode()]
 
 
-def delivery(request: Request) -> Delivery:
+def make_delivery(request: Request) -> Delivery:
     headers = [(name.lower().encode(), value.encode()) for name, value in request.headers]
     try:
         body = base64.b64decode(request.body_b64, validate=True)
     except ValueError:
         raise ConfigurationError([f"body_b64 is not base64: {request.body_b64[:40]!r}"]) from None
     if (b"content-encoding", b"gzip") in headers:
-        return Delivery(headers, inflate(body, LARGEST), request.method, request.url, body)
+        return Delivery(headers, inflate(body, MAX_BODY_BYTES), request.method, request.url, body)
     return Delivery(headers, body, request.method, request.url)

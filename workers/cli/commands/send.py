@@ -18,12 +18,12 @@ from receiver.signatures.signing import Signed, sign
 from receiver.source_keys import SourceKeys
 from receiver.sources import SENDER, Source
 
-from ..fields import pair, put
-from ..local import environment, running
-from ..output import line
+from ..fields import parse_field, set_field
+from ..local import find_running_dev, read_environment
+from ..output import print_line
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-AT_ONCE = 50
+MAX_PARALLEL = 50
 
 
 @app.command()
@@ -38,22 +38,22 @@ def send(
     url: Annotated[str, typer.Option(help="The receiver, if it is not the running dev or 127.0.0.1:8080.")] = "",
 ) -> int:
     """Signs a new event and posts it. Exits with 0 only if every answer is 2xx."""
-    env = environment()
+    env = read_environment()
     faults: list[str] = []
-    found = config.load(env, faults).get(source)
+    found = config.load_sources(env, faults).get(source)
     if found is None:
         raise ConfigurationError(faults or [f"there is no source {source!r} in the configuration"])
-    if not found.texts():
+    if not found.list_texts():
         raise ConfigurationError([f"source {source!r} has no secret to sign with: only its provider can sign"])
     if not (type.isascii() and type.isprintable()):
         raise ConfigurationError([f"a type is printable ASCII: {type!r} cannot stand in a header"])
-    base = url or running(env).get("receiver") or f"http://127.0.0.1:{env.get('PORT', '8080')}"
+    base = url or find_running_dev(env).get("receiver") or f"http://127.0.0.1:{env.get('PORT', '8080')}"
     target = f"{base.rstrip('/')}/webhooks/{source}"
     deliveries = [sign_delivery(found, type, set or [], body) for _ in range(count)]
     copied = [one for one in deliveries for _ in range(copies)]
-    answers = asyncio.run(post_all(target, copied, AT_ONCE if parallel else 1))
+    answers = asyncio.run(post_all(target, copied, MAX_PARALLEL if parallel else 1))
     for answer in answers:
-        line(answer)
+        print_line(answer)
     return 0 if all(answer.startswith("2") for answer in answers) else 1
 
 
@@ -62,7 +62,7 @@ def sign_delivery(source: Source, kind: str, settings: list[str], body: Path | N
     event = f"evt_{secrets.token_hex(12)}"
     scheme, key = source.scheme, SourceKeys(source.name, source.scheme, source.secrets).get()[0]
     try:
-        raw = body.read_bytes() if body else encode_payload(scheme, payload(event, kind, settings))
+        raw = body.read_bytes() if body else encode_payload(scheme, make_payload(event, kind, settings))
     except OSError as error:
         raise ConfigurationError([f"--body {body}: {error.strerror}"]) from None
     try:
@@ -71,12 +71,12 @@ def sign_delivery(source: Source, kind: str, settings: list[str], body: Path | N
         raise ConfigurationError([f"cannot sign for source {source.name!r}: {error}"]) from None
 
 
-def payload(event: str, kind: str, settings: list[str]) -> dict[str, Any]:
+def make_payload(event: str, kind: str, settings: list[str]) -> dict[str, Any]:
     """A payload as the sandbox makes them, with the given fields set; a value is JSON if it can be, else text."""
     moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     found: dict[str, Any] = {"id": event, "event": kind, "type": kind, "created_at": moment, "data": {}}
     for setting in settings:
-        put(found, *pair(setting))
+        set_field(found, *parse_field(setting))
     return found
 
 

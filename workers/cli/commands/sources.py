@@ -9,33 +9,33 @@ import typer
 from receiver import settings
 from receiver.contract.connection import connect, text
 from receiver.contract.keys import Keys
-from receiver.notices import DAYS, mark
+from receiver.notices import KEEP_DAYS, name_secret
 from receiver.sources import Source
 
 from ...ledger import query
-from ..local import environment
-from ..output import as_json, table
+from ..local import read_environment
+from ..output import print_json, print_table
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-QUIET = 3  # days without a use, while another secret of the source was used, after which one is safe to remove
+QUIET_DAYS = 3  # without a use, while another secret of the source was used, after which one is safe to remove
 
 
 @app.command()
 def sources(as_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
     """Our sources, which secret verified how many deliveries of the last week, and which is safe to remove."""
-    found = settings.read(environment())
+    found = settings.read(read_environment())
     client, keys = connect(found.redis_url), Keys(found.queue, found.rq_prefix)
     now = time.time()
-    last = {text(k): int(v) for k, v in client.hgetall(keys.named("secrets")).items()}
-    days = [f"{datetime.fromtimestamp(now, UTC) - timedelta(days=n):%Y%m%d}" for n in range(DAYS)]
-    counted = [{text(k): int(v) for k, v in client.hgetall(keys.named(f"secrets:{day}")).items()} for day in days]
+    last = {text(k): int(v) for k, v in client.hgetall(keys.name("secrets")).items()}
+    days = [f"{datetime.fromtimestamp(now, UTC) - timedelta(days=n):%Y%m%d}" for n in range(KEEP_DAYS)]
+    counted = [{text(k): int(v) for k, v in client.hgetall(keys.name(f"secrets:{day}")).items()} for day in days]
     rows = []
     for source in found.sources.values():
-        if not source.texts():
-            rows.append(without(source))
-        marks = [mark(found.seal, source, one) for _, one in source.texts()]
+        if not source.list_texts():
+            rows.append(describe_without_secret(source))
+        marks = [name_secret(found.seal, source, one) for _, one in source.list_texts()]
         newest = max((last.get(one, 0) for one in marks), default=0)
-        for (name, _), one in zip(source.texts(), marks, strict=True):
+        for (name, _), one in zip(source.list_texts(), marks, strict=True):
             used, count = last.get(one, 0), sum(day.get(one, 0) for day in counted)
             rows.append(
                 {
@@ -43,25 +43,25 @@ def sources(as_lines: Annotated[bool, typer.Option("--json", help="One JSON obje
                     "scheme": source.scheme.title,
                     "secret": name,
                     "deliveries": count,
-                    "last_used": query.stamp(used * 1000) if used else None,
-                    "advice": advice(used, newest, len(marks), observed(counted, source.name)),
+                    "last_used": query.format_time(used * 1000) if used else None,
+                    "advice": give_advice(used, newest, len(marks), count_days(counted, source.name)),
                 }
             )
     if as_lines:
         for row in rows:
-            as_json(row)
+            print_json(row)
         return
     head = ("SOURCE", "SCHEME", "SECRET", "DELIVERIES", "LAST USED", "")
-    table(head, map(cells, rows))
+    print_table(head, map(make_cells, rows))
 
 
-def cells(row: dict[str, Any]) -> list[object]:
+def make_cells(row: dict[str, Any]) -> list[object]:
     if row["secret"] is None:
         return [row["source"], row["scheme"], "-", "-", "-", row["advice"]]
     return [value if value is not None else "never" for value in row.values()]
 
 
-def without(source: Source) -> dict[str, Any]:
+def describe_without_secret(source: Source) -> dict[str, Any]:
     """The row of a source that holds no secret."""
     told = "keys are fetched" if source.fetches else "waits for the provider to tell its secret"
     return {
@@ -70,16 +70,16 @@ def without(source: Source) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def observed(counted: list[dict[str, int]], source: str) -> int:
+def count_days(counted: list[dict[str, int]], source: str) -> int:
     """For how many days uses of the source are known."""
     return max((n for n, day in enumerate(counted) if any(one.startswith(f"{source} ") for one in day)), default=0)
 
 
-def advice(used: int, newest: int, secrets: int, days: int) -> str:
+def give_advice(used: int, newest: int, secrets: int, days: int) -> str:
     if secrets == 1:
         return "the only one: needed"
-    if used and newest - used < QUIET * 86400:
+    if used and newest - used < QUIET_DAYS * 86400:
         return "in use"
-    if newest and days >= QUIET:
-        return f"safe to remove: not needed for {QUIET} days, while another was"
+    if newest and days >= QUIET_DAYS:
+        return f"safe to remove: not needed for {QUIET_DAYS} days, while another was"
     return "not used yet: look again later"

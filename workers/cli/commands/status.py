@@ -6,7 +6,7 @@ import typer
 
 from ...monitoring.status import survey
 from ..access import open_ledger
-from ..output import as_json, line
+from ..output import print_json, print_line
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -16,16 +16,20 @@ def status(as_object: Annotated[bool, typer.Option("--json", help="One JSON obje
     """What is flowing, what is stuck, since when, and what to do."""
     found = survey(open_ledger()[0])
     if as_object:
-        as_json(found.as_json())
+        print_json(found.as_json())
         return
     counts = found.counts
-    line(f"queue {found.queue}: {found.queue_length} entries, {found.workers} workers")
-    line(f"events: {counts['pending']} to dispatch, the oldest for {found.oldest_seconds:.0f} s; {counts['open']} open")
-    line(f"runs: {counts['queued']} queued, {counts['running']} running, {counts['waiting']} waiting for their time")
+    print_line(f"queue {found.queue}: {found.queue_length} entries, {found.workers} workers")
+    print_line(
+        f"events: {counts['pending']} to dispatch, the oldest for {found.oldest_seconds:.0f} s; {counts['open']} open"
+    )
+    print_line(
+        f"runs: {counts['queued']} queued, {counts['running']} running, {counts['waiting']} waiting for their time"
+    )
     for source, count in found.untyped.items():
-        line(f"source {source}: {count} events without a type, dispatched as `event`. Set `type` in the source")
+        print_line(f"source {source}: {count} events without a type, dispatched as `event`. Set `type` in the source")
     for trouble in found.stuck:
-        line(f"! {trouble.what}: {trouble.count}" + (f", since {trouble.since}" if trouble.since else ""))
-        line(f"  {trouble.do}")
+        print_line(f"! {trouble.what}: {trouble.count}" + (f", since {trouble.since}" if trouble.since else ""))
+        print_line(f"  {trouble.do}")
     if not found.stuck:
-        line("nothing is stuck")
+        print_line("nothing is stuck")

@@ -13,7 +13,7 @@ from ... import settings
 from ...ledger.transitions import Ledger
 from ...runtime import limits
 from ...runtime.worker import Worker
-from ..local import current_folder_importable
+from ..local import make_current_folder_importable
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -26,7 +26,7 @@ def work(
     keep_going: Annotated[bool, typer.Option(help="Leave out modules that do not import.")] = False,
 ) -> None:
     """A worker: one parent that renews leases and sweeps, and its processes."""
-    current_folder_importable()
+    make_current_folder_importable()
     found = settings.read()
     logs.setup(found.log_level)
     exporter = export(

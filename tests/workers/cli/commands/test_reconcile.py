@@ -14,7 +14,7 @@ from tests.support.sandbox import KEY, Sandbox
 from workers import RetryLater, Router, Zyra
 from workers.ledger import query
 from workers.ledger.transitions import Ledger
-from workers.runtime.dispatch import decide
+from workers.runtime.dispatch import plan
 from workers.zyra.caller import Caller
 from workers.zyra.credentials import ApiKey
 
@@ -95,7 +95,7 @@ def test_only_who_asks_for_them_gets_reconciled_events(ledger: Ledger, seal: Sea
     accept(ledger, seal, kind="device.online", origin="reconciled")
     accept(ledger, seal, kind="device.online")
 
-    handlers = [decide(claim, router, seal).decision.handlers for claim in ledger.take([], 2)]
+    handlers = [plan(claim, router, seal).decision.handlers for claim in ledger.take([], 2)]
 
     assert handlers == [("asks",), ("plain", "asks")]
 

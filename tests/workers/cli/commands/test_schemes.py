@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from receiver.schemes import table
+from receiver.schemes import load_schemes
 from tests.support.kit import Tool
 from workers.cli.scheme_words import describe_retry, describe_setup
 
@@ -71,7 +71,7 @@ def test_a_file_that_is_none_is_wrong_usage(tool: Tool, tmp_path: Path, text: st
 def test_the_list(tool: Tool) -> None:
     rows = [json.loads(line) for line in tool("schemes", "list", "--json")[1].splitlines()]
 
-    assert {row["id"] for row in rows} == set(table())
+    assert {row["id"] for row in rows} == set(load_schemes())
     assert all({"id", "title", "primitive", "confidence", "status", "unprotected"} <= set(row) for row in rows)
     assert sum(row["status"] == "confirmed" for row in rows) >= 90
     confirmed = tool("schemes", "list", "--confirmed")[1].splitlines()
@@ -126,6 +126,6 @@ def test_a_row_says_what_to_set_and_what_a_failure_brings(
 
 
 def test_every_row_can_be_described() -> None:
-    for row in table().values():
+    for row in load_schemes().values():
         assert describe_setup(row)["secret"]
         assert describe_retry(row)

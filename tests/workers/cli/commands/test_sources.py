@@ -12,12 +12,12 @@ import redis
 from receiver import settings
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
-from receiver.notices import mark
-from receiver.schemes import table
+from receiver.notices import name_secret
+from receiver.schemes import load_schemes
 from receiver.signatures.signing import sign
 from tests.support.kit import Tool
-from workers.cli.commands.send import payload
-from workers.cli.commands.sources import advice
+from workers.cli.commands.send import make_payload
+from workers.cli.commands.sources import give_advice
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from workers.cli.commands.sources import advice
     ],
 )  # fmt: skip
 def test_what_to_do_with_a_secret(used: int, newest: int, secrets: int, days: int, told: str) -> None:
-    assert told in advice(used, newest, secrets, days)
+    assert told in give_advice(used, newest, secrets, days)
 
 
 def test_the_secrets_of_our_sources(
@@ -43,11 +43,11 @@ def test_the_secrets_of_our_sources(
     for name, value in {"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "NEW": "new", "OLD": "old"}.items():
         monkeypatch.setenv(name, value)
     found = settings.read(env | {"RECEIVER_CONFIG": str(tmp_path / "c.toml"), "NEW": "new", "OLD": "old"})
-    name = mark(found.seal, found.sources["zyra"], "new")
+    name = name_secret(found.seal, found.sources["zyra"], "new")
     now = datetime.now(UTC)
-    client.hset(keys.named("secrets"), name, int(time.time()))
+    client.hset(keys.name("secrets"), name, int(time.time()))
     for day in (now, now - timedelta(days=4)):
-        client.hset(keys.named(f"secrets:{day:%Y%m%d}"), name, 5)
+        client.hset(keys.name(f"secrets:{day:%Y%m%d}"), name, 5)
 
     rows = [json.loads(line) for line in tool("sources", "--json")[1].splitlines()]
 
@@ -86,7 +86,7 @@ def test_sources_without_a_secret(tool: Tool, tmp_path: Path, monkeypatch: pytes
     ],
 )
 def test_the_type_stands_where_the_provider_writes_it(scheme: str, kind: str, expected: dict[str, Any]) -> None:
-    row, raw = table()[scheme], json.dumps(payload("e", kind, ["data.a=5"])).encode()
+    row, raw = load_schemes()[scheme], json.dumps(make_payload("e", kind, ["data.a=5"])).encode()
     if scheme == "plaid":
         row = replace(row, algorithms=("HS256",))
 
@@ -101,9 +101,9 @@ def test_why_deliveries_were_refused(tool: Tool, client: redis.Redis, keys: Keys
         {"id": f"ref_{n}", "at": time.time() - n * 50_000, "source": source, "cause": "wrong", "reason": "r\x1b[0m"}
         for n, source in enumerate(("a", "b", "a"))
     ]
-    client.sadd(keys.named("refusals"), "a", "b")
-    client.rpush(keys.named("refusals:a"), *map(json.dumps, entries[::2]), "junk", "{}", "[]")
-    client.rpush(keys.named("refusals:b"), json.dumps(entries[1]))
+    client.sadd(keys.name("refusals"), "a", "b")
+    client.rpush(keys.name("refusals:a"), *map(json.dumps, entries[::2]), "junk", "{}", "[]")
+    client.rpush(keys.name("refusals:b"), json.dumps(entries[1]))
 
     lines = tool("events", "explain")[1].splitlines()
     assert [line.split("\t")[1] for line in lines] == ["ref_0", "ref_1"]  # the third is older than a day
@@ -127,8 +127,8 @@ def test_a_captured_body_is_shown_to_who_has_the_key(
         {"id": f"ref_{n}", "at": time.time(), "source": "a", "cause": "wrong", "reason": "r", "body_sealed": text}
         for n, text in enumerate(("junk", base64.b64encode(sealed).decode(), base64.b64encode(sealed).decode()))
     ]
-    client.sadd(keys.named("refusals"), "a")
-    client.rpush(keys.named("refusals:a"), *map(json.dumps, entries))
+    client.sadd(keys.name("refusals"), "a")
+    client.rpush(keys.name("refusals:a"), *map(json.dumps, entries))
 
     assert "cannot be decrypted" in tool("events", "explain", "ref_0")[1]
     assert base64.b64encode(b"the body").decode() in tool("events", "explain", "ref_1")[1]
