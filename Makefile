@@ -36,6 +36,11 @@ hostile: $(VENV)/ready
 soak: $(VENV)/ready
 	@MINUTES=$(MINUTES) SEED=$(SEED) $(BIN)/python -m tests.faults.nemesis
 
+# A wheel in dist/, for those who install without a checkout.
+wheel: $(VENV)/ready
+	@$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
+
 bench: $(VENV)/ready
 	@$(BIN)/python -m tests.bench
 
@@ -57,4 +62,4 @@ lock:
 	@uv export $(EXPORT) --only-group fuzz -o requirements-fuzz.txt
 	@uv export $(EXPORT) --only-group build -o requirements-build.txt
 
-.PHONY: dev test lint bench faults hostile fuzz soak lock
+.PHONY: dev test lint wheel bench faults hostile fuzz soak lock

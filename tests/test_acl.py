@@ -12,7 +12,7 @@ from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.support.kit import Server, free_port, payload, run, running, signed, wait_for
 from tests.support.receiver import up
-from workers.cli.embedded import find_binary
+from workers.cli.embedded import binary
 from workers.ledger import query
 from workers.ledger.transitions import Ledger
 from workers.zyra.budget import Budget
@@ -78,7 +78,7 @@ def test_the_file_can_be_loaded_as_it_is(tmp_path: Path) -> None:
     """Comments, and words that are younger than Redis 7.0, would stop the server."""
     file = tmp_path / "users.acl"
     file.write_text(ACL.read_text())
-    command = [find_binary(), "--port", "0", "--unixsocket", str(tmp_path / "s"), "--aclfile", str(file), "--save", ""]
+    command = [binary(), "--port", "0", "--unixsocket", str(tmp_path / "s"), "--aclfile", str(file), "--save", ""]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
         client = redis.Redis.from_url(f"unix://receiver:replace-me-receiver@{tmp_path}/s")
         try:

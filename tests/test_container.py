@@ -20,7 +20,7 @@ def test_the_dockerfile_is_clean() -> None:
 
 def test_the_compose_file_follows_its_schema() -> None:
     command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", ROOT / "deploy/compose.yaml"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
 
     assert found.returncode == 0, found.stdout + found.stderr
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from receiver import settings as receiving
 from receiver.metrics import Metrics
 from workers import settings as working
-from workers.cli import COMMANDS
+from workers.cli.app import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 EXTRA = {

@@ -77,9 +77,22 @@ class Router:
         isolated: bool = False,
         reconciled: bool = False,
     ) -> Callable[[F], F]:
-        """Registers a handler for events of these types: see docs/handlers.md for every option.
+        """Registers a handler for events of these types: "job.failed", "job.*" for a family, or "*" for all.
 
-        Raises ValueError where one makes no sense, and says which.
+        The function takes an event, or an event and an API client: `Zyra` if it is a `def`, `AsyncZyra` if it is an
+        `async def`. Each event makes one run of it, which may be attempted more than once.
+
+        source: the source's name in the receiver's configuration; "*" for all.
+        name: of the handler in the ledger; else the function's module and name. Runs that wait keep their name, so
+            give one before you rename the function.
+        when: a plain function of the event; where it returns something false, there is no run.
+        timeout: seconds an attempt may take, at most 86400. A `def` that takes longer loses its process.
+        max_attempts: failures after which the run is a dead letter. RetryLater and lost processes do not count.
+        concurrency: runs of this handler at once, over all workers; None is no limit.
+        isolated: each attempt runs in a process of its own, for code that may crash or hold the interpreter.
+        reconciled: the handler also gets events that `zyra-receiver events reconcile --backfill` makes.
+
+        Raises ValueError where an option makes no sense, and says which.
         """
         faults = [*find_type_faults(types)]
         faults += [f"source= must be the name of a source, or *, not {source!r}"] * (not is_word(source))

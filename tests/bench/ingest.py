@@ -133,6 +133,6 @@ def refused(connections: int, seconds: float) -> tuple[Measured, Measured, int]:
 def calls(client: redis.Redis) -> int:
     """Commands that Redis executed, but those by which the receiver looks at it once a second, and this one."""
     found = client.info("commandstats")
-    looking = ("cmdstat_info", "cmdstat_config|get", "cmdstat_ping")
+    looking: tuple[str, ...] = ("cmdstat_info", "cmdstat_config|get", "cmdstat_ping")
     looking += ("cmdstat_lpush", "cmdstat_ltrim", "cmdstat_expire", "cmdstat_hset", "cmdstat_hincrby")  # what it tells
     return sum(told["calls"] for name, told in found.items() if name not in looking)

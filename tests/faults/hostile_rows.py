@@ -101,7 +101,7 @@ def forged_records(scene: Scene) -> None:
         record = client.hgetall(keys.event(event)) | {b"delivery_id": b"invented-" + secrets.token_hex(4).encode()}
         ordinal = client.incr(keys.name("ordinal"))
         job = f"{ordinal}-{invented}"
-        client.hset(keys.event(invented), mapping=record | {b"job": str(ordinal).encode()})
+        client.hset(keys.event(invented), mapping={**record, b"job": str(ordinal).encode()})  # type: ignore[dict-item]
         client.set(keys.body(invented), client.get(keys.body(event)) or b"")
         client.zadd(keys.name("pending"), {invented: ordinal})
         client.rpush(keys.jobs, job)

@@ -159,7 +159,7 @@ class Nemesis:
     def _under_load(self) -> int:
         """How many runs are in flight, once these are enough."""
         seen = [0]
-        wait_for(lambda: seen.append(self.running()) or seen[-1] >= LEAST, 60)
+        wait_for(lambda: [seen.append(self.running())] and seen[-1] >= LEAST, 60)
         return seen[-1]
 
     def running(self) -> int:

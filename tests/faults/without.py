@@ -42,7 +42,7 @@ class Unsealed:
 
 def unsealed() -> None:
     """Who can write to Redis can invent events."""
-    seal.AESGCM = Unsealed  # type: ignore[assignment,misc]
+    vars(seal)["AESGCM"] = Unsealed
 
 
 if __name__ == "__main__":

@@ -97,6 +97,7 @@ class Sentinel(Redis):
     def ready(self) -> bool:
         """Whether it knows both replicas and both other Sentinels."""
         main = self.client.sentinel_master("main")
+        assert isinstance(main, dict)
         return bool(main["num-slaves"] == 2 and main["num-other-sentinels"] == 2)
 
 
@@ -272,7 +273,16 @@ def world(**options: str) -> Iterator[World]:
 
 def commands(client: redis.Redis) -> dict[str, int]:
     """How often Redis executed each command, but those by which it is only looked at, or told of refusals once a second."""
-    looking = ("info", "config|get", "ping", "hello", "client|setinfo", "client|setname", "script|load", "select")
+    looking: tuple[str, ...] = (
+        "info",
+        "config|get",
+        "ping",
+        "hello",
+        "client|setinfo",
+        "client|setname",
+        "script|load",
+        "select",
+    )
     looking += ("sadd", "lpush", "ltrim", "expire", "hset", "hincrby")
     found = client.info("commandstats")
     return {

@@ -89,7 +89,7 @@ def base(event: Event) -> None:
     raise Base("no")
 
 
-@router.on("bad.when", name="when", when=lambda event: exec("raise SystemExit(3)"), max_attempts=1)
+@router.on("bad.when", name="when", when=lambda event: bool(exec("raise SystemExit(3)")), max_attempts=1)
 def when(event: Event) -> None:
     note(event, "when")
 
@@ -133,6 +133,6 @@ async def blocks(event: Event) -> None:
     time.sleep(6)  # the sin
 
 
-@router.on("bad.when-hangs", name="when-hangs", when=lambda event: time.sleep(3600), max_attempts=1)
+@router.on("bad.when-hangs", name="when-hangs", when=lambda event: bool(time.sleep(3600)), max_attempts=1)
 def when_hangs(event: Event) -> None:
     note(event, "when-hangs")

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from workers import Event, GiveUp, RetryLater, Router, Zyra, allow
+from workers import AsyncZyra, Event, GiveUp, RetryLater, Router, Zyra, allow
 
 router = Router()
 
@@ -94,7 +94,7 @@ def pause(event: Event) -> None:
 
 
 @router.on("calls", name="calls")
-async def calls(event: Event, zyra: Zyra) -> None:
+async def calls(event: Event, zyra: AsyncZyra) -> None:
     note(event, "calls")
     await zyra.virtual_servers.get("vs_1")
 

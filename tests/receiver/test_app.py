@@ -57,7 +57,9 @@ def test_a_valid_delivery_is_accepted_and_its_repetition_known(
 def test_every_bad_signature_gets_the_same_answer_and_writes_nothing(
     http: TestClient, keys: Keys, client: redis.Redis, headers: dict[str, str]
 ) -> None:
-    answer = http.post("/webhooks/zyra", content=b"{}", headers=[(k, v.encode("latin-1")) for k, v in headers.items()])
+    answer = http.post(
+        "/webhooks/zyra", content=b"{}", headers=[(k.encode(), v.encode("latin-1")) for k, v in headers.items()]
+    )
 
     assert (answer.status_code, answer.json()) == (401, {"error": "signature required"})
     assert not client.keys(keys.prefix + "*")

@@ -20,7 +20,7 @@ from receiver.errors import Unavailable
 from receiver.inbox import Inbox, Receipt, connect, name_cause
 from receiver.sources import Accepted
 from tests.support.kit import Server, answers, wait_for
-from workers.cli.embedded import find_binary
+from workers.cli.embedded import binary
 
 
 def accepted(number: int = 0, mark: str = "", window: float = 60) -> Accepted:
@@ -196,7 +196,7 @@ def test_replicated_means_that_replicas_confirmed(own_server: Server, keys: Keys
         primary.config_set("port", 0)
         port = free_tcp(primary)
         command = [
-            find_binary(),
+            binary(),
             "--port",
             "0",
             "--unixsocket",
@@ -269,7 +269,7 @@ def test_what_comes_meanwhile_waits_until_it_fills_a_batch(
             return await write(batch)
 
         inbox._write = far  # type: ignore[method-assign]
-        receipts, seen = [], []
+        receipts, seen = list[Any](), list[Any]()
         for count in (1, 9, 1, 9, 1, 100):
             for _ in range(count):
                 receipts.append(inbox.accept(accepted(len(receipts))))

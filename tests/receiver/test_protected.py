@@ -80,8 +80,8 @@ def changes(one: Delivery) -> Iterator[Change]:
         yield word, with_headers([*headers, (name, b"other")])
         yield word, with_headers([(name, b"other"), *headers])
     path, _, query = one.url.partition("?")
-    for new in (f"{path}?a=1", f"{path}?{query}&a=1", f"{path}?{query}&type=x&topic=y&id=5&data.id=6", path):
-        yield "url", Delivery(headers, one.body, one.method, new, one.raw)
+    for url in (f"{path}?a=1", f"{path}?{query}&a=1", f"{path}?{query}&type=x&topic=y&id=5&data.id=6", path):
+        yield "url", Delivery(headers, one.body, one.method, url, one.raw)
     for body in bodies(one):
         yield "body", with_body(body)
 

@@ -192,7 +192,8 @@ def public(kind: str) -> str:
         "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
         "ed": ed25519.Ed25519PrivateKey.generate,
     }
-    return made[kind]().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    key = made[kind]().public_key()
+    return str(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), "ascii")
 
 
 PEMS = [public(kind) for kind in ("rsa", "ec", "ed")]

@@ -20,7 +20,7 @@ MIN_MAJOR_VERSION = 7  # major version that runs our scripts
 ORDER = ("receiver", "worker", "sandbox", "redis")  # who is asked to stop first
 
 
-def find_binary() -> str:
+def binary() -> str:
     """A server's path: the system's own if new enough, else the one that the extra `local` brings."""
     for name in ("valkey-server", "redis-server"):
         if (found := shutil.which(name)) and read_major_version(found) >= MIN_MAJOR_VERSION:
@@ -61,7 +61,7 @@ def make_redis_command(folder: Path, socket: Path) -> list[str]:
         "save": "",
         "maxmemory-policy": "noeviction",
     }
-    return [find_binary(), *(part for name, value in options.items() for part in (f"--{name}", value))]
+    return [binary(), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 
 class Children:

@@ -51,7 +51,7 @@ def test_what_a_load_leaves_is_collected_once_the_process_has_grown(monkeypatch:
 
 @pytest.mark.usefixtures("rare")
 def test_a_system_whose_allocator_cannot_trim_collects_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     memory.settle()
     gc.unfreeze()
     trim = memory.Trimmer()

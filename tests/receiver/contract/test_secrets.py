@@ -36,7 +36,7 @@ def test_an_empty_item_is_refused(text: str) -> None:
 def test_one_trailing_newline_of_a_file_is_stripped(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("abc\n")
 
-    assert read({"S_FILE": str(tmp_path / "s")}, "S").values == ("abc",)  # type: ignore[union-attr]
+    assert read({"S_FILE": str(tmp_path / "s")}, "S").values == ("abc",)
 
 
 def test_a_changed_file_is_read_again_and_a_broken_one_is_not(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_an_unset_secret_is_none() -> None:
 def test_a_secret_that_is_awaited_is_learned_once(tmp_path: Path) -> None:
     first, second = (Secret("S", None, tmp_path / "s", awaited=True) for _ in range(2))
 
-    assert first.values == ()
+    assert not first.values
     assert first.learn("told-secret")
     assert first.values == ("told-secret",)
     assert second.learn("told-secret")  # another receiver with the same folder

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def https(tmp_path: Path) -> Iterator[Https]:
         yield found
 
 
-def fetch(https: Https, path: str, host: str = "keys.example", **how: str) -> bytes:
+def fetch(https: Https, path: str, host: str = "keys.example", **how: Any) -> bytes:
     return asyncio.run(https.fetcher(**how).get(f"https://{host}:{https.port}{path}"))
 
 

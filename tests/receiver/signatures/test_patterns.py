@@ -6,6 +6,7 @@ import pkgutil
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -48,15 +49,17 @@ def patterns() -> dict[str, tuple[re.Pattern[Any], set[str]]]:
     return found
 
 
+def is_long(least: int, text: Any) -> bool:
+    return len(text) >= least
+
+
 def pumped(pattern: re.Pattern[Any]) -> Iterator[Any]:
     """Texts that match for a while, in which each short part is repeated, with and without an end that fits nothing."""
     empty = b"" if isinstance(pattern.pattern, bytes) else ""
     bad: Any = b"\x00" if isinstance(pattern.pattern, bytes) else "\x00"
     for least in (0, 12):
         try:
-            seed = find(
-                from_regex(pattern, fullmatch=True), lambda text, least=least: len(text) >= least, settings=FINDING
-            )
+            seed = find(from_regex(pattern, fullmatch=True), partial(is_long, least), settings=FINDING)
         except Exception:  # nothing so long matches
             continue
         for start in range(min(len(seed), 10)):

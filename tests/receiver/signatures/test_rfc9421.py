@@ -129,7 +129,7 @@ def test_the_key_says_which_algorithm_it_is() -> None:
         r, s = utils.decode_dss_signature(key.sign(text, ec.ECDSA(digest)))
         return r.to_bytes(size) + s.to_bytes(size)
 
-    made = [
+    made: list[tuple[Any, bytes]] = [
         (ed, ed.sign(text)), (p256, raw(p256, hashes.SHA256(), 32)), (p384, raw(p384, hashes.SHA384(), 48)),
         (big, big.sign(text, padding.PKCS1v15(), hashes.SHA256())),
         (big, big.sign(text, padding.PSS(padding.MGF1(hashes.SHA512()), 64), hashes.SHA512())),

@@ -279,7 +279,8 @@ def test_a_flipped_byte_in_any_value_runs_nothing_altered(
     if at == "dispatched":
         dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["all"])
     key = ledger.keys.body(event) if field == "body" else ledger.keys.event(event)
-    value = bytearray((client.get(key) if field == "body" else client.hget(key, field)) or b"0")
+    held: Any = client.get(key) if field == "body" else client.hget(key, field)
+    value = bytearray(held or b"0")
     value[len(value) // 2] ^= 1
     client.set(key, bytes(value)) if field == "body" else client.hset(key, field, bytes(value))
     start()

@@ -76,7 +76,7 @@ Running = Callable[..., Supervisor]
 @pytest.fixture
 def running(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     threads: list[tuple[Supervisor, threading.Thread]] = []
-    monkeypatch.setattr(module.signal, "set_wakeup_fd", lambda *_, **__: -1)  # only the main thread may
+    monkeypatch.setattr("signal.set_wakeup_fd", lambda *_, **__: -1)  # only the main thread may
 
     def start(fakes: Fakes, on: Ledger | None = None) -> Supervisor:
         parent = Supervisor(on or ledger, fakes.start)

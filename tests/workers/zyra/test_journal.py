@@ -207,7 +207,7 @@ def test_a_forged_journal_is_refused(run: Run, client: redis.Redis) -> None:
     run.attempt().virtual_servers.stop("vs_0001")
     name = run.ledger.keys.name(f"calls:{run.claim.unit}")
     sealed = client.hget(name, "1")
-    client.hset(name, "2", sealed)  # type: ignore[arg-type]
+    client.hset(name, "2", sealed)
 
     with pytest.raises(SealError):
         run.again().virtual_servers.stop("vs_0001")

