@@ -1,4 +1,4 @@
--- What an attempt or a dispatch needs of its records; ledger.py reads it by these positions. The body is read by GET:
+-- What an attempt or a dispatch needs of its records; `decode_claim` reads it by these positions. The body is read by GET:
 -- through a script it would cost three times as much.
 local fields = function(key, ...)
   local found = redis.pcall('HMGET', key, ...)

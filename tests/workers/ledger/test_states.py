@@ -1,0 +1,182 @@
+"""The states of docs/architecture.md against the scripts: what a long random walk sees is what is drawn, no more, no less."""
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from receiver.contract.connection import text
+from receiver.contract.keys import Keys
+from receiver.contract.records import EventState, RunState
+from receiver.contract.seal import Seal
+from tests.support.kit import Server, accept
+from workers.ledger import transitions
+from workers.ledger.transitions import Claim, Decision, Ledger, Outcome, Verdict
+
+PAGE = Path(__file__).parents[3] / "docs/architecture.md"
+Change = tuple[str, str, str, str]  # event or run, the state before and after it ("-": no record), the script
+ROW = re.compile(r"^\| (event|run) \| ([a-z-]+) \| ([a-z-]+) \| ([a-z, ]+) \|$", re.MULTILINE)
+KEEP_SECONDS = 0.1  # of finished events
+MAX_EVENTS = 8  # alive at once: few, so that the same ones meet many fates
+
+
+class Watched(Ledger):
+    """A ledger that notes which script changed the state of which record."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.seen: set[Change] = set()
+        self.states: dict[str, str] = {}
+
+    def call(self, name: str, *values: str | bytes | int | float) -> Any:
+        answer = super().call(name, *values)
+        self.note(name.removesuffix(".lua"))
+        return answer
+
+    def note(self, script: str) -> None:
+        before, self.states = self.states, dict(self._read_states())
+        for key in before.keys() | self.states.keys():
+            change = before.get(key, "-"), self.states.get(key, "-")
+            if change[0] != change[1]:
+                self.seen.add((key.removeprefix(self.keys.prefix).partition(":")[0], *change, script))
+
+    def _read_states(self) -> Iterator[tuple[str, str]]:
+        names = [key for kind in ("event", "run") for key in self.client.scan_iter(f"{self.keys.prefix}{kind}:*")]
+        with self.client.pipeline(transaction=False) as pipe:
+            for key in names:
+                pipe.hget(key, "state")
+            yield from ((text(key), text(state)) for key, state in zip(names, pipe.execute(), strict=True) if state)
+
+
+def dispatch(ledger: Ledger, claim: Claim, draw: random.Random) -> None:
+    if draw.random() < 0.1:
+        ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.HANDED)])
+        return
+    verdict = draw.choice(["dispatched"] * 6 + ["unhandled", "unreadable", "dead", "parked"])
+    handlers = ("a", "b")[: draw.choice([1, 1, 2])] if verdict == "dispatched" else ()
+    begins = draw.choice(["", "a"]) if handlers else ""
+    ledger.finish_dispatches(
+        [Decision(unit=claim.unit, token=claim.token, verdict=verdict, handlers=handlers, begins=begins)],
+        draw_lease(draw),
+    )
+
+
+def run(ledger: Ledger, claim: Claim, draw: random.Random) -> None:
+    if claim.suspect and draw.random() < 0.5:
+        ledger.claim_alone(claim.unit, claim.token)
+    if draw.random() < 0.8:
+        ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=draw.choice(list(Verdict)))])
+
+
+def draw_lease(draw: random.Random) -> float:
+    return draw.choice([15.0, 0.001])
+
+
+def walk(ledger: Watched, seal: Seal, seed: int, steps: int) -> None:
+    draw, held = random.Random(seed), list[Claim]()
+
+    def choose_event() -> str:
+        events = [key.partition("event:")[2] for key in sorted(ledger.states) if ":event:" in key]
+        return draw.choice(events) if events else "evt_" + "0" * 26
+
+    def take() -> None:
+        held.extend(ledger.take([], 2, draw_lease(draw)))
+
+    def end() -> None:
+        if held:
+            claim = held.pop(draw.randrange(len(held)))
+            (run if claim.handler else dispatch)(ledger, claim, draw)
+
+    def make() -> None:
+        if sum(":event:" in key for key in ledger.states) < MAX_EVENTS:
+            accept(ledger, seal)
+            ledger.note("accept")
+
+    acts: list[Callable[[], object]] = [
+        *[take] * 3, *[end] * 3, make, ledger.sweep, lambda: ledger.replay(choose_event(), again=draw.random() < 0.5),
+        lambda: ledger.discard(choose_event(), reason="") if draw.random() < 0.3 else None,
+    ]  # fmt: skip
+    for _ in range(steps):
+        draw.choice(acts)()
+
+
+def meet_rare_fates(ledger: Watched, seal: Seal) -> None:
+    """What chance alone brings about too seldom."""
+
+    def make(verdict: str, *handlers: str) -> str:
+        event = accept(ledger, seal)
+        ledger.note("accept")
+        (claim,) = ledger.take([], 1)
+        decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, handlers=handlers)
+        ledger.finish_dispatches([decision])
+        return event
+
+    def end(verdict: Verdict) -> None:
+        (claim,) = ledger.take([], 1)
+        ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=verdict)])
+
+    def lose_leases(alone: bool) -> None:
+        for _ in range(3):
+            (claim,) = ledger.take([], 1)
+            if alone:
+                ledger.claim_alone(claim.unit, claim.token)
+            ledger.renew([claim.ticket], lease=0)
+            time.sleep(0.002)
+            ledger.sweep()
+
+    make("dispatched", "a")
+    lose_leases(alone=True)  # quarantined
+    accept(ledger, seal)
+    ledger.note("accept")
+    lose_leases(alone=False)  # its dispatch died
+    event = make("dispatched", "a", "b")
+    end(Verdict.DEAD)
+    ledger.discard(event, reason="")  # one of two runs
+    end(Verdict.DONE)
+    ledger.replay(event, again=True)
+    end(Verdict.DONE)
+    end(Verdict.DONE)
+    event = make("dead")
+    ledger.discard(event, reason="")
+    ledger.replay(event, again=True)
+    ledger.take([], 1)
+    make("unhandled")
+    make("unreadable")
+    ledger.discard(make("dead"), reason="")
+
+
+def drawn() -> set[Change]:
+    return {
+        (kind, before, after, script.strip())
+        for kind, before, after, scripts in ROW.findall(PAGE.read_text())
+        for script in scripts.split(",")
+    }
+
+
+def test_the_drawing_knows_every_state() -> None:
+    states = {(kind, state) for kind, before, after, _ in drawn() for state in (before, after) if state != "-"}
+
+    assert states == {*(("event", one.value) for one in EventState), *(("run", one.value) for one in RunState)}
+
+
+def test_the_scripts_do_what_is_drawn_and_nothing_else(
+    own_server: Server, keys: Keys, seal: Seal, own_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transitions, "PARKED_MS", 1)
+    seen: set[Change] = set()
+    for seed in range(12):
+        ledger = Watched(own_ledger.client, keys, KEEP_SECONDS)
+        if seed:
+            walk(ledger, seal, seed, 600)
+        else:
+            meet_rare_fates(ledger, seal)
+        time.sleep(2 * KEEP_SECONDS)
+        ledger.sweep()  # what is final expires
+        seen |= ledger.seen
+        own_ledger.client.flushall()
+
+    assert seen == drawn()
