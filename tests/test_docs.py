@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from receiver import settings as receiving
 from receiver.metrics import Metrics
+from receiver.schemes import load_schemes
 from workers import settings as working
 from workers.cli.app import COMMANDS
 
@@ -92,3 +94,18 @@ def test_the_page_for_operators_names_every_metric() -> None:
 def test_what_the_readme_points_to_is_there(name: str) -> None:
     assert (ROOT / name).exists()
     assert name in (ROOT / "README.md").read_text()
+
+
+def test_the_readme_counts_the_schemes() -> None:
+    counts = Counter(scheme.status for scheme in load_schemes().values())
+
+    text = (ROOT / "README.md").read_text()
+
+    assert f"{counts['confirmed']} schemes are tested against the provider's own pages" in text
+    assert f"signature alone of {counts['signature-only']} more. {counts['unconfirmed']} others" in text
+
+
+def test_every_page_is_named_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+
+    assert not [path.name for path in (ROOT / "docs").glob("*.md") if f"docs/{path.name}" not in text]

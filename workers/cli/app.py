@@ -22,20 +22,20 @@ from ..zyra.errors import ZyraError
 from .errors import CommandFailed
 
 COMMANDS = {
-    "dev": "Everything on one machine: Redis, a Zyra sandbox, the receiver and a worker.",
-    "serve": "The receiver.",
-    "work": "A worker.",
-    "check": "Validates configuration, handlers and Redis.",
-    "send": "Signs an event as its source would, and posts it.",
-    "events": "The ledger: list, show, replay, discard.",
-    "handlers": "Which handlers are loaded, and which of them would run.",
-    "sources": "Our sources: which secret verified what, what is safe to remove.",
-    "schemes": "The signature schemes: list, show, verify.",
-    "api": "Zyra's API: any call, what is left of its limits, whether our table is right.",
-    "sandbox": "A Zyra to develop against, with chaos on request; trigger tells an event.",
-    "endpoints": "Our endpoint at Zyra: register, list, rotate, delete.",
-    "status": "What is flowing, what is stuck, what to do.",
-    "health": "For containers: exits with 0 if this role is alive.",
+    "dev": "Run everything on this machine: Redis, a Zyra sandbox, the receiver and a worker.",
+    "serve": "Run the receiver.",
+    "work": "Run a worker.",
+    "check": "Validate configuration, handlers and Redis.",
+    "send": "Sign an event as its source would, and post it.",
+    "events": "List, show, replay, discard, explain and reconcile events.",
+    "handlers": "List the loaded handlers, and those that an event would run.",
+    "sources": "List the sources, the use of each secret, and which secret is safe to remove.",
+    "schemes": "List, show and verify signature schemes.",
+    "api": "Call Zyra's API, show what is left of its limits, compare its routes with ours.",
+    "sandbox": "Run a Zyra to develop against, with faults on request; trigger its events.",
+    "endpoints": "Register, list, rotate and delete our webhook endpoint at Zyra.",
+    "status": "Show what is flowing, what is stuck, and what to do.",
+    "health": "Check whether this container is alive: exit code 0 if it is.",
 }
 
 
@@ -68,7 +68,7 @@ def root(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Receives webhooks, keeps them, and runs handlers on them."""
+    """Receive webhooks, keep them, and run handlers on them."""
 
 
 def run(arguments: list[str] | None = None) -> None:

@@ -34,14 +34,20 @@ def api(
             "/api/v1/devices), or: routes; budget; check [FILE or URL]."
         ),
     ],
-    set: Annotated[list[str] | None, typer.Option(help="A field of the body: name=web, or a.b=5.")] = None,  # noqa: A002
-    data: Annotated[str, typer.Option(help="The whole body: JSON, or @FILE.")] = "",
-    param: Annotated[list[str] | None, typer.Option(help="A parameter of the query: status=online.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where a file goes: a PDF, an export.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Items of a list.")] = 1000,
-    as_lines: Annotated[bool, typer.Option("--json", help="JSON, as in a pipe.")] = False,
+    set: Annotated[
+        list[str] | None, typer.Option(help="Field of the body, such as name=web or a.b=5; may be repeated.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="Whole body: JSON, or @FILE.")] = "",
+    param: Annotated[
+        list[str] | None, typer.Option(help="Query parameter, such as status=online; may be repeated.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, for calls that answer with a PDF or an export.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of items of a list.")] = 1000,
+    as_lines: Annotated[bool, typer.Option("--json", help="Print JSON, as in a pipe.")] = False,
 ) -> int:
-    """Calls Zyra's API with our key, within the budget that the workers share."""
+    """Call Zyra's API with our key, within the budget that the workers share."""
     show = ResultPrinter(as_lines or not sys.stdout.isatty(), limit)
     what, *rest = words
     if what in ("routes", "budget", "check"):

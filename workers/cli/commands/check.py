@@ -32,8 +32,8 @@ class Role(StrEnum):
 
 
 @app.command()
-def check(role: Annotated[Role, typer.Option(help="Whose configuration.")] = Role.RECEIVER) -> int:
-    """Names every fault at once. Exits with 2 where the configuration is wrong, 1 where Redis is away."""
+def check(role: Annotated[Role, typer.Option(help="Role whose configuration is validated.")] = Role.RECEIVER) -> int:
+    """Name every fault at once. Exits with 2 if the configuration is wrong, 1 if Redis does not answer."""
     make_current_folder_importable()
     return receiver() if role is Role.RECEIVER else worker()
 

@@ -40,17 +40,18 @@ SECONDS = 20.0  # until a part must be ready
 
 @app.command()
 def dev(
-    data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept; RECEIVER_DATA_DIR.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder for all data; also RECEIVER_DATA_DIR.")] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65000, help="The receiver's port; the next three are used too. 0 picks free ones.")
+        int,
+        typer.Option(min=0, max=65000, help="Port of the receiver; the next three are used too. 0 picks free ones."),
     ] = PORT,
     as_line: Annotated[bool, typer.Option("--json", help="Print one line of JSON once all is ready.")] = False,
-    trouble: Annotated[str, typer.Option("--chaos", help="Of the sandbox: dup,reorder,late,drop,slow,...")] = "",
-    seed: Annotated[int, typer.Option(help="Of the chaos.")] = 0,
-    shaped: Annotated[str, typer.Option("--shape", help="Of the sandbox's payloads and envelopes.")] = "",
-    life: Annotated[float, typer.Option(min=0, help="How many things a minute happen in the sandbox by chance.")] = 0.0,
+    trouble: Annotated[str, typer.Option("--chaos", help="Faults of the sandbox: dup,reorder,late,drop,slow,...")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of the faults; the same seed gives the same faults.")] = 0,
+    shaped: Annotated[str, typer.Option("--shape", help="Variant of the sandbox's payloads and envelopes.")] = "",
+    life: Annotated[float, typer.Option(min=0, help="Spontaneous events of the sandbox a minute.")] = 0.0,
 ) -> int:
-    """Runs everything on this machine until Ctrl-C; what was accepted is still there at the next start."""
+    """Run everything on this machine until Ctrl-C. Accepted events are still there at the next start."""
     try:
         options = Options(chaos=trouble, seed=seed, shape=shaped, life=life)
     except ValueError as error:

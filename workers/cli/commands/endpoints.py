@@ -27,20 +27,22 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 Url = Annotated[str, typer.Option(help="Our public URL, such as https://hooks.example.com/webhooks/zyra.")]
 File = Annotated[
     Path | None,
-    typer.Option("--secret-file", help="Where the signing secret is: it is told only once. ZYRA_WEBHOOK_SECRET_FILE."),
+    typer.Option(
+        "--secret-file", help="File for the signing secret, which Zyra tells only once; also ZYRA_WEBHOOK_SECRET_FILE."
+    ),
 ]
 
-New = Annotated[bool, typer.Option("--new", help="Types may be others than those of the catalogue that we know.")]
+New = Annotated[bool, typer.Option("--new", help="Allow types that are not in the known catalogue.")]
 
 
 @app.command()
 def register(
     url: Url,
-    events: Annotated[str, typer.Option(help="Types to be told, a comma list; all of the catalogue if none.")] = "",
+    events: Annotated[str, typer.Option(help="Comma-separated types; default: the whole catalogue.")] = "",
     secret_file_: File = None,
     new: New = False,
 ) -> int:
-    """Registers our endpoint and keeps its signing secret; one that is there already is brought up to date."""
+    """Register our endpoint and write its signing secret to a file. An existing endpoint is brought up to date."""
     url = check_url(url)
     wanted = parse_types(events, new) or list(schemes()["zyra"].types)
     path = secret_file.choose_path(secret_file_)
@@ -59,7 +61,7 @@ def register(
 
 @app.command("list")
 def list_endpoints() -> int:
-    """Our endpoints at Zyra."""
+    """List our endpoints at Zyra."""
     with use_client() as zyra:
         rows = [(row.id, row.url, len(row.events or [])) for row in iterate_endpoints(zyra)]
         print_table(("ID", "URL", "EVENTS"), rows)
@@ -68,7 +70,7 @@ def list_endpoints() -> int:
 
 @app.command()
 def delete(endpoint: Annotated[str, typer.Argument(help="The endpoint's id.")]) -> int:
-    """Deletes an endpoint at Zyra: nothing more is sent to it."""
+    """Delete an endpoint at Zyra."""
     with use_client() as zyra:
         wait_for_budget(lambda: zyra.webhooks.endpoints.delete(endpoint))
         print_line(f"deleted {endpoint}")
@@ -79,13 +81,19 @@ def delete(endpoint: Annotated[str, typer.Argument(help="The endpoint's id.")]) 
 def rotate(
     url: Url,
     secret_file_: File = None,
-    events: Annotated[str, typer.Option(help="Types to be told, a comma list; those of the first if none.")] = "",
-    wait: Annotated[float, typer.Option(min=0, help="Seconds in which the receivers must take the secret.")] = 60.0,
-    probe: Annotated[bool, typer.Option(help="Ask the receivers whether they take it, or just wait.")] = True,
+    events: Annotated[str, typer.Option(help="Comma-separated types; default: those of the present endpoint.")] = "",
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds within which the receivers must accept the new secret.")
+    ] = 60.0,
+    probe: Annotated[
+        bool, typer.Option(help="Probe whether the receivers accept the new secret; without it, only wait.")
+    ] = True,
     new: New = False,
-    probes: Annotated[int, typer.Option(min=1, help="How often: several times as often as there are receivers.")] = 20,
+    probes: Annotated[
+        int, typer.Option(min=1, help="Number of probes in a row that must succeed: several for each receiver.")
+    ] = 20,
 ) -> int:
-    """Gives our endpoint a new secret without losing an event: a second endpoint, both secrets, then the first goes.
+    """Replace the secret of our endpoint without losing an event: by a second endpoint, and both secrets for a while.
 
     It goes only once the URL takes deliveries with the new secret. What was broken off goes on where it was.
     """

@@ -25,16 +25,16 @@ from .reconcile import reconcile
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 State = Annotated[EventState | None, typer.Option(help="Only events in this state.")]
 Type = Annotated[str, typer.Option(help="Only this type; may end in *.")]
 Source = Annotated[str, typer.Option(help="Only this source.")]
-Since = Annotated[str, typer.Option(help="Only younger ones: 1h, 2d, or a moment in RFC 3339.")]
-Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
-Ids = Annotated[list[str] | None, typer.Argument(help="Events by id.")]
-Dry = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-All = Annotated[bool, typer.Option("--all", help="Every dead event, where no id and no filter is given.")]
-Rate = Annotated[float, typer.Option(min=0.01, help="At most so many a second.")]
+Since = Annotated[str, typer.Option(help="Only events since then: 1h, 2d, or a time in RFC 3339.")]
+Limit = Annotated[int, typer.Option(min=1, help="Maximum number of events.")]
+Ids = Annotated[list[str] | None, typer.Argument(help="Ids of events.")]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
+All = Annotated[bool, typer.Option("--all", help="All dead events, if no id and no filter is given.")]
+Rate = Annotated[float, typer.Option(min=0.01, help="Maximum number of events a second.")]
 
 
 class Unanswered(StrEnum):
@@ -53,13 +53,13 @@ def filter_by(state: EventState | None, kind: str, source: str, since: str, limi
 @app.command("list")
 def list_events(
     state: State = None,
-    type: Type = "",  # noqa: A002
+    type: Type = "",
     source: Source = "",
     since: Since = "",
     limit: Limit = 50,
     as_lines: Json = False,
 ) -> None:
-    """Events, newest first."""
+    """List events, newest first."""
     found = query.search(open_ledger()[0], filter_by(state, type, source, since, limit))
     if as_lines:
         for event in found:
@@ -82,10 +82,10 @@ def describe_runs(event: dict[str, Any]) -> str:
 @app.command()
 def show(
     event: Annotated[str, typer.Argument(help="The event's id.")],
-    body: Annotated[bool, typer.Option("--body", help="Show the body too.")] = False,
+    body: Annotated[bool, typer.Option("--body", help="Print the body, too.")] = False,
     as_lines: Json = False,
 ) -> int:
-    """One event and its runs."""
+    """Show one event and its runs."""
     kept, found_settings = open_ledger()
     found = query.show(kept, event)
     if found is None:
@@ -136,21 +136,22 @@ def list_calls(kept: Ledger, seal: Seal, event: str, handler: str) -> Sequence[d
 def replay(
     ids: Ids = None,
     state: State = None,
-    type: Type = "",  # noqa: A002
+    type: Type = "",
     source: Source = "",
     since: Since = "",
     limit: Limit = 1000,
-    again: Annotated[bool, typer.Option(help="Also runs that are done.")] = False,
-    keep_calls: Annotated[bool, typer.Option(help="Calls to Zyra that were made are not made again.")] = False,
+    again: Annotated[bool, typer.Option(help="Also repeat runs that are done.")] = False,
+    keep_calls: Annotated[bool, typer.Option(help="Do not repeat calls to Zyra that were answered.")] = False,
     unanswered: Annotated[
-        Unanswered | None, typer.Option(help="With --keep-calls: whether calls without an answer happened.")
+        Unanswered | None,
+        typer.Option(help="With --keep-calls: whether calls without an answer happened, or are to be repeated."),
     ] = None,
     everything: All = False,
     dry_run: Dry = False,
     rate: Rate = 50.0,
-    reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason, for the audit log.")] = "",
 ) -> int:
-    """Starts dead runs again with a fresh budget."""
+    """Start dead runs again, with a fresh number of attempts."""
     if unanswered and not keep_calls:
         raise ConfigurationError(["--unanswered says something of the calls that --keep-calls keeps: give both"])
     require_selection(everything, ids, state, type, source, since)
@@ -178,16 +179,16 @@ def seal_words(kept: Ledger, seal: Seal, event: str, said: Unanswered) -> dict[s
 @app.command()
 def discard(
     ids: Ids = None,
-    type: Type = "",  # noqa: A002
+    type: Type = "",
     source: Source = "",
     since: Since = "",
     limit: Limit = 1000,
     everything: All = False,
     dry_run: Dry = False,
     rate: Rate = 50.0,
-    reason: Annotated[str, typer.Option(help="Why, for the audit.")] = "",
+    reason: Annotated[str, typer.Option(help="Reason, for the audit log.")] = "",
 ) -> int:
-    """Lets dead runs go. They are kept for KEEP_DONE, then deleted."""
+    """Give up dead runs. They are kept for KEEP_DONE, then deleted."""
     if not reason:
         raise ConfigurationError(["--reason is needed: say why these events may be let go"])
     require_selection(everything, ids, type, source, since)
@@ -198,12 +199,12 @@ def discard(
 
 @app.command()
 def explain(
-    refusal: Annotated[str, typer.Argument(help="A refusal's id; all of the last day if none.")] = "",
+    refusal: Annotated[str, typer.Argument(help="Id of a refusal; default: all of the last day.")] = "",
     source: Source = "",
     limit: Limit = 20,
     as_lines: Json = False,
 ) -> int:
-    """Why deliveries were refused, newest first: one a second for each source is kept for a day."""
+    """Explain why deliveries were refused, newest first. One a second of each source is kept for a day."""
     kept, found_settings = open_ledger()
     names = [text(name) for name in kept.client.smembers(kept.keys.name("refusals"))]
     raws = [raw for name in names for raw in kept.client.lrange(kept.keys.name(f"refusals:{name}"), 0, -1)]

@@ -25,11 +25,11 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def handlers(
-    given: Annotated[str, typer.Option("--event", help="An event's id, or a file with a body.")] = "",
-    type: Annotated[str, typer.Option(help="The type, for a body from a file.")] = "",  # noqa: A002
-    source: Annotated[str, typer.Option(help="The source, likewise.")] = "zyra",
+    given: Annotated[str, typer.Option("--event", help="Id of an event, or a file with a body.")] = "",
+    type: Annotated[str, typer.Option(help="Type of the event, for a body from a file.")] = "",
+    source: Annotated[str, typer.Option(help="Source of the event, for a body from a file.")] = "zyra",
 ) -> int:
-    """Which handlers are loaded; with --event, which of them would run and why."""
+    """List the loaded handlers; with --event, say which of them would run, and why."""
     make_current_folder_importable()
     found = plugins.load_handlers(settings.read(read_environment()).handlers)
     if not given:

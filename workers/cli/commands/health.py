@@ -20,10 +20,10 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def health(
-    role: Annotated[Role, typer.Option(help="Which role this container plays.")] = Role.RECEIVER,
-    url: Annotated[str, typer.Option(help="The receiver, if not 127.0.0.1:PORT.")] = "",
+    role: Annotated[Role, typer.Option(help="Role of this container.")] = Role.RECEIVER,
+    url: Annotated[str, typer.Option(help="URL of the receiver; default: 127.0.0.1 and PORT.")] = "",
 ) -> int:
-    """Exits with 0 if the receiver answers /livez, or a worker of this host shows signs of life."""
+    """Exit with 0 if the receiver answers /livez, or a worker of this host is registered."""
     return receiver(url or f"http://127.0.0.1:{os.environ.get('PORT', '8080')}") if role is Role.RECEIVER else worker()
 
 

@@ -36,14 +36,14 @@ class NoIds(Exception):
 
 
 def reconcile(
-    backfill: Annotated[bool, typer.Option(help="Make the missing events, of origin reconciled.")] = False,
-    unheard: Annotated[bool, typer.Option(help="Also of what the ledger knows no event of, or none any more.")] = False,
-    source: Annotated[str, typer.Option(help="Under which name we hear from Zyra.")] = "zyra",
-    most: Annotated[int, typer.Option(min=1, help="Events of the ledger that are looked at, newest first.")] = 5000,
-    settle: Annotated[float, typer.Option(min=0, help="Seconds in which a webhook that is under way may come.")] = 10.0,
+    backfill: Annotated[bool, typer.Option(help="Create the missing events, with origin `reconciled`.")] = False,
+    unheard: Annotated[bool, typer.Option(help="Include resources of which the ledger has no event.")] = False,
+    source: Annotated[str, typer.Option(help="Name of Zyra's source.")] = "zyra",
+    most: Annotated[int, typer.Option(min=1, help="Maximum number of events that are compared, newest first.")] = 5000,
+    settle: Annotated[float, typer.Option(min=0, help="Seconds to wait for webhooks that are under way.")] = 10.0,
     as_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
-    """Which webhooks never came: what Zyra's API says against the last events. Exits with 1 where there is a gap."""
+    """Find webhooks that never came: compare Zyra's API with the last events. Exits with 1 if any is missing."""
     kept, found = open_ledger()
     began, told = time.time(), find_heard(read(kept, found.seal, query.Filter(source=source, limit=most)))
     gaps, missed = [], 0

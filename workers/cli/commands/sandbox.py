@@ -22,27 +22,38 @@ from ..local import read_environment
 from ..output import print_line
 from .dev import find_free_port
 
-Url = Annotated[str, typer.Option(help="The sandbox, if it is not the one of the running dev.")]
-Folder = Annotated[Path | None, typer.Option("--data-dir", help="Its folder, which holds the token that it wants.")]
+Url = Annotated[str, typer.Option(help="URL of the sandbox; default: that of the running dev.")]
+Folder = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of the sandbox, with the token of its control API.")
+]
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
 
 @app.callback()
 def sandbox(
     context: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is any.")] = 8081,
-    data_dir: Annotated[Path | None, typer.Option(help="Where its key and its endpoints are kept.")] = None,
-    hooks: Annotated[str, typer.Option(help="A receiver's URL that is told all events.")] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8081,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder for its key and its endpoints.")] = None,
+    hooks: Annotated[str, typer.Option(help="URL of a receiver that gets all events.")] = "",
     seed_file: Annotated[
-        Path | None, typer.Option(help='JSON of what is there: {"devices": {"dev_1": {...}}}.')
+        Path | None, typer.Option(help='File with the initial resources: {"devices": {"dev_1": {...}}}.')
     ] = None,
-    trouble: Annotated[str, typer.Option("--chaos", help="dup,reorder,late,drop,rewrite,slow,fail-after,...")] = "",
-    seed: Annotated[int, typer.Option(help="Of the chaos: the same one, the same trouble.")] = 0,
-    shaped: Annotated[str, typer.Option("--shape", help="payload=nested|flat|resource,total=...,errors=...")] = "",
-    minute: Annotated[float, typer.Option(min=0.1, help="Seconds of a minute: of limits, breaches, payments.")] = 60.0,
-    life: Annotated[float, typer.Option(min=0, help="How many things a minute happen by chance.")] = 0.0,
+    trouble: Annotated[
+        str, typer.Option("--chaos", help="Faults: dup,reorder,late,drop,rewrite,slow,fail-after,...")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Seed of the faults; the same seed gives the same faults.")] = 0,
+    shaped: Annotated[
+        str,
+        typer.Option(
+            "--shape", help="Variant of payloads and envelopes: payload=nested|flat|resource,total=...,errors=..."
+        ),
+    ] = "",
+    minute: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that a minute of limits, breaches and payments lasts.")
+    ] = 60.0,
+    life: Annotated[float, typer.Option(min=0, help="Spontaneous events a minute.")] = 0.0,
 ) -> None:
-    """A Zyra to develop against, on this machine only; `dev` has one already."""
+    """Run a Zyra to develop against, on this machine only. `dev` runs one, too."""
     if context.invoked_subcommand:
         return
     try:
@@ -87,13 +98,17 @@ def check_options(seed_file: Path) -> str:
 
 @app.command()
 def trigger(
-    type: Annotated[str, typer.Argument(help="One of the catalogue, such as job.failed.")],  # noqa: A002
-    set: Annotated[list[str] | None, typer.Option(help="A field of the resource: id=job_1.")] = None,  # noqa: A002
-    tell_only: Annotated[bool, typer.Option(help="The webhook alone, as if it came late: nothing changes.")] = False,
+    type: Annotated[str, typer.Argument(help="Type of the catalogue, such as job.failed.")],
+    set: Annotated[
+        list[str] | None, typer.Option(help="Field of the resource, such as id=job_1; may be repeated.")
+    ] = None,
+    tell_only: Annotated[
+        bool, typer.Option(help="Send the webhook without changing the state, as if it came late.")
+    ] = False,
     url: Url = "",
     folder: Folder = None,
 ) -> int:
-    """Has something happen: the state changes, and the event is told."""
+    """Trigger an event: change the state, and send the webhook."""
     if type not in TYPES:
         raise ConfigurationError([f"{type} is not in Zyra's catalogue: {', '.join(TYPES)}"])
     data: dict[str, Any] = {}
@@ -108,21 +123,21 @@ def trigger(
 
 @app.command()
 def key(
-    user: Annotated[str, typer.Option(help="Whose; nobody known is made.")] = "",
-    role: Annotated[str, typer.Option(help="Of a user who is made: org_admin (the default) or org_member.")] = "",
+    user: Annotated[str, typer.Option(help="User of the key; an unknown user is created.")] = "",
+    role: Annotated[str, typer.Option(help="Role of a user who is created: org_admin (default) or org_member.")] = "",
     url: Url = "",
     folder: Folder = None,
 ) -> int:
-    """Makes an API key, and prints it this once."""
+    """Create an API key, and print it this once."""
     print(control(url, folder, "POST", "keys", {"user": user, "role": role})["key"])
     return 0
 
 
 @app.command()
 def revoke(
-    prefix: Annotated[str, typer.Argument(help="The key's first 18 characters.")], url: Url = "", folder: Folder = None
+    prefix: Annotated[str, typer.Argument(help="First 18 characters of the key.")], url: Url = "", folder: Folder = None
 ) -> int:
-    """Revokes an API key, at once."""
+    """Revoke an API key at once."""
     control(url, folder, "DELETE", f"keys/{quote(prefix[:18], safe='')}")
     return 0
 

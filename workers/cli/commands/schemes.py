@@ -52,10 +52,10 @@ class Document(msgspec.Struct):
 
 @app.command("list")
 def list_schemes(
-    as_json: Annotated[bool, typer.Option("--json", help="One object a line.")] = False,
-    confirmed: Annotated[bool, typer.Option(help="Only those that are confirmed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    confirmed: Annotated[bool, typer.Option(help="Only confirmed schemes.")] = False,
 ) -> int:
-    """The signature schemes that a source may name."""
+    """List the signature schemes that a source may name."""
     rows = {name: row for name, row in sorted(schemes().items()) if row.confirmed or not confirmed}
     if as_json:
         for name, row in rows.items():
@@ -69,8 +69,8 @@ def list_schemes(
 
 
 @app.command()
-def show(scheme: Annotated[str, typer.Argument(help="Its id.")]) -> int:
-    """Every column of one row, as it would stand in a configuration file."""
+def show(scheme: Annotated[str, typer.Argument(help="Id of the scheme.")]) -> int:
+    """Print every column of one scheme, as it would stand in a configuration file."""
     found = schemes().get(scheme)
     if found is None:
         raise ConfigurationError([f"there is no scheme {scheme!r}: `zyra-receiver schemes list` shows all"])
@@ -94,8 +94,8 @@ def list_columns(row: Scheme) -> dict[str, Any]:
 
 
 @app.command("verify")
-def verify_file(file: Annotated[Path, typer.Argument(help="JSON with `vectors` and `handshakes`.")]) -> int:
-    """Judges the deliveries of a file: a line each. Exits with 0 if every one could be judged."""
+def verify_file(file: Annotated[Path, typer.Argument(help="JSON file with `vectors` and `handshakes`.")]) -> int:
+    """Verify the deliveries of a file, a line each. Exits with 0 if every one could be judged."""
     try:
         document = msgspec.json.decode(file.read_bytes(), type=Document)
     except OSError as error:

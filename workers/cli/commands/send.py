@@ -28,16 +28,20 @@ MAX_PARALLEL = 50
 
 @app.command()
 def send(
-    type: Annotated[str, typer.Argument(help="The event's type, such as virtual_server.error.")],  # noqa: A002
-    source: Annotated[str, typer.Option(help="Whose secret signs.")] = "zyra",
-    set: Annotated[list[str] | None, typer.Option(help="A field of the payload: data.id=vs_0002.")] = None,  # noqa: A002
-    body: Annotated[Path | None, typer.Option(help="The whole body, from a file.")] = None,
+    type: Annotated[str, typer.Argument(help="Type of the event, such as virtual_server.error.")],
+    source: Annotated[str, typer.Option(help="Source whose secret signs.")] = "zyra",
+    set: Annotated[
+        list[str] | None, typer.Option(help="Field of the payload, such as data.id=vs_0002; may be repeated.")
+    ] = None,
+    body: Annotated[Path | None, typer.Option(help="File with the whole body.")] = None,
     copies: Annotated[int, typer.Option(min=1, help="Number of copies of each delivery.")] = 1,
     count: Annotated[int, typer.Option(min=1, help="Number of events.")] = 1,
     parallel: Annotated[bool, typer.Option(help="Send them concurrently.")] = False,
-    url: Annotated[str, typer.Option(help="The receiver, if it is not the running dev or 127.0.0.1:8080.")] = "",
+    url: Annotated[
+        str, typer.Option(help="URL of the receiver; default: the running dev, else 127.0.0.1 and PORT.")
+    ] = "",
 ) -> int:
-    """Signs a new event and posts it. Exits with 0 only if every answer is 2xx."""
+    """Sign a new event and post it. Exits with 0 only if every answer is 2xx."""
     env = read_environment()
     faults: list[str] = []
     found = config.load_sources(env, faults).get(source)

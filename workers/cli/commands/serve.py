@@ -9,5 +9,5 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def serve() -> None:
-    """The receiver; everything is set in the environment."""
+    """Run the receiver. All settings come from the environment."""
     main()

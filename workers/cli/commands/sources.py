@@ -21,8 +21,8 @@ QUIET_DAYS = 3  # without a use, while another secret of the source was used, af
 
 
 @app.command()
-def sources(as_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
-    """Our sources, which secret verified how many deliveries of the last week, and which is safe to remove."""
+def sources(as_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False) -> None:
+    """List the sources, how many deliveries each secret verified in the last week, and which is safe to remove."""
     found = settings.read(read_environment())
     client, keys = connect(found.redis_url), Keys(found.queue, found.rq_prefix)
     now = time.time()

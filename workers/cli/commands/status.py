@@ -12,8 +12,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
-def status(as_object: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """What is flowing, what is stuck, since when, and what to do."""
+def status(as_object: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Show what is flowing, what is stuck, since when, and what to do."""
     found = survey(open_ledger()[0])
     if as_object:
         print_json(found.as_json())

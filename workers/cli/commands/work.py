@@ -21,11 +21,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def work(
     processes: Annotated[int, typer.Option(min=1, max=64, help="Processes that run handlers.")] = 1,
-    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="Runs at once in each of them.")] = 16,
-    burst: Annotated[bool, typer.Option(help="End when nothing is due.")] = False,
-    keep_going: Annotated[bool, typer.Option(help="Leave out modules that do not import.")] = False,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=1000, help="Maximum number of runs at once in each process.")
+    ] = 16,
+    burst: Annotated[bool, typer.Option(help="Exit when nothing is due.")] = False,
+    keep_going: Annotated[bool, typer.Option(help="Skip handler modules that do not import.")] = False,
 ) -> None:
-    """A worker: one parent that renews leases and sweeps, and its processes."""
+    """Run a worker: a supervisor that renews leases and sweeps, and its processes."""
     make_current_folder_importable()
     found = settings.read()
     logs.setup(found.log_level)

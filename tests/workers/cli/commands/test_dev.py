@@ -251,4 +251,4 @@ def test_without_arguments_the_commands_are_shown(tmp_path: Path) -> None:
     found = run("workers.cli", "--help", env=clean(tmp_path))
 
     assert found.returncode == 0
-    assert "Everything on one machine" in found.stdout
+    assert "Run everything on this machine" in found.stdout
