@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Receiver(Starlette):
-    """Starlette, which a delivery goes past: its routing and its middleware cost as much as a signature."""
+    """Starlette; deliveries bypass its routing and middleware, which cost as much as verifying a signature."""
 
     endpoint: Endpoint
 
@@ -52,16 +52,16 @@ def create_app(
 ) -> Receiver:
     """The receiver as an ASGI application. Without settings the environment is read; raises ConfigurationError."""
     memory.forbid_core_dumps()
-    found = settings or environment.read()
-    client = connect(found.redis_url)
-    keys = Keys(found.queue, found.rq_prefix)
-    watch = Watch(connect(found.redis_url), found.durability, found.replicas)
+    active = settings or environment.read()
+    client = connect(active.redis_url)
+    keys = Keys(active.queue, active.rq_prefix)
+    watch = Watch(connect(active.redis_url), active.durability, active.replicas)
     metrics = Metrics(registry)
     source_keys = {
-        source.name: SourceKeys(source.name, source.scheme, source.secrets) for source in found.sources.values()
+        source.name: SourceKeys(source.name, source.scheme, source.secrets) for source in active.sources.values()
     }
-    notices = Notices(watch.client, keys, found.seal, found.sources, source_keys)
-    for source in found.sources.values():
+    notices = Notices(watch.client, keys, active.seal, active.sources, source_keys)
+    for source in active.sources.values():
         for secret in source.secrets:
             if secret.has_comma:
                 log.warning("source %s: %s holds a comma, and is one secret: see `check`", source.name, secret.name)
@@ -73,14 +73,19 @@ def create_app(
         else:
             log.warning("source %s: its scheme, %s, is not confirmed", source.name, source.scheme.title)
     inbox = Inbox(
-        client, keys, found.seal, max_pending=found.max_pending, durability=found.durability, replicas=found.replicas
+        client,
+        keys,
+        active.seal,
+        max_pending=active.max_pending,
+        durability=active.durability,
+        replicas=active.replicas,
     )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        largest = max([found.max_body_bytes, *(source.max_body for source in found.sources.values())])
-        budget = BodyBudget(max(found.body_budget_bytes or DEFAULT_BUDGET_BYTES, 2 * largest))
-        connections = Connections(limit_connections(found.max_connections), budget, largest)
+        largest = max([active.max_body_bytes, *(source.max_body for source in active.sources.values())])
+        budget = BodyBudget(max(active.body_budget_bytes or DEFAULT_BUDGET_BYTES, 2 * largest))
+        connections = Connections(limit_connections(active.max_connections), budget, largest)
         await watch.look()
         watching = asyncio.create_task(watch_forever(watch, metrics, notices, connections))
         memory.settle()
@@ -98,13 +103,13 @@ def create_app(
     fetching = fetcher or Fetcher()
     remote = {
         source.name: RemoteKeys(source.name, source.scheme, source.scheme.remote, fetching, source.credential)
-        for source in found.sources.values()
+        for source in active.sources.values()
         if source.scheme.remote
     }
-    app.endpoint = Endpoint(found.sources, source_keys, inbox, watch, metrics, notices, remote, found.max_body_bytes)
+    app.endpoint = Endpoint(active.sources, source_keys, inbox, watch, metrics, notices, remote, active.max_body_bytes)
     app.router.redirect_slashes = False  # providers count a redirect as a failure
     app.state.watch = watch
-    app.state.drain_seconds = found.drain_seconds
+    app.state.drain_seconds = active.drain_seconds
     return app
 
 

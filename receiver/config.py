@@ -1,4 +1,4 @@
-"""Reads the sources from a TOML file, naming every fault; literal secrets are one."""
+"""Reads the sources from a TOML file and names every fault. A literal secret is a fault."""
 
 import difflib
 import re
@@ -38,11 +38,11 @@ def load_sources(env: Mapping[str, str], faults: list[str]) -> dict[str, Source]
             return {}
         faults += [f"{path}: unknown key {key!r}" for key in document if key not in ("sources", "schemes")]
         schemes |= read_own_schemes(path, document.get("schemes", {}), faults)
-        found = document.get("sources")
-        if not isinstance(found, dict) or found == {}:
+        tables = document.get("sources")
+        if not isinstance(tables, dict) or tables == {}:
             faults.append(f"{path}: no source: add [sources.zyra] with scheme and secrets")
             return {}
-        rows = found
+        rows = tables
     made = [read_source(name, row, schemes, env, faults) for name, row in rows.items()]
     return {item.name: item for item in made if item is not None}
 
@@ -52,16 +52,16 @@ def read_own_schemes(path: str, rows: object, faults: list[str]) -> dict[str, Sc
     if not isinstance(rows, dict):
         faults.append(f"{path}: schemes must be tables such as [schemes.mine]")
         return {}
-    found = {}
+    schemes = {}
     for name, row in rows.items():
         try:
             made = parse_scheme({"title": name, "primitive": "hmac-body", "source": path, "confidence": OWN, **row})
             compile_scheme(made)
             LabelReader(name, made, made.identity, "", False)
-            found[name] = made
+            schemes[name] = made
         except (msgspec.ValidationError, ValueError, TypeError, LookupError, re.error) as error:
             faults.append(f"{path}: scheme {name!r}: {error}")
-    return found
+    return schemes
 
 
 def read_source(
@@ -95,17 +95,17 @@ def read_source(
     options.setdefault("success_status", how.success_status)
     options.setdefault("max_body", how.max_body)
     options.pop("unconfirmed", None)
-    found: tuple[Secret, ...] = ()
+    keys: tuple[Secret, ...] = ()
     if "secrets" in row or how.remote is None:
-        found = read_secrets(where, row.get("secrets"), how, env, mine)
+        keys = read_secrets(where, row.get("secrets"), how, env, mine)
     elif how.remote.credential:
         options["credential"] = read_credential(where, row.get("credential"), how.remote, env, mine)
     faults += mine
-    return Source(name=name, scheme=how, secrets=found, **options) if not mine else None
+    return Source(name=name, scheme=how, secrets=keys, **options) if not mine else None
 
 
 def find_missing(scheme: Scheme, options: Mapping[str, Any]) -> Iterator[str]:
-    """What else the operator has to tell."""
+    """Options that the scheme needs and the operator did not set."""
     told = (scheme.signed, *scheme.claims.values())
     # a topic: else anybody could subscribe us to theirs
     names_topic = any(place.endswith("hub.topic") for place in (one.token for one in scheme.handshakes))
@@ -120,46 +120,46 @@ def find_missing(scheme: Scheme, options: Mapping[str, Any]) -> Iterator[str]:
 def choose_scheme(
     where: str, name: str, unconfirmed: object, schemes: Mapping[str, Scheme], faults: list[str]
 ) -> Scheme | None:
-    """The row; one that nobody has confirmed must be asked for."""
-    found = schemes.get(name)
-    if found is None:
+    """The row. An unconfirmed one needs `unconfirmed = true`."""
+    scheme = schemes.get(name)
+    if scheme is None:
         near = difflib.get_close_matches(name, schemes, 5, 0.5)
         hint = f": do you mean {', '.join(near)}?" if near else ""
         faults.append(f"{where}: there is no scheme {name!r}{hint} `zyra-receiver schemes list` shows all")
-    elif not found.verifies and found.confidence != OWN and unconfirmed is not True:
+    elif not scheme.verifies and scheme.confidence != OWN and unconfirmed is not True:
         faults.append(
-            f"{where}: the scheme {name} is not confirmed ({found.confidence}: {found.source}): check it against the "
+            f"{where}: the scheme {name} is not confirmed ({scheme.confidence}: {scheme.source}): check it against the "
             "provider's page, then set unconfirmed = true"
         )
         return None
-    return found
+    return scheme
 
 
 def read_secrets(
     where: str, items: object, scheme: Scheme, env: Mapping[str, str], faults: list[str]
 ) -> tuple[Secret, ...]:
-    """The secrets that the references name; each must be a key that the scheme can use."""
+    """The secrets that the references name, each checked as a key of the scheme."""
     if not isinstance(items, list) or not items:
         faults.append(f'{where}: secrets must be a list such as ["env:ZYRA_WEBHOOK_SECRET"]')
         return ()
-    found = []
+    resolved = []
     for item in items:
         try:
             secret = parse_reference(where, item, env, scheme.title == "Zyra")
             for value in secret.values:
                 decode_key(scheme, value)
-            found.append(secret)
+            resolved.append(secret)
         except ConfigurationError as error:
             faults += [f"{where}: {fault}" for fault in error.faults]
         except ValueError as error:
             faults.append(f"{where}: the secret {item} {error}")
-    return tuple(found)
+    return tuple(resolved)
 
 
 def read_credential(
     where: str, item: object, remote: Remote, env: Mapping[str, str], faults: list[str]
 ) -> Secret | None:
-    """What the provider wants to see when its keys are fetched."""
+    """The credential for fetching the provider's keys."""
     if item is None:
         what = "an API key" if remote.credential == "bearer" else "client_id:client_secret"
         faults.append(
@@ -168,9 +168,9 @@ def read_credential(
         )
         return None
     try:
-        found = parse_reference(where, item, env)
-        if VISIBLE.fullmatch(found.values[0]):
-            return found
+        secret = parse_reference(where, item, env)
+        if VISIBLE.fullmatch(secret.values[0]):
+            return secret
         faults.append(f"{where}: credential: {item} must be visible ASCII, since it stands in a header")
     except ConfigurationError as error:
         faults += [f"{where}: credential: {fault}" for fault in error.faults]

@@ -1,4 +1,4 @@
-"""One HTTP request to an endpoint, not trusted, and the places in it where a scheme looks."""
+"""One HTTP request to an endpoint, not trusted yet, and how to read places in it, such as `header:x` or `json:a.b`."""
 
 import base64
 import json
@@ -53,10 +53,10 @@ class Delivery:
 
     def all(self, name: bytes) -> list[bytes]:
         """Every value of a header that may be repeated."""
-        found = [value for key, value in self.headers if key == name]
-        if not all(value.isascii() for value in found):
+        values = [value for key, value in self.headers if key == name]
+        if not all(value.isascii() for value in values):
             raise BadSignature("malformed")
-        return found
+        return values
 
     def text(self, name: bytes) -> str:
         """An unsigned header's text, or ""; the first one's, if it is ASCII."""
@@ -76,8 +76,8 @@ class Delivery:
     @property
     def form(self) -> Fields:
         """The text fields of a form, in their order, blank ones included; of JSON none. Raises BadSignature."""
-        found: Fields = self._once("form", lambda: read_fields_once(read_fields, self.body))
-        return found
+        fields: Fields = self._once("form", lambda: parse_fields(read_fields, self.body))
+        return fields
 
     @property
     def sorted_form(self) -> Fields:
@@ -92,8 +92,8 @@ class Delivery:
     @property
     def query(self) -> Fields:
         text = self.url.partition("?")[2].encode()
-        found: Fields = self._once("query", lambda: read_fields_once(read_urlencoded, text))
-        return found
+        fields: Fields = self._once("query", lambda: parse_fields(read_urlencoded, text))
+        return fields
 
     def _once(self, name: str, read: Callable[[], Any]) -> Any:
         if self._read is None:
@@ -104,17 +104,17 @@ class Delivery:
 
 
 def inflate(body: bytes, most: int) -> bytes:
-    """Raises TooLarge, so that a small body cannot become a large one, and BadSignature where it is no gzip."""
+    """Inflates gzip. Raises TooLarge above `most` bytes, and BadSignature if it is no gzip."""
     stream = zlib.decompressobj(31)
     try:
-        found = stream.decompress(body, most + 1)
+        inflated = stream.decompress(body, most + 1)
     except zlib.error:
         raise BadSignature("malformed") from None
-    if len(found) > most:
+    if len(inflated) > most:
         raise TooLarge("size")
     if not stream.eof or stream.unused_data:
         raise BadSignature("malformed")
-    return found
+    return inflated
 
 
 def parse_json(body: bytes | str) -> Any:
@@ -124,7 +124,7 @@ def parse_json(body: bytes | str) -> Any:
         raise BadSignature("malformed") from None
 
 
-def read_fields_once(reader: Callable[[bytes], Fields], text: bytes) -> Fields:
+def parse_fields(reader: Callable[[bytes], Fields], text: bytes) -> Fields:
     """The fields of a query or of a form. Raises BadSignature; what a handler would read as JSON is no form."""
     if first_byte(text) in (b"{", b"["):
         raise BadSignature("malformed")
@@ -186,18 +186,18 @@ def decode_base64(text: bytes) -> bytes:
 
 
 def read_one(fields: Fields, name: str) -> bytes:
-    found = [value for key, value in fields if key == name]
-    if len(found) > 1:
+    values = [value for key, value in fields if key == name]
+    if len(values) > 1:
         raise BadSignature("repeated")
-    return found[0].encode() if found else b""
+    return values[0].encode() if values else b""
 
 
 def read_path(value: Any, path: str) -> bytes:
-    """The text at a path; `*` is every item of a list, which must all hold the same."""
-    found = {to_text(item) for item in walk_path([value], path.split("."))}
-    if len(found) > 1:
+    """The text at a path. `*` means every item of a list; all must hold the same text."""
+    texts = {to_text(item) for item in walk_path([value], path.split("."))}
+    if len(texts) > 1:
         raise BadSignature("repeated")
-    return next(iter(found), "").encode("utf-8", "surrogatepass")
+    return next(iter(texts), "").encode("utf-8", "surrogatepass")
 
 
 def walk_path(values: list[Any], names: list[str]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What this Redis demonstrably lacks for a level of durability, and what it hides."""
+"""What this Redis lacks for a level of durability, and which settings it hides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

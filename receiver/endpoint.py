@@ -1,4 +1,4 @@
-"""POST /webhooks/{source}: the way of a delivery from its first byte to its answer."""
+"""POST /webhooks/{source}: from the first byte of a delivery to its answer."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ class Disconnected(Exception):
 
 
 class Endpoint:
-    """One delivery in, one answer of the table out."""
+    """The ASGI application for deliveries."""
 
     def __init__(
         self,
@@ -149,6 +149,6 @@ class Endpoint:
 
 
 def build_url(source: Source, scope: Scope) -> str:
-    """The URL as the provider called it: what stands before the query is known to the operator alone."""
+    """The URL as the provider called it. Only the operator knows what comes before the query (`public_url`)."""
     query: bytes = scope["query_string"]
     return f"{source.public_url}?{query.decode('latin-1')}" if query else source.public_url

@@ -126,7 +126,7 @@ def fill(text: Any, known: Mapping[str, str]) -> Any:
     """The text with what is known in place of its names; a value is never searched for names itself."""
     if not isinstance(text, str):
         return text
-    return NAMES.sub(lambda found: known.get(found[0], ""), text)
+    return NAMES.sub(lambda match: known.get(match[0], ""), text)
 
 
 def sign_challenge(how: str, keys: Sequence[Key], challenge: str, delivery: Delivery, token: str) -> str:

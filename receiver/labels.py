@@ -1,4 +1,4 @@
-"""What a verified delivery is called: its identity, its type, and the marks by which its repetitions are known.
+"""Identity and type of a verified delivery, and the marks by which repetitions are known.
 
 What the signature covers may name an event; what it does not cover names one only together with the signed bytes.
 """
@@ -48,17 +48,17 @@ class Marks(NamedTuple):
 
 def parse_place(item: str) -> tuple[Spot, ...]:
     """The spots of a place such as header:a|b, json:event_id|id:evt or header:a|json:b; the first one counts."""
-    found = []
+    spots = []
     for kind, text in split_place(item):
         if not kind or not text:
             raise ValueError(f"{item!r} is no place: header:, query:, form: or json: with a name")
         name, _, beginning = text.partition(":") if kind == "json" else (text, "", "")
-        found.append(Spot(kind, name, beginning))
-    return tuple(found)
+        spots.append(Spot(kind, name, beginning))
+    return tuple(spots)
 
 
 class LabelReader:
-    """Reads labels as one source wants them."""
+    """Reads the labels of one source's deliveries."""
 
     def __init__(self, source: str, scheme: Scheme, identity: Sequence[str], untyped: str, check_type: bool) -> None:
         self._prefix = source
@@ -112,11 +112,11 @@ class LabelReader:
         for path in self._echo:
             if (word := seen.get(path, "")) in self._words:
                 return word, ""
-        found = [find(delivery, seen) for find in self._find_types]
-        text = ".".join(filter(None, found))
+        texts = [find(delivery, seen) for find in self._find_types]
+        text = ".".join(filter(None, texts))
         if not 0 < len(text) <= MAX_LABEL:
             return self.untyped, ""
-        return text, found[0] if len(text) > len(found[0]) else ""
+        return text, texts[0] if len(text) > len(texts[0]) else ""
 
     def marks(self, delivery: Delivery, identity: str, kind: str) -> Marks:
         """Two deliveries are one event if the event's mark is the same."""
@@ -136,7 +136,7 @@ class LabelReader:
 
 
 def canonical_content(scheme: Scheme, delivery: Delivery) -> bytes:
-    """What the handler reads, in one form only: who sends a signed form's fields in another order sends nothing new."""
+    """The content in canonical form: another order of a signed form's fields is not a new event."""
     if scheme.attempt_fields:
         return without_fields(delivery.body, scheme.attempt_fields)
     if scheme.signs_content:
@@ -231,7 +231,7 @@ ABSENT = msgspec.Raw()
 
 
 class Peeker:
-    """Reads the few fields that are needed before the answer, and builds nothing else."""
+    """Reads a few fields of JSON without building the rest."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         split = [(path, *path.split(".")) for path in dict.fromkeys(paths)]
@@ -253,9 +253,9 @@ class Peeker:
                 if index < len(items) and (text := text_of(items[index], rest)):
                     seen[path] = text
             return seen
-        found = self._object.decode(body)
+        fields = self._object.decode(body)
         for path, field, rest in self._in_object:
-            raw = getattr(found, field)
+            raw = getattr(fields, field)
             if raw is not ABSENT and (text := text_of(raw, rest)):
                 seen[path] = text
         return seen

@@ -61,10 +61,10 @@ class Metrics:
 
     def _child(self, counter: Counter, *labels: str) -> Counter:
         """prometheus_client looks a labelled counter up under a lock: once for each is enough."""
-        found = self._children.get((counter, labels))
-        if found is None:
-            found = self._children[counter, labels] = counter.labels(*labels)
-        return found
+        child = self._children.get((counter, labels))
+        if child is None:
+            child = self._children[counter, labels] = counter.labels(*labels)
+        return child
 
 
 def gauge(name: str, text: str, registry: CollectorRegistry, mode: Literal["livemin", "livesum"] = "livemin") -> Gauge:

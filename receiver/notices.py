@@ -1,4 +1,4 @@
-"""What the receiver tells its operators, once a second: which secrets are in use, and why deliveries were refused.
+"""Publishes once a second what operators want to know: refused deliveries with a diagnosis, and secrets in use.
 
 Requests write none of this: they leave it here, at most one refusal a second for each source, and a task publishes it.
 """
@@ -24,11 +24,9 @@ from .sources import Source
 
 log = logging.getLogger(__name__)
 MAX_REFUSALS = 500  # of each source that are kept: one source must not push out those of another
-KEEP_SECONDS = 24 * 3600
+KEEP_SECONDS = 24 * 3600  # of refusals
 KEEP_DAYS = 8  # of counts that are kept
-MIN_DIAGNOSIS_SECONDS = (
-    0.02  # that a diagnosis may take; a request that took longer is explained for as long as it took
-)
+MIN_DIAGNOSIS_SECONDS = 0.02  # for a diagnosis; a request that took longer is explained for as long as it took
 CAPTURE_SECONDS = 3600.0  # after the start for which bodies are captured
 MAX_CAPTURE_BYTES = 64 * 1024  # of one
 
@@ -63,7 +61,7 @@ class Notices:
                 log.warning("source %s: refused bodies are captured for %d minutes", source.name, CAPTURE_SECONDS // 60)
 
     def note_refusal(self, source: Source, delivery: Delivery, cause: str, spent: float) -> None:
-        """Leaves a refusal to be explained; the first one of each second counts. spent: seconds that it took."""
+        """Queues a refusal for diagnosis, at most one a second for each source. spent: seconds of the request."""
         if source.name not in self._refused:
             self._refused[source.name] = Refusal(delivery, cause, time.time(), spent)
 
@@ -134,5 +132,5 @@ def name_capture(refusal: str) -> str:
 
 
 def name_secret(seal: Seal, source: Source, text: str) -> str:
-    """How a secret is called in Redis: by its source, and by what only holders of SEAL_KEY can compute."""
+    """The name of a secret in Redis: its source and a digest that only holders of SEAL_KEY can compute."""
     return f"{source.name} {seal.fingerprint(source.name.encode() + bytes(1) + text.encode())}"

@@ -1,4 +1,4 @@
-"""Looks at Redis once a second: for readiness, for monitors, and to say no before Redis has to."""
+"""Checks Redis once a second, for health and for backpressure."""
 
 import asyncio
 import logging
@@ -59,15 +59,15 @@ class Watch:
 
     @property
     def unready(self) -> list[str]:
-        """Why no balancer should send us anything. A later outage of Redis is no reason: we answer 503 ourselves."""
+        """Reasons why a load balancer should send nothing. A later outage of Redis is none: we answer 503 ourselves."""
         if self.draining:
             return ["draining"]
         return [] if self.met else list(self.verdict.lacks) or ["Redis has not answered yet"]
 
     @property
     def unhealthy(self) -> list[str]:
-        """Everything that a person should know."""
-        found = list(self.verdict.lacks) if self.reachable else ["Redis does not answer"]
+        """Reasons for /healthz."""
+        reasons = list(self.verdict.lacks) if self.reachable else ["Redis does not answer"]
         if self.full:
-            found.append(f"Redis uses {self.memory:.0%} of its memory: deliveries get 503")
-        return found + ["draining"] * self.draining
+            reasons.append(f"Redis uses {self.memory:.0%} of its memory: deliveries get 503")
+        return reasons + ["draining"] * self.draining

@@ -1,4 +1,4 @@
-"""What is sent back: one table of statuses, small bodies, nothing that helps a forger."""
+"""Sends answers: small bodies, and nothing that helps a forger."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def render_success(scheme: Scheme, receipt: Receipt) -> bytes:
 
 
 async def reply(send: Send, answered: Answer) -> None:
-    """The answer to a handshake, which is nothing but what the provider wants to read."""
+    """Sends the answer to a handshake."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answered.headers]
     headers.append((b"content-length", b"%d" % len(answered.body)))
     await send({"type": "http.response.start", "status": answered.status, "headers": headers})

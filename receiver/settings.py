@@ -29,9 +29,9 @@ def read(env: Mapping[str, str] = os.environ) -> Settings:
     """The receiver's settings. Raises ConfigurationError with every fault there is."""
     faults: list[str] = []
     sources = config.load_sources(env, faults)
-    found = load(Settings, env, faults, sources=sources)
-    if found and found.body_budget_bytes and found.body_budget_bytes < 2 * found.max_body_bytes:
+    settings = load(Settings, env, faults, sources=sources)
+    if settings and settings.body_budget_bytes and settings.body_budget_bytes < 2 * settings.max_body_bytes:
         faults.append("BODY_BUDGET_BYTES must be at least twice MAX_BODY_BYTES, else one large body fills it")
-    if found is None or faults:
+    if settings is None or faults:
         raise ConfigurationError(faults)
-    return found
+    return settings

@@ -1,4 +1,4 @@
-"""What the keys of a source in the configuration file may hold. Each parser raises ValueError, which says it."""
+"""Parsers for the options of a source. Each raises ValueError that says what is allowed."""
 
 import re
 from urllib.parse import urlsplit
@@ -17,25 +17,25 @@ def names(value: object) -> tuple[str, ...]:
 
 
 def fields(value: object) -> tuple[str, ...]:
-    found = names(value)
-    if not all(FIELD.fullmatch(name) for name in found):
+    words = names(value)
+    if not all(FIELD.fullmatch(name) for name in words):
         raise ValueError("must name fields of letters, digits, _, - and $, such as event_id, data.id or id:evt")
-    return found
+    return words
 
 
 def paths(value: object) -> tuple[str, ...]:
-    found = names(value)
-    if not all(PATH.fullmatch(path) for path in found):
+    words = names(value)
+    if not all(PATH.fullmatch(path) for path in words):
         raise ValueError("must be paths such as data.id or data.{resource}_id")
-    return found
+    return words
 
 
 def headers(value: object) -> tuple[str, ...]:
-    found = tuple(name.lower() for name in names(value))
-    secret = [name for name in found if name in ("authorization", "cookie") or "signature" in name or "token" in name]
+    words = tuple(name.lower() for name in names(value))
+    secret = [name for name in words if name in ("authorization", "cookie") or "signature" in name or "token" in name]
     if secret:
         raise ValueError(f"must not name {', '.join(secret)}: credentials are not kept")
-    return found
+    return words
 
 
 def url(value: object) -> str:

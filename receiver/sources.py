@@ -1,4 +1,4 @@
-"""Whom we listen to, and the one door into trust: only `Source.accept` turns a delivery into an event."""
+"""Sources. Only `Source.accept` turns a delivery into an event, and it needs a proof that the signature is valid."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ class Source:
     capture: bool = False  # whether refused bodies are kept for a while, for `events explain`
 
     def list_texts(self) -> list[tuple[str, str]]:
-        """Where each secret comes from, and its text, in the order of `keys`."""
+        """Name and text of each secret, in the order of the keys."""
         return [(f"{secret.name} {n}", text) for secret in self.secrets for n, text in enumerate(secret.values, 1)]
 
     def find_handshake(self, delivery: Delivery) -> Handshake | None:
@@ -72,17 +72,17 @@ class Source:
 
         Raises BadSignature, and Unavailable where a secret that the provider told cannot be kept.
         """
-        found = make_answer(self.scheme, handshake, delivery, keys, now, proof)
+        reply = make_answer(self.scheme, handshake, delivery, keys, now, proof)
         try:
-            if found.learned and not any(secret.learn(found.learned) for secret in self.secrets):
+            if reply.learned and not any(secret.learn(reply.learned) for secret in self.secrets):
                 raise BadSignature("not-waiting")
         except ConfigurationError as error:
             log.error("source %s: the provider told its secret, and %s", self.name, error)
             raise Unavailable("secret-file") from None
-        return found
+        return reply
 
     def accept(self, proof: Proof, now: float) -> Accepted:
-        """The event that a verified delivery tells."""
+        """The event of a verified delivery."""
         delivery = proof.delivery
         labels, kept, moment = self.labels, self.kept, int(now * 1000)
         body_format = labels.format(delivery)

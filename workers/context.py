@@ -1,4 +1,4 @@
-"""What is around a handler while it runs."""
+"""The context of a running handler: its lease, and `allow`."""
 
 import time
 from collections.abc import Callable

@@ -10,13 +10,13 @@ MAX_RETRY_LATER_SECONDS = 3 * 86400.0  # a run that puts itself off for longer i
 
 
 class GiveUp(Exception):
-    """No later attempt can help. cause: what a dead letter begins with instead of the exception's name."""
+    """No later attempt can help: a dead letter at once. cause: replaces the exception's name in the dead letter."""
 
     cause = ""
 
 
 class RetryLater(Exception):
-    """Try again in `seconds`; says nothing against the handler, and costs no budget."""
+    """Attempt the run again in `seconds`. It does not count as a failure."""
 
     def __init__(self, seconds: float, why: str = "") -> None:
         self.seconds = min(max(0.0, float(seconds)), MAX_RETRY_LATER_SECONDS)  # NaN becomes 0

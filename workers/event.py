@@ -88,7 +88,7 @@ def find_resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=1024)
 def expand_paths(kind: str, paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """The paths' steps; {resource} is each word of the type but the last, the nearest first: breach, then sla."""
+    """The paths' steps. {resource} stands for each word of the type but the last, in reverse: breach, then sla."""
     words = kind.split(".")[-2::-1] or [kind]
-    found = [path.format(resource=word) for path in paths for word in (words if "{resource}" in path else words[:1])]
-    return tuple(tuple(path.split(".")) for path in found)
+    expanded = [path.format(resource=word) for path in paths for word in (words if "{resource}" in path else words[:1])]
+    return tuple(tuple(path.split(".")) for path in expanded)

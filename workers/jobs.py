@@ -1,4 +1,4 @@
-"""What RQ's jobs call when a stock `rq worker` takes them: one unit, in this process, with a lease of its own.
+"""The functions of RQ jobs for a stock `rq worker`: one unit in this process, with a lease of its own.
 
 rq worker events -S json --job-class receiver.contract.jobs.LedgerJob --queue-class receiver.contract.jobs.LedgerQueue
 """
@@ -30,39 +30,39 @@ log = logging.getLogger(__name__)
 
 def dispatch(job: str) -> None:
     """Makes the runs of the event that the job names."""
-    ledger, router, found = load_worker()
+    ledger, router, config = load_worker()
     for claim in ledger.take([job]):
-        record([plan(claim, router, found.seal)], ledger, claim.claimed_at)
+        record([plan(claim, router, config.seal)], ledger, claim.claimed_at)
 
 
 def run(job: str) -> None:
     """One attempt of the run that the job names."""
-    ledger, router, found = load_worker()
+    ledger, router, config = load_worker()
     for claim in ledger.take([job]):
         if claim.suspect:
             ledger.claim_alone(claim.unit, claim.token)
-        ready = prepare(claim, router, found.seal, ledger)
-        ledger.finish([ready if isinstance(ready, Outcome) else perform(ready, ledger, found)])
+        ready = prepare(claim, router, config.seal, ledger)
+        ledger.finish([ready if isinstance(ready, Outcome) else perform(ready, ledger, config)])
 
 
 def refuse(job: str) -> None:
-    """A job that we did not queue: counted, and nothing else."""
+    """Counts a job that we did not queue, and does nothing else."""
     load_worker()[0].take([job])
     log.error("a forged job was refused", extra={"job": job})
 
 
 @cache
 def load_worker() -> tuple[Ledger, Router, Settings]:
-    found = settings.read()
-    ledger = Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done)
-    return ledger, plugins.load_handlers(found.handlers), found
+    config = settings.read()
+    ledger = Ledger(connect(config.redis_url), Keys(config.queue, config.rq_prefix), config.keep_done)
+    return ledger, plugins.load_handlers(config.handlers), config
 
 
-def perform(ready: Attempt, ledger: Ledger, found: Settings) -> Outcome:
+def perform(ready: Attempt, ledger: Ledger, config: Settings) -> Outcome:
     """The handler's end. A `def` handler that does not end in time is left behind in its thread: RQ's child exits."""
     with renew_lease(ready.claim, ledger) as lease:
         CURRENT.set(Context(ledger, lease))
-        arguments = [make_client(ready, lease, ledger, found)] if ready.handler.takes_client else []
+        arguments = [make_client(ready, lease, ledger, config)] if ready.handler.takes_client else []
         ended: list[Outcome] = []
         context = copy_context()
         thread = threading.Thread(
@@ -83,17 +83,17 @@ def attempt(ready: Attempt, lease: Lease, arguments: Sequence[object]) -> Outcom
     return conclude(ready, None)
 
 
-def make_client(ready: Attempt, lease: Lease, ledger: Ledger, found: Settings) -> Zyra | AsyncZyra:
+def make_client(ready: Attempt, lease: Lease, ledger: Ledger, config: Settings) -> Zyra | AsyncZyra:
     """An async client lives in the loop of one call; the other one for the whole process."""
     if ready.handler.is_async:
-        return Clients(found, ledger).make_async(ready, lease)
+        return Clients(config, ledger).make_async(ready, lease)
     return load_clients().make_sync(ready, lease)
 
 
 @cache
 def load_clients() -> Clients:
-    ledger, _, found = load_worker()
-    return Clients(found, ledger)
+    ledger, _, config = load_worker()
+    return Clients(config, ledger)
 
 
 def call(ready: Attempt, arguments: Sequence[object]) -> None:

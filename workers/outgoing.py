@@ -109,10 +109,10 @@ def find_target(url: str) -> tuple[Target, tuple[str, ...]]:
     if target.scheme != "https" and not allows_private:
         raise GiveUp(f"{target.scheme}://{target.host} is not https")
     try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise PostFailed(f"{target.host}: {error.strerror}") from None
-    addresses = tuple(dict.fromkeys(str(one[4][0]) for one in found))
+    addresses = tuple(dict.fromkeys(str(one[4][0]) for one in infos))
     if not allows_private and not are_public(addresses):
         raise GiveUp(f"{target.host} is in a private network: ALLOW_PRIVATE_URLS=1 allows that")
     return target, addresses

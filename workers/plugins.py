@@ -34,15 +34,15 @@ def load_handlers(modules: Sequence[str], *, keep_going: bool = False) -> Router
 def expand(modules: Sequence[str]) -> list[str]:
     """The modules' names: `*` stands for every installed plugin, and a plugin may be named as it names itself."""
     installed = {point.name: point.module for point in entry_points(group=GROUP)}
-    found: list[str] = []
+    names: list[str] = []
     for name in modules:
-        found += installed.values() if name == "*" else [installed.get(name, name)]
-    return list(dict.fromkeys(found))
+        names += installed.values() if name == "*" else [installed.get(name, name)]
+    return list(dict.fromkeys(names))
 
 
 def include(router: Router, name: str) -> None:
     module = import_module(name)
-    found = getattr(module, "router", None)
-    if not isinstance(found, Router):
+    offered = getattr(module, "router", None)
+    if not isinstance(offered, Router):
         raise TypeError("has no `router = Router()`")
-    router.include(found)
+    router.include(offered)

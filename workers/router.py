@@ -42,12 +42,12 @@ class Handler:
         return any(is_of_type(wanted, kind) or (stem != "" and wanted == stem) for wanted in self.types)
 
     def beginnings(self, source: str, kind: str) -> Iterator[str]:
-        """Its types that are no family, and only the beginning of this one."""
+        """Exact types of the handler that are a prefix of `kind`."""
         if self.source in ("*", source):
             yield from (wanted for wanted in self.types if kind.startswith(f"{wanted}."))
 
     def wants(self, event: Event) -> bool:
-        """Whether the handler is for this event. Whatever its `when` raises flies."""
+        """Whether the handler is for this event. Raises what its `when` raises."""
         return self.matches(event.source, event.type, event.origin, event.stem) and (
             self.when is None or bool(self.when(event))
         )
@@ -148,16 +148,16 @@ class Router:
 
     def find_matching(self, source: str, kind: str, origin: str = "delivery", stem: str = "") -> tuple[Handler, ...]:
         """The handlers for such events, whatever their `when` would say."""
-        found = self._matching.get((source, kind, origin, stem))
-        if found is None:
+        matching = self._matching.get((source, kind, origin, stem))
+        if matching is None:
             if len(self._matching) >= MAX_REMEMBERED_TYPES:  # a provider may invent types without end
                 self._matching.clear()
-            found = tuple(one for one in self if may_match(one, source, kind, origin, stem))
-            self._matching[source, kind, origin, stem] = found
-        return found
+            matching = tuple(one for one in self if may_match(one, source, kind, origin, stem))
+            self._matching[source, kind, origin, stem] = matching
+        return matching
 
     def find_hint(self, source: str, kind: str) -> str:
-        """What the author of a handler may have meant, where no handler is for such events; else ""."""
+        """A hint to a handler whose type is a prefix of `kind`, or ""."""
         for handler in self:
             for wanted in handler.beginnings(source, kind):
                 return f'handler {handler.name} is for "{wanted}": did you mean "{wanted}.*"?'
@@ -173,7 +173,7 @@ def is_of_type(wanted: str, kind: str) -> bool:
 
 
 def may_match(handler: Handler, source: str, kind: str, origin: str, stem: str) -> bool:
-    """Whether a handler is for such events. One that cannot say so gets a run, which fails for it alone."""
+    """Whether a handler is for such events. If matching fails, it gets a run, which fails for this handler alone."""
     try:
         return handler.matches(source, kind, origin, stem)
     except Exception:
@@ -219,8 +219,8 @@ def is_whole(value: object) -> bool:
 def takes_client(function: Callable[..., Any]) -> bool:
     """Whether the function has a second argument for the API client. Raises ValueError where it takes no event."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    found = [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
-    needed = [p for p in found if p.default is inspect.Parameter.empty]
-    if not found or len(needed) > 2:
+    positional = [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+    needed = [p for p in positional if p.default is inspect.Parameter.empty]
+    if not positional or len(needed) > 2:
         raise ValueError(f"{function.__qualname__} must take an event, or an event and a client")
-    return len(found) > 1
+    return len(positional) > 1

@@ -20,10 +20,10 @@ KEY = re.compile("zyra_sk_[A-Za-z0-9_-]+")
 
 
 def parse_modules(text: str) -> tuple[str, ...]:
-    found = tuple(name.strip() for name in text.split(","))
-    if not all(found):
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
         raise ValueError("is empty or has an empty item: name at least one module, such as workers.handlers.log_event")
-    return found
+    return names
 
 
 def parse_api_url(text: str) -> str:
@@ -36,29 +36,29 @@ def parse_api_url(text: str) -> str:
 
 def read_api_key(env: Mapping[str, str]) -> Secret | None:
     """The key for Zyra's API, or None. Raises ConfigurationError where it is none."""
-    found = secrets.read(env, "ZYRA_API_KEY")
-    if found and not all(KEY.fullmatch(value) for value in found.values):
+    secret = secrets.read(env, "ZYRA_API_KEY")
+    if secret and not all(KEY.fullmatch(value) for value in secret.values):
         raise ConfigurationError(["ZYRA_API_KEY must be a key as Zyra makes it: zyra_sk_ and letters, digits, _ or -"])
-    return found
+    return secret
 
 
 def read_header_secret(env: Mapping[str, str], name: str) -> Secret | None:
     """A secret that goes into a header. Raises ConfigurationError where it could not stand there."""
-    found = secrets.read(env, name)
-    if found and not all(value.isascii() and value.isprintable() and " " not in value for value in found.values):
+    secret = secrets.read(env, name)
+    if secret and not all(value.isascii() and value.isprintable() and " " not in value for value in secret.values):
         raise ConfigurationError([f"{name} must be printable ASCII without spaces"])
-    return found
+    return secret
 
 
 def parse_limits(text: str) -> Limits:
     """create=5,read=30: what is not named keeps its default."""
-    found = {}
+    limits = {}
     for item in text.split(","):
         name, _, value = item.strip().partition("=")
         if name not in list(Limit) or not value.isdecimal() or not 1 <= int(value) <= 100_000:
             raise ValueError(f"must be like create=5,read=30,bulk=100, not {text!r}")
-        found[name] = int(value)
-    return Limits(**found)
+        limits[name] = int(value)
+    return Limits(**limits)
 
 
 def parse_minute(text: str) -> float:
@@ -119,7 +119,7 @@ def read(env: Mapping[str, str] = os.environ, *, need_handlers: bool = True) -> 
         faults.append(
             "WORKER_HANDLERS is not set: name the modules with your handlers, or * for every installed plugin"
         )
-    found = load(Settings, env, faults, **held)
-    if found is None or faults:
+    settings = load(Settings, env, faults, **held)
+    if settings is None or faults:
         raise ConfigurationError(faults)
-    return found
+    return settings

@@ -1,4 +1,4 @@
-"""SSRF guard: which addresses belong to the open internet. Only these may be contacted at other people's word.
+"""SSRF guard: which addresses belong to the open internet. Only these may be contacted if others name the address.
 
 The special-purpose registries of RFC 6890, as IANA keeps them, and what clouds use besides.
 """
@@ -17,7 +17,7 @@ SPECIAL_IPV4 = [
         "168.63.129.16/32",  # Azure's own services, on a public address
     )
 ]  # fmt: skip
-GLOBAL_IPV6 = IPv6Network("2000::/3")  # all that was ever given out
+GLOBAL_IPV6 = IPv6Network("2000::/3")  # everything that was ever allocated
 SPECIAL_IPV6 = [
     IPv6Network(text)
     for text in (
@@ -82,6 +82,6 @@ def parse_target(url: str) -> Target:
 
 
 def are_public(addresses: Iterable[str]) -> bool:
-    """Whether all are; of none nobody can say so."""
-    found = list(addresses)
-    return bool(found) and all(map(is_public, found))
+    """Whether there are any, and all are public."""
+    listed = list(addresses)
+    return bool(listed) and all(map(is_public, listed))

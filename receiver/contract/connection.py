@@ -1,4 +1,4 @@
-"""Redis, with bounded time and no silent retries: whoever calls decides what a doubt means.
+"""Clients for Redis with timeouts and without silent retries: the caller decides what an unknown outcome means.
 
 sentinel://user:password@host:26379,host:26379/service?db=0 asks Sentinels who the primary is, at every new connection.
 """
@@ -26,7 +26,7 @@ def connect(url: str, *, read: float = 2.0, name: str = "zyra-receiver") -> redi
 
 
 def client(url: str, kind: Callable[..., C], sentinel: Any, retry: Any, **options: Any) -> C:
-    """A client of this kind, blocking or not, whose calls are never repeated by themselves."""
+    """A client of this class, blocking or not, that never retries a call by itself."""
     once = {"retry": retry(NoBackoff(), 0), "driver_info": None}  # CLIENT SETINFO is younger than Redis 7.0
     if not url.startswith("sentinel:"):
         return kind.from_url(url, **options, **once)  # type: ignore[attr-defined,no-any-return]
@@ -41,18 +41,18 @@ def sentinels(url: str) -> tuple[list[tuple[str, int]], str, dict[str, str | int
     login, _, hosts = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
     service = parts.path.strip("/")
-    found = []
+    addresses = []
     for host in hosts.split(","):
         name, _, port = host.rpartition(":") if ":" in host.rpartition("]")[2] else (host, "", "26379")
         if not name or not port.isdecimal():
             raise ValueError(f"has no Sentinel at {host!r}: sentinel://host:26379,host:26379/service")
-        found.append((name.strip("[]"), int(port)))
+        addresses.append((name.strip("[]"), int(port)))
     query = dict(parse_qsl(parts.query))
     database = query.pop("db", "0")
     if query or not service or "/" in service or not database.isdecimal():
         raise ValueError("must be sentinel://host:26379,host:26379/service, with ?db=N if it is not 0")
     given: dict[str, str | int] = {"username": unquote(user), "password": unquote(password), "db": int(database)}
-    return found, unquote(service), {name: value for name, value in given.items() if value}
+    return addresses, unquote(service), {name: value for name, value in given.items() if value}
 
 
 def check(url: str) -> None:
@@ -64,7 +64,7 @@ def check(url: str) -> None:
 
 
 def another(of: redis.Redis, **options: Any) -> redis.Redis:
-    """A client of its own to the same server: connections must not be shared with a forked process."""
+    """Another client to the same server, because a forked process must not share connections."""
     pool = of.connection_pool
     told = {**pool.connection_kwargs, **options}
     if isinstance(pool, SentinelConnectionPool):
@@ -75,7 +75,7 @@ def another(of: redis.Redis, **options: Any) -> redis.Redis:
 
 
 def text(value: object) -> str:
-    """A reply of Redis as text; what is no UTF-8 was not written by us and stays recognizable."""
+    """A reply of Redis as text. Bytes that are no UTF-8 were not written by us, and are escaped."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 
 
 class ReceiverError(Exception):
-    """Whatever this service raises on purpose."""
+    """Base class of the errors that this service raises on purpose."""
 
 
 class ConfigurationError(ReceiverError):
-    """Every fault found, a line each, ready to be shown to the operator."""
+    """faults: one line each, ready to be shown to the operator."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = list(faults)

@@ -1,4 +1,4 @@
-"""RQ's Job and Queue for our queue: JSON, ids only, and nothing that is read from Redis can choose what runs.
+"""RQ's Job and Queue for our queue: ids only. Nothing that is read from Redis can choose what runs.
 
 rq info   --job-class receiver.contract.jobs.LedgerJob --queue-class receiver.contract.jobs.LedgerQueue -S json
 """
@@ -18,7 +18,7 @@ REFUSED = "workers.jobs.refuse"
 
 
 class LedgerJob(Job):
-    """A job that is what its id says. Whatever else stands in its hash, function, callbacks, webhooks, is not read."""
+    """A job that is defined by its id. The job's hash (function, callbacks, webhooks) is never read."""
 
     def __init__(self, id: str | None = None, connection: Any = None, serializer: Any = None) -> None:  # noqa: A002 - RQ names it so
         name = id
@@ -30,9 +30,9 @@ class LedgerJob(Job):
         self.restore({})
 
     def restore(self, raw_data: Any) -> None:
-        """Sets the job from its id, without a look at Redis: it has no hash, and one that is there is not ours."""
-        found = JOB.fullmatch(self.id)
-        name = CALLABLES[found[3] is not None] if found else REFUSED
+        """Sets the job from its id without reading Redis: our jobs have no hash."""
+        match = JOB.fullmatch(self.id)
+        name = CALLABLES[match[3] is not None] if match else REFUSED
         self.data = json.dumps([name, None, [self.id], {}]).encode()
         self.description = f"{name}({self.id})"
         self.timeout = -1  # the ledger's lease and the handler's own timeout bound it
@@ -40,12 +40,12 @@ class LedgerJob(Job):
         self._status = JobStatus.QUEUED
 
     def _fetch_status(self) -> JobStatus:
-        """Likewise: RQ would take a job without a hash for a failure."""
+        """RQ would take a job without a hash for a failed one."""
         return self._status
 
 
 class LedgerQueue(Queue):
-    """RQ's queue with our Job class, whatever the caller asks for."""
+    """RQ's queue, always with our Job class."""
 
     job_class = LedgerJob
 
@@ -56,9 +56,9 @@ class LedgerQueue(Queue):
 
     @classmethod
     def dequeue_any(cls, *arguments: Any, **options: Any) -> tuple[Job, Queue] | None:
-        """The next job and its queue, whose name the job takes over: RQ's registries are called after it."""
-        found = super().dequeue_any(*arguments, **options)
-        if found:
-            job, queue = found
+        """The next job and its queue. The job gets the queue's name, because RQ names its registries by it."""
+        dequeued = super().dequeue_any(*arguments, **options)
+        if dequeued:
+            job, queue = dequeued
             job.origin = queue.name
-        return found
+        return dequeued

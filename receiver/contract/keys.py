@@ -33,7 +33,7 @@ def make_run_id(event: str, handler: str) -> str:
 
 @lru_cache(maxsize=1024)
 def hash_handler(handler: str) -> str:
-    """What a handler's runs are called after their event."""
+    """The part of a run's id that stands for its handler."""
     return hashlib.sha256(handler.encode()).hexdigest()[:12]
 
 

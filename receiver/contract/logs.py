@@ -1,4 +1,4 @@
-"""One record, one line: JSON in a pipe, words on a terminal."""
+"""Formats log records, one line each: JSON in a pipe, plain words on a terminal."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ class Line(logging.Formatter):
 
 
 class Words(Line):
-    """The same for people; control characters in values stay escaped."""
+    """For terminals. Control characters in values stay escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         out = self.fields(record)

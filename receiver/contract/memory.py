@@ -1,4 +1,4 @@
-"""The collector of cycles, made rare: what we make for a request or an attempt is freed as soon as it is let go."""
+"""Memory: a rare garbage collection, trimming after load, no core dumps."""
 
 import ctypes
 import gc
@@ -13,7 +13,7 @@ COLLECT_THRESHOLD_COUNT = 50_000  # new containers until it looks at the younges
 
 
 def settle() -> None:
-    """What is there now, modules and configuration, stays, and is never looked at again.
+    """Tells the garbage collector that all present objects stay, and makes it rare.
 
     Large buffers come from the system and go back to it at once: glibc would move this limit up with each that is
     freed, and then keep what lies between two live ones.
@@ -26,12 +26,12 @@ def settle() -> None:
 
 
 def forbid_core_dumps() -> None:
-    """A core dump would hold payloads, keys and secrets. What this process starts makes none, either."""
+    """Forbids core dumps of this process and its children: they would hold payloads, keys and secrets."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 class Trimmer:
-    """Gives back to the system what a load has left free: cycles that the rare collector did not find, and the heap.
+    """Returns memory to the system after a load: collects cycles, and trims the heap.
 
     glibc keeps what was freed between two live objects; elsewhere only the cycles are collected.
     """
@@ -42,11 +42,11 @@ class Trimmer:
         self._next = 0.0
 
     def __call__(self, now: float) -> None:
-        """Trims where the process has grown since its start, and has changed since the last time. now: monotonic."""
-        found = resident_bytes()
-        if found - self._base_bytes < GROWTH_BYTES or now < self._next:
+        """Trims if the process has grown since its start and since the last trim. now: monotonic seconds."""
+        resident = resident_bytes()
+        if resident - self._base_bytes < GROWTH_BYTES or now < self._next:
             return
-        if abs(found - self._last_bytes) < CHANGE_BYTES:
+        if abs(resident - self._last_bytes) < CHANGE_BYTES:
             return
         gc.collect()
         if self._trim:

@@ -35,7 +35,7 @@ class Body(StrEnum):
 
 
 class Labels(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the ledger tells about an event in the clear; the seal binds every one of them to the body."""
+    """The part of an event that the ledger has in the clear. The seal binds every field to the body."""
 
     id: str
     source: str
@@ -46,7 +46,7 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the seal hides: the body, the kept headers, and how the source says they are to be read."""
+    """The part of an event that is encrypted: the body, the kept headers, and how to read them."""
 
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
@@ -61,7 +61,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a verified delivery tells. Only `receiver.sources` and the opened seal make one."""
+    """A verified event as it is stored. Only `receiver.sources` and an opened seal make one."""
 
     labels: Labels
     content: Content

@@ -7,7 +7,7 @@ from .keys import Keys
 
 
 def compose_script(package: str, *names: str, allow_oom: bool = False, heals: bool = False) -> str:
-    """One whole script.
+    """The text of one script.
 
     allow_oom: it finishes, expires or deletes, so a full Redis must let it through. heals: it mends indexes itself.
     """

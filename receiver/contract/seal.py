@@ -24,7 +24,7 @@ encode = msgspec.json.Encoder().encode
 
 
 class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What stands before the body under the seal: see `Content` for the fields."""
+    """What is encrypted before the body; `Content` explains the fields."""
 
     h: tuple[tuple[str, str], ...]
     f: Body
@@ -38,7 +38,7 @@ decode = msgspec.json.Decoder(Meta).decode
 
 
 class Seal:
-    """Keys by their ids. The first one seals, every one opens; a changed key file counts at once.
+    """Seals with the first key and opens with every key. A changed key file counts at once.
 
     Raises ConfigurationError where a key is none; one that becomes none later leaves the last good ones.
     """
@@ -82,7 +82,7 @@ class Seal:
             raise Altered(f"{name} is not what was sealed") from None
 
     def fingerprint(self, data: bytes) -> str:
-        """A digest that only holders of the first key can make: it tells equal from different, and no more."""
+        """A keyed digest by which only equal and different can be told apart."""
         keyed = hashlib.sha256(b"zr:fingerprint:" + parse_key(self._secret.values[0])).digest()
         return hmac.digest(keyed, data, "sha256").hex()[:16]
 
@@ -110,7 +110,7 @@ def bind_labels(key: str, labels: Labels) -> bytes:
 
 
 def bind_name(key: str, name: str) -> bytes:
-    """Never what `bound` makes: that begins with a bracket."""
+    """Associated data of `wrap`. It never equals that of `bind_labels`, which begins with a bracket."""
     return f"zr:{FORMAT}:{key}:{name}".encode()
 
 

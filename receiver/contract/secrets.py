@@ -60,7 +60,7 @@ class Secret:
         )
 
     def learn(self, text: str) -> bool:
-        """Whether this is the secret from now on: it is if it was already, or if nobody has told one yet.
+        """Stores the secret if none was told yet. Whether it is the secret now.
 
         Raises ConfigurationError where it cannot be written.
         """
@@ -87,10 +87,10 @@ class Secret:
     def _look(self) -> tuple[int, int]:
         assert self._path is not None
         try:
-            found = self._path.stat()
+            stat = self._path.stat()
         except OSError as error:
             raise ConfigurationError([f"{self.name}_FILE: cannot read {self._path}: {error.strerror}"]) from None
-        return found.st_mtime_ns, found.st_size
+        return stat.st_mtime_ns, stat.st_size
 
     def _read(self) -> tuple[str, ...]:
         assert self._path is not None
@@ -103,7 +103,7 @@ class Secret:
 
 
 def keep(path: Path, text: str) -> None:
-    """Writes a file for us alone, whole or not at all, and for good. Raises FileExistsError where there is one."""
+    """Writes a new file with mode 0600, atomically, and syncs it. Raises FileExistsError."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".secret-") as file:  # readable by its owner only
         file.write(text.encode())
         file.flush()
@@ -123,10 +123,10 @@ def split(name: str, text: str, commas: bool, lines: bool = False) -> tuple[str,
         return (text,)
     if text.lstrip().startswith(PEM):
         return tuple(PEM + block.rstrip(" ,\r\n") for block in text.split(PEM)[1:])
-    found = text.rstrip("\r\n").splitlines() if lines else [text]
+    parts = text.rstrip("\r\n").splitlines() if lines else [text]
     if commas:
-        found = [item.strip() for line in found for item in line.split(",")]
-    items = tuple(found)
+        parts = [item.strip() for line in parts for item in line.split(",")]
+    items = tuple(parts)
     if not items or not all(item.strip() for item in items):
         raise ConfigurationError([f"{name} is empty or has an empty item"])
     return items

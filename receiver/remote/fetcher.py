@@ -1,4 +1,4 @@
-"""Fetches small public documents by https. What is fetched is named by others, so every step is bounded.
+"""Fetches small public documents by https, with limits for time, size and addresses, since others name the URL.
 
 No redirect, no proxy, no private address; the connection goes to the address that was checked.
 """
@@ -27,16 +27,16 @@ Resolve = Callable[[str, int], Awaitable[list[tuple[str, int]]]]  # of host and 
 
 
 class FetchFailed(Exception):
-    """It was not fetched; another time it may be."""
+    """The fetch failed; a later one may succeed."""
 
 
 class FetchNotFound(FetchFailed):
-    """Who was asked says that there is no such thing."""
+    """The server says that there is no such document."""
 
 
 async def resolve(host: str, port: int) -> list[tuple[str, int]]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(str(address[0]), int(address[1])) for *_, address in found]
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(str(address[0]), int(address[1])) for *_, address in infos]
 
 
 class Fetcher:
@@ -52,7 +52,7 @@ class Fetcher:
         self._trust: ssl.SSLContext | None = None
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
-        """Raises Failed or Absent."""
+        """The document. Raises FetchFailed or FetchNotFound."""
         return await self._fetch("GET", url, dict(headers or {}), b"")
 
     async def token(self, url: str, credential: str, scope: str) -> tuple[str, float]:
@@ -114,10 +114,10 @@ class Fetcher:
             return await read_bounded(response)
 
     async def _find_address(self, target: Target) -> tuple[str, int]:
-        found = await self._resolve(target.host, target.port)
-        if not found or not all(self._allowed(address) for address, _ in found):
+        addresses = await self._resolve(target.host, target.port)
+        if not addresses or not all(self._allowed(address) for address, _ in addresses):
             raise FetchFailed(f"{target.host} has no address, or one that is not public")
-        return found[0]
+        return addresses[0]
 
 
 async def read_bounded(response: "httpx2.Response") -> bytes:
@@ -131,5 +131,5 @@ async def read_bounded(response: "httpx2.Response") -> bytes:
 
 
 def strip_query(url: str) -> str:
-    """What may stand in a log: queries hold tokens."""
+    """The URL for a log, without its query, which may hold tokens."""
     return url.partition("?")[0]

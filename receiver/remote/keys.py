@@ -32,7 +32,7 @@ MAX_REMEMBERED = 100  # keys and failures of a source that are remembered
 
 @dataclass(slots=True)
 class FetchedKey:
-    """What came of a fetch: a key, or why there is none. at: the monotonic clock's seconds.
+    """The result of a fetch: a key, or why there is none. at: monotonic seconds.
 
     proven: whether it has verified a delivery.
     """
@@ -114,7 +114,7 @@ class RemoteKeys:
         raise failure
 
     async def visit(self, url: str) -> None:
-        """Fetches what the provider wants to be fetched. Raises Unavailable where that has not happened yet."""
+        """Fetches the address that confirms a subscription. Raises Unavailable while that is not done."""
         if url not in self._visited and self._is_due(url, 0.0):
             self._start(self._visits, url, self._visit(url))
             await self._wait(self._visits, url, WaitBudget())
@@ -122,7 +122,7 @@ class RemoteKeys:
             raise Unavailable("visit")
 
     def _check_without_key(self, delivery: Delivery, now: float) -> None:
-        """All that can be said without the key. Raises BadSignature."""
+        """Checks everything that needs no key. Raises BadSignature."""
         try:
             verify(self._scheme, delivery, (), now)
         except BadSignature as error:
@@ -161,9 +161,9 @@ class RemoteKeys:
             turn = self._renewal if known and known.proven else self._first
             self._start(turn, url, self._fetch(url))
             await self._wait(turn, url, patience)
-        found, failure = self._keys.get(url), self._failures.get(url)
-        if found and self._clock() - found.at < age:
-            return found
+        fetched, failure = self._keys.get(url), self._failures.get(url)
+        if fetched and self._clock() - fetched.at < age:
+            return fetched
         if failure and failure.absent and known is None:
             raise BadSignature("no-key")
         raise Unavailable("key")
@@ -208,7 +208,7 @@ class RemoteKeys:
             self._log_failure("the subscription is not confirmed yet", url, error)
 
     def _log_failure(self, what: str, url: str, error: Exception) -> None:
-        """Our own words tell nothing that is secret; those of others might."""
+        """Logs our own messages whole, and of other errors only the type, because they may contain secrets."""
         why = str(error) if isinstance(error, FetchFailed) else type(error).__name__
         log.warning("source %s: %s: %s: %s", self._name, what, strip_query(url), why)
 
@@ -225,7 +225,7 @@ class RemoteKeys:
         return {"authorization": f"Bearer {self._token[0]}"}
 
     def _read(self, answer: bytes) -> Key:
-        """Raises Failed. What was fetched is public, so it must never become a secret key."""
+        """The public key. A fetched document never becomes a secret key. Raises FetchFailed."""
         try:
             text = (compile_place(self._remote.read)(Delivery((), answer)) if self._remote.read else answer).decode()
             key = decode_plain_key(self._scheme, text)
@@ -238,7 +238,7 @@ class RemoteKeys:
 
 
 def remember(known: dict[str, FetchedKey], url: str, what: FetchedKey) -> None:
-    """Forgets the oldest where there are too many: who names keys must not fill our memory."""
+    """Stores a result and forgets the oldest above MAX_REMEMBERED, because senders choose the names."""
     known[url] = what
     while len(known) > MAX_REMEMBERED:
         del known[next((one for one, held in known.items() if not held.proven), next(iter(known)))]

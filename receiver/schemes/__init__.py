@@ -226,21 +226,21 @@ class Scheme:
     @property
     def open_parts(self) -> tuple[str, ...]:
         """What an attacker who has captured a delivery can change in it, in words for the operator."""
-        found = list(self.unprotected)
+        parts = list(self.unprotected)
         places = [*self.identity, *self.type]
         headers = [name for place in places for kind, name in alternatives(place) if kind == "header"]
-        found += [f"header {name}" for name in dict.fromkeys(headers) if not self.signs("header", name)]
+        parts += [f"header {name}" for name in dict.fromkeys(headers) if not self.signs("header", name)]
         if self.covers == "nothing":
-            found.append("the whole body")
+            parts.append("the whole body")
         elif self.covers == "part":
-            found.append("all fields of the body but those that are signed")
+            parts.append("all fields of the body but those that are signed")
         if self.builder == "twilio" or "{form_sorted}" in self.signed or self.builder == "plivo":
-            found.append("where a field's name ends and its value begins: they are signed without separators")
+            parts.append("where a field's name ends and its value begins: they are signed without separators")
         if "{body_crc32}" in self.signed:
-            found.append("the body, which is bound by a CRC-32 only: others with the same sum can be made")
+            parts.append("the body, which is bound by a CRC-32 only: others with the same sum can be made")
         if self.algorithm in ("sha1", "sha256", "sha512", "md5") and self.signed.startswith("{key}"):
-            found.append("what is added at the end: a plain digest that begins with the secret can be extended")
-        return tuple(found)
+            parts.append("what is added at the end: a plain digest that begins with the secret can be extended")
+        return tuple(parts)
 
     @property
     def covers(self) -> Coverage:

@@ -1,4 +1,4 @@
-"""What must be known of each builder besides its code, which `signatures/builders.py` and `signatures/jws.py` hold."""
+"""Facts about each builder. Its code is in `signatures/builders.py` or `signatures/jws.py`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Coverage = Literal["body", "part", "nothing"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """Of a row without a builder, these defaults."""
+    """The defaults are those of a row without a builder."""
 
     covers: Coverage = "body"  # what of the body the signature binds
     signs: tuple[str, ...] = ()  # places that it signs besides

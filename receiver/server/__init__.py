@@ -1,4 +1,4 @@
-"""What knows uvicorn: processes, connections, and the bounds on what an unsigned sender may use of them.
+"""uvicorn: processes, connections, and limits on what an unsigned sender may use.
 
 serve        starts uvicorn, drains before the end
 protocol     parses the requests of one connection, within bounds

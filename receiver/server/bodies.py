@@ -1,4 +1,4 @@
-"""The memory that request bodies may take, all together, until they are answered."""
+"""The budget of memory for all request bodies that are not answered yet."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 from ..errors import Unavailable
 
 SMALL_BYTES = 64 * 1024  # bodies up to this size have a reserve
-RESERVE_SHARE = 8  # one part in so many of the budget is kept for small bodies
+RESERVE_DIVISOR = 8  # one part in so many of the budget is kept for small bodies
 DEFAULT_BUDGET_BYTES = 64 * 1024 * 1024
 
 
@@ -21,7 +21,7 @@ class BodyBudget:
 
     def __init__(self, limit_bytes: int = DEFAULT_BUDGET_BYTES) -> None:
         self._limit_bytes = limit_bytes
-        self._limit_large_bytes = limit_bytes - limit_bytes // RESERVE_SHARE
+        self._limit_large_bytes = limit_bytes - limit_bytes // RESERVE_DIVISOR
         self.held_bytes = 0
         self._large_bytes = 0  # of bodies over SMALL_BYTES
         self.shed = 0  # requests that were given up for others, since the start
@@ -40,7 +40,7 @@ class BodyBudget:
         return self.held_bytes > self._limit_bytes or self._large_bytes > self._limit_large_bytes
 
     def make_room(self, candidates: Sequence[Request]) -> None:
-        """Gives up the largest ones until the others fit, or all that is held is complete, and will be answered."""
+        """Fails the largest incomplete requests until the rest fits."""
         for largest in sorted(candidates, key=lambda one: -one.held_bytes):
             if not self.is_over or not largest.held_bytes:
                 return

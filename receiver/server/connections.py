@@ -143,12 +143,12 @@ class Connections:
 
 def list_overdue(phase: dict[Connection, float], before: float) -> list[Connection]:
     """The connections that entered the phase before this time; they stand first."""
-    found = []
+    overdue = []
     for connection, since in phase.items():
         if since > before:
             break
-        found.append(connection)
-    return found
+        overdue.append(connection)
+    return overdue
 
 
 def limit_connections(wanted: int = 0) -> int:

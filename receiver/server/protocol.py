@@ -62,10 +62,10 @@ class Malformed(Exception):
 
 def read_target(url: bytes) -> tuple[str, bytes, bytes]:
     """Path, raw path and query. Raises what a URL raises that is none."""
-    found = httptools.parse_url(url)
-    path: bytes = found.path
+    target = httptools.parse_url(url)
+    path: bytes = target.path
     text = path.decode("ascii")
-    return unquote(text) if "%" in text else text, path, found.query or b""
+    return unquote(text) if "%" in text else text, path, target.query or b""
 
 
 remember_target = lru_cache(maxsize=64)(read_target)  # providers call a few URLs again and again

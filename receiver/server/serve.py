@@ -140,6 +140,6 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def main() -> None:
-    found = environment.read()
-    logs.setup(found.log_level)
-    serve(found)
+    settings = environment.read()
+    logs.setup(settings.log_level)
+    serve(settings)

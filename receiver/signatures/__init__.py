@@ -1,4 +1,4 @@
-"""The engine: verifies a delivery by a row of the table. Pure: no clock, no network, no environment.
+"""The engine: verifies a delivery by a scheme. It uses no clock, no network and no environment.
 
 verify     the one entry: a delivery, keys and the time go in; which key fits comes out
 template   what is signed, where a template says it; `builders` where code does

@@ -1,4 +1,4 @@
-"""What some providers sign and no template can say. Each builder follows the provider's own library or page.
+"""Builders: what is signed, where no template can say it. Each follows the provider's own library or page.
 
 A builder makes claims of a delivery: texts, of which one must fit one of the signatures. All claims must hold.
 """

@@ -1,4 +1,4 @@
-"""Why was a delivery refused? The most likely reason, in words for the operator. The sender learns nothing of it.
+"""Finds the most likely reason why a delivery was refused, for the operator. The sender never sees it.
 
 Pure, and no part of verification: it tries what people and proxies get wrong, which costs many times what a
 verification costs, so it runs seldom and away from the loop.
@@ -102,7 +102,7 @@ def try_causes(
 
 
 def vary_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """What the body may have been before somebody touched it."""
+    """Forms that the body may have had before a proxy changed it."""
     yield "a trailing newline was lost on the way", body + b"\n"
     yield "a trailing CR LF was lost on the way", body + b"\r\n"
     yield "blanks around the body were added on the way", body.strip()
@@ -164,17 +164,17 @@ def with_url(delivery: Delivery, url: str) -> Delivery:
 
 
 def describe_headers(scheme: Scheme, delivery: Delivery) -> dict[str, str]:
-    """The headers that may be told; of what is or may be a credential only the length."""
+    """The headers for the operator. Of anything that may be a credential, only the length."""
     plain = {"content-type", "user-agent", "content-length", "date"}
     places = (*scheme.identity, *scheme.type, scheme.timestamp)
     plain |= {name for place in places if place.startswith("header:") for name in place[7:].split("|")}
     secret = {name for place in scheme.signature for name in place.removeprefix("header:").split("|")}
     secret |= {"authorization", "cookie"}
-    found = {}
+    described = {}
     for raw, value in delivery.headers:
         name = raw.decode("latin-1")
         if name in secret:
-            found[name] = f"({len(value)} bytes)"
+            described[name] = f"({len(value)} bytes)"
         elif name in plain:
-            found[name] = value.decode("latin-1")[:200]
-    return found
+            described[name] = value.decode("latin-1")[:200]
+    return described

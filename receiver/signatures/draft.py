@@ -1,4 +1,4 @@
-"""Deliveries that are being made: values are written to the places where a scheme looks for them."""
+"""Builds deliveries: writes values to the places where a scheme reads them."""
 
 import json
 from collections.abc import Mapping
@@ -57,8 +57,8 @@ class Draft:
         if kind != "json":
             return compile_place(f"{kind}:{name}")(self.delivery)
         name, _, beginning = name.partition(":")
-        found = compile_place(f"form:{self._json_field}:{name}" if self._json_field else f"json:{name}")(self.delivery)
-        return found if found.startswith(beginning.encode()) else b""
+        value = compile_place(f"form:{self._json_field}:{name}" if self._json_field else f"json:{name}")(self.delivery)
+        return value if value.startswith(beginning.encode()) else b""
 
     def put(self, item: str, text: str | int) -> None:
         """Writes a value into the first of a place's alternatives that this body can hold. Raises ValueError."""

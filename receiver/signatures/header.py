@@ -1,4 +1,4 @@
-"""How the value of a signature is written, and when it was made."""
+"""Reads signatures and timestamps from the places where a scheme has them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -46,14 +46,14 @@ class SignatureReader:
 
     def _read_any(self, delivery: Delivery) -> list[Group]:
         if self._repeated:
-            found = [value for name in self._repeated for value in delivery.all(name) if value]
+            texts = [value for name in self._repeated for value in delivery.all(name) if value]
         else:
-            found = [value for read in self._places if (value := read(delivery))]
-        if not found and self._places:
+            texts = [value for read in self._places if (value := read(delivery))]
+        if not texts and self._places:
             raise BadSignature("missing")
         if not self._separator:
-            return [(self._keep_sound([self._strip_prefix(value) for value in found[:MAX_CANDIDATES]]), NOTHING)]
-        values = [part for value in found for part in (value.split(self._groups) if self._groups else [value])]
+            return [(self._keep_sound([self._strip_prefix(value) for value in texts[:MAX_CANDIDATES]]), NOTHING)]
+        values = [part for value in texts for part in (value.split(self._groups) if self._groups else [value])]
         if not self._pair and not self._positional:  # nothing tells them apart
             parts = [part.strip(b" ") for value in values for part in value.split(self._separator, MAX_CANDIDATES)]
             return [(self._keep_sound([self._strip_prefix(part) for part in parts[:MAX_CANDIDATES]]), NOTHING)]
@@ -63,10 +63,10 @@ class SignatureReader:
         return value[len(self._prefix) :] if value.startswith(self._prefix) else b""
 
     def _read_list(self, value: bytes) -> Group:
-        found = [part.strip(b" ") for part in value.split(self._separator, MAX_CANDIDATES)[:MAX_CANDIDATES]]
+        parts = [part.strip(b" ") for part in value.split(self._separator, MAX_CANDIDATES)[:MAX_CANDIDATES]]
         if not self._pair:
-            return self._keep_sound([self._strip_prefix(part) for part in found[1:]]), {b"0": found[0]}
-        pairs = [part.partition(self._pair) for part in found]
+            return self._keep_sound([self._strip_prefix(part) for part in parts[1:]]), {b"0": parts[0]}
+        pairs = [part.partition(self._pair) for part in parts]
         wanted = [text for name, _, text in pairs if self._version in (name, b"*")]
         wanted += [name for name, apart, _ in pairs if self._bare_too and not apart]
         named = {name: text for name, _, text in pairs if name != self._version}
@@ -82,7 +82,7 @@ class SignatureReader:
 
 
 def find_single_header(scheme: Scheme) -> bytes:
-    """The one header that holds the signature, which is most often so."""
+    """The name of the header, if one header holds the signature, else b""."""
     kind, _, name = scheme.signature[0].partition(":") if len(scheme.signature) == 1 else ("", "", "")
     return name.encode() if kind == "header" and "|" not in name and not scheme.repeated else b""
 

@@ -1,4 +1,4 @@
-"""JSON Web Tokens (RFC 7519) and detached signatures (RFC 7515, RFC 7797) that vouch for a delivery."""
+"""JSON Web Tokens (RFC 7519) and detached signatures (RFC 7515, RFC 7797) of a delivery."""
 
 import base64
 import hashlib
@@ -130,7 +130,7 @@ PAYLOADS: dict[str, Callable[[Claims, Delivery], list[bytes]]] = {"truelayer": t
 
 
 def is_signed(name: str, key: Any, text: bytes, signature: bytes) -> bool:
-    """The kind of the key must be the algorithm's: a public key is never taken for a secret."""
+    """Whether the signature is valid. A public key is never used as a secret."""
     if name in SECRET:
         return isinstance(key, bytes) and hmac.compare_digest(hmac.digest(key, text, SECRET[name]), signature)
     return isinstance(key, Public) and CHECKS[PUBLIC[name]](key, text, signature)
@@ -139,12 +139,12 @@ def is_signed(name: str, key: Any, text: bytes, signature: bytes) -> bool:
 def decode_document(text: bytes) -> Claims:
     """An object in base64url. Raises BadSignature."""
     try:
-        found = json.loads(decode_base64url(text))
+        document = json.loads(decode_base64url(text))
     except (ValueError, RecursionError):
         raise BadSignature("malformed") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise BadSignature("malformed")
-    return found
+    return document
 
 
 def read_number(claims: Claims, name: str) -> float | None:
@@ -174,8 +174,8 @@ def compare_hash(claim: Any, how: str, delivery: Delivery) -> None:
 def canonical_request(delivery: Delivery) -> bytes:
     """What qsh is the hash of: https://developer.atlassian.com/cloud/jira/platform/understanding-jwt-for-connect-apps/"""
     names = sorted({name for name, _ in delivery.query if name != "jwt"})
-    found = {name: sorted(value for key, value in delivery.query if key == name) for name in names}
-    query = "&".join(f"{escape(name)}={','.join(map(escape, values))}" for name, values in found.items())
+    parameters = {name: sorted(value for key, value in delivery.query if key == name) for name in names}
+    query = "&".join(f"{escape(name)}={','.join(map(escape, values))}" for name, values in parameters.items())
     path = split_url(delivery.url).path.rstrip("/") or "/"
     return f"{delivery.method.upper()}&{path}&{query}".encode()
 

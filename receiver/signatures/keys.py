@@ -1,4 +1,4 @@
-"""Keys: the operator's text as the provider means it, and checks of signatures with public ones."""
+"""Parses keys, and checks signatures with public keys."""
 
 import base64
 import binascii
@@ -76,11 +76,11 @@ def parse_pem(text: str) -> Public:
     """A public key or a certificate, in PEM with or without its line breaks, or in base64 alone."""
     if len(text) > MAX_KEY_CHARACTERS:
         raise ValueError("too long")
-    found = PEM.search(text)
-    raw = base64.b64decode("".join((found[2] if found else text).split()), validate=True)
-    if not found and raw.startswith(b"-----BEGIN"):
+    match = PEM.search(text)
+    raw = base64.b64decode("".join((match[2] if match else text).split()), validate=True)
+    if not match and raw.startswith(b"-----BEGIN"):
         return parse_pem(raw.decode())
-    if found and found[1] == "CERTIFICATE":
+    if match and match[1] == "CERTIFICATE":
         key: Any = x509.load_der_x509_certificate(raw).public_key()
     else:
         key = serialization.load_der_public_key(raw)
@@ -92,13 +92,13 @@ def parse_pem(text: str) -> Public:
 def parse_jwks(text: str) -> Jwks:
     """What cannot be read in a set is left out (RFC 7517, 5). Raises ValueError where nothing is left."""
     document = json.loads(text)
-    found = []
+    keys = []
     for row in document.get("keys", [document])[:100]:
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
-            found.append((str(row.get("kid", "")), parse_jwk(row)))
-    if not found:
+            keys.append((str(row.get("kid", "")), parse_jwk(row)))
+    if not keys:
         raise ValueError("no key")
-    return Jwks(tuple(found))
+    return Jwks(tuple(keys))
 
 
 def parse_jwk(row: dict[str, Any]) -> Public:
@@ -127,17 +127,17 @@ KINDS = {"rsa": rsa.RSAPublicKey, "ecdsa": ec.EllipticCurvePublicKey, "ed25519":
 
 def is_usable(algorithm: str, key: Any) -> bool:
     """Whether it is a public key, of the kind that this algorithm checks with; "": of any kind."""
-    found = [one for _, one in key.keys] if isinstance(key, Jwks) else [key]
+    keys = [one for _, one in key.keys] if isinstance(key, Jwks) else [key]
     kind = KINDS.get(algorithm.partition("-")[0], Public)
-    return any(isinstance(one, kind) for one in found)
+    return any(isinstance(one, kind) for one in keys)
 
 
 def is_current(text: str) -> bool:
     """Whether this is no certificate, or one that is valid now."""
     if "BEGIN CERTIFICATE" not in text:
         return True
-    found, now = x509.load_pem_x509_certificate(text.encode()), datetime.now(UTC)
-    return found.not_valid_before_utc <= now <= found.not_valid_after_utc
+    certificate, now = x509.load_pem_x509_certificate(text.encode()), datetime.now(UTC)
+    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
 
 
 URL_SAFE = bytes.maketrans(b"-_", b"+/")

@@ -139,18 +139,18 @@ def read_cavage_component(delivery: Delivery, name: bytes, items: Mapping[bytes,
 
 def parse_members(pattern: re.Pattern[bytes], text: bytes, groups: int) -> list[Any]:
     """The members of a dictionary, as the pattern's groups. Raises BadSignature where anything else stands there."""
-    found, at = [], 0
+    members, at = [], 0
     if len(text) > MAX_INPUT_BYTES:
         raise BadSignature("malformed")
     while at < len(text):
         match = pattern.match(text, at)
         if match is None:
             raise BadSignature("malformed")
-        found.append(match.groups(b"")[:groups])
+        members.append(match.groups(b"")[:groups])
         at = match.end()
-    if not found:
+    if not members:
         raise BadSignature("missing")
-    return found
+    return members
 
 
 def parse_parameters(parameters: bytes) -> dict[bytes, bytes]:
@@ -195,10 +195,10 @@ def read_component(delivery: Delivery, name: bytes, parameters: bytes) -> bytes:
 
 
 def read_query_parameter(delivery: Delivery, name: str) -> bytes:
-    found = [value for key, value in delivery.query if key == name]
-    if len(found) != 1 or "%" in found[0]:
+    values = [value for key, value in delivery.query if key == name]
+    if len(values) != 1 or "%" in values[0]:
         raise BadSignature("malformed")
-    return found[0].encode()
+    return values[0].encode()
 
 
 def read_authority(url: Any) -> str:

@@ -1,4 +1,4 @@
-"""Signs a delivery as its provider does, where we hold the key: for `zyra-receiver send`, rotation, and tests."""
+"""Signs deliveries as the provider does, for schemes with a shared key: for `send`, rotation, and tests."""
 
 import base64
 import hashlib

@@ -50,16 +50,16 @@ def make_part(name: str, following: str) -> Part:
         return lambda _d, _t, items, _k: require(items.get(item, b""))
     if kind == "header" and following.startswith("."):
         return make_signed_id(name)
-    found = compile_place(name)
-    return lambda delivery, *_: require(found(delivery))
+    read_place = compile_place(name)
+    return lambda delivery, *_: require(read_place(delivery))
 
 
 def make_signed_id(name: str) -> Part:
     """A dot would let the border between id and timestamp move, so Standard Webhooks forbids it."""
-    found = compile_place(name)
+    read_place = compile_place(name)
 
     def read(delivery: Delivery, *_: object) -> bytes:
-        value = require(found(delivery))
+        value = require(read_place(delivery))
         if b"." in value:
             raise BadSignature("malformed")
         return value
@@ -95,7 +95,7 @@ DECODED = re.compile("%(?:3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
 
 def decode_url(url: str) -> str:
     """https://developers.hubspot.com/docs/api/webhooks/validating-requests: these characters alone are decoded."""
-    return DECODED.sub(lambda found: chr(int(found[0][1:], 16)), url)
+    return DECODED.sub(lambda match: chr(int(match[0][1:], 16)), url)
 
 
 NAMED: dict[str, Part] = {

@@ -22,10 +22,10 @@ class Token:
         return delivery.body
 
     def verify(self, delivery: Delivery, keys: Sequence[bytes], now: float) -> int:
-        found = [(value, prefix) for read, prefix in self._places if (value := read(delivery))]
-        if not found:
+        values = [(value, prefix) for read, prefix in self._places if (value := read(delivery))]
+        if not values:
             raise BadSignature("missing")
-        tokens = [value[len(prefix) :] for value, prefix in found if value.startswith(prefix)]
+        tokens = [value[len(prefix) :] for value, prefix in values if value.startswith(prefix)]
         return find_key(keys, tokens)
 
 

@@ -246,12 +246,12 @@ def make_algorithm(name: str, encoding: str) -> Algorithm:
     if name in CHECKS:
         check = CHECKS[name]
 
-        def checked(key: Key, text: bytes, candidates: Sequence[bytes]) -> bool:
+        def verify_raw(key: Key, text: bytes, candidates: Sequence[bytes]) -> bool:
             raws = [raw for one in candidates if (raw := decode_signature(encoding, one)) is not None]
             singles = key.get("") if isinstance(key, Jwks) else [key]
             return any(check(single, text, raw) for single in singles for raw in raws)
 
-        return Algorithm(checked)
+        return Algorithm(verify_raw)
     encode = ENCODINGS[encoding]
     if name.startswith("hmac-"):
         digest = name.removeprefix("hmac-")

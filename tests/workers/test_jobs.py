@@ -156,7 +156,12 @@ def test_every_option_of_on_means_the_same_to_a_stock_worker(
         (jobs.dispatch if text(job).partition("-")[2] in stock else jobs.run)(text(job))
     own = make()
     made = run(
-        "workers.cli", "work", "--burst", env=env | {"WORKER_HANDLERS": "every_option", "PYTHONPATH": str(tmp_path)}
+        "workers.cli",
+        "work",
+        "--burst",
+        "--concurrency",
+        "1",
+        env=env | {"WORKER_HANDLERS": "every_option", "PYTHONPATH": str(tmp_path)},
     )
 
     assert made.returncode == 0, made.stderr

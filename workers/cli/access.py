@@ -1,4 +1,4 @@
-"""How commands reach what they talk about: the ledger, and Zyra's API with the waits that its limits ask for."""
+"""Opens the ledger and Zyra's API for commands."""
 
 import secrets
 import time
@@ -28,28 +28,28 @@ T = TypeVar("T")
 
 def open_ledger() -> tuple[Ledger, Settings]:
     """The ledger of the environment, and the settings that name it. Raises ConfigurationError."""
-    found = settings.read(read_environment(), need_handlers=False)
-    return Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done), found
+    config = settings.read(read_environment(), need_handlers=False)
+    return Ledger(connect(config.redis_url), Keys(config.queue, config.rq_prefix), config.keep_done), config
 
 
 def open_client() -> Zyra:
     """The client of the command line. Raises ConfigurationError."""
-    found, ledger = read_settings()
-    if found.api_key is None and not found.api_user:
+    config, ledger = read_settings()
+    if config.api_key is None and not config.api_user:
         raise ConfigurationError(["ZYRA_API_KEY is not set: make one at Zyra under Settings, API Keys"])
-    if found.api_user and ledger is None:
+    if config.api_user and ledger is None:
         raise ConfigurationError(["ZYRA_API_USER wants REDIS_URL and SEAL_KEY, too: the login is shared with workers"])
-    return Zyra(found.api_url, caller=make_caller(found, ledger))
+    return Zyra(config.api_url, caller=make_caller(config, ledger))
 
 
 def read_settings() -> tuple[Settings, Ledger | None]:
-    """The workers' settings, and their ledger, where this machine knows it: without it nobody counts our calls."""
+    """The workers' settings, and the ledger if REDIS_URL is set. Without it, nothing counts our calls."""
     env = read_environment()
     sealed = "SEAL_KEY" in env or "SEAL_KEY_FILE" in env
-    found = settings.read(env if sealed else {**env, "SEAL_KEY": secrets.token_hex(32)}, need_handlers=False)
-    if "REDIS_URL" not in env or (found.api_user and not sealed):
-        return found, None
-    return found, Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix))
+    config = settings.read(env if sealed else {**env, "SEAL_KEY": secrets.token_hex(32)}, need_handlers=False)
+    if "REDIS_URL" not in env or (config.api_user and not sealed):
+        return config, None
+    return config, Ledger(connect(config.redis_url), Keys(config.queue, config.rq_prefix))
 
 
 def list_all(zyra: Zyra, call: calls.Call) -> Iterator[Row]:
@@ -61,12 +61,12 @@ def list_all(zyra: Zyra, call: calls.Call) -> Iterator[Row]:
 
 
 def fetch_page(zyra: Zyra, call: calls.Call) -> calls.Page:
-    found: calls.Page = run(zyra.caller.fetch_page(call), zyra.http)
-    return found
+    page: calls.Page = run(zyra.caller.fetch_page(call), zyra.http)
+    return page
 
 
 def wait_for_budget(act: Callable[[], T]) -> T:
-    """Does it, once there is room in the budget. Raises ZyraError."""
+    """Calls `act`, and waits up to MAX_WAIT_SECONDS for room in the budget. Raises ZyraError."""
     until = time.monotonic() + MAX_WAIT_SECONDS
     while True:
         try:

@@ -97,7 +97,7 @@ def run(arguments: list[str] | None = None) -> None:
 
 
 def hint(faults: Sequence[str]) -> list[str]:
-    """What is missing may be what a `dev` tells, if one ran."""
+    """A hint, if settings are missing and a stopped `dev` could provide them."""
     from .local import data_folder, find_running_dev
 
     if not any("is not set" in fault for fault in faults) or not data_folder().exists() or find_running_dev():

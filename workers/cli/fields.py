@@ -1,4 +1,4 @@
-"""Fields as people give them: name=value, where the value is JSON if it can be, else text; a.b=5 for a field within."""
+"""Parses name=value of the command line. The value is JSON if it can be, else text; a.b=5 sets a nested field."""
 
 import json
 from typing import Any

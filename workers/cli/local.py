@@ -20,21 +20,21 @@ def data_folder(env: Mapping[str, str] = os.environ) -> Path:
 
 def check_private(folder: Path) -> None:
     """Raises ConfigurationError where others could change what we keep there: keys, and what a `dev` runs."""
-    found = folder.stat()
-    if found.st_uid != os.geteuid() and os.geteuid() != 0:
+    stat = folder.stat()
+    if stat.st_uid != os.geteuid() and os.geteuid() != 0:
         raise ConfigurationError([f"{folder} belongs to another user: name a folder of your own with --data-dir"])
-    if found.st_mode & 0o022:
+    if stat.st_mode & 0o022:
         raise ConfigurationError([f"others may write to {folder}: chmod go-w {folder}, once you trust what is in it"])
 
 
 def find_running_dev(env: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """What a `dev` that runs now has written to dev.json, or nothing."""
     try:
-        found: dict[str, Any] = json.loads((data_folder(env) / "dev.json").read_text())
+        facts: dict[str, Any] = json.loads((data_folder(env) / "dev.json").read_text())
         with open(data_folder(env) / "lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:  # held as long as that dev lives
-        return found
+        return facts
     except (OSError, ValueError):
         pass
     return {}
@@ -42,18 +42,18 @@ def find_running_dev(env: Mapping[str, str] = os.environ) -> dict[str, Any]:
 
 def read_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     """env, and where it says nothing about Redis, what the running `dev` uses."""
-    found = dict(env)
+    completed = dict(env)
     if "REDIS_URL" in env or not (dev := find_running_dev(env)):
-        return found
+        return completed
     for name, key in PLAIN.items():
-        found.setdefault(name, dev[key])
+        completed.setdefault(name, dev[key])
     for name, key in SECRETS.items():
-        if name not in found and f"{name}_FILE" not in found:
-            found[f"{name}_FILE"] = dev[key]
-    return found
+        if name not in completed and f"{name}_FILE" not in completed:
+            completed[f"{name}_FILE"] = dev[key]
+    return completed
 
 
 def make_current_folder_importable() -> None:
-    """As uvicorn and rq do: modules of the current folder can be named."""
+    """Puts the current folder on the path, as uvicorn and rq do."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())

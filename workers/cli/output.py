@@ -14,7 +14,7 @@ def print_line(*parts: object) -> None:
 
 
 def print_note(text: str) -> None:
-    """To standard error: what is no result, and no error that ends the command."""
+    """Prints to standard error what is neither a result nor the error that ends the command."""
     for one in text.splitlines():
         print(printable(one), file=sys.stderr)
 
@@ -40,28 +40,28 @@ MAX_COLUMNS = 6
 
 
 class ResultPrinter:
-    """Things with fields that nobody knows in advance: JSON in a pipe, else lines, or a table of what tells most."""
+    """Prints objects of unknown shape: JSON in a pipe, else lines or a table of the most useful fields."""
 
     def __init__(self, plain: bool, limit: int) -> None:
         self.plain = plain
         self._limit = limit
 
-    def one(self, found: Any) -> int:
-        if self.plain or not isinstance(found, dict):
-            print_json(found)
+    def one(self, result: Any) -> int:
+        if self.plain or not isinstance(result, dict):
+            print_json(result)
         else:
-            for name, value in found.items():
+            for name, value in result.items():
                 print_line(f"{name}:", json.dumps(value, default=str) if isinstance(value, dict | list) else value)
         return 0
 
     def many(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        found = list(islice(rows, self._limit))
+        shown = list(islice(rows, self._limit))
         if self.plain:
-            for row in found:
+            for row in shown:
                 print_json(row)
             return 0
-        present = [name for name in FIRST if any(name in row for row in found)]
-        rest = [name for row in found[:1] for name, value in row.items() if not isinstance(value, dict | list)]
+        present = [name for name in FIRST if any(name in row for row in shown)]
+        rest = [name for row in shown[:1] for name, value in row.items() if not isinstance(value, dict | list)]
         names = list(dict.fromkeys(present + rest))[:MAX_COLUMNS]
-        print_table([name.upper() for name in names], [[row.get(name, "") for name in names] for row in found])
+        print_table([name.upper() for name in names], [[row.get(name, "") for name in names] for row in shown])
         return 0

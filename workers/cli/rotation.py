@@ -1,4 +1,4 @@
-"""A new signing secret without losing an event: a second endpoint, both secrets, then the first goes.
+"""Replaces the signing secret without losing an event: a second endpoint, both secrets, then the first is deleted.
 
 Zyra has no call for it. The first endpoint goes only once the receiver has taken a delivery signed with the new secret.
 https://getzyra.io/documentation/user-guides/organization/stage-4/02-webhooks
@@ -124,10 +124,10 @@ def make_second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) ->
 
 def list_types(zyra: Zyra, old: Endpoint) -> list[str]:
     """The types that the endpoint is told. Raises CommandFailed: one without any would hear nothing."""
-    found = old.events or wait_for_budget(lambda: zyra.webhooks.endpoints.get(str(old.id))).events
-    if not found:
+    types = old.events or wait_for_budget(lambda: zyra.webhooks.endpoints.get(str(old.id))).events
+    if not types:
         raise CommandFailed(f"Zyra does not say which types {old.id} is told: name them with --events")
-    return found
+    return types
 
 
 def read_secret(made: Endpoint) -> str:
@@ -138,7 +138,7 @@ def read_secret(made: Endpoint) -> str:
 
 
 def restore(path: Path, note: Rotation) -> None:
-    """All secrets that the note knows into the file, if one is not there whole. Raises CommandFailed."""
+    """Writes all secrets of an interrupted rotation to the file, if one is missing. Raises CommandFailed."""
     wanted = [note.secret, *note.before.split(",")]
     if not set(wanted) <= set((secret_file.read(path) or "").split(",")):
         try:

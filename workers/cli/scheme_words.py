@@ -31,16 +31,16 @@ def describe_setup(row: Scheme) -> dict[str, str]:
         secret = f"id:secret, the secret {secret}"
     if row.remote:
         secret = f"none, since the public keys are fetched; or {secret}"
-    found = {
+    setup = {
         "url": "https://HOST/webhooks/NAME" + (f"?{query[0]}=SECRET" if query else ""),
         "content_type": " or ".join(CONTENT_TYPES[body] for body in row.body),
         "secret": secret,
     }
     if row.wants_url:
-        found["public_url"] = "the URL as the provider calls it, without its query"
+        setup["public_url"] = "the URL as the provider calls it, without its query"
     if row.needs:
-        found["parameter"] = row.needs
-    return found
+        setup["parameter"] = row.needs
+    return setup
 
 
 def describe_retry(row: Scheme) -> str:

@@ -46,7 +46,7 @@ def read(path: Path) -> str | None:
 
 @contextlib.contextmanager
 def lock_file(path: Path) -> Iterator[None]:
-    """While nobody else changes the file by these commands. Raises ConfigurationError."""
+    """Locks the secret file against other `endpoints` commands. Raises ConfigurationError."""
     lock = path.with_name(f".{path.name}.lock")
     try:
         descriptor = os.open(lock, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -110,7 +110,7 @@ def read_rotation(path: Path) -> Rotation | None:
 
 
 def begin_rotation(path: Path, rotation: Rotation) -> None:
-    """The note first, then the file: whatever ends us, the new secret is not lost. Raises OSError."""
+    """Writes the note before the file, so that the new secret is never lost. Raises OSError."""
     write(note_path(path), msgspec.json.encode(rotation).decode())
     write(path, f"{rotation.secret},{rotation.before}")
 

@@ -18,14 +18,14 @@ URL = require("FORWARD_URL", "who else is to get the events")
 
 
 def key(text: str) -> bytes:
-    """Raises ValueError: with a key that anybody guesses anybody could forge what the other side gets."""
+    """The key. Raises ValueError for one that is too short, because it could be guessed."""
     try:
-        found = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        raw = base64.b64decode(text.removeprefix("whsec_"), validate=True)
     except ValueError:
-        found = b""
-    if not text.startswith("whsec_") or not 24 <= len(found) <= 64:
+        raw = b""
+    if not text.startswith("whsec_") or not 24 <= len(raw) <= 64:
         raise ValueError("FORWARD_SECRET must be whsec_ and 24 to 64 bytes in base64")
-    return found
+    return raw
 
 
 KEY = key(require("FORWARD_SECRET", "whsec_ and 24 to 64 bytes in base64"))

@@ -51,7 +51,7 @@ def is_over(name: str, zyra: Zyra) -> bool:
 
 
 def find_breach(event: Event) -> str:
-    """Raises GiveUp: without its name the end of one breach would be the end of all."""
+    """The breach's id. Raises GiveUp without one, because an end could not be matched to its breach."""
     if not event.resource_id:
         raise GiveUp("the event names no breach: say where its id is by `resource_id` of the source")
     return event.resource_id

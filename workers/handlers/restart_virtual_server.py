@@ -1,4 +1,4 @@
-"""Restarts a virtual server that failed, at most three times an hour; then it is a person's turn.
+"""Restarts a virtual server in state `error`, at most three times an hour; then the run is a dead letter.
 
 Zyra has no restart call: stop, then start. The server is read first, since by now it may run again, be gone, or have
 been stopped by somebody, which must win.

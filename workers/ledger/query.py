@@ -34,12 +34,12 @@ class Filter:
     since: float = 0.0
     limit: int = 50
 
-    def fits(self, found: dict[str, Any], received_at: int) -> bool:
+    def fits(self, record: dict[str, Any], received_at: int) -> bool:
         wanted = {"state": self.state, "source": self.source}
-        if any(value and found[name] != value for name, value in wanted.items()):
+        if any(value and record[name] != value for name, value in wanted.items()):
             return False
         kind = self.type.removesuffix("*")
-        fits = found["type"].startswith(kind) if self.type.endswith("*") else self.type in ("", found["type"])
+        fits = record["type"].startswith(kind) if self.type.endswith("*") else self.type in ("", record["type"])
         return fits and received_at >= self.since * 1000
 
 
@@ -52,10 +52,10 @@ def search(ledger: Ledger, wanted: Filter) -> Iterator[dict[str, Any]]:
     """Events that fit, newest first, at most `limit`."""
     left = wanted.limit
     for page in list_pages(ledger, wanted):
-        for found in list_events(ledger, page):
-            if left > 0 and wanted.fits(found, parse_time(found["received_at"])):
+        for event in list_events(ledger, page):
+            if left > 0 and wanted.fits(event, parse_time(event["received_at"])):
                 left -= 1
-                yield found
+                yield event
         if left <= 0:
             return
 
@@ -84,7 +84,7 @@ def list_events(ledger: Ledger, events: Sequence[str]) -> Iterator[dict[str, Any
     with ledger.client.pipeline(transaction=False) as pipe:
         for event in known:
             pipe.hgetall(ledger.keys.event(event))
-        records = [read_pairs(found) if not isinstance(found, Exception) else {} for found in pipe.execute(False)]
+        records = [read_pairs(answer) if not isinstance(answer, Exception) else {} for answer in pipe.execute(False)]
     for event, told in zip(known, records, strict=True):
         if told:
             yield render_event(event, told, list_runs(ledger, event, told))
@@ -95,7 +95,7 @@ def list_runs(ledger: Ledger, event: str, told: dict[str, str]) -> list[dict[str
     with ledger.client.pipeline(transaction=False) as pipe:
         for suffix in suffixes:
             pipe.hgetall(ledger.keys.run(f"{event}-{suffix}"))
-        found = [read_pairs(one) if not isinstance(one, Exception) else {} for one in pipe.execute(False)]
+        records = [read_pairs(one) if not isinstance(one, Exception) else {} for one in pipe.execute(False)]
     return [
         {
             "handler": one.get("handler", ""),
@@ -106,21 +106,21 @@ def list_runs(ledger: Ledger, event: str, told: dict[str, str]) -> list[dict[str
             else None,
             "error": one.get("error", ""),
         }
-        for one in found
+        for one in records
     ]
 
 
 def render_event(event: str, told: dict[str, str], its_runs: list[dict[str, Any]]) -> dict[str, Any]:
-    found = decode_labels(event, told)
+    labels = decode_labels(event, told)
     return {
         "id": event,
-        "source": found.source,
-        "type": found.type,
+        "source": labels.source,
+        "type": labels.type,
         "state": told.get("state", "unknown"),
         "cause": told.get("cause", ""),
-        "received_at": format_time(found.received_at),
-        "delivery_id": found.delivery_id,
-        "origin": found.origin,
+        "received_at": format_time(labels.received_at),
+        "delivery_id": labels.delivery_id,
+        "origin": labels.origin,
         "duplicates": read_number(told.get("duplicates")),
         "repeats": told.get("repeats", ""),
         "runs": its_runs,

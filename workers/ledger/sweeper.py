@@ -1,4 +1,4 @@
-"""Puts back what was lost on the way. Every worker sweeps, any number at once: each step is guarded in the ledger."""
+"""Returns lost work to the queue. All workers sweep; the script makes concurrent sweeps safe."""
 
 import logging
 import time
@@ -9,15 +9,13 @@ from receiver.contract.connection import FAULTS, memory_share
 from .transitions import Ledger, SweepResult
 
 log = logging.getLogger(__name__)
-CONTACT_SECONDS = (
-    8.0  # seconds: by then every living parent has renewed its leases, which it tries each second after a fault
-)
+CONTACT_SECONDS = 8.0  # by then every living supervisor has renewed its leases
 SHED_ABOVE_SHARE = 0.8  # of Redis' memory above which bodies of finished events are dropped
 
 
 @dataclass(slots=True)
 class Sweeper:
-    """Leases end only after some time of unbroken contact: after an outage everybody may renew first.
+    """Ends leases only after CONTACT_SECONDS of unbroken contact: after an outage all workers renew first.
 
     A jump of Redis' clock counts as an outage: it would end all leases at once.
     """
@@ -31,23 +29,23 @@ class Sweeper:
         now = time.monotonic()
         try:
             expected = int((now + self.clock) * 1000) if self.clock else 0
-            found = self.ledger.sweep(leases=0 < self.contact_since <= now - CONTACT_SECONDS, expected=expected)
+            result = self.ledger.sweep(leases=0 < self.contact_since <= now - CONTACT_SECONDS, expected=expected)
         except FAULTS as error:
             self.lose_contact()
             log.warning("sweep failed", extra={"error": str(error)})
             return None
-        self.clock = found.now / 1000 - now
-        if found.jumped:
+        self.clock = result.now / 1000 - now
+        if result.jumped:
             self.lose_contact()
             log.warning("Redis' clock jumped: leases end only after a while")
         self.contact_since = self.contact_since or now
         self._replay_redeliveries()
-        if found.expired or found.lost:
-            log.warning("recovered", extra={"expired_leases": found.expired, "lost": found.lost})
-        return found
+        if result.expired or result.lost:
+            log.warning("recovered", extra={"expired_leases": result.expired, "lost": result.lost})
+        return result
 
     def _replay_redeliveries(self) -> None:
-        """Replays what was delivered again after it ended without success: it had its 2xx, so somebody wants it."""
+        """Replays failed events that the provider delivered again: it had its 2xx, so a person asked for that."""
         try:
             for event in self.ledger.list_redeliveries():
                 said, queued = self.ledger.replay(event, reason="the provider delivered it again")

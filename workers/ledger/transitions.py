@@ -1,4 +1,4 @@
-"""The ledger: every transition but accept, each one script. Reads for people are in `query.py`."""
+"""The ledger's transitions except `accept`, one Lua script each. Queries are in `query.py`."""
 
 import json
 import secrets
@@ -17,14 +17,14 @@ from receiver.contract.keys import Keys, hash_handler, read_event_id
 from receiver.contract.records import Labels
 from receiver.contract.scripts import build_arguments, compose_script
 
-LEASE_SECONDS = 15.0  # a claim holds without renewal
-LOST_AFTER_SECONDS = 10.0  # an entry may be neither in the queue nor claimed
-MAX_REDELIVERIES = 50  # redelivered events that one sweep replays
-MAX_SWEPT = 500  # units one sweep touches of each kind
-MISSING_HANDLER_SECONDS = 24 * 3600.0  # a run waits for a worker that has its handler
-RETRY_LATER_SECONDS = 3 * 86400.0  # a run may put itself off by RetryLater
+LEASE_SECONDS = 15.0  # that a claim holds without renewal
+LOST_AFTER_SECONDS = 10.0  # that an entry may be neither in the queue nor claimed
+MAX_REDELIVERIES = 50  # of a sweep
+MAX_SWEPT = 500  # units of each kind in a sweep
+MISSING_HANDLER_SECONDS = 24 * 3600.0  # that a run waits for a worker with its handler
+RETRY_LATER_SECONDS = 3 * 86400.0  # that a run may be put off by RetryLater
 PARKED_MS = 60_000  # until an event whose key is unknown is looked at again
-MAX_ERROR_CHARACTERS = 500  # of an error that are kept
+MAX_ERROR_CHARACTERS = 500  # of a kept error
 
 
 Ticket = tuple[str, int]  # a unit, and the token under which it was claimed
@@ -45,7 +45,7 @@ class Verdict(StrEnum):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A unit of work that is ours until its lease ends: a dispatch where handler is "", else an attempt of a run."""
+    """A unit of work that is ours until its lease ends: a dispatch if handler is "", else an attempt."""
 
     unit: str
     token: int
@@ -87,7 +87,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """How a dispatch ends: by runs for these handlers, the first of which may begin here at once, or without any."""
+    """How a dispatch ends. begins: the handler whose first attempt starts in this process at once, or ""."""
 
     unit: str
     token: int
@@ -119,7 +119,7 @@ class SweepResult:
 
 
 class Ledger:
-    """Blocking; a client per process. Raises redis errors where Redis does not answer: the outcome is then unknown."""
+    """Blocking. One instance a process. Raises redis errors; the outcome is then unknown."""
 
     def __init__(self, client: redis.Redis, keys: Keys, keep_done: float = 86400.0) -> None:
         self.client = client
@@ -272,7 +272,7 @@ def compose_transition(name: str) -> str:
 
 
 def decode_claim(answer: Sequence[Any], sealed: bytes, now: float) -> Claim:
-    """claim.lua's answer; the positions are its."""
+    """Decodes an answer of claim.lua, by position."""
     name, token, event, run = answer
     unit, own = text(name), run or event
     return Claim(

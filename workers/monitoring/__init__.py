@@ -1,4 +1,4 @@
-"""What people and monitors are told. Reads the ledger and changes nothing.
+"""Status and metrics for people and monitors. Reads the ledger and changes nothing.
 
 figures         what both of these compute: the age of the oldest event, the share of Redis' memory
 status          for `zyra-receiver status`: what is stuck, since when, what to do

@@ -26,12 +26,12 @@ class LedgerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("zr_ledger_up", "1 if Redis answered this scrape")
         try:
-            found = list(self._read())
+            families = list(self._read())
         except GONE:
-            found = []
-        up.add_metric([], 1 if found else 0)
+            families = []
+        up.add_metric([], 1 if families else 0)
         yield up
-        yield from found
+        yield from families
 
     def _read(self) -> Iterator[Metric]:
         client, keys = self._ledger.client, self._ledger.keys

@@ -1,4 +1,4 @@
-"""What Zyra's API says against the last events that we heard: which webhooks never came. Pure; `cli/reconcile.py` asks.
+"""Finds missing webhooks: compares what Zyra's API lists with the last events. Makes no request itself.
 
 https://getzyra.io/documentation/user-guides/organization/stage-4/02-webhooks has the types; statuses that no page
 states are taken as their events are called.
@@ -101,12 +101,12 @@ class Gap:
 
 def find_heard(events: Iterable[Event]) -> dict[tuple[str, str], Heard]:
     """What was heard of each resource, by family and id; events come newest first."""
-    found: dict[tuple[str, str], list[Event]] = {}
+    grouped: dict[tuple[str, str], list[Event]] = {}
     for event in events:
         family = next((name for name, one in FAMILIES.items() if event.type.startswith(one.prefixes)), "")
         if family and event.resource_id:
-            found.setdefault((family, event.resource_id), []).append(event)
-    return {name: summarize(several) for name, several in found.items()}
+            grouped.setdefault((family, event.resource_id), []).append(event)
+    return {name: summarize(several) for name, several in grouped.items()}
 
 
 def summarize(events: list[Event]) -> Heard:

@@ -1,4 +1,4 @@
-"""What is flowing, what is stuck, since when, and what to do about it."""
+"""What is flowing, what is stuck, since when, and what to do."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from ..ledger.transitions import Ledger, read_number
 from ..zyra.budget import list_refusals
 from .figures import measure_oldest
 
-SLOW_SECONDS = 60.0  # an event may wait for its dispatch until we say that workers do not keep up
+SLOW_SECONDS = 60.0  # that an event may wait for its dispatch before status says that workers do not keep up
 ALIVE_SECONDS = 90.0  # since a worker's last sign of life
 INDEXES = ("pending", "dispatching", "parked", "open", "dead", "queued", "running", "waiting", "junk")
 
@@ -53,7 +53,7 @@ def survey(ledger: Ledger) -> Status:
         pipe.hgetall(keys.name("counters"))
         *cards, length, memory, (seconds, micro), counters = pipe.execute()
     counts, now = dict(zip(INDEXES, cards, strict=True)), seconds + micro / 1e6
-    found = Status(
+    status = Status(
         queue=keys.queue,
         counts=counts,
         queue_length=length,
@@ -67,8 +67,8 @@ def survey(ledger: Ledger) -> Status:
         },
         stuck=[],
     )
-    found.stuck.extend(list_troubles(ledger, found))
-    return found
+    status.stuck.extend(list_troubles(ledger, status))
+    return status
 
 
 def count_workers(ledger: Ledger, now: float) -> int:
@@ -85,13 +85,13 @@ def parse_time(beat: str) -> float:
         return 0.0
 
 
-def list_troubles(ledger: Ledger, found: Status) -> list[Trouble]:
-    """What a person should look at, the worst first."""
-    counts, waiting = found.counts, found.counts["pending"] + found.counts["queued"]
-    late = found.oldest_seconds > SLOW_SECONDS
+def list_troubles(ledger: Ledger, status: Status) -> list[Trouble]:
+    """What a person should look at, worst first."""
+    counts, waiting = status.counts, status.counts["pending"] + status.counts["queued"]
+    late = status.oldest_seconds > SLOW_SECONDS
     rows = [
-        (waiting > 0 and not found.workers, "no worker", waiting, "pending", "start one: zyra-receiver work"),
-        (late and found.workers, "workers do not keep up", waiting, "pending", "more --processes, or another worker"),
+        (waiting > 0 and not status.workers, "no worker", waiting, "pending", "start one: zyra-receiver work"),
+        (late and status.workers, "workers do not keep up", waiting, "pending", "more --processes, or another worker"),
         (counts["dead"], "dead letters", counts["dead"], "dead", "events list --state dead; then replay or discard"),
         (
             counts["parked"],
@@ -101,7 +101,7 @@ def list_troubles(ledger: Ledger, found: Status) -> list[Trouble]:
             "put the old key back into SEAL_KEY",
         ),
         (counts["junk"], "records set aside", counts["junk"], "junk", f"see the index {ledger.keys.name('junk')}"),
-        (found.memory > 0.8, "Redis is short of memory", 1, "", "raise maxmemory, or shorten KEEP_DONE"),
+        (status.memory > 0.8, "Redis is short of memory", 1, "", "raise maxmemory, or shorten KEEP_DONE"),
     ]
     told = [
         Trouble(what=what, count=int(count), since=find_since(ledger, index), do=advice)

@@ -1,4 +1,4 @@
-"""From a popped job to a recorded end. `worker` and `clients` are the doors; the rest serves them.
+"""From a popped job to a recorded end. Enter by `worker` and `clients`.
 
 worker         RQ's worker: registers, forks, and hands over to the supervisor
 supervisor     the parent: renews leases, watches its processes, replaces them

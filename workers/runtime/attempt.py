@@ -1,4 +1,4 @@
-"""One attempt of one run: the seal, the handler that must match, and what its end means."""
+"""Prepares one attempt of a run, and decides what its end means."""
 
 import logging
 import random
@@ -30,10 +30,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt | Outcome:
-    """The attempt, or why it must not start. Never raises but for Redis: hostile records end in an outcome."""
+    """The attempt, or an outcome if it must not start. Raises redis errors only."""
     try:
         opened = seal.open(claim.key, claim.labels, claim.sealed)
-        found = make_event(opened, attempt=claim.attempt, is_replay=claim.is_replay, handler=claim.handler)
+        event = make_event(opened, attempt=claim.attempt, is_replay=claim.is_replay, handler=claim.handler)
     except UnknownKey as error:
         return make_outcome(claim, Verdict.BUSY, str(error), PARKED_SECONDS)  # until somebody brings the key back
     except (Altered, Unreadable) as error:
@@ -44,22 +44,22 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
             claim, Verdict.MISSING, f"no-such-handler: no worker has {claim.handler[:100]!r}", PARKED_SECONDS
         )
     if make_run_id(claim.event, claim.handler) != claim.unit or not may_match(
-        handler, found.source, found.type, found.origin, found.stem
+        handler, event.source, event.type, event.origin, event.stem
     ):
-        return make_outcome(claim, Verdict.REFUSED, f"{claim.handler} is not for {found.source} {found.type}")
+        return make_outcome(claim, Verdict.REFUSED, f"{claim.handler} is not for {event.source} {event.type}")
     try:
-        wanted = handler.wants(found)
+        wanted = handler.wants(event)
     except BaseException as error:  # a `when` that raises SystemExit ends its attempt, not the worker
         return judge_failure(claim, handler, error)
     if not wanted:
         return make_outcome(claim, Verdict.REFUSED, f"{claim.handler} does not want the event: its `when` says no")
     if handler.concurrency and not ledger.take_place(handler.name, handler.concurrency, claim.unit):
         return make_outcome(claim, Verdict.BUSY, "", BUSY_SECONDS)
-    return Attempt(claim=claim, handler=handler, event=found)
+    return Attempt(claim=claim, handler=handler, event=event)
 
 
 def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outcome:
-    """What the end by an exception means: again, later, or never."""
+    """The outcome of an attempt that raised: retried, later, or dead."""
     said = describe_error(error)
     if isinstance(error, LeaseLost):
         return make_outcome(claim, Verdict.HANDED, said)
@@ -71,7 +71,7 @@ def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outco
 
 
 def judge_unprepared(unit: str, token: int, failures: int, error: str) -> Outcome:
-    """What the end of an attempt means that did not come as far as its handler."""
+    """The outcome of an attempt that failed before its handler was called."""
     last = failures + 1 >= MAX_UNPREPARED_ATTEMPTS
     verdict, delay = (Verdict.DEAD, 0.0) if last else (Verdict.FAILED, draw_backoff(failures))
     return Outcome(unit=unit, token=token, verdict=verdict, error=error, delay=delay)
@@ -96,15 +96,15 @@ def judge_timeout(claim: Claim, handler: Handler) -> Outcome:
 
 
 def conclude(ready: Attempt, error: BaseException | None) -> Outcome:
-    """What the end of a handler means; what went wrong is logged."""
+    """The outcome of a handler's end. Logs failures."""
     if error is None:
         return make_outcome(ready.claim, Verdict.DONE)
-    found = judge_failure(ready.claim, ready.handler, error)
-    extra = {"run": ready.claim.unit, "handler": ready.handler.name, "outcome": found.verdict}
-    level = LEVELS.get(found.verdict, logging.WARNING)
-    wants_traceback = found.verdict in (Verdict.FAILED, Verdict.DEAD)
-    log.log(level, "attempt ended: %s", found.error[:200], extra=extra, exc_info=wants_traceback and error)
-    return found
+    outcome = judge_failure(ready.claim, ready.handler, error)
+    extra = {"run": ready.claim.unit, "handler": ready.handler.name, "outcome": outcome.verdict}
+    level = LEVELS.get(outcome.verdict, logging.WARNING)
+    wants_traceback = outcome.verdict in (Verdict.FAILED, Verdict.DEAD)
+    log.log(level, "attempt ended: %s", outcome.error[:200], extra=extra, exc_info=wants_traceback and error)
+    return outcome
 
 
 LEVELS = {Verdict.LATER: logging.INFO, Verdict.DEAD: logging.ERROR}  # that a run comes back is no trouble

@@ -1,4 +1,4 @@
-"""What a process holds: the units it has claimed, one place each. The parent hears of every change before it counts."""
+"""The units that a process has claimed. The supervisor hears of every change before it takes effect."""
 
 import threading
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class HeldClaims:
             self._changed.wait_for(lambda: not self._leases)
 
     def change(self, begun: Sequence[Claim], ended: Sequence[Ticket] = ()) -> list[Lease]:
-        """Takes these in, in the place of those; the leases of what was taken in."""
+        """Replaces ended units by begun ones. The leases of the begun ones."""
         leases = [Lease(claim.claimed_at, self._clock.get) for claim in begun]
         with self._changed:
             self._forget(ended)
@@ -55,14 +55,14 @@ class HeldClaims:
             self._over.pop(ticket, None)
 
     def lose(self, ticket: Ticket) -> None:
-        """The parent could not renew its lease: another attempt may begin."""
+        """Marks a lease as lost: another attempt may begin."""
         if lease := self._leases.get(ticket):
             lease.lost = True
 
     def note_end(self, ticket: Ticket) -> None:
-        """Its attempt has ended, which is not recorded yet."""
+        """Notes that an attempt has ended and is not recorded yet."""
         self._over[ticket] = None
 
     def list_unrecorded(self) -> list[Ticket]:
-        """What is over, in the order of its end."""
+        """Ended attempts that are not recorded, in the order of their end."""
         return list(self._over.copy())

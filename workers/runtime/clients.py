@@ -1,4 +1,4 @@
-"""The clients that handlers are given, each for one attempt: with journal, lease and a share of the budget."""
+"""Makes API clients for handlers, each for one attempt, with its journal, lease and share of the budget."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -45,25 +45,28 @@ class Clients:
         return AsyncZyra(self.settings.api_url, caller=make_caller(self.settings, self.ledger))
 
 
-def make_caller(found: Settings, ledger: Ledger | None) -> Caller:
+def make_caller(settings: Settings, ledger: Ledger | None) -> Caller:
     """ledger: whose Redis holds the budget; without one nobody counts."""
-    budget = Budget(ledger.client, found.api_limits, found.api_minute) if ledger else None
-    scim = ApiKey(first(found.scim_token)) if found.scim_token else None
+    budget = Budget(ledger.client, settings.api_limits, settings.api_minute) if ledger else None
+    scim = ApiKey(first(settings.scim_token)) if settings.scim_token else None
     return Caller(
-        ring=choose_ring(found, ledger), scim=scim, routes=found.api_routes or load_default_routes(), budget=budget
+        ring=choose_ring(settings, ledger),
+        scim=scim,
+        routes=settings.api_routes or load_default_routes(),
+        budget=budget,
     )
 
 
-def choose_ring(found: Settings, ledger: Ledger | None) -> Ring:
-    if found.api_user and found.api_password and ledger:
+def choose_ring(settings: Settings, ledger: Ledger | None) -> Ring:
+    if settings.api_user and settings.api_password and ledger:
         return Login(
-            found.api_user,
-            first(found.api_password),
+            settings.api_user,
+            first(settings.api_password),
             ledger.client,
-            found.seal,
-            found.api_routes or load_default_routes(),
+            settings.seal,
+            settings.api_routes or load_default_routes(),
         )
-    return ApiKey(first(found.api_key))
+    return ApiKey(first(settings.api_key))
 
 
 def first(secret: Secret | None) -> Callable[[], str]:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class DispatchPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to become of an event, and what the first attempt of a run that begins at once needs."""
+    """The decision about an event, and what the first attempt needs if it begins at once."""
 
     claim: Claim
     decision: Decision
@@ -31,7 +31,7 @@ class DispatchPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> DispatchPlan:
-    """State, cause, and the handlers that want the event. begin: whether the first run may be claimed as it is made.
+    """Decides which handlers want an event. begin: whether the first run may be claimed when it is created.
 
     Never raises but for faults of ours.
     """
@@ -50,8 +50,8 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
         return end_without_runs(claim, EventState.UNHANDLED, router.find_hint(claim.labels.source, claim.labels.type))
     asked = have_conditions(handlers)
     if asked:
-        found = make_event_with_payload(opened, payload)
-        handlers = tuple(handler for handler in handlers if wants(handler, found))
+        event = make_event_with_payload(opened, payload)
+        handlers = tuple(handler for handler in handlers if wants(handler, event))
     if not handlers:
         return end_without_runs(claim, EventState.UNHANDLED)
     first = next(filter(can_begin_at_once, handlers), None) if begin and not asked else None
@@ -71,18 +71,18 @@ def end_without_runs(claim: Claim, verdict: str, cause: str = "") -> DispatchPla
 
 
 def have_conditions(handlers: Iterable[Handler]) -> bool:
-    """Whether a user's code has a say in who wants the event."""
+    """Whether a handler has a `when`, which is user code."""
     return any(handler.when for handler in handlers)
 
 
 def can_begin_at_once(handler: Handler) -> bool:
-    """Whether a run of the handler needs nothing more to begin: no process of its own, no place among all workers."""
+    """Whether a run can begin in this process at once: not isolated, no limit on concurrency."""
     return not handler.isolated and handler.concurrency is None
 
 
-def wants(handler: Handler, found: Event) -> bool:
+def wants(handler: Handler, event: Event) -> bool:
     try:
-        return handler.wants(found)
+        return handler.wants(event)
     except BaseException:  # its run will raise the same again, and show it as that handler's own failure
         return True
 

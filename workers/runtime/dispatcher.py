@@ -1,4 +1,4 @@
-"""Dispatches in batches: decided one by one, recorded in one round trip, tried again until Redis answers."""
+"""Dispatches in batches: plans each event, records all in one round trip, and retries until Redis answers."""
 
 import logging
 import time
@@ -40,7 +40,7 @@ class Dispatcher:
         self._on_dispatched = on_dispatched
 
     def must_be_apart(self, claim: Claim) -> bool:
-        """Whether it must not stand in a batch: a user's `when` has a say in it, or it died before."""
+        """Whether the dispatch must not be part of a batch: it calls user code (`when`), or a process died with it."""
         source, kind = claim.labels.source, claim.labels.type  # nobody has opened it yet: its type may be composed
         return claim.suspect or have_conditions(self._router.find_matching(source, kind, stem=kind.partition(".")[0]))
 

@@ -1,4 +1,4 @@
-"""What a worker process may use, and that it ends with its parent: a leak costs that process and nobody else."""
+"""Limits of a worker process: memory, file descriptors, and that it ends with its parent."""
 
 import contextlib
 import ctypes
@@ -38,7 +38,7 @@ def count_available_bytes() -> int:
 
 
 def find_wear(most: int) -> str:
-    """Why this process should take nothing new, or "" while it is sound. most: bytes it may hold; 0 is no limit."""
+    """Why this process should take no new work, or "". most: bytes of data that it may hold; 0 is no limit."""
     try:
         os.close(os.dup(2))
     except OSError:

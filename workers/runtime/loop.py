@@ -1,4 +1,4 @@
-"""The loop that `async def` handlers share; it knows who holds it up."""
+"""The event loop that `async def` handlers share; it can tell which handler blocks it."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from ..ledger.transitions import Ticket
 
 log = logging.getLogger(__name__)
 Spawned = tuple[Ticket, Coroutine[Any, Any, None], Context]
-LAG_SECONDS = 0.5  # the loop may be late before that is nobody's fault but the one's who held it up
+LAG_SECONDS = 0.5  # by which the loop may be late; more is the fault of the handler that blocked it
 
 
 class HandlerLoop:
@@ -43,7 +43,7 @@ class HandlerLoop:
             task.add_done_callback(self._tasks.pop)
 
     def find_blocker(self) -> Ticket | None:
-        """The attempt that has held the loop since we last asked, or None if the loop came round or we cannot know."""
+        """The attempt that has blocked the loop since the last call, or None."""
         if not self._came_round.is_set():
             task = asyncio.current_task(self._loop)
             return self._tasks.get(task) if task else None
@@ -54,7 +54,7 @@ class HandlerLoop:
 
 @contextlib.contextmanager
 def limit(scope: asyncio.Timeout, seconds: float) -> Iterator[None]:
-    """Ends the scope after so many seconds; time in which another task held the loop up is given back."""
+    """Ends the scope after so many seconds, not counting the time in which another task blocked the loop."""
     loop = asyncio.get_running_loop()
     ended = False
 

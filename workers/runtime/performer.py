@@ -1,4 +1,4 @@
-"""Runs the handlers of prepared attempts: `def` in the thread that asks, `async def` in one loop for all."""
+"""Runs handlers: `def` in the calling thread, `async def` in one loop for all."""
 
 import asyncio
 import os

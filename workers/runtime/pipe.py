@@ -1,4 +1,4 @@
-"""What a worker's parent and its processes say to each other: JSON lines over a socket pair."""
+"""Messages between a supervisor and its processes: JSON lines over a socket pair."""
 
 import json
 import mmap
@@ -24,14 +24,14 @@ class Pipe:
 
     @property
     def is_whole(self) -> bool:
-        """Whether our descriptor is still ours: a handler may have closed it, and another one may have its number."""
+        """Whether the descriptor is still ours. A handler may have closed it, and its number may be reused."""
         try:
             return os.fstat(self._end.fileno()).st_ino == self._inode
         except OSError:
             return False
 
     def send(self, **message: Any) -> None:
-        """Never raises: an end that is gone is noticed where we receive."""
+        """Sends a message. Never raises: `receive` notices that the other end is gone."""
         line = json.dumps(message).encode() + b"\n"
         try:
             with self._lock:
@@ -64,7 +64,7 @@ def make_pair() -> tuple[Pipe, Pipe]:
 
 
 class Clock:
-    """When the parent last renewed the leases, on the machine's monotonic clock, in memory that its processes share."""
+    """When the supervisor last renewed the leases, in monotonic seconds, in shared memory."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, 8)

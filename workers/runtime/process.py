@@ -1,4 +1,4 @@
-"""One worker process: takes work, has it done, and answers to its parent for what it holds.
+"""One worker process: takes work, runs it, and reports to its supervisor.
 
 The parent renews the leases, so whatever a handler does to this process, nobody else repeats its neighbours' runs.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .clients import Clients
 
 log = logging.getLogger(__name__)
-POP_SECONDS = 1.0  # a process waits for work before it looks around
+POP_SECONDS = 1.0  # that a process waits for a job
 GATHER_SECONDS = 0.005
 MAX_TAKEN = 128  # units taken in one round trip
 
@@ -80,7 +80,7 @@ class Process:
     # --- the process as a whole
 
     def run(self) -> None:
-        """Works until it is told to drain and everything it holds has ended."""
+        """Works until it is told to drain and all its units have ended."""
         self._start()
         while not self.draining.is_set():
             if room := self._wait_for_room():

@@ -1,4 +1,4 @@
-"""A process of a worker as its parent sees it: what it holds, when it last spoke, when it must end."""
+"""What the supervisor knows of one process: its claims, its last heartbeat, its deadline."""
 
 import contextlib
 import os
@@ -14,11 +14,9 @@ from .attempt import judge_unprepared
 from .pipe import Pipe
 
 PREPARE_SECONDS = 60.0  # for a dispatch, or for what precedes a handler: `when` is a user's code too
-SLACK_SECONDS = 1.0  # an attempt may be over its timeout until it counts as late
-BEAT_SECONDS = (
-    0.25  # seconds between two signs of life of a process; well below SLACK, for they tell what began and ended
-)
-SILENT_SECONDS = 15.0  # without one until it is ended, and all that it held is a suspect
+SLACK_SECONDS = 1.0  # that an attempt may be over its timeout before it counts as late
+BEAT_SECONDS = 0.25  # between two heartbeats; well below SLACK_SECONDS, since they tell what began and ended
+SILENT_SECONDS = 15.0  # without a heartbeat before the process is killed and its units are suspects
 
 NEVER = float("inf")
 
@@ -39,7 +37,7 @@ class HeldUnit:
         return self.unit, self.token
 
     def make_penalty(self) -> Outcome:
-        """What it is charged when it is late."""
+        """The outcome that is recorded if it is late."""
         said = "not prepared in time: does its `when` end?"
         return self.late or judge_unprepared(self.unit, self.token, self.failures, said)
 
@@ -80,7 +78,7 @@ class WatchedProcess:
         return self.held.get(tuple(message.get(word) or ()))
 
     def _excuse_neighbours(self, blocker: HeldUnit) -> None:
-        """One attempt holds the loop up: the time of all others in it stands still."""
+        """Extends the deadlines of all other attempts in a loop that one attempt blocks."""
         for one in self.held.values():
             if one.in_loop and one is not blocker:
                 one.late_at += BEAT_SECONDS
@@ -91,7 +89,7 @@ class WatchedProcess:
         return [one for one in self.held.values() if seen > one.late_at]
 
     def is_silent(self, now: float) -> bool:
-        """Whether it does not live any more, as far as anybody can see. One that computes alone may take its time."""
+        """Whether heartbeats are missing for SILENT_SECONDS. A process with a single attempt may compute for longer."""
         over = all(one.late_at == NEVER for one in self.held.values())
         return self.born < self.heard < now - SILENT_SECONDS and (over or not self.alone)
 
@@ -102,7 +100,7 @@ class WatchedProcess:
         self.pipe.send(drain=True)
 
     def give_up(self, now: float) -> list[Outcome]:
-        """Kills it. The outcomes of what it held: late attempts pay, all others are handed back.
+        """Kills it. The outcomes of its units: late attempts fail, all others are handed back.
 
         A late dispatch stays held: its death is counted in the ledger.
         """

@@ -1,4 +1,4 @@
-"""Records how attempts ended, all that wait at once. What could not be written is kept and tried again."""
+"""Records outcomes in batches, and keeps them until Redis takes them."""
 
 import logging
 import queue
@@ -45,7 +45,7 @@ class Recorder:
         self._thread.join()
 
     def hand_over(self, batch: list[Outcome]) -> None:
-        """To the parent: it is this process that cannot reach Redis, for it has no memory or no descriptor left."""
+        """Hands outcomes to the supervisor, if this process has no memory or file descriptor left to reach Redis."""
         self._pipe.send(
             record=[(one.unit, one.token, one.verdict, one.delay, one.error[:MAX_ERROR_CHARACTERS]) for one in batch]
         )
@@ -75,10 +75,10 @@ class Recorder:
         return True
 
     def _gather(self) -> tuple[list[Outcome], bool]:
-        """What waits; where ends come one by one, and often, they wait a moment for each other."""
-        found = [self._outcomes.get()]
+        """Waiting outcomes. If they come often, waits GATHER_SECONDS so that several are recorded together."""
+        outcomes = [self._outcomes.get()]
         if self._outcomes.empty() and time.monotonic() - self._written_at < OFTEN_SECONDS:
             time.sleep(GATHER_SECONDS)
-        while not self._outcomes.empty() and len(found) < MAX_BATCH:
-            found.append(self._outcomes.get())
-        return [one for one in found if one is not None], None in found
+        while not self._outcomes.empty() and len(outcomes) < MAX_BATCH:
+            outcomes.append(self._outcomes.get())
+        return [one for one in outcomes if one is not None], None in outcomes

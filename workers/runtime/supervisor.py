@@ -1,4 +1,4 @@
-"""The parent of a worker's processes: renews their leases, watches them, replaces them, and runs no handler itself.
+"""The supervisor of a worker's processes: renews leases, watches and replaces processes, and runs no handler.
 
 It has one thread, so that it may fork; whatever a handler does to its process, the parent goes on.
 """
@@ -61,7 +61,7 @@ class Supervisor:
         self._outcomes: list[Outcome] = []
 
     def stop(self) -> None:
-        """Asks every process to take nothing new; asked again, kills them. Safe in a signal handler."""
+        """Drains every process; the second call kills them. Safe in a signal handler."""
         self._asked += 1
 
     def _stop(self) -> None:
@@ -166,7 +166,7 @@ class Supervisor:
             self.waiting[held.ticket] = held
 
     def _watch(self, now: float) -> None:
-        """A process with a late attempt takes nothing new; when its neighbours are done or had their grace, it ends."""
+        """Drains a process with a late attempt, and kills it when its others have ended or their grace is over."""
         blind, self._looked = now - self._looked > GRACE_SECONDS, now
         for child in list(self.children.values()):
             if (ended := child.poll_exit()) is not None:
@@ -191,7 +191,7 @@ class Supervisor:
             self._outcomes += child.give_up(now)
 
     def _may_kill(self, now: float) -> bool:
-        """Without Redis ends cannot be recorded: a process that waits for it is left alone until it had the chance."""
+        """Whether processes had a chance to record their outcomes: Redis has answered for a while."""
         contact = self.sweeper.contact_since
         return self.stopping or 0 < contact <= now - 3 * SWEEP_SECONDS
 

@@ -1,4 +1,4 @@
-"""The threads in which `def` handlers run, and whatever else may take a while."""
+"""The threads in which `def` handlers run."""
 
 import logging
 import queue
@@ -14,7 +14,7 @@ WAIT_SECONDS = 0.002  # that a call waits for the ones before it; then it has a 
 
 
 class HandlerThreads:
-    """Up to so many threads, started as they are needed.
+    """Up to `most` threads, started when they are needed.
 
     To wake a thread costs more than many a call: calls that come together are left to one, which makes one after the
     other. What it has not begun a moment later, since a call before it takes its time, others do.

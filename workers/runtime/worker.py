@@ -1,4 +1,4 @@
-"""RQ's worker for our queue: RQ knows it, lists it and may start it; the ledger says what it does.
+"""RQ's worker class for our queue. RQ registers and lists it; the ledger says what it does.
 
 zyra-receiver work --processes 2
 rq worker events --worker-class workers.worker.Worker
@@ -80,12 +80,12 @@ class Worker(BaseWorker):
         """Works until SIGTERM or SIGINT, or in burst mode until nothing is due. Raises ConfigurationError."""
         if len(self.queues) != 1:
             raise ConfigurationError(["a worker serves exactly one queue: start one for each"])
-        found = self.settings or settings.read()
-        keys = Keys(self.queues[0].name, found.rq_prefix)
+        config = self.settings or settings.read()
+        keys = Keys(self.queues[0].name, config.rq_prefix)
         memory.settle()  # what is there before the forks is not touched by any collector, and so stays shared
         parent = Supervisor(
-            Ledger(another(self.connection, **TIMEOUTS_SECONDS), keys, found.keep_done),
-            lambda pipe, clock, unit, ends: self._fork(found, keys, (pipe, clock, unit), ends),
+            Ledger(another(self.connection, **TIMEOUTS_SECONDS), keys, config.keep_done),
+            lambda pipe, clock, unit, ends: self._fork(config, keys, (pipe, clock, unit), ends),
             processes=self.processes,
             heartbeat=self._beat,
             burst=burst,
@@ -117,7 +117,7 @@ class Worker(BaseWorker):
             log.warning("registered again")
         self.heartbeat()
 
-    def _fork(self, found: Settings, keys: Keys, work: Work, ends: list[Pipe]) -> int:
+    def _fork(self, config: Settings, keys: Keys, work: Work, ends: list[Pipe]) -> int:
         parent = os.getpid()
         sys.stdout.flush()
         if pid := os.fork():
@@ -130,34 +130,34 @@ class Worker(BaseWorker):
             os.setpgid(0, 0)  # what a handler starts and leaves behind ends with its process
             for end in ends:  # else nobody would see the parent's end
                 end.close()
-            status = self._child(found, keys, *work)
+            status = self._child(config, keys, *work)
         except BaseException:
             log.exception("a worker process ended")
         finally:
             os._exit(status)
 
-    def _child(self, found: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: Ticket | None) -> int:
+    def _child(self, config: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: Ticket | None) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):  # the parent decides; what a handler starts decides for itself
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(-1)
-        most = limits.apply(found.memory)
+        most = limits.apply(config.memory)
         try:
-            router = plugins.load_handlers(found.handlers, keep_going=self.keep_going)
+            router = plugins.load_handlers(config.handlers, keep_going=self.keep_going)
         except ConfigurationError as error:
             pipe.send(broken=str(error))
             return BROKEN_STATUS
-        ledger = Ledger(another(self.connection, **TIMEOUTS_SECONDS), keys, found.keep_done)
-        made = partial(load_clients, found, ledger)
-        process = Process(ledger, router, found.seal, pipe, clock, made, self.concurrency, most)
+        ledger = Ledger(another(self.connection, **TIMEOUTS_SECONDS), keys, config.keep_done)
+        made = partial(load_clients, config, ledger)
+        process = Process(ledger, router, config.seal, pipe, clock, made, self.concurrency, most)
         process.run_alone(*unit) if unit else process.run()
         return 0
 
 
-def load_clients(found: Settings, ledger: Ledger) -> "Clients":
-    """For handlers that call back into the API; who has none of them does without the libraries, too."""
+def load_clients(config: Settings, ledger: Ledger) -> "Clients":
+    """The API clients. Imported only if a handler takes one, because their libraries are large."""
     from .clients import Clients
 
-    return Clients(found, ledger)
+    return Clients(config, ledger)
 
 
 def to_list(queues: Any) -> Sequence[Any]:

@@ -17,7 +17,7 @@ from .state import CONTROL_TOKEN, State, write_private
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How it plays. minute: seconds of it, of limits and all that takes time; life: what happens by chance in one."""
+    """minute: seconds that a minute lasts. life: spontaneous events a minute."""
 
     chaos: str = ""
     seed: int = 0

@@ -1,4 +1,4 @@
-"""Logins, organizations, endpoints, invoices, SLA, costs, audit log, SSO and SCIM: all that is no machine."""
+"""Logins, organizations, endpoints, invoices, SLA, costs, audit log, SSO and SCIM."""
 
 import base64
 import json
@@ -75,9 +75,9 @@ class Accounts(CallHandler):
         return dict(self.row(self._rows(call), call.ids[0])["settings"])
 
     async def organizations__change_settings(self, call: ApiCall) -> Row:
-        found = self.row(self._rows(call), call.ids[0])["settings"]
-        found.update(call.body)
-        return dict(found)
+        settings = self.row(self._rows(call), call.ids[0])["settings"]
+        settings.update(call.body)
+        return dict(settings)
 
     # --- webhook endpoints
 
@@ -152,10 +152,10 @@ class Accounts(CallHandler):
         return row
 
     async def audit_log__list(self, call: ApiCall) -> Page:
-        found = list(self.state.areas["audit_log"].values())
+        rows = list(self.state.areas["audit_log"].values())
         for name in ("event_type", "resource_id", "user_id"):
-            found = [row for row in found if call.query.get(name) in (None, row[name])]
-        return paginate(found, call)
+            rows = [row for row in rows if call.query.get(name) in (None, row[name])]
+        return paginate(rows, call)
 
     async def audit_log__export(self, call: ApiCall) -> File:
         lines = [json.dumps(row) for row in self.state.areas["audit_log"].values()]

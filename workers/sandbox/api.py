@@ -52,9 +52,9 @@ class Api:
         paths: dict[str, list[Row]] = {}
         for row in load_default_routes().values():
             paths.setdefault(row.path, []).append(row)
-        found = [self._route(path, rows) for path, rows in paths.items()]
-        found.sort(key=lambda route: "{" in route.path)  # what is written out goes before what fits any name
-        return [*found, Route("/openapi.json", self.specification)]
+        routes = [self._route(path, rows) for path, rows in paths.items()]
+        routes.sort(key=lambda route: "{" in route.path)  # what is written out goes before what fits any name
+        return [*routes, Route("/openapi.json", self.specification)]
 
     def _route(self, path: str, rows: list[Row]) -> Route:
         """All verbs of a path."""
@@ -109,17 +109,17 @@ class Api:
             raise Refusal(429, "slowapi", f"Rate limit exceeded: {limit} per 1 minute", {"retry-after": wait})
         calls.append(now)
 
-    def _answer(self, request_id: str, row: Row, call: ApiCall, found: Any) -> Response:
-        if isinstance(found, File):
-            return Response(found.content, media_type=FILES[row.name])
+    def _answer(self, request_id: str, row: Row, call: ApiCall, result: Any) -> Response:
+        if isinstance(result, File):
+            return Response(result.content, media_type=FILES[row.name])
         if row.answer is Kind.NOTHING:
             return Response(status_code=204)
         if row.is_scim:
-            return JSONResponse(render_scim(found, call) if isinstance(found, Page) else found)
+            return JSONResponse(render_scim(result, call) if isinstance(result, Page) else result)
         meta = {"request_id": request_id, "timestamp": moment()}
-        if isinstance(found, Page):
-            return JSONResponse(render_list(self.shape, found.items, found.total, meta))
-        return JSONResponse({"success": True, "data": found, "meta": meta})
+        if isinstance(result, Page):
+            return JSONResponse(render_list(self.shape, result.items, result.total, meta))
+        return JSONResponse({"success": True, "data": result, "meta": meta})
 
     async def specification(self, request: Request) -> Response:
         return JSONResponse(make_document(load_default_routes(), self.shape))
@@ -130,14 +130,14 @@ def log_end(living: asyncio.Task[None]) -> None:
         log.error("the simulation stopped: no more spontaneous events", exc_info=error)
 
 
-def render_scim(found: Page, call: ApiCall) -> dict[str, Any]:
+def render_scim(page: Page, call: ApiCall) -> dict[str, Any]:
     """RFC 7644, 3.4.2"""
     return {
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
-        "totalResults": found.total,
+        "totalResults": page.total,
         "startIndex": max(int(call.query.get("startIndex", "1")), 1),
-        "itemsPerPage": len(found.items),
-        "Resources": found.items,
+        "itemsPerPage": len(page.items),
+        "Resources": page.items,
     }
 
 
@@ -194,7 +194,7 @@ def create_app(
         living.cancel()
         await http.aclose()
 
-    async def missing(request: Request, error: Exception) -> Response:
+    async def answer_missing(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         refusal = Refusal(error.status_code, "not_found", error.detail, dict(error.headers or {}))
         return render_refusal("req_none", request.url.path.startswith("/scim/"), refusal, how)
@@ -202,7 +202,7 @@ def create_app(
     app = Starlette(
         routes=[*api.routes(), *ControlApi(state, webhooks, lives).routes()],
         lifespan=lifespan,
-        exception_handlers={HTTPException: missing},
+        exception_handlers={HTTPException: answer_missing},
         middleware=[Middleware(FaultyApp, trouble)] if trouble.kinds else [],
     )
     app.state.api = api

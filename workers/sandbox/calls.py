@@ -1,4 +1,4 @@
-"""What every answer of the sandbox is made of: the call, its row, pages, files, refusals."""
+"""What all answers of the sandbox share: the call, rows, pages, files, refusals."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -65,10 +65,10 @@ class CallHandler:
     def _rows(self, call: ApiCall) -> Rows:
         return self.state.areas[LISTS.get(call.name, call.name.partition(".")[0])]
 
-    def row(self, found: Rows, name: str) -> Row:
-        if name not in found:
+    def row(self, rows: Rows, name: str) -> Row:
+        if name not in rows:
             raise Refusal(404, "not_found", f"there is no {name}")
-        return found[name]
+        return rows[name]
 
     async def _list(self, call: ApiCall) -> Page:
         return paginate(list(self._rows(call).values()), call)
@@ -98,8 +98,8 @@ def paginate(rows: list[Row], call: ApiCall) -> Page:
     offset = max(read_number(call, "startIndex", 1) - 1, 0) if scim else read_number(call, "offset", 0)
     limit = min(read_number(call, "count" if scim else "limit", 50), 200)
     status = call.query.get("status")
-    found = [row for row in rows if status in (None, row.get("status"))]
-    return Page(found[offset : offset + limit], len(found))
+    matching = [row for row in rows if status in (None, row.get("status"))]
+    return Page(matching[offset : offset + limit], len(matching))
 
 
 def read_number(call: ApiCall, name: str, default: int) -> int:

@@ -54,10 +54,10 @@ class Chaos:
 
 def parse_chaos(kinds: str, seed: int) -> Chaos:
     """Raises ValueError for kinds that are none."""
-    found = frozenset(kind.strip() for kind in kinds.split(",") if kind.strip())
-    if unknown := sorted(found - {*WEBHOOKS, *ANSWERS}):
+    wanted = frozenset(kind.strip() for kind in kinds.split(",") if kind.strip())
+    if unknown := sorted(wanted - {*WEBHOOKS, *ANSWERS}):
         raise ValueError(f"there is no {', '.join(unknown)}: {', '.join((*WEBHOOKS, *ANSWERS))}")
-    return Chaos(found, seed)
+    return Chaos(wanted, seed)
 
 
 class FaultyApp:

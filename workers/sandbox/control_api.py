@@ -94,9 +94,9 @@ class ControlApi:
 
     async def revoke(self, request: Request) -> Response:
         """By the 18 characters that are shown of it."""
-        found = [name for name, key in self._state.keys.items() if key.prefix == request.path_params["prefix"]]
-        if not found:
+        names = [name for name, key in self._state.keys.items() if key.prefix == request.path_params["prefix"]]
+        if not names:
             return JSONResponse({"error": "no active key begins so"}, 404)
-        for name in found:
+        for name in names:
             del self._state.keys[name]
-        return JSONResponse({"revoked": len(found)})
+        return JSONResponse({"revoked": len(names)})

@@ -47,7 +47,7 @@ def make_document(routes: Routes, shape: Shape) -> dict[str, Any]:
 
 def make_operation(route: Route, shape: Shape) -> dict[str, Any]:
     done = "204" if route.answer is Kind.NOTHING else "200"
-    found: dict[str, Any] = {
+    operation: dict[str, Any] = {
         "operationId": route.name,
         "tags": [route.area],
         "security": [] if route.name in OPEN else [{"scim" if route.is_scim else "key": []}],
@@ -61,18 +61,18 @@ def make_operation(route: Route, shape: Shape) -> dict[str, Any]:
         },
     }
     if route.changes and route.method != "DELETE":
-        found["requestBody"] = {"required": bool(route.fields), **json(make_reference(find_body_type(route.name)))}
-    return found
+        operation["requestBody"] = {"required": bool(route.fields), **json(make_reference(find_body_type(route.name)))}
+    return operation
 
 
 def make_parameters(route: Route) -> list[dict[str, Any]]:
     whole = {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}
-    found = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in route.parameters]
+    parameters = [{"name": name, "in": "path", "required": True, "schema": TEXT} for name in route.parameters]
     if route.answer is Kind.LIST:
         paging = ("startIndex", "count") if route.is_scim else ("offset", "limit")
-        found += [{"name": name, "in": "query", "schema": whole} for name in paging]
+        parameters += [{"name": name, "in": "query", "schema": whole} for name in paging]
     wants = {"filter": TEXT | {"pattern": f"^{FILTER}$"}}
-    return [*found, *({"name": name, "in": "query", "schema": wants.get(name, TEXT)} for name in route.query)]
+    return [*parameters, *({"name": name, "in": "query", "schema": wants.get(name, TEXT)} for name in route.query)]
 
 
 def make_content(route: Route, shape: Shape) -> dict[str, Any]:

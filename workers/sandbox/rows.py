@@ -47,14 +47,14 @@ def make_rows(area: str, states: dict[str, str], **common: Any) -> Rows:
 
 
 def make_servers() -> Rows:
-    found = make_rows("virtual_servers", {"vs_0001": "running", DEMO_SERVER: "error", "vs_0003": "stopped"})
-    return {name: {**row, "name": f"demo-{name[-1]}", "vcpus": 2, "memory_mb": 4096} for name, row in found.items()}
+    servers = make_rows("virtual_servers", {"vs_0001": "running", DEMO_SERVER: "error", "vs_0003": "stopped"})
+    return {name: {**row, "name": f"demo-{name[-1]}", "vcpus": 2, "memory_mb": 4096} for name, row in servers.items()}
 
 
 def make_invoices() -> Rows:
     money = {"subtotal": "40.00", "tax_amount": "8.00", "total": "48.00"}
-    found = make_rows("invoices", {"inv_0001": "paid", "inv_0002": "issued"}, **money)
-    return {name: {**row, "invoice_number": f"INV-2026-{name[-4:]}"} for name, row in found.items()}
+    invoices = make_rows("invoices", {"inv_0001": "paid", "inv_0002": "issued"}, **money)
+    return {name: {**row, "invoice_number": f"INV-2026-{name[-4:]}"} for name, row in invoices.items()}
 
 
 def make_seeds() -> dict[str, Rows]:
@@ -86,9 +86,9 @@ def fill(area: str, name: str, row: Any) -> Row:
     """The row with all that its area's rows have. Raises ValueError."""
     try:
         made = {**make_blank(area, name), **msgspec.convert(row, Row), "id": name}
-        found = msgspec.convert(made, find_answer_type(TYPES.get(area, area)))
+        resource = msgspec.convert(made, find_answer_type(TYPES.get(area, area)))
     except msgspec.ValidationError as error:
         raise ValueError(f"{area}, {name}: {error}") from None
-    if isinstance(begun := getattr(found, "started_at", None), datetime):
+    if isinstance(begun := getattr(resource, "started_at", None), datetime):
         made["started_at"] = begun.isoformat()  # in one of the forms that are read everywhere
     return made

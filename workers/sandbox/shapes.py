@@ -28,13 +28,13 @@ class Shape:
 
 def parse_shape(text: str) -> Shape:
     """payload=flat,total=top,errors=stock: what is not named stays as it is. Raises ValueError."""
-    found = dict(part.strip().partition("=")[::2] for part in text.split(",") if part.strip())
+    choices = dict(part.strip().partition("=")[::2] for part in text.split(",") if part.strip())
     known = {"payload": PAYLOADS, "total": TOTALS, "errors": ERRORS, "invoice": INVOICES, "stop": STOPS}
-    for name, value in found.items():
+    for name, value in choices.items():
         if value not in known.get(name, ()):
             ways = ", ".join(f"{one}={'|'.join(values)}" for one, values in known.items())
             raise ValueError(f"{name}={value} is no shape: {ways}")
-    return Shape(**found)
+    return Shape(**choices)
 
 
 def render_payload(shape: Shape, event: str, kind: str, moment: str, data: Row) -> Row:

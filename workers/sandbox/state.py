@@ -64,23 +64,23 @@ class State:
     def load(self) -> None:
         """The endpoints that were registered. Raises ValueError."""
         if self.file.exists():
-            found = msgspec.json.decode(self.file.read_bytes(), type=dict[str, Row])
-            self.areas["endpoints"] = {name: fill("endpoints", name, row) for name, row in found.items()}
+            endpoints = msgspec.json.decode(self.file.read_bytes(), type=dict[str, Row])
+            self.areas["endpoints"] = {name: fill("endpoints", name, row) for name, row in endpoints.items()}
 
     def add(self, text: str) -> None:
         """Adds rows, or replaces them: JSON of areas, ids and rows; also of users. Raises ValueError."""
         try:
-            found = msgspec.json.decode(text)
+            areas = msgspec.json.decode(text)
         except RecursionError:
             raise ValueError("the seed is nested too deeply") from None
-        if not isinstance(found, dict) or not all(isinstance(rows, dict) for rows in found.values()):
+        if not isinstance(areas, dict) or not all(isinstance(rows, dict) for rows in areas.values()):
             raise ValueError('a seed is JSON such as {"devices": {"dev_1": {"status": "online"}}}')
         try:
-            users = msgspec.convert(found.pop("users", {}), dict[str, User])
+            users = msgspec.convert(areas.pop("users", {}), dict[str, User])
         except msgspec.ValidationError as error:
             raise ValueError(f"users: {error}") from None
         made: dict[str, Rows] = {}
-        for area, rows in found.items():
+        for area, rows in areas.items():
             if area not in self.areas or area in ("audit_log", "endpoints"):
                 known = (one for one in self.areas if one not in ("audit_log", "endpoints"))
                 raise ValueError(f"there is no area {area!r}: {', '.join(known)}, users")

@@ -46,12 +46,12 @@ class Webhooks:
         self._begin(endpoint, delivery["event_type"], delivery["body"].encode(), delivery)
 
     def _record(self, endpoint: Row, kind: str, body: bytes) -> Row:
-        found = self._state.deliveries.setdefault(endpoint["id"], {})
+        deliveries = self._state.deliveries.setdefault(endpoint["id"], {})
         name = f"del_{secrets.token_hex(8)}"
-        found[name] = {"id": name, "event_type": kind, "status": "pending", "attempts": 0, "body": body.decode()}
-        while len(found) > MAX_DELIVERIES:
-            del found[next(iter(found))]
-        return found[name]
+        deliveries[name] = {"id": name, "event_type": kind, "status": "pending", "attempts": 0, "body": body.decode()}
+        while len(deliveries) > MAX_DELIVERIES:
+            del deliveries[next(iter(deliveries))]
+        return deliveries[name]
 
     def _begin(self, endpoint: Row, kind: str, body: bytes, delivery: Row, delay: float = 0.0) -> None:
         task = asyncio.create_task(self._deliver(endpoint, kind, body, delivery, delay))

@@ -127,14 +127,14 @@ class Budget:
 
 def list_refusals(client: redis.Redis) -> dict[str, int]:
     """Keys that Zyra refuses now, as they may be shown, and since when, in milliseconds."""
-    found = {}
+    refusals = {}
     for shown, told in client.hgetall(REFUSED_KEYS).items():
         since, _, key = text(told).partition(" ")
         if client.exists(make_prefix(key) + "known") and since.isdecimal():
-            found[text(shown)] = int(since)
+            refusals[text(shown)] = int(since)
         else:
             client.hdel(REFUSED_KEYS, shown)
-    return found
+    return refusals
 
 
 @cache

@@ -50,17 +50,17 @@ class Caller:
 
     def fetch(self, call: Call) -> Result[Any]:
         """What the API's answer holds. Raises ZyraError, and LeaseLost."""
-        return self._logged(call, calls.read_data)
+        return self._log_errors(call, calls.read_data)
 
     def fetch_page(self, call: Call) -> Result[calls.Page]:
         """One page of a list. Raises ZyraError, and LeaseLost."""
-        return self._logged(call, calls.read_page)
+        return self._log_errors(call, calls.read_page)
 
     def save(self, call: Call, into: str | PathLike[str]) -> Result[int]:
         """Saves the answer as a file; its size in bytes. Raises ZyraError, and LeaseLost."""
-        return self._logged(call, calls.read_size, into)
+        return self._log_errors(call, calls.read_size, into)
 
-    def _logged(
+    def _log_errors(
         self, call: Call, read: Callable[[Call, Answer], T], into: str | PathLike[str] | None = None
     ) -> Result[T]:
         """Logs what to do about an error."""
@@ -91,19 +91,21 @@ class Caller:
             return entry.answer
         if entry:
             try:
-                found = yield from Recovery(self.spend, journal, self.routes, self.budget, self.guard).look_up(
+                outcome = yield from Recovery(self.spend, journal, self.routes, self.budget, self.guard).look_up(
                     call, entry
                 )
                 told = yield Do(
                     lambda: (
-                        journal.record_answer(entry, found, looked_up=True) if found else journal.record_refusal(entry)
+                        journal.record_answer(entry, outcome, looked_up=True)
+                        if outcome
+                        else journal.record_refusal(entry)
                     )
                 )
             except BaseException:
                 journal.forget_cache(entry)
                 raise
-            if found or not told:
-                return found if told else None
+            if outcome or not told:
+                return outcome if told else None
         ring = self._choose_ring(call)
         yield from self._wait_for_room(call, ring)
         request = yield from self._sign(Send(call, {}), ring)
@@ -153,16 +155,14 @@ class Caller:
             return
         budget, limit, waited = self.budget, call.route.limit, 0.0
         mine = self.journal.run if self.journal else self.ticket
-        while (found := (yield Do(lambda: budget.take(ring.name, limit, self.who, mine)))).seconds:
-            waited += found.seconds
-            if found.refused:
-                raise delay(
-                    Unauthorized(401, "refused-before", "the key was refused a moment ago"), found.seconds, call
-                )
+        while (room := (yield Do(lambda: budget.take(ring.name, limit, self.who, mine)))).seconds:
+            waited += room.seconds
+            if room.refused:
+                raise delay(Unauthorized(401, "refused-before", "the key was refused a moment ago"), room.seconds, call)
             if waited > MAX_WAIT_MINUTES * budget.minute:
                 why = f"the budget of {budget.limits.of(limit)} {limit} calls a minute is spent"
-                raise delay(RateLimited(0, "budget", why), found.seconds, call)
-            yield Wait(found.seconds)
+                raise delay(RateLimited(0, "budget", why), room.seconds, call)
+            yield Wait(room.seconds)
             self.guard()
 
     def _sign(self, request: Send, ring: Ring) -> Result[Send]:

@@ -89,7 +89,7 @@ def make_error(call: Call, answer: Answer, document: Any) -> ZyraError:
     told = to_mapping(document)
     block = to_mapping(told.get("error")) or told
     meta = to_mapping(told.get("meta"))
-    found = kind(answer.status)(
+    failure = kind(answer.status)(
         answer.status,
         str(block.get("code") or ""),
         str(block.get("message") or block.get("detail") or block.get("error") or "")[:300],
@@ -97,9 +97,9 @@ def make_error(call: Call, answer: Answer, document: Any) -> ZyraError:
         str(meta.get("request_id") or block.get("request_id") or ""),
         str(call),
     )
-    if isinstance(found, RateLimited):
-        found.seconds = parse_retry_after(answer.headers.get("retry-after", ""))
-    return found
+    if isinstance(failure, RateLimited):
+        failure.seconds = parse_retry_after(answer.headers.get("retry-after", ""))
+    return failure
 
 
 def encode(body: Any) -> bytes:

@@ -100,11 +100,11 @@ class Login:
                     known = yield Do(self._read)  # another worker may have got one in this moment
                     if known and known.is_fresh(time.time()):
                         return known.access
-                    found = yield from self._new(known)
-                    yield Do(lambda: self._keep(found))  # noqa: B023 - called at once
+                    token = yield from self._new(known)
+                    yield Do(lambda: self._keep(token))  # noqa: B023 - called at once
                 finally:
                     self._unlock()  # and no step: we may be ended in this moment
-                return found.access
+                return token.access
             if known and now < known.until:
                 return known.access
             yield Wait(0.2)
@@ -145,9 +145,9 @@ class Login:
         except (SealError, msgspec.MsgspecError):
             return None  # of another SEAL_KEY: a login mends that
 
-    def _keep(self, found: Token) -> None:
-        sealed = self._seal.wrap(self._key, msgspec.json.encode(found))
-        self._client.set(self._key, sealed, ex=max(1, int(found.until - time.time()) + 86400))
+    def _keep(self, token: Token) -> None:
+        sealed = self._seal.wrap(self._key, msgspec.json.encode(token))
+        self._client.set(self._key, sealed, ex=max(1, int(token.until - time.time()) + 86400))
 
     def _lock(self) -> bool:
         return bool(self._client.set(self._key + ":lock", "1", nx=True, px=int(LOCK_SECONDS * 1000)))

@@ -132,8 +132,10 @@ class Journal:
     def list_made_ids(self) -> set[str]:
         """The ids of what the run's other calls have made."""
         with self._busy:
-            found = [to_mapping(parse(entry.answer)) for entry, _ in self._load().values() if entry.state is State.DONE]
-        return {str(to_mapping(one.get("data")).get("id")) for one in found}
+            resources = [
+                to_mapping(parse(entry.answer)) for entry, _ in self._load().values() if entry.state is State.DONE
+            ]
+        return {str(to_mapping(one.get("data")).get("id")) for one in resources}
 
     def _change(self, entry: Entry, state: State, answer: Answer | None, content: bytes, looked_up: bool) -> bool:
         with self._busy:
@@ -182,15 +184,15 @@ class Journal:
 def load_entries(ledger: Ledger, seal: Seal, run: str) -> dict[int, tuple[Entry, bytes]]:
     """A run's entries in their order, with their sealed text. Raises SealError."""
     raw: dict[Any, Any] = ledger.client.hgetall(ledger.keys.name(f"calls:{run}"))
-    found = {}
+    loaded = {}
     for number in sorted(int(text(field)) for field in raw if text(field).isdecimal()):
         sealed = raw[str(number).encode()]
         try:
             entry = msgspec.json.decode(seal.unwrap(name_entry(run, number), sealed), type=Entry)
         except msgspec.MsgspecError:
             raise SealError("an entry of the journal cannot be read") from None
-        found[number] = entry, sealed
-    return found
+        loaded[number] = entry, sealed
+    return loaded
 
 
 def seal_word(ledger: Ledger, seal: Seal, run: str, happened: bool) -> bytes:

@@ -42,15 +42,15 @@ def as_decimal(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None
     try:
-        found = Decimal(value)
+        number = Decimal(value)
     except ArithmeticError:
         return None
-    return found if found.is_finite() else None
+    return number if number.is_finite() else None
 
 
 def as_whole(value: Any) -> int | None:
-    found = as_decimal(value)
-    return int(found) if found is not None and found == found.to_integral_value() and abs(found) < 2**63 else None
+    number = as_decimal(value)
+    return int(number) if number is not None and number == number.to_integral_value() and abs(number) < 2**63 else None
 
 
 def as_moment(value: Any) -> datetime | None:

@@ -32,12 +32,12 @@ def load(where: str) -> dict[str, Any]:
         except OSError as error:
             raise ValueError(f"cannot be read: {error.strerror}") from None
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"is no JSON: {error}") from None
-    if not isinstance(found, dict) or not isinstance(found.get("paths"), dict):
+    if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
         raise ValueError("is no OpenAPI document: it has no paths")
-    return found
+    return document
 
 
 def fetch(url: str) -> bytes:
@@ -60,25 +60,25 @@ def compare(routes: Routes, document: Mapping[str, Any]) -> Iterator[str]:
     """What differs, a sentence each."""
     operations = list_operations(document)
     for route in routes.values():
-        found = operations.pop((route.method, bare(route.path)), None)
-        if found is None:
+        operation = operations.pop((route.method, bare(route.path)), None)
+        if operation is None:
             yield f"{route.name}: {route.call} is not in the specification{hint(route, operations)}"
         else:
-            yield from details(route, found[1], document)
+            yield from details(route, operation[1], document)
     for (verb, _), (path, _) in operations.items():
         yield f"{verb} {path} is in the specification, and not in our table"
 
 
 def list_operations(document: Mapping[str, Any]) -> Operations:
-    found: Operations = {}
+    operations: Operations = {}
     for path, item in document["paths"].items():
         shared = rows(to_mapping(item).get("parameters"))
         for verb, operation in to_mapping(item).items():
             if verb in VERBS:
                 own = to_mapping(operation)
                 parameters = [*shared, *rows(own.get("parameters"))]
-                found[verb.upper(), bare(path)] = path, {**own, "parameters": parameters}
-    return found
+                operations[verb.upper(), bare(path)] = path, {**own, "parameters": parameters}
+    return operations
 
 
 def rows(value: Any) -> list[Any]:

@@ -16,12 +16,12 @@ from .transport import run, run_async
 R = TypeVar("R", bound=Row)
 
 
-def make_row(call: Call, found: Any, kind: type[R]) -> R:
-    if found is None:
+def make_row(call: Call, value: Any, kind: type[R]) -> R:
+    if value is None:
         return kind()
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise Unreadable(200, "unreadable", "the answer holds no object", call=str(call))
-    return kind(found)
+    return kind(value)
 
 
 class Blocking(Generic[R]):

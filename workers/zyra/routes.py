@@ -108,26 +108,26 @@ Routes = Mapping[str, Route]
 def load_default_routes() -> Routes:
     """Every route by area.name."""
     areas = tomllib.loads(files(__package__).joinpath("routes.toml").read_text("utf-8"))
-    rows = {f"{area}.{name}": row for area, found in areas.items() for name, row in found.items()}
+    rows = {f"{area}.{name}": row for area, routes in areas.items() for name, row in routes.items()}
     return MappingProxyType({name: msgspec.convert(row | {"name": name}, Route) for name, row in rows.items()})
 
 
 def load_routes(path: Path | None) -> Routes:
     """The table, with the calls that a file says otherwise: "devices.approve" = "PUT /...". Raises ValueError."""
-    found = dict(load_default_routes())
+    routes = dict(load_default_routes())
     if path is None:
-        return found
+        return routes
     try:
         changes = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"cannot be read: {path}: {error}") from None
     for name, call in changes.items():
-        if name not in found:
+        if name not in routes:
             raise ValueError(f'names no call: {name!r}: `zyra-receiver api routes` lists all, such as "devices.get"')
         if not isinstance(call, str) or not CALL.fullmatch(call):
             raise ValueError(f'{name} must be a verb and a path, such as "POST /api/v1/devices/{{id}}/approve"')
-        changed = replace(found[name], call=call)
-        if changed.parameters != found[name].parameters:
-            raise ValueError(f"{name} must hold {found[name].parameters}, in this order, as {found[name].call} does")
-        found[name] = changed
-    return found
+        changed = replace(routes[name], call=call)
+        if changed.parameters != routes[name].parameters:
+            raise ValueError(f"{name} must hold {routes[name].parameters}, in this order, as {routes[name].call} does")
+        routes[name] = changed
+    return routes

@@ -113,8 +113,8 @@ def make_request(step: Send) -> dict[str, Any]:
         return {"method": call.route.method, "url": call.path, "headers": headers, "json": call.body}
     if step.content is not None:
         headers["content-type"] = "application/json"
-    found = {"method": call.route.method, "url": call.path, "params": call.params or None, "headers": headers}
-    return found if step.content is None else {**found, "content": step.content}
+    request = {"method": call.route.method, "url": call.path, "params": call.params or None, "headers": headers}
+    return request if step.content is None else {**request, "content": step.content}
 
 
 @contextmanager
@@ -123,9 +123,9 @@ def translate_errors(step: Send) -> Iterator[None]:
     try:
         yield
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
-        found = Unreachable(0, "unreachable", type(error).__name__, call=str(step.call))
-        found.unsent = isinstance(error, UNSENT)
-        raise found from None
+        failure = Unreachable(0, "unreachable", type(error).__name__, call=str(step.call))
+        failure.unsent = isinstance(error, UNSENT)
+        raise failure from None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What we rely on of uvicorn that its documentation does not promise; why it is capped in pyproject.toml."""
 
+import asyncio
 import inspect
 
 from uvicorn import Config, Server
@@ -11,7 +12,9 @@ from uvicorn.supervisors import multiprocess
 
 
 def test_the_private_interface_of_uvicorn_is_as_we_use_it() -> None:
-    protocol = HttpToolsProtocol(Config(None), ServerState(), {})  # type: ignore[arg-type]  # no application is called
+    loop = asyncio.new_event_loop()
+    protocol = HttpToolsProtocol(Config(None), ServerState(), {}, _loop=loop)  # type: ignore[arg-type]  # no application
+    loop.close()
     cycle = set(inspect.signature(RequestResponseCycle).parameters)
     source = inspect.getsource(RequestResponseCycle)
     server, process = Server(Config(None)), multiprocess.Process(Config(None), [])  # type: ignore[arg-type]

@@ -69,9 +69,9 @@ def call_by_path(
 ) -> int:
     if len(rest) != 1:
         raise ConfigurationError([f"{method.lower()} takes one path, such as /api/v1/devices"])
-    found = wait_for_budget(lambda: zyra.request(method, rest[0], params=params, body=body))
-    rows = isinstance(found, list) and all(isinstance(row, dict) for row in found)
-    return show.many(found) if rows else show.one(found)
+    answer = wait_for_budget(lambda: zyra.request(method, rest[0], params=params, body=body))
+    rows = isinstance(answer, list) and all(isinstance(row, dict) for row in answer)
+    return show.many(answer) if rows else show.one(answer)
 
 
 def call_by_name(
@@ -92,15 +92,15 @@ def call_by_name(
     return show.one(wait_for_budget(lambda: run(zyra.caller.fetch(call), zyra.http)))
 
 
-def find_route(found: Routes, area: str, name: str) -> Route:
+def find_route(routes: Routes, area: str, name: str) -> Route:
     """The route of an area and a call as people type them. Raises ConfigurationError."""
     wanted = f"{area}.{name}".replace("-", "_")
-    if wanted in found:
-        return found[wanted]
-    names = [one.name.partition(".")[2] for one in found.values() if one.area == area.replace("-", "_")]
+    if wanted in routes:
+        return routes[wanted]
+    names = [one.name.partition(".")[2] for one in routes.values() if one.area == area.replace("-", "_")]
     if names:
         raise ConfigurationError([f"{area} has the calls {', '.join(names)}"])
-    areas = ", ".join(dict.fromkeys(one.area for one in found.values()))
+    areas = ", ".join(dict.fromkeys(one.area for one in routes.values()))
     raise ConfigurationError([f"there is no area {area!r}: {areas}; or a verb and a path, routes, budget, check"])
 
 
@@ -120,10 +120,10 @@ def read_body(settings: list[str] | None, data: str) -> Any:
 
 
 def show_routes(rest: list[str], show: ResultPrinter) -> int:
-    found = read_settings()[0].api_routes or load_default_routes()
+    routes = read_settings()[0].api_routes or load_default_routes()
     rows = [
         {"name": route.name, "call": route.call, "limit": route.limit, "certainty": route.certainty}
-        for route in found.values()
+        for route in routes.values()
     ]
     if show.plain:
         return show.many(rows)
@@ -138,13 +138,13 @@ def show_budget(rest: list[str], show: ResultPrinter) -> int:
     if asks.budget is None:
         raise ConfigurationError(["REDIS_URL is not set: the budget stands in the Redis of the workers"])
     key = asks.ring.name
-    refused, found = asks.budget.is_refused(key), asks.budget.list_waiting(key)
+    refused, classes = asks.budget.is_refused(key), asks.budget.list_waiting(key)
     if show.plain:
-        for one in found:
+        for one in classes:
             print_json({"key": asks.ring.shown, "refused": refused, **asdict(one)})
         return 0
     print_line(f"key {asks.ring.shown}" + (", refused by Zyra: replace it" if refused else ""))
-    for one in found:
+    for one in classes:
         who = ", ".join(f"{name} ({count})" for name, count in one.who.items()) or "nobody"
         held = f", held by Zyra for {one.held:.0f} s" if one.held else ""
         print_line(f"{one.limit}: {one.left} of {one.most} a minute left{held}; waiting: {who}")
@@ -153,10 +153,10 @@ def show_budget(rest: list[str], show: ResultPrinter) -> int:
 
 def check(rest: list[str], show: ResultPrinter) -> int:
     """Compares our route table with an OpenAPI document. Exits with 1 where they differ."""
-    found = read_settings()[0]
-    where = rest[0] if rest else f"{found.api_url}/openapi.json"
+    config = read_settings()[0]
+    where = rest[0] if rest else f"{config.api_url}/openapi.json"
     try:
-        differences = list(openapi.compare(found.api_routes or load_default_routes(), openapi.load(where)))
+        differences = list(openapi.compare(config.api_routes or load_default_routes(), openapi.load(where)))
     except ValueError as error:
         raise ConfigurationError([f"{where}: {error}"]) from None
     for difference in differences:

@@ -39,30 +39,34 @@ def check(role: Annotated[Role, typer.Option(help="Role whose configuration is v
 
 
 def receiver() -> int:
-    found = receiving.read(read_environment())
-    verdict = judge_redis(found.redis_url, found.durability, found.replicas)
-    doubts = [doubt for source in found.sources.values() for doubt in find_doubts(source)]
-    for fault in (*find_commas(found.sources), *find_shared_secrets(found.sources), *doubts):
+    settings = receiving.read(read_environment())
+    verdict = judge_redis(settings.redis_url, settings.durability, settings.replicas)
+    doubts = [doubt for source in settings.sources.values() for doubt in find_doubts(source)]
+    for fault in (*find_commas(settings.sources), *find_shared_secrets(settings.sources), *doubts):
         print_line("warning:", fault)
-    for source in found.sources.values() if verdict else ():
-        for told in list_guarantees(source, found.durability, verdict):
+    for source in settings.sources.values() if verdict else ():
+        for told in list_guarantees(source, settings.durability, verdict):
             print_line(f"{source.name}:", told)
-    return conclude(found.redis_url, verdict)
+    return conclude(settings.redis_url, verdict)
 
 
 def worker() -> int:
-    found = working.read(read_environment())
-    names = [handler.name for handler in plugins.load_handlers(found.handlers)]
+    settings = working.read(read_environment())
+    names = [handler.name for handler in plugins.load_handlers(settings.handlers)]
     print_line("handlers:", ", ".join(names) or "none")
-    if found.api_key is None and not found.api_user:
+    if settings.api_key is None and not settings.api_user:
         print_line("warning: ZYRA_API_KEY is not set: handlers cannot call back")
     else:
-        who = f"key {found.api_key.values[0][:SHOWN_CHARACTERS]}" if found.api_key else f"login of {found.api_user}"
-        most = found.api_limits
-        print_line(
-            f"API: {found.api_url}, {who}; a minute {most.create} creates, {most.read} reads, {most.bulk} of SCIM"
+        who = (
+            f"key {settings.api_key.values[0][:SHOWN_CHARACTERS]}"
+            if settings.api_key
+            else f"login of {settings.api_user}"
         )
-    return conclude(found.redis_url, judge_redis(found.redis_url, Durability.NONE, 1))
+        most = settings.api_limits
+        print_line(
+            f"API: {settings.api_url}, {who}; a minute {most.create} creates, {most.read} reads, {most.bulk} of SCIM"
+        )
+    return conclude(settings.redis_url, judge_redis(settings.redis_url, Durability.NONE, 1))
 
 
 def conclude(url: str, verdict: Assessment | None) -> int:
@@ -96,7 +100,7 @@ def read_or_hidden(ask: Callable[[], Any]) -> Any:
 
 
 def list_guarantees(source: Source, level: Durability, verdict: Assessment | None) -> list[str]:
-    """What really holds for a source, each with its reason."""
+    """What holds for a source, one line each."""
     scheme = source.scheme
     sure = {
         "confirmed": "confirmed",
@@ -174,7 +178,7 @@ def describe_dedup(source: Source) -> str:
 
 
 def describe_window(source: Source) -> str:
-    """What somebody can do who has captured a delivery."""
+    """For how long a captured delivery can be replayed."""
     if source.scheme.timestamp and source.scheme.tolerance:
         told = f"a captured delivery can be sent again for {source.scheme.tolerance} s, then its signed time is too old"
     else:

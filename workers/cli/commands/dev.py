@@ -31,10 +31,7 @@ from ..embedded import Children, make_redis_command, make_socket_path
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 DEMO_HANDLER = "workers.handlers.restart_virtual_server"
 PORT, METRICS_PORT = 8080, 9464  # of the receiver; the sandbox and the worker have the ones after
-MIN_MAX_FREE_PORTS = (
-    20_000,
-    32_000,
-)  # below those that systems give to clients, who might take them before our children do
+FREE_PORT_RANGE = (20_000, 32_000)  # below the ports that systems give to clients
 SECONDS = 20.0  # until a part must be ready
 
 
@@ -108,12 +105,12 @@ def lock_folder(folder: Path) -> IO[str]:
 def choose_ports(port: int) -> list[int]:
     """Ports for receiver, sandbox and the two kinds of metrics. Raises ConfigurationError where one is taken."""
     metrics = METRICS_PORT if port == PORT else port + 2
-    wanted = (port, port + 1, metrics, metrics + 1) if port else random.sample(range(*MIN_MAX_FREE_PORTS), 4)
+    wanted = (port, port + 1, metrics, metrics + 1) if port else random.sample(range(*FREE_PORT_RANGE), 4)
     held = [find_free_port(one, any_else=not port) for one in wanted]
-    found = [taken.getsockname()[1] for taken in held]
+    numbers = [taken.getsockname()[1] for taken in held]
     for taken in held:
         taken.close()
-    return found
+    return numbers
 
 
 def find_free_port(port: int, any_else: bool = False) -> socket.socket:
@@ -125,7 +122,7 @@ def find_free_port(port: int, any_else: bool = False) -> socket.socket:
     except OSError:
         taken.close()
         if any_else:
-            return find_free_port(random.randrange(*MIN_MAX_FREE_PORTS), any_else)  # noqa: S311 - no secret
+            return find_free_port(random.randrange(*FREE_PORT_RANGE), any_else)  # noqa: S311 - no secret
         raise ConfigurationError([f"port {port} is in use: `--port 0` picks free ones"]) from None
     return taken
 

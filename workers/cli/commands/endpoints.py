@@ -131,12 +131,12 @@ def check_url(url: str) -> str:
 
 def parse_types(text: str, new: bool) -> list[str]:
     """Raises ConfigurationError for a type that is in no catalogue: an endpoint with a misspelt one hears nothing."""
-    found, known = [one.strip() for one in text.split(",") if one.strip()], schemes()["zyra"].types
-    unknown = [one for one in found if one not in known]
+    wanted, known = [one.strip() for one in text.split(",") if one.strip()], schemes()["zyra"].types
+    unknown = [one for one in wanted if one not in known]
     if unknown and not new:
         told = f"{', '.join(unknown)} is not in the catalogue: {', '.join(known)}"
         raise ConfigurationError([f"{told}; --new says that Zyra has it by now"])
-    return found
+    return wanted
 
 
 def create(zyra: Zyra, url: str, events: list[str], path: Path) -> None:

@@ -60,14 +60,15 @@ def list_events(
     as_lines: Json = False,
 ) -> None:
     """List events, newest first."""
-    found = query.search(open_ledger()[0], filter_by(state, type, source, since, limit))
+    matches = query.search(open_ledger()[0], filter_by(state, type, source, since, limit))
     if as_lines:
-        for event in found:
+        for event in matches:
             print_json(event)
         return
     head = ("RECEIVED", "ID", "SOURCE", "TYPE", "STATE", "RUNS")
     print_table(
-        head, [(e["received_at"], e["id"], e["source"], e["type"], describe_state(e), describe_runs(e)) for e in found]
+        head,
+        [(e["received_at"], e["id"], e["source"], e["type"], describe_state(e), describe_runs(e)) for e in matches],
     )
 
 
@@ -87,25 +88,25 @@ def show(
 ) -> int:
     """Show one event and its runs."""
     kept, found_settings = open_ledger()
-    found = query.show(kept, event)
-    if found is None:
+    record = query.show(kept, event)
+    if record is None:
         raise CommandFailed(f"there is no event {event!r}: `events list` shows the newest")
     if body:
         try:
-            found["body"] = query.open_event(kept, found_settings.seal, event).content.body.decode(
+            record["body"] = query.open_event(kept, found_settings.seal, event).content.body.decode(
                 "utf-8", "backslashreplace"
             )
         except SealError as error:
-            found["body"] = f"cannot be decrypted: {error}"
-    for run in found["runs"]:
+            record["body"] = f"cannot be decrypted: {error}"
+    for run in record["runs"]:
         run["calls"] = list_calls(kept, found_settings.seal, event, run["handler"])
     if as_lines:
-        print_json(found)
+        print_json(record)
         return 0
-    for name, value in found.items():
+    for name, value in record.items():
         if name != "runs":
             print_line(f"{name}:", value if value != "" else "-")
-    for run in found["runs"]:
+    for run in record["runs"]:
         again = f", again at {run['next_attempt_at']}" if run["next_attempt_at"] else ""
         said = f": {run['error']}" if run["error"] else ""
         print_line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{said}")
@@ -208,11 +209,11 @@ def explain(
     kept, found_settings = open_ledger()
     names = [text(name) for name in kept.client.smembers(kept.keys.name("refusals"))]
     raws = [raw for name in names for raw in kept.client.lrange(kept.keys.name(f"refusals:{name}"), 0, -1)]
-    found = [one for one in map(parse_refusal, raws) if one and one["at"] > time.time() - 86400]
-    found.sort(key=lambda one: -one["at"])
-    for one in found:
+    refusals = [one for one in map(parse_refusal, raws) if one and one["at"] > time.time() - 86400]
+    refusals.sort(key=lambda one: -one["at"])
+    for one in refusals:
         open_captured(one, found_settings.seal)
-    chosen = [one for one in found if refusal in ("", one["id"]) and source in ("", one["source"])][:limit]
+    chosen = [one for one in refusals if refusal in ("", one["id"]) and source in ("", one["source"])][:limit]
     if refusal and not chosen:
         raise CommandFailed(f"there is no refusal {refusal!r}, or not any more: they are kept for a day")
     if as_lines:
@@ -247,8 +248,8 @@ def open_captured(refusal: dict[str, Any], seal: Seal) -> None:
 def parse_refusal(raw: bytes | str) -> dict[str, Any] | None:
     """One refusal, or None for what is none of ours."""
     try:
-        found = json.loads(raw)
-        return found if {"id", "at", "source", "cause", "reason"} <= found.keys() and float(found["at"]) else None
+        entry = json.loads(raw)
+        return entry if {"id", "at", "source", "cause", "reason"} <= entry.keys() and float(entry["at"]) else None
     except (ValueError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -264,7 +265,7 @@ def choose(kept: Ledger, ids: list[str] | None, wanted: query.Filter) -> list[st
 
 
 def act_on_each(events: list[str], rate: float, act: Any, dry_run: bool) -> int:
-    """Does it with every event; exits with 1 where nothing could be done with some, naming them."""
+    """Calls `act` for each event and prints the result. Returns 1 if some events could not be changed."""
     failed = 0
     for number, event in enumerate(events):
         if number:

@@ -31,25 +31,25 @@ def handlers(
 ) -> int:
     """List the loaded handlers; with --event, say which of them would run, and why."""
     make_current_folder_importable()
-    found = plugins.load_handlers(settings.read(read_environment()).handlers)
+    router = plugins.load_handlers(settings.read(read_environment()).handlers)
     if not given:
         print_table(
             ("HANDLER", "SOURCE", "TYPE", "TIMEOUT"),
-            [(h.name, h.source, ", ".join(h.types), f"{h.timeout:g} s") for h in found],
+            [(h.name, h.source, ", ".join(h.types), f"{h.timeout:g} s") for h in router],
         )
         return 0
     try:
         one = load_event(given) if names.EVENT.fullmatch(given) else make_event_from_file(Path(given), type, source)
     except (Unreadable, SealError) as error:
         raise CommandFailed(f"no handler would run: the event is unreadable or sealed: {error}") from None
-    for handler in found:
+    for handler in router:
         print_line(f"{handler.name}: {explain(handler, one)}")
     return 0
 
 
 def load_event(name: str) -> Event:
-    kept, found = open_ledger()
-    return make_event(query.open_event(kept, found.seal, name))
+    kept, config = open_ledger()
+    return make_event(query.open_event(kept, config.seal, name))
 
 
 def make_event_from_file(path: Path, kind: str, source: str) -> Event:

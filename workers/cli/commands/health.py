@@ -46,7 +46,7 @@ def url() -> str:
 
 
 def worker() -> int:
-    """While Redis is away nobody can tell, and a restart would not help: that counts as alive."""
+    """A worker counts as alive while Redis does not answer: a restart would not help."""
     client, prefix = (
         connect(url()),
         os.environ.get("RQ_KEY_PREFIX", "rq"),

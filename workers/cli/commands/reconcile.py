@@ -32,7 +32,7 @@ FILLED_MS = 7 * 86_400_000  # for which a gap that was filled is not filled agai
 
 
 class NoIds(Exception):
-    """The things of a list have no ids by which to know them."""
+    """The resources of a list have no ids."""
 
 
 def reconcile(
@@ -44,8 +44,8 @@ def reconcile(
     as_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Find webhooks that never came: compare Zyra's API with the last events. Exits with 1 if any is missing."""
-    kept, found = open_ledger()
-    began, told = time.time(), find_heard(read(kept, found.seal, query.Filter(source=source, limit=most)))
+    kept, config = open_ledger()
+    began, told = time.time(), find_heard(read(kept, config.seal, query.Filter(source=source, limit=most)))
     gaps, missed = [], 0
     with closing(open_client()) as zyra:
         for family in FAMILIES:
@@ -58,9 +58,9 @@ def reconcile(
     shown = [gap for gap in gaps if gap.heard or unheard]
     if shown:
         time.sleep(settle)
-        meanwhile = find_heard(read(kept, found.seal, query.Filter(source=source, limit=most, since=began - settle)))
+        meanwhile = find_heard(read(kept, config.seal, query.Filter(source=source, limit=most, since=began - settle)))
         shown = [gap for gap in shown if (gap.family, gap.resource) not in meanwhile]
-    made = {gap: backfill_event(kept, found.seal, source, gap) for gap in shown} if backfill else {}
+    made = {gap: backfill_event(kept, config.seal, source, gap) for gap in shown} if backfill else {}
     print_gaps(shown, made, as_lines)
     if not as_lines:
         rest = sum(not gap.heard for gap in gaps) if not unheard else 0
@@ -90,7 +90,7 @@ def find_gaps(zyra: Zyra, family: str, told: Mapping[tuple[str, str], Heard]) ->
 
 
 def is_gone(zyra: Zyra, gap: Gap) -> bool:
-    """What the API says of this one thing."""
+    """Whether the API says that the resource is gone."""
     family = FAMILIES[gap.family]
     if gap.resource in (".", ".."):
         return False  # no thing has such an id

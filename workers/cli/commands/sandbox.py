@@ -149,12 +149,12 @@ def control(url: str, folder: Path | None, method: str, path: str, body: Any = N
     shown = {TOKEN_HEADER: read_token(folder, dev)}
     try:
         answer = httpx2.request(method, f"{base}/sandbox/{path}", json=body, headers=shown, timeout=10, trust_env=False)
-        found = answer.json()
+        document = answer.json()
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         raise CommandFailed(f"there is no sandbox at {base}: `zyra-receiver sandbox` starts one") from None
     if not answer.is_success:
-        raise CommandFailed(found.get("error", f"the sandbox answers {answer.status_code}"))
-    return found
+        raise CommandFailed(document.get("error", f"the sandbox answers {answer.status_code}"))
+    return document
 
 
 def read_token(folder: Path | None, dev: Mapping[str, Any]) -> str:

@@ -71,12 +71,10 @@ def list_schemes(
 @app.command()
 def show(scheme: Annotated[str, typer.Argument(help="Id of the scheme.")]) -> int:
     """Print every column of one scheme, as it would stand in a configuration file."""
-    found = schemes().get(scheme)
-    if found is None:
+    row = schemes().get(scheme)
+    if row is None:
         raise ConfigurationError([f"there is no scheme {scheme!r}: `zyra-receiver schemes list` shows all"])
-    for text in json.dumps(
-        describe_scheme(scheme, found) | list_columns(found), indent=2, ensure_ascii=False
-    ).splitlines():
+    for text in json.dumps(describe_scheme(scheme, row) | list_columns(row), indent=2, ensure_ascii=False).splitlines():
         print_line(text)
     return 0
 
@@ -111,11 +109,11 @@ def verify_file(file: Annotated[Path, typer.Argument(help="JSON file with `vecto
 
 
 def judge_vector(entry: Entry) -> tuple[str, bool]:
-    found = find_scheme(entry)
-    if found is None:
+    row = find_scheme(entry)
+    if row is None:
         return f"{entry.id} unknown scheme {entry.scheme or entry.provider}", False
     try:
-        scheme, keys = with_keys(found, entry.secrets)
+        scheme, keys = with_keys(row, entry.secrets)
         verify(scheme, make_delivery(entry), keys, entry.now)
     except BadSignature as error:
         return f"{entry.id} invalid {error.cause}", True
@@ -125,31 +123,31 @@ def judge_vector(entry: Entry) -> tuple[str, bool]:
 
 
 def judge_handshake(entry: Entry) -> tuple[str, bool]:
-    found = find_scheme(entry)
-    if found is None:
+    row = find_scheme(entry)
+    if row is None:
         return f"{entry.id} unknown scheme {entry.scheme or entry.provider}", False
     request = make_delivery(entry.request or entry)
     try:
-        scheme, keys = with_keys(found, entry.secrets, handshake=True)
+        scheme, keys = with_keys(row, entry.secrets, handshake=True)
         answer = handshakes.answer(scheme, request, keys, entry.now)
         if answer is None:
             verify(scheme, request, keys, entry.now)
             answer = handshakes.Answer(scheme.success_status, scheme.success_body.encode())
     except BadSignature:
-        answer = handshakes.Answer(found.failure_status)
+        answer = handshakes.Answer(row.failure_status)
     return f"{entry.id} {answer.status} {answer.body.decode()}".rstrip(), True
 
 
 def find_scheme(entry: Entry) -> Scheme | None:
     """The row that the variant names, else the provider's."""
-    found = schemes().get(entry.scheme) or schemes().get(entry.provider)
-    if found is None or entry.tolerance_seconds is None:
-        return found
-    return replace(found, tolerance=entry.tolerance_seconds)
+    scheme = schemes().get(entry.scheme) or schemes().get(entry.provider)
+    if scheme is None or entry.tolerance_seconds is None:
+        return scheme
+    return replace(scheme, tolerance=entry.tolerance_seconds)
 
 
 def with_keys(scheme: Scheme, secrets: list[str], handshake: bool = False) -> tuple[Scheme, list[Key]]:
-    """What the provider gave besides stands before the secrets. Raises ValueError for what is no key."""
+    """The scheme with its parameter, and the keys. Raises ValueError for an invalid key."""
     if scheme.needs and not scheme.ours and (len(secrets) > 1 or handshake) and secrets:
         scheme, secrets = replace(scheme, parameter=secrets[0]), secrets[len(secrets) > 1 :]
     if not handshake:
@@ -158,7 +156,7 @@ def with_keys(scheme: Scheme, secrets: list[str], handshake: bool = False) -> tu
 
 
 def decode_keys(scheme: Scheme, secret: str) -> list[Key]:
-    """Many challenges are no question of the key that signs deliveries."""
+    """The keys; [] if a challenge needs none."""
     try:
         return [decode_key(scheme, secret)]
     except ValueError:

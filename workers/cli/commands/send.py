@@ -44,16 +44,16 @@ def send(
     """Sign a new event and post it. Exits with 0 only if every answer is 2xx."""
     env = read_environment()
     faults: list[str] = []
-    found = config.load_sources(env, faults).get(source)
-    if found is None:
+    sender = config.load_sources(env, faults).get(source)
+    if sender is None:
         raise ConfigurationError(faults or [f"there is no source {source!r} in the configuration"])
-    if not found.list_texts():
+    if not sender.list_texts():
         raise ConfigurationError([f"source {source!r} has no secret to sign with: only its provider can sign"])
     if not (type.isascii() and type.isprintable()):
         raise ConfigurationError([f"a type is printable ASCII: {type!r} cannot stand in a header"])
     base = url or find_running_dev(env).get("receiver") or f"http://127.0.0.1:{env.get('PORT', '8080')}"
     target = f"{base.rstrip('/')}/webhooks/{source}"
-    deliveries = [sign_delivery(found, type, set or [], body) for _ in range(count)]
+    deliveries = [sign_delivery(sender, type, set or [], body) for _ in range(count)]
     copied = [one for one in deliveries for _ in range(copies)]
     answers = asyncio.run(post_all(target, copied, MAX_PARALLEL if parallel else 1))
     for answer in answers:
@@ -78,10 +78,10 @@ def sign_delivery(source: Source, kind: str, settings: list[str], body: Path | N
 def make_payload(event: str, kind: str, settings: list[str]) -> dict[str, Any]:
     """A payload as the sandbox makes them, with the given fields set; a value is JSON if it can be, else text."""
     moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    found: dict[str, Any] = {"id": event, "event": kind, "type": kind, "created_at": moment, "data": {}}
+    document: dict[str, Any] = {"id": event, "event": kind, "type": kind, "created_at": moment, "data": {}}
     for setting in settings:
-        set_field(found, *parse_field(setting))
-    return found
+        set_field(document, *parse_field(setting))
+    return document
 
 
 async def post_all(target: str, deliveries: list[Signed], at_once: int) -> list[str]:

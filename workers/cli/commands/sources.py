@@ -23,17 +23,17 @@ QUIET_DAYS = 3  # without a use, while another secret of the source was used, af
 @app.command()
 def sources(as_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False) -> None:
     """List the sources, how many deliveries each secret verified in the last week, and which is safe to remove."""
-    found = settings.read(read_environment())
-    client, keys = connect(found.redis_url), Keys(found.queue, found.rq_prefix)
+    config = settings.read(read_environment())
+    client, keys = connect(config.redis_url), Keys(config.queue, config.rq_prefix)
     now = time.time()
     last = {text(k): int(v) for k, v in client.hgetall(keys.name("secrets")).items()}
     days = [f"{datetime.fromtimestamp(now, UTC) - timedelta(days=n):%Y%m%d}" for n in range(KEEP_DAYS)]
     counted = [{text(k): int(v) for k, v in client.hgetall(keys.name(f"secrets:{day}")).items()} for day in days]
     rows = []
-    for source in found.sources.values():
+    for source in config.sources.values():
         if not source.list_texts():
             rows.append(describe_without_secret(source))
-        marks = [name_secret(found.seal, source, one) for _, one in source.list_texts()]
+        marks = [name_secret(config.seal, source, one) for _, one in source.list_texts()]
         newest = max((last.get(one, 0) for one in marks), default=0)
         for (name, _), one in zip(source.list_texts(), marks, strict=True):
             used, count = last.get(one, 0), sum(day.get(one, 0) for day in counted)

@@ -14,22 +14,22 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def status(as_object: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Show what is flowing, what is stuck, since when, and what to do."""
-    found = survey(open_ledger()[0])
+    report = survey(open_ledger()[0])
     if as_object:
-        print_json(found.as_json())
+        print_json(report.as_json())
         return
-    counts = found.counts
-    print_line(f"queue {found.queue}: {found.queue_length} entries, {found.workers} workers")
+    counts = report.counts
+    print_line(f"queue {report.queue}: {report.queue_length} entries, {report.workers} workers")
     print_line(
-        f"events: {counts['pending']} to dispatch, the oldest for {found.oldest_seconds:.0f} s; {counts['open']} open"
+        f"events: {counts['pending']} to dispatch, the oldest for {report.oldest_seconds:.0f} s; {counts['open']} open"
     )
     print_line(
         f"runs: {counts['queued']} queued, {counts['running']} running, {counts['waiting']} waiting for their time"
     )
-    for source, count in found.untyped.items():
+    for source, count in report.untyped.items():
         print_line(f"source {source}: {count} events without a type, dispatched as `event`. Set `type` in the source")
-    for trouble in found.stuck:
+    for trouble in report.stuck:
         print_line(f"! {trouble.what}: {trouble.count}" + (f", since {trouble.since}" if trouble.since else ""))
         print_line(f"  {trouble.do}")
-    if not found.stuck:
+    if not report.stuck:
         print_line("nothing is stuck")

@@ -29,17 +29,17 @@ def work(
 ) -> None:
     """Run a worker: a supervisor that renews leases and sweeps, and its processes."""
     make_current_folder_importable()
-    found = settings.read()
-    logs.setup(found.log_level)
+    config = settings.read()
+    logs.setup(config.log_level)
     exporter = export(
-        found.metrics_address,
-        found.metrics_port,
-        Ledger(connect(found.redis_url), Keys(found.queue, found.rq_prefix), found.keep_done),
+        config.metrics_address,
+        config.metrics_port,
+        Ledger(connect(config.redis_url), Keys(config.queue, config.rq_prefix), config.keep_done),
     )
     worker = Worker(
-        found.queue,
-        connection=connect(found.redis_url, read=3.0, name="zyra-worker"),
-        settings=found,
+        config.queue,
+        connection=connect(config.redis_url, read=3.0, name="zyra-worker"),
+        settings=config,
         processes=processes,
         concurrency=concurrency,
         keep_going=keep_going,
