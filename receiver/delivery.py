@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from .contract.body import BOM, Fields, first_byte, read_fields, read_urlencoded
+from .contract.body import BOM, Fields, find_first_byte, read_fields, read_urlencoded
 from .contract.errors import Unreadable
 from .errors import BadSignature, TooLarge
 
@@ -71,7 +71,7 @@ class Delivery:
     @property
     def looks_like_json(self) -> bool:
         """Whether the body begins as JSON does that holds fields; then nothing in it is a form's field."""
-        return first_byte(self.body) in (b"{", b"[")
+        return find_first_byte(self.body) in (b"{", b"[")
 
     @property
     def form(self) -> Fields:
@@ -126,7 +126,7 @@ def parse_json(body: bytes | str) -> Any:
 
 def parse_fields(reader: Callable[[bytes], Fields], text: bytes) -> Fields:
     """The fields of a query or of a form. Raises BadSignature; what a handler would read as JSON is no form."""
-    if first_byte(text) in (b"{", b"["):
+    if find_first_byte(text) in (b"{", b"["):
         raise BadSignature("malformed")
     try:
         return reader(text)

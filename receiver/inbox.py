@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from .contract.connection import client
+from .contract.connection import make_client
 from .contract.keys import Keys
 from .contract.scripts import build_arguments, compose_script
 from .contract.seal import Seal
@@ -47,7 +47,7 @@ class Entry(msgspec.Struct, gc=False):
 def connect(url: str) -> redis.Redis:
     """The receiver's own connections: bounded, never retried silently, since a doubt is a 503."""
     options = {"socket_connect_timeout": 0.5, "socket_timeout": 1.0, "client_name": "zyra-receiver"}
-    return client(url, redis.Redis, Sentinel, Retry, max_connections=16, **options)
+    return make_client(url, redis.Redis, Sentinel, Retry, max_connections=16, **options)
 
 
 class Inbox:

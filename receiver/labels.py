@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from .contract.body import BOM, decide_format, first_byte, read_json
+from .contract.body import BOM, decide_format, find_first_byte, read_json
 from .contract.errors import Unreadable
 from .contract.records import Body
 from .delivery import Delivery, compile_place, is_index, walk_path
 from .errors import BadSignature
 from .schemes import Scheme
-from .schemes import alternatives as split_place
+from .schemes import split_alternatives as split_place
 from .signatures.jws import decode_document
 from .signatures.verify import read_signed_content
 
@@ -121,7 +121,7 @@ class LabelReader:
     def marks(self, delivery: Delivery, identity: str, kind: str) -> Marks:
         """Two deliveries are one event if the event's mark is the same."""
         is_named = identity != "" and self.is_id_signed
-        content = delivery.body if self._is_plain else canonical_content(self._scheme, delivery)
+        content = delivery.body if self._is_plain else canonicalize(self._scheme, delivery)
         if is_named and self._scope_event:
             return Marks(f"{self._prefix}:i:{digest(identity.encode())}", digest(content)[:16])
         kind = "" if is_named or self.is_type_signed else kind
@@ -135,10 +135,10 @@ class LabelReader:
         return Marks(mark, "", f"{self._prefix}:b:{signed}")
 
 
-def canonical_content(scheme: Scheme, delivery: Delivery) -> bytes:
+def canonicalize(scheme: Scheme, delivery: Delivery) -> bytes:
     """The content in canonical form: another order of a signed form's fields is not a new event."""
     if scheme.attempt_fields:
-        return without_fields(delivery.body, scheme.attempt_fields)
+        return drop_fields(delivery.body, scheme.attempt_fields)
     if scheme.signs_content:
         return read_signed_content(scheme, delivery)
     if not scheme.signs_fields or not delivery.body:
@@ -149,7 +149,7 @@ def canonical_content(scheme: Scheme, delivery: Delivery) -> bytes:
         return delivery.body
 
 
-def without_fields(body: bytes, paths: Sequence[str]) -> bytes:
+def drop_fields(body: bytes, paths: Sequence[str]) -> bytes:
     """The body's JSON without the fields that change with each attempt; the body itself where it is none."""
     try:
         document = read_json(body)
@@ -247,21 +247,21 @@ class Peeker:
     def peek(self, body: bytes) -> dict[str, str]:
         """Text by path; numbers as they are written. Raises what msgspec raises."""
         seen = {}
-        if first_byte(body) == b"[":
+        if find_first_byte(body) == b"[":
             items = self._list.decode(body) if self._in_list else []
             for path, index, rest in self._in_list:
-                if index < len(items) and (text := text_of(items[index], rest)):
+                if index < len(items) and (text := read_text(items[index], rest)):
                     seen[path] = text
             return seen
         fields = self._object.decode(body)
         for path, field, rest in self._in_object:
             raw = getattr(fields, field)
-            if raw is not ABSENT and (text := text_of(raw, rest)):
+            if raw is not ABSENT and (text := read_text(raw, rest)):
                 seen[path] = text
         return seen
 
 
-def text_of(raw: msgspec.Raw, rest: list[str]) -> str:
+def read_text(raw: msgspec.Raw, rest: list[str]) -> str:
     """The text or number at a path within one value's JSON, or "". Raises what msgspec raises."""
     text = bytes(raw)
     if rest:

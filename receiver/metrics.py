@@ -23,13 +23,13 @@ class Metrics:
             "zr_ack_seconds", "From the complete request to the answer", buckets=BUCKETS_SECONDS, registry=registry
         )
         self.handshakes = Counter("zr_handshakes", "Challenges and pings answered", ["source"], registry=registry)
-        self.redis_up = gauge("zr_redis_up", "1 while Redis answers", registry)
-        self.redis_hides = gauge("zr_redis_hides", "Durability settings that Redis would not tell", registry)
+        self.redis_up = make_gauge("zr_redis_up", "1 while Redis answers", registry)
+        self.redis_hides = make_gauge("zr_redis_hides", "Durability settings that Redis would not tell", registry)
         self._children: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
 
-        self.connections = gauge("zr_connections", "Connections of senders", registry, "livesum")
-        self.connections_limit = gauge("zr_connections_limit", "How many there may be", registry, "livesum")
-        self.body_bytes = gauge("zr_body_bytes", "Bytes of bodies under way", registry, "livesum")
+        self.connections = make_gauge("zr_connections", "Connections of senders", registry, "livesum")
+        self.connections_limit = make_gauge("zr_connections_limit", "How many there may be", registry, "livesum")
+        self.body_bytes = make_gauge("zr_body_bytes", "Bytes of bodies under way", registry, "livesum")
         self.malformed = Counter("zr_malformed", "Requests that are no HTTP", registry=registry)
         self.evicted = Counter("zr_evicted", "Connections closed to make room for others", registry=registry)
         self._counted = (0, 0)
@@ -67,6 +67,8 @@ class Metrics:
         return child
 
 
-def gauge(name: str, text: str, registry: CollectorRegistry, mode: Literal["livemin", "livesum"] = "livemin") -> Gauge:
+def make_gauge(
+    name: str, text: str, registry: CollectorRegistry, mode: Literal["livemin", "livesum"] = "livemin"
+) -> Gauge:
     """mode: how the values of several server processes become one."""
     return Gauge(name, text, registry=registry, multiprocess_mode=mode)

@@ -9,7 +9,7 @@ from typing import Any
 import redis.asyncio as redis
 from redis.exceptions import RedisError, ResponseError
 
-from .contract.connection import memory_share
+from .contract.connection import compute_memory_share
 from .contract.settings import Durability
 from .durability import Assessment, judge
 
@@ -39,7 +39,7 @@ class Watch:
             self.reachable = False
             return
         before, self.verdict = self.verdict, judge(self.level, info, config, self.replicas)
-        self.memory = memory_share(info)
+        self.memory = compute_memory_share(info)
         self.reachable = True
         self.met = self.met or not self.verdict.lacks
         for text in (self.verdict.lacks + self.verdict.hidden) if before != self.verdict else ():

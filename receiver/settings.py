@@ -6,23 +6,25 @@ from dataclasses import dataclass
 
 from . import config
 from .contract.errors import ConfigurationError
-from .contract.settings import Durability, Shared, durability, load, number, seconds, setting
+from .contract.settings import Durability, Shared, load, make_number_parser, parse_durability, parse_duration, setting
 from .sources import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Shared):
     sources: dict[str, Source]
-    durability: Durability = setting("DURABILITY", durability, Durability.EVERYSEC)
-    replicas: int = setting("REDIS_MIN_REPLICAS", number(1, 10), 1)
-    port: int = setting("PORT", number(0, 65535), 8080)
-    metrics_port: int = setting("METRICS_PORT", number(0, 65535), 9464)
-    processes: int = setting("WEB_CONCURRENCY", number(1, 64), 1)
-    max_body_bytes: int = setting("MAX_BODY_BYTES", number(1024, 64 * 1024 * 1024), 1024 * 1024)
-    body_budget_bytes: int = setting("BODY_BUDGET_BYTES", number(1024 * 1024, 2**40), 0)  # 0: see `body_budget`
-    max_connections: int = setting("MAX_CONNECTIONS", number(8, 10**6), 0)  # 0: as many as open files allow
-    max_pending: int = setting("MAX_PENDING", number(1, 10**9), 100_000)
-    drain_seconds: float = setting("DRAIN_SECONDS", seconds, 3.0)
+    durability: Durability = setting("DURABILITY", parse_durability, Durability.EVERYSEC)
+    replicas: int = setting("REDIS_MIN_REPLICAS", make_number_parser(1, 10), 1)
+    port: int = setting("PORT", make_number_parser(0, 65535), 8080)
+    metrics_port: int = setting("METRICS_PORT", make_number_parser(0, 65535), 9464)
+    processes: int = setting("WEB_CONCURRENCY", make_number_parser(1, 64), 1)
+    max_body_bytes: int = setting("MAX_BODY_BYTES", make_number_parser(1024, 64 * 1024 * 1024), 1024 * 1024)
+    body_budget_bytes: int = setting(
+        "BODY_BUDGET_BYTES", make_number_parser(1024 * 1024, 2**40), 0
+    )  # 0: see `body_budget`
+    max_connections: int = setting("MAX_CONNECTIONS", make_number_parser(8, 10**6), 0)  # 0: as many as open files allow
+    max_pending: int = setting("MAX_PENDING", make_number_parser(1, 10**9), 100_000)
+    drain_seconds: float = setting("DRAIN_SECONDS", parse_duration, 3.0)
 
 
 def read(env: Mapping[str, str] = os.environ) -> Settings:

@@ -66,7 +66,7 @@ def perform(ready: Attempt, ledger: Ledger, config: Settings) -> Outcome:
         ended: list[Outcome] = []
         context = copy_context()
         thread = threading.Thread(
-            target=lambda: ended.append(context.run(attempt, ready, lease, arguments)), daemon=True
+            target=lambda: ended.append(context.run(call_handler, ready, lease, arguments)), daemon=True
         )
         thread.start()
         thread.join(ready.handler.timeout)
@@ -74,10 +74,10 @@ def perform(ready: Attempt, ledger: Ledger, config: Settings) -> Outcome:
         return ended[0] if ended else judge_timeout(ready.claim, ready.handler)
 
 
-def attempt(ready: Attempt, lease: Lease, arguments: Sequence[object]) -> Outcome:
+def call_handler(ready: Attempt, lease: Lease, arguments: Sequence[object]) -> Outcome:
     try:
         lease.check()
-        call(ready, arguments)
+        call_function(ready, arguments)
     except BaseException as error:
         return conclude(ready, error)
     return conclude(ready, None)
@@ -96,7 +96,7 @@ def load_clients() -> Clients:
     return Clients(config, ledger)
 
 
-def call(ready: Attempt, arguments: Sequence[object]) -> None:
+def call_function(ready: Attempt, arguments: Sequence[object]) -> None:
     if ready.handler.is_async:
         asyncio.run(asyncio.wait_for(ready.handler.function(ready.event, *arguments), ready.handler.timeout))
     else:

@@ -35,13 +35,18 @@ class Handler:
     takes_client: bool = False
     is_async: bool = False
 
+    @property
+    def is_free(self) -> bool:
+        """Whether a run can begin in any process at once: not isolated, no limit over all workers."""
+        return not self.isolated and self.concurrency is None
+
     def matches(self, source: str, kind: str, origin: str = "delivery", stem: str = "") -> bool:
         """stem: the first part of a composed type, which is a type of its own as well."""
         if self.source not in ("*", source) or (origin == RECONCILED and not self.reconciled):
             return False
         return any(is_of_type(wanted, kind) or (stem != "" and wanted == stem) for wanted in self.types)
 
-    def beginnings(self, source: str, kind: str) -> Iterator[str]:
+    def find_prefixes(self, source: str, kind: str) -> Iterator[str]:
         """Exact types of the handler that are a prefix of `kind`."""
         if self.source in ("*", source):
             yield from (wanted for wanted in self.types if kind.startswith(f"{wanted}."))
@@ -159,7 +164,7 @@ class Router:
     def find_hint(self, source: str, kind: str) -> str:
         """A hint to a handler whose type is a prefix of `kind`, or ""."""
         for handler in self:
-            for wanted in handler.beginnings(source, kind):
+            for wanted in handler.find_prefixes(source, kind):
                 return f'handler {handler.name} is for "{wanted}": did you mean "{wanted}.*"?'
         return ""
 

@@ -11,7 +11,7 @@ from receiver.contract import secrets
 from receiver.contract.addresses import LOOPBACK_NAMES
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.secrets import Secret
-from receiver.contract.settings import Shared, load, number, setting
+from receiver.contract.settings import Shared, load, make_number_parser, setting
 
 from .zyra.routes import Limit, Limits, Routes
 from .zyra.routes import load_routes as load_routes
@@ -87,7 +87,7 @@ class Settings(Shared):
     handlers: tuple[str, ...] = setting("WORKER_HANDLERS", parse_modules, ())
     api_url: str = setting("ZYRA_API_URL", parse_api_url, "https://app.getzyra.io")
     memory: int = setting("WORKER_MEMORY", parse_mebibytes, 0)
-    metrics_port: int = setting("METRICS_PORT", number(0, 65535), 9465)
+    metrics_port: int = setting("METRICS_PORT", make_number_parser(0, 65535), 9465)
     api_key: Secret | None = field(default=None, repr=False)
     api_user: str = setting("ZYRA_API_USER", str, "")
     api_password: Secret | None = field(default=None, repr=False)

@@ -29,7 +29,7 @@ Fields = list[tuple[str, str]]
 decode = msgspec.json.Decoder().decode
 
 
-def first_byte(body: bytes) -> bytes:
+def find_first_byte(body: bytes) -> bytes:
     """The first byte that is neither blank nor of a byte order mark; b"" if there is none."""
     first = body[:1]
     return body.removeprefix(BOM).lstrip(BLANKS)[:1] if first in SKIPPED else first
@@ -39,7 +39,7 @@ def decide_format(body: bytes, formats: Sequence[Body]) -> Body:
     """The format of a body, among those that a scheme takes; the first of them where the bytes do not say."""
     if len(formats) == 1:
         return formats[0]
-    first = first_byte(body)
+    first = find_first_byte(body)
     if first in (b"{", b"[") and Body.JSON in formats:
         return Body.JSON
     if first and first not in (b"{", b"[") and Body.FORM in formats:
@@ -65,7 +65,7 @@ def read(content: Content) -> Any:
     fields = read_fields(content.body, errors="replace")
     if len(fields) == 1 and fields[0][0] == content.json_field:
         return read_json(fields[0][1].encode())
-    return by_name(sorted(set(fields)) if content.unordered else fields)
+    return group_by_name(sorted(set(fields)) if content.unordered else fields)
 
 
 def read_token(body: bytes) -> Any:
@@ -84,7 +84,7 @@ def read_json(body: bytes) -> Any:
         value = decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         value = read_carefully(body)
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and depth(value) > MAX_DEPTH:
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and measure_depth(value) > MAX_DEPTH:
         raise Unreadable("too-deep")
     return value
 
@@ -92,7 +92,9 @@ def read_json(body: bytes) -> Any:
 def read_carefully(body: bytes) -> Any:
     """Parses what the fast reader refuses, such as half a surrogate pair. Raises Unreadable with the cause."""
     try:
-        return json.loads(body.decode(), parse_constant=refuse_constant, parse_float=finite, parse_int=whole)
+        return json.loads(
+            body.decode(), parse_constant=refuse_constant, parse_float=require_finite, parse_int=parse_whole
+        )
     except UnicodeDecodeError:
         raise Unreadable("not-utf-8") from None
     except RecursionError:
@@ -137,7 +139,7 @@ def read_multipart(body: bytes) -> Fields:
         head, blank, value = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
         if not blank and number == len(parts) - 1:
             break
-        name = field_name(head)
+        name = read_field_name(head)
         if name:
             try:
                 fields.append((name.decode(), value.decode()))
@@ -146,7 +148,7 @@ def read_multipart(body: bytes) -> Fields:
     raise Unreadable("not-form")  # it has no end
 
 
-def field_name(head: bytes) -> bytes:
+def read_field_name(head: bytes) -> bytes:
     """The name of a text field, from the head of its part; b"" for a file. Raises Unreadable."""
     lines = head.split(b"\r\n", MAX_LINES)
     if len(lines) > MAX_LINES or any(len(line) > MAX_LINE_BYTES for line in lines):
@@ -183,7 +185,7 @@ def read_parameters(text: bytes) -> dict[bytes, bytes]:
     return parameters
 
 
-def by_name(fields: Fields) -> dict[str, list[str]]:
+def group_by_name(fields: Fields) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for name, value in fields:
         values.setdefault(name, []).append(value)
@@ -194,20 +196,20 @@ def refuse_constant(name: str) -> None:
     raise Unreadable("constant")
 
 
-def finite(text: str) -> float:
+def require_finite(text: str) -> float:
     value = float(text)
     if math.isinf(value):
         raise Unreadable("constant")
     return value
 
 
-def whole(text: str) -> int:
+def parse_whole(text: str) -> int:
     if len(text) > 4300:  # Python's own bound, since it takes quadratic time
         raise Unreadable("long-number")
     return int(text)
 
 
-def depth(value: Any) -> int:
+def measure_depth(value: Any) -> int:
     """How deep lists and objects nest. Counted level by level, because recursion could exhaust the stack."""
     level, nested = 0, [value]
     while nested := [item for item in nested if isinstance(item, dict | list)]:

@@ -22,20 +22,20 @@ C = TypeVar("C")
 def connect(url: str, *, read: float = 2.0, name: str = "zyra-receiver") -> redis.Redis:
     """A blocking client whose calls end after `read` seconds; it connects at the first call."""
     options = {"socket_connect_timeout": 1.0, "socket_timeout": read, "client_name": name}
-    return client(url, redis.Redis, Sentinel, Retry, **options)
+    return make_client(url, redis.Redis, Sentinel, Retry, **options)
 
 
-def client(url: str, kind: Callable[..., C], sentinel: Any, retry: Any, **options: Any) -> C:
+def make_client(url: str, kind: Callable[..., C], sentinel: Any, retry: Any, **options: Any) -> C:
     """A client of this class, blocking or not, that never retries a call by itself."""
     once = {"retry": retry(NoBackoff(), 0), "driver_info": None}  # CLIENT SETINFO is younger than Redis 7.0
     if not url.startswith("sentinel:"):
         return kind.from_url(url, **options, **once)  # type: ignore[attr-defined,no-any-return]
-    hosts, service, login = sentinels(url)
+    hosts, service, login = parse_sentinels(url)
     asking = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS, **once}
     return sentinel(hosts, sentinel_kwargs=asking).master_for(service, kind, **login, **options, **once)  # type: ignore[no-any-return]
 
 
-def sentinels(url: str) -> tuple[list[tuple[str, int]], str, dict[str, str | int]]:
+def parse_sentinels(url: str) -> tuple[list[tuple[str, int]], str, dict[str, str | int]]:
     """The Sentinels, the name of the service they watch, and how to log in there. Raises ValueError."""
     parts = urlsplit(url)
     login, _, hosts = parts.netloc.rpartition("@")
@@ -58,12 +58,12 @@ def sentinels(url: str) -> tuple[list[tuple[str, int]], str, dict[str, str | int
 def check(url: str) -> None:
     """Raises ValueError where the URL cannot be read."""
     if url.startswith("sentinel:"):
-        sentinels(url)
+        parse_sentinels(url)
     else:
         parse_url(url)  # type: ignore[no-untyped-call]
 
 
-def another(of: redis.Redis, **options: Any) -> redis.Redis:
+def connect_again(of: redis.Redis, **options: Any) -> redis.Redis:
     """Another client to the same server, because a forked process must not share connections."""
     pool = of.connection_pool
     told = {**pool.connection_kwargs, **options}
@@ -74,12 +74,12 @@ def another(of: redis.Redis, **options: Any) -> redis.Redis:
     return redis.Redis.from_pool(redis.ConnectionPool(connection_class=pool.connection_class, **told))
 
 
-def text(value: object) -> str:
+def decode_text(value: object) -> str:
     """A reply of Redis as text. Bytes that are no UTF-8 were not written by us, and are escaped."""
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
-def memory_share(info: Mapping[str, Any]) -> float:
+def compute_memory_share(info: Mapping[str, Any]) -> float:
     """The share of maxmemory in use, of what INFO memory says; 0 where there is no limit."""
     limit = int(info.get("maxmemory", 0))
     return int(info.get("used_memory", 0)) / limit if limit else 0.0

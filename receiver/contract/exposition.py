@@ -60,16 +60,16 @@ class Exposition:
     def _respond(self, head: bytes) -> bytes:
         first, *lines = head.decode("latin-1").split("\r\n")
         if not first.startswith("GET "):
-            return response("405 Method Not Allowed", "text/plain", b"use GET\n")
+            return render_response("405 Method Not Allowed", "text/plain", b"use GET\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         encode, content_type = choose_encoder(headers.get("accept", ""))
         try:
-            return response("200 OK", content_type, encode(self._registry))
+            return render_response("200 OK", content_type, encode(self._registry))
         except Exception:
             log.exception("the metrics cannot be written")
-            return response("500 Internal Server Error", "text/plain", b"see the log\n")
+            return render_response("500 Internal Server Error", "text/plain", b"see the log\n")
 
 
-def response(status: str, content_type: str, body: bytes) -> bytes:
+def render_response(status: str, content_type: str, body: bytes) -> bytes:
     head = f"HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
     return f"{head}connection: close\r\n\r\n".encode() + body

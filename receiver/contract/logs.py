@@ -38,14 +38,14 @@ class Words(Line):
     def format(self, record: logging.LogRecord) -> str:
         out = self.fields(record)
         traceback = out.pop("traceback", None)
-        head = f"{out.pop('time')[11:19]} {out.pop('level'):<7} {printable(str(out.pop('text')))}"
+        head = f"{out.pop('time')[11:19]} {out.pop('level'):<7} {escape(str(out.pop('text')))}"
         out.pop("logger")
-        rest = " ".join(f"{name}={printable(str(value))}" for name, value in out.items())
-        lines = [printable(line) for line in (traceback or "").splitlines()]
+        rest = " ".join(f"{name}={escape(str(value))}" for name, value in out.items())
+        lines = [escape(line) for line in (traceback or "").splitlines()]
         return "\n".join([f"{head} {rest}".rstrip(), *lines])
 
 
-def printable(text: str) -> str:
+def escape(text: str) -> str:
     """The text with terminal codes and line breaks made visible."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 

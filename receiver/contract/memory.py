@@ -38,12 +38,12 @@ class Trimmer:
 
     def __init__(self) -> None:
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        self._base_bytes = self._last_bytes = resident_bytes()
+        self._base_bytes = self._last_bytes = measure_resident_bytes()
         self._next = 0.0
 
     def __call__(self, now: float) -> None:
         """Trims if the process has grown since its start and since the last trim. now: monotonic seconds."""
-        resident = resident_bytes()
+        resident = measure_resident_bytes()
         if resident - self._base_bytes < GROWTH_BYTES or now < self._next:
             return
         if abs(resident - self._last_bytes) < CHANGE_BYTES:
@@ -51,11 +51,11 @@ class Trimmer:
         gc.collect()
         if self._trim:
             self._trim(0)
-        self._last_bytes = resident_bytes()
+        self._last_bytes = measure_resident_bytes()
         self._next = now + TRIM_SECONDS
 
 
-def resident_bytes() -> int:
+def measure_resident_bytes() -> int:
     """Bytes of the process that are in memory; 0 where the system does not say."""
     try:
         with open("/proc/self/statm", "rb") as file:

@@ -22,7 +22,7 @@ class Durability(StrEnum):
     NONE = "none"
 
 
-def number(low: int, high: int) -> Callable[[str], int]:
+def make_number_parser(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
             value = int(text)
@@ -35,7 +35,7 @@ def number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def seconds(text: str) -> float:
+def parse_duration(text: str) -> float:
     """90, 15s, 5m, 24h or 7d as seconds."""
     unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:], 0)
     try:
@@ -47,7 +47,7 @@ def seconds(text: str) -> float:
     return value
 
 
-def redis_url(text: str) -> str:
+def parse_redis_url(text: str) -> str:
     if urlsplit(text).scheme not in ("redis", "rediss", "unix", "sentinel"):
         raise ValueError("must start with redis://, rediss://, unix:// or sentinel://")
     try:
@@ -57,19 +57,19 @@ def redis_url(text: str) -> str:
     return text
 
 
-def word(text: str) -> str:
+def parse_word(text: str) -> str:
     if not text or not all(c.isascii() and (c.isalnum() or c in "_-") for c in text):
         raise ValueError(f"must be letters, digits, _ and - only: {text!r}")
     return text
 
 
-def level(text: str) -> str:
+def parse_level(text: str) -> str:
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError(f"must be debug, info, warning or error, not {text!r}")
     return text.upper()
 
 
-def durability(text: str) -> Durability:
+def parse_durability(text: str) -> Durability:
     if text not in list(Durability):
         raise ValueError(f"must be one of {', '.join(Durability)}, not {text!r}")
     return Durability(text)
@@ -85,11 +85,11 @@ class Shared:
     """What the receiver and the workers both need to know."""
 
     seal: Seal
-    redis_url: str = setting("REDIS_URL", redis_url, "redis://127.0.0.1:6379/0")
-    queue: str = setting("QUEUE", word, "events")
-    log_level: str = setting("LOG_LEVEL", level, "INFO")
+    redis_url: str = setting("REDIS_URL", parse_redis_url, "redis://127.0.0.1:6379/0")
+    queue: str = setting("QUEUE", parse_word, "events")
+    log_level: str = setting("LOG_LEVEL", parse_level, "INFO")
     rq_prefix: str = setting("RQ_KEY_PREFIX", str, "rq")
-    keep_done: float = setting("KEEP_DONE", seconds, 86400.0)
+    keep_done: float = setting("KEEP_DONE", parse_duration, 86400.0)
     host: str = setting("HOST", str, "127.0.0.1")
     metrics_host: str = setting("METRICS_HOST", str, "")
 

@@ -228,7 +228,7 @@ class Scheme:
         """What an attacker who has captured a delivery can change in it, in words for the operator."""
         parts = list(self.unprotected)
         places = [*self.identity, *self.type]
-        headers = [name for place in places for kind, name in alternatives(place) if kind == "header"]
+        headers = [name for place in places for kind, name in split_alternatives(place) if kind == "header"]
         parts += [f"header {name}" for name in dict.fromkeys(headers) if not self.signs("header", name)]
         if self.covers == "nothing":
             parts.append("the whole body")
@@ -286,7 +286,7 @@ def parse_scheme(row: Any) -> Scheme:
     return msgspec.convert(row, Scheme, strict=True)
 
 
-def alternatives(place: str) -> Iterator[tuple[str, str]]:
+def split_alternatives(place: str) -> Iterator[tuple[str, str]]:
     """Kind and name of each alternative of a place, such as json:a|b|header:c; a kind counts until the next one."""
     kind = ""
     for text in place.split("|"):

@@ -28,7 +28,7 @@ class Server(uvicorn.Server):
     """The first SIGTERM only turns readiness off; the listener closes after DRAIN_SECONDS."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        state = application(self.config).state
+        state = find_application(self.config).state
         if state.watch.draining or sig == signal.SIGINT:
             super().handle_exit(sig, frame)
             return
@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def application(config: uvicorn.Config) -> Starlette:
+def find_application(config: uvicorn.Config) -> Starlette:
     """Our application, below what uvicorn wraps around it."""
     app = config.loaded_app
     while not isinstance(app, Starlette):

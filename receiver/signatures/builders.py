@@ -59,10 +59,10 @@ def twilio(delivery: Delivery, _s: object, _k: object, _t: object, candidates: S
             raise BadSignature("digest")
     elif delivery.body:
         fields = "".join(name + value for name, value in dict.fromkeys(delivery.sorted_form))  # each once
-    return [SignedText([(url + fields).encode() for url in with_and_without_port(delivery.url)], candidates, algorithm)]
+    return [SignedText([(url + fields).encode() for url in list_port_variants(delivery.url)], candidates, algorithm)]
 
 
-def with_and_without_port(url: str) -> list[str]:
+def list_port_variants(url: str) -> list[str]:
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -202,36 +202,36 @@ def grafana(delivery: Delivery, scheme: "Scheme", _k: object, _t: object, candid
 def paddle_classic(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """Paddle Classic signs the sorted fields as PHP serializes an array."""
     fields = [(name, value) for name, value in delivery.sorted_form if name != "p_signature"]
-    text = "".join(f"{php(name)}{php(value)}" for name, value in fields)
+    text = "".join(f"{serialize_php(name)}{serialize_php(value)}" for name, value in fields)
     return [SignedText([f"a:{len(fields)}:{{{text}}}".encode()], candidates)]
 
 
-def php(text: str) -> str:
+def serialize_php(text: str) -> str:
     return f's:{len(text.encode())}:"{text}";'
 
 
 def canonical(delivery: Delivery, _s: object, _k: object, stamp: bytes, candidates: Sequence[bytes]) -> Texts:
     """The body's JSON in canonical form (RFC 8785), then the time, where there is one."""
     try:
-        text = canonical_json(json.loads(delivery.body, parse_int=float)).encode()
+        text = write_canonical_json(json.loads(delivery.body, parse_int=float)).encode()
     except (ValueError, RecursionError, UnicodeError, OverflowError):
         raise BadSignature("malformed") from None
     return [SignedText([text + stamp], candidates)]
 
 
-def canonical_json(value: Any) -> str:
+def write_canonical_json(value: Any) -> str:
     """RFC 8785: keys in the order of their UTF-16, numbers as ECMAScript writes them. Raises ValueError."""
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
-        return "{" + ",".join(f"{canonical_json(key)}:{canonical_json(value[key])}" for key in keys) + "}"
+        return "{" + ",".join(f"{write_canonical_json(key)}:{write_canonical_json(value[key])}" for key in keys) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(canonical_json, value)) + "]"
+        return "[" + ",".join(map(write_canonical_json, value)) + "]"
     if isinstance(value, float):
-        return ecmascript_number(value)
+        return write_ecmascript_number(value)
     return json.dumps(value, ensure_ascii=False)
 
 
-def ecmascript_number(value: float) -> str:
+def write_ecmascript_number(value: float) -> str:
     """ECMA-262, Number::toString. Raises ValueError for what is no number in JSON."""
     if value != value or value in (float("inf"), float("-inf")):
         raise ValueError("no number")
@@ -295,7 +295,7 @@ def payos(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Se
 def write_payos_value(value: Any) -> str:
     if value is None or value in ("null", "undefined"):
         return ""
-    return value if isinstance(value, str) else canonical_json(value)
+    return value if isinstance(value, str) else write_canonical_json(value)
 
 
 BUILDERS: dict[str, Builder] = {

@@ -56,7 +56,7 @@ def diagnose(
     for reason, one, how, texts in try_causes(scheme, delivery, secrets, previous, others or {}):
         if timer() > ends:
             return f"{REASONS.get(cause, WRONG)} (not all that could explain it was tried)"
-        if fits(how, one, texts, now):
+        if is_valid(how, one, texts, now):
             return reason
         time.sleep(0)  # others may have the interpreter
     if cause == "malformed":
@@ -86,7 +86,7 @@ def try_causes(
             yield f"{told} (as {kind})", delivery, replace(scheme, key=kind, strip=(), suffix=""), texts
     if len(delivery.body) <= MAX_BODY_BYTES:
         for reason, body in vary_bodies(delivery.body):
-            yield reason, with_body(delivery, body), scheme, secrets
+            yield reason, replace_body(delivery, body), scheme, secrets
     for encoding in ENCODINGS:
         yield (
             f"the signature is {encoding}, where the scheme says {scheme.encoding}",
@@ -98,7 +98,7 @@ def try_causes(
     if scheme.wants_url:
         for url in vary_urls(delivery.url):
             reason = f"the provider called another URL: public_url may have to be like {url.partition('?')[0]}"
-            yield reason, with_url(delivery, url), scheme, secrets
+            yield reason, replace_url(delivery, url), scheme, secrets
 
 
 def vary_bodies(body: bytes) -> Iterator[tuple[str, bytes]]:
@@ -141,7 +141,7 @@ def describe_clock(scheme: Scheme, delivery: Delivery, now: float) -> str:
     return f"the signed time is {when}, and {scheme.tolerance} s are allowed: a late retry, or a wrong clock?"
 
 
-def fits(scheme: Scheme, delivery: Delivery, secrets: Sequence[str], now: float) -> bool:
+def is_valid(scheme: Scheme, delivery: Delivery, secrets: Sequence[str], now: float) -> bool:
     keys: list[Any] = []
     for secret in secrets:
         try:
@@ -155,11 +155,11 @@ def fits(scheme: Scheme, delivery: Delivery, secrets: Sequence[str], now: float)
     return True
 
 
-def with_body(delivery: Delivery, body: bytes) -> Delivery:
+def replace_body(delivery: Delivery, body: bytes) -> Delivery:
     return Delivery(delivery.headers, body, delivery.method, delivery.url)
 
 
-def with_url(delivery: Delivery, url: str) -> Delivery:
+def replace_url(delivery: Delivery, url: str) -> Delivery:
     return Delivery(delivery.headers, delivery.body, delivery.method, url, delivery.raw)
 
 

@@ -9,7 +9,7 @@ from ..contract.body import read_fields
 from ..contract.errors import Unreadable
 from ..contract.records import Body
 from ..delivery import Delivery, compile_place, is_index
-from ..schemes import Scheme, alternatives
+from ..schemes import Scheme, split_alternatives
 
 WRITABLE = ("header", "json", "form", "query")  # kinds of places
 
@@ -47,7 +47,7 @@ class Draft:
                 self.put_missing(one, event)
 
     def put_missing(self, item: str, text: str) -> None:
-        if not any(self.get(kind, name) for kind, name in alternatives(item)):
+        if not any(self.get(kind, name) for kind, name in split_alternatives(item)):
             self.put(item, text)
 
     def get(self, kind: str, name: str) -> bytes:
@@ -62,7 +62,7 @@ class Draft:
 
     def put(self, item: str, text: str | int) -> None:
         """Writes a value into the first of a place's alternatives that this body can hold. Raises ValueError."""
-        spots = [spot for spot in alternatives(item) if spot[0] in WRITABLE]
+        spots = [spot for spot in split_alternatives(item) if spot[0] in WRITABLE]
         if not spots:
             raise ValueError(f"`send` cannot write to {item}")
         fits = [spot for spot in spots if spot[0] not in ("json", "form") or (spot[0] == "form") == self._is_form]
@@ -76,7 +76,7 @@ class Draft:
             self._put_field(f"{self._json_field}:{name}", str(text))
         elif kind == "json":
             told = f"{beginning}{text}" if beginning else text
-            self.body = compact(put_within(self._read_json(), name.split("."), told))
+            self.body = write_compact_json(put_within(self._read_json(), name.split("."), told))
         else:
             self._put_field(name, str(text))
 
@@ -102,13 +102,13 @@ class Draft:
         except Unreadable:
             raise ValueError("the body must be a form, since this scheme writes into it") from None
         if path:  # JSON within a field
-            text = compact(put_within(json.loads(fields.get(name) or "{}"), path.split("."), text)).decode()
+            text = write_compact_json(put_within(json.loads(fields.get(name) or "{}"), path.split("."), text)).decode()
         self.body = urlencode(fields | {name: text}).encode()
 
 
 def wants_beginning(item: str) -> bool:
     """Whether a place counts only for certain values, which are those of special events."""
-    kind, name = next(alternatives(item))
+    kind, name = next(split_alternatives(item))
     return kind == "json" and ":" in name
 
 
@@ -135,7 +135,7 @@ def put_within(document: Any, path: list[str], value: Any) -> Any:
     return known | {step: put_within(known.get(step), rest, value)}
 
 
-def compact(document: Any) -> bytes:
+def write_compact_json(document: Any) -> bytes:
     """As JSON.stringify writes it: some SDKs sign the body that they have parsed and written again."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -143,8 +143,10 @@ def compact(document: Any) -> bytes:
 def encode_payload(scheme: Scheme, payload: Mapping[str, Any]) -> bytes:
     """The payload in the first format of the scheme."""
     if scheme.body[0] is not Body.FORM:
-        return compact(payload)
+        return write_compact_json(payload)
     if scheme.json_field:
-        return urlencode({scheme.json_field: compact(payload).decode()}).encode()
-    fields = {name: told if isinstance(told, str) else compact(told).decode() for name, told in payload.items()}
+        return urlencode({scheme.json_field: write_compact_json(payload).decode()}).encode()
+    fields = {
+        name: told if isinstance(told, str) else write_compact_json(told).decode() for name, told in payload.items()
+    }
     return urlencode(fields).encode()

@@ -33,7 +33,7 @@ class Jws:
         self._in_body = scheme.signature[0].startswith(("body:", "json:"))
         self._detached = scheme.signed if "{b64_header}" in scheme.signed else ""
         self._builder = TOKENS.get(scheme.builder)
-        self._payloads = PAYLOADS.get(scheme.builder, body_payloads)
+        self._payloads = PAYLOADS.get(scheme.builder, list_body_payloads)
 
     def verify(self, delivery: Delivery, keys: Sequence[Any], now: float) -> int:
         value = self._place(delivery).strip(b" \r\n" if self._in_body else b" ")
@@ -105,12 +105,12 @@ class Jws:
                 raise BadSignature("stale")
 
 
-def body_payloads(header: Claims, delivery: Delivery) -> list[bytes]:
+def list_body_payloads(header: Claims, delivery: Delivery) -> list[bytes]:
     """What a detached signature signs: the body as it is (RFC 7797), or in base64url."""
     return [delivery.body if header.get("b64") is False else base64.urlsafe_b64encode(delivery.body).rstrip(b"=")]
 
 
-def truelayer_payloads(header: Claims, delivery: Delivery) -> list[bytes]:
+def list_truelayer_payloads(header: Claims, delivery: Delivery) -> list[bytes]:
     """PyPI truelayer-signing 0.4.0, utils.py, verify.py: method, path, the headers that are named, body.
 
     A slash at the end of the path may have been lost, or added, on the way.
@@ -126,7 +126,7 @@ def truelayer_payloads(header: Claims, delivery: Delivery) -> list[bytes]:
     return [base64.urlsafe_b64encode(text + delivery.body).rstrip(b"=") for text in texts]
 
 
-PAYLOADS: dict[str, Callable[[Claims, Delivery], list[bytes]]] = {"truelayer": truelayer_payloads}
+PAYLOADS: dict[str, Callable[[Claims, Delivery], list[bytes]]] = {"truelayer": list_truelayer_payloads}
 
 
 def is_signed(name: str, key: Any, text: bytes, signature: bytes) -> bool:
@@ -159,7 +159,13 @@ def read_number(claims: Claims, name: str) -> float | None:
 def compare_hash(claim: Any, how: str, delivery: Delivery) -> None:
     """The claim that binds the delivery. It may be absent only with a body that is empty, where the row says so."""
     what, _, encoding = how.partition(" ")
-    data = canonical_request(delivery) if what == "qsh" else delivery.url.encode() if what == "url" else delivery.body
+    data = (
+        write_canonical_request(delivery)
+        if what == "qsh"
+        else delivery.url.encode()
+        if what == "url"
+        else delivery.body
+    )
     if what == "body?" and (claim is None) != (not data):
         raise BadSignature("wrong")
     if what == "body?" and claim is None:
@@ -171,7 +177,7 @@ def compare_hash(claim: Any, how: str, delivery: Delivery) -> None:
         raise BadSignature("wrong")
 
 
-def canonical_request(delivery: Delivery) -> bytes:
+def write_canonical_request(delivery: Delivery) -> bytes:
     """What qsh is the hash of: https://developer.atlassian.com/cloud/jira/platform/understanding-jwt-for-connect-apps/"""
     names = sorted({name for name, _ in delivery.query if name != "jwt"})
     parameters = {name: sorted(value for key, value in delivery.query if key == name) for name in names}

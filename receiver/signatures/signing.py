@@ -15,7 +15,7 @@ from ..delivery import Delivery
 from ..schemes import Scheme
 from . import rfc9421
 from .draft import Draft
-from .jws import HASHED, SECRET, canonical_request
+from .jws import HASHED, SECRET, write_canonical_request
 from .verify import PUBLIC, EitherKey, Key, NamedKey, Parts, compile_scheme
 
 TEMPLATE_PLACES = re.compile(r"\{((?:header|json|form|query):[^}]+)\}")
@@ -134,7 +134,7 @@ def make_token(scheme: Scheme, key: bytes, delivery: Delivery, event: str, now: 
     claims |= {claim: scheme.parameter if text == "{parameter}" else text for claim, text in scheme.claims.items()}
     for claim, how in scheme.hashes.items():
         what, _, encoding = how.partition(" ")
-        data = {"url": delivery.url.encode(), "qsh": canonical_request(delivery)}.get(what, delivery.body)
+        data = {"url": delivery.url.encode(), "qsh": write_canonical_request(delivery)}.get(what, delivery.body)
         if what != "body?" or data:
             claims[claim] = HASHED[encoding](data)
     head = encode_part({"alg": name, "typ": "JWT"})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.contract.connection import text
+from receiver.contract.connection import decode_text
 from receiver.contract.seal import Seal
 from tests.support.kit import accept, run
 from workers import Router, jobs
@@ -25,7 +25,7 @@ def fresh(env: dict[str, str]) -> Iterator[None]:
 
 
 def next_job(ledger: Ledger) -> str:
-    return text(ledger.client.lpop(ledger.keys.jobs))
+    return decode_text(ledger.client.lpop(ledger.keys.jobs))
 
 
 def test_a_long_run_keeps_its_lease(
@@ -153,7 +153,7 @@ def test_every_option_of_on_means_the_same_to_a_stock_worker(
 
     stock = make()
     while job := ledger.client.lpop(ledger.keys.jobs):
-        (jobs.dispatch if text(job).partition("-")[2] in stock else jobs.run)(text(job))
+        (jobs.dispatch if decode_text(job).partition("-")[2] in stock else jobs.run)(decode_text(job))
     own = make()
     made = run(
         "workers.cli",

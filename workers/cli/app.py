@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from receiver.contract.errors import ConfigurationError
-from receiver.contract.logs import printable
+from receiver.contract.logs import escape
 from receiver.contract.memory import forbid_core_dumps
 
 from ..errors import RetryLater
@@ -98,14 +98,14 @@ def run(arguments: list[str] | None = None) -> None:
 
 def hint(faults: Sequence[str]) -> list[str]:
     """A hint, if settings are missing and a stopped `dev` could provide them."""
-    from .local import data_folder, find_running_dev
+    from .local import find_data_folder, find_running_dev
 
-    if not any("is not set" in fault for fault in faults) or not data_folder().exists() or find_running_dev():
+    if not any("is not set" in fault for fault in faults) or not find_data_folder().exists() or find_running_dev():
         return []
-    return [f"or is it `make dev` that does not run, with {data_folder()}?"]
+    return [f"or is it `make dev` that does not run, with {find_data_folder()}?"]
 
 
 def quit_with(status: int, *lines: str) -> None:
     for line in lines:
-        print(f"error: {printable(line)}", file=sys.stderr)
+        print(f"error: {escape(line)}", file=sys.stderr)
     sys.exit(status)

@@ -14,7 +14,7 @@ SECRETS = {"ZYRA_WEBHOOK_SECRET": "secret_file", "ZYRA_API_KEY": "api_key_file",
 PLAIN = {"REDIS_URL": "redis_url", "ZYRA_API_URL": "sandbox", "WORKER_HANDLERS": "handlers"}
 
 
-def data_folder(env: Mapping[str, str] = os.environ) -> Path:
+def find_data_folder(env: Mapping[str, str] = os.environ) -> Path:
     return Path(env.get("RECEIVER_DATA_DIR", ".zyra-receiver")).absolute()
 
 
@@ -30,8 +30,8 @@ def check_private(folder: Path) -> None:
 def find_running_dev(env: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """What a `dev` that runs now has written to dev.json, or nothing."""
     try:
-        facts: dict[str, Any] = json.loads((data_folder(env) / "dev.json").read_text())
-        with open(data_folder(env) / "lock") as lock:
+        facts: dict[str, Any] = json.loads((find_data_folder(env) / "dev.json").read_text())
+        with open(find_data_folder(env) / "lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:  # held as long as that dev lives
         return facts

@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from receiver.contract.logs import printable
+from receiver.contract.logs import escape
 
 
 def print_line(*parts: object) -> None:
-    print(*(printable(str(part)) for part in parts))
+    print(*(escape(str(part)) for part in parts))
 
 
 def print_note(text: str) -> None:
     """Prints to standard error what is neither a result nor the error that ends the command."""
     for one in text.splitlines():
-        print(printable(one), file=sys.stderr)
+        print(escape(one), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
@@ -25,7 +25,7 @@ def print_json(value: Any) -> None:
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Columns on a terminal; tabs between fields, and no head, in a pipe."""
-    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    cells = [[escape(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in cells:
             print("\t".join(row))
@@ -46,7 +46,7 @@ class ResultPrinter:
         self.plain = plain
         self._limit = limit
 
-    def one(self, result: Any) -> int:
+    def print_one(self, result: Any) -> int:
         if self.plain or not isinstance(result, dict):
             print_json(result)
         else:
@@ -54,7 +54,7 @@ class ResultPrinter:
                 print_line(f"{name}:", json.dumps(value, default=str) if isinstance(value, dict | list) else value)
         return 0
 
-    def many(self, rows: Iterable[Mapping[str, Any]]) -> int:
+    def print_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
         shown = list(islice(rows, self._limit))
         if self.plain:
             for row in shown:

@@ -17,7 +17,7 @@ router = Router()
 URL = require("FORWARD_URL", "who else is to get the events")
 
 
-def key(text: str) -> bytes:
+def parse_key(text: str) -> bytes:
     """The key. Raises ValueError for one that is too short, because it could be guessed."""
     try:
         raw = base64.b64decode(text.removeprefix("whsec_"), validate=True)
@@ -28,7 +28,7 @@ def key(text: str) -> bytes:
     return raw
 
 
-KEY = key(require("FORWARD_SECRET", "whsec_ and 24 to 64 bytes in base64"))
+KEY = parse_key(require("FORWARD_SECRET", "whsec_ and 24 to 64 bytes in base64"))
 
 
 @router.on("*", source="*")

@@ -18,10 +18,10 @@ TYPES = [one.strip() for one in (os.environ.get("CHAT_TYPES") or USUAL).split(",
 
 
 def notify(event: Event) -> None:
-    post(URL, json={"text": f"Zyra: {plain(event.type)} {plain(event.resource_id)}".rstrip()})
+    post(URL, json={"text": f"Zyra: {strip_markup(event.type)} {strip_markup(event.resource_id)}".rstrip()})
 
 
-def plain(text: str) -> str:
+def strip_markup(text: str) -> str:
     """The text in letters, digits and ._:/- alone."""
     return quote(text[:250], safe="._:/-").replace("~", "%7E")
 

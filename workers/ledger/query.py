@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from receiver.contract.connection import text
+from receiver.contract.connection import decode_text
 from receiver.contract.errors import SealError
 from receiver.contract.keys import EVENT
 from receiver.contract.records import EventRecord, EventState, RunState
 from receiver.contract.seal import Seal
-from receiver.contract.settings import seconds
+from receiver.contract.settings import parse_duration
 
 from .transitions import Ledger, decode_labels, read_number, read_pairs
 
@@ -64,7 +64,7 @@ def list_pages(ledger: Ledger, wanted: Filter) -> Iterator[list[str]]:
     """Ids by the page: of the state's index where it has one, else of the time index."""
     if wanted.state in INDEXES:
         ids = [
-            text(event)
+            decode_text(event)
             for name in INDEXES[EventState(wanted.state)]
             for event in ledger.client.zrange(ledger.keys.name(name), 0, -1)
         ]
@@ -76,7 +76,7 @@ def list_pages(ledger: Ledger, wanted: Filter) -> Iterator[list[str]]:
         ledger.keys.name("events"), "+inf", int(wanted.since * 1000), start=offset, num=PAGE_COUNT
     ):
         offset += len(page)
-        yield [text(event) for event in page]
+        yield [decode_text(event) for event in page]
 
 
 def list_events(ledger: Ledger, events: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -149,7 +149,7 @@ def parse_time(moment: str) -> int:
 def parse_since(value: str) -> float:
     """Seconds since 1970, from a duration (1h) or a moment (RFC 3339). Raises ValueError."""
     try:
-        return time.time() - seconds(value)
+        return time.time() - parse_duration(value)
     except ValueError:
         try:
             return datetime.fromisoformat(value).timestamp()

@@ -4,7 +4,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from receiver.contract.connection import FAULTS, memory_share
+from receiver.contract.connection import FAULTS, compute_memory_share
 
 from .transitions import Ledger, SweepResult
 
@@ -59,6 +59,6 @@ class Sweeper:
 
     def shed(self) -> None:
         """Drops bodies of finished events where Redis is short of memory. Raises what Redis raises."""
-        if memory_share(self.ledger.client.info("memory")) > SHED_ABOVE_SHARE:
+        if compute_memory_share(self.ledger.client.info("memory")) > SHED_ABOVE_SHARE:
             dropped = self.ledger.shed()
             log.warning("Redis is short of memory: bodies of finished events dropped", extra={"dropped": dropped})

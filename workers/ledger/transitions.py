@@ -12,7 +12,7 @@ import msgspec
 import redis
 from redis.exceptions import NoScriptError
 
-from receiver.contract.connection import text
+from receiver.contract.connection import decode_text
 from receiver.contract.keys import Keys, hash_handler, read_event_id
 from receiver.contract.records import Labels
 from receiver.contract.scripts import build_arguments, compose_script
@@ -135,7 +135,7 @@ class Ledger:
     def pop(self, seconds: int) -> str | None:
         """The next job, moved to the intermediate list, or None if none comes in time."""
         popped = self.client.blmove(self.keys.jobs, self.keys.intermediate, seconds, "LEFT", "RIGHT")
-        return text(popped) if popped else None
+        return decode_text(popped) if popped else None
 
     def put_back(self, jobs: Sequence[str]) -> None:
         """Returns jobs that were popped and not claimed to the head of the queue."""
@@ -152,12 +152,12 @@ class Ledger:
         """
         flat = [value for decision in decisions for value in decision.flatten()]
         answers = self.call("dispatch.lua", self.keep, int(lease * 1000), PARKED_MS, *flat)
-        return [[text(value) for value in answer] for answer in answers]
+        return [[decode_text(value) for value in answer] for answer in answers]
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Records how attempts ended; "lost" where another owner's outcome counts."""
         flat = [value for outcome in outcomes for value in outcome.flatten()]
-        return [text(answer) for answer in self.call("finish.lua", self.keep, *flat)]
+        return [decode_text(answer) for answer in self.call("finish.lua", self.keep, *flat)]
 
     def claim_alone(self, unit: str, token: int) -> Claim | None:
         """The claim again, in the process that runs it alone, or None if it is not ours any more.
@@ -172,7 +172,7 @@ class Ledger:
         """Longer leases; answers the units, with their tokens, that are not ours any more."""
         flat = [value for pair in held for value in pair]
         lost = self.call("renew.lua", int(lease * 1000), *flat) if flat else []
-        return [(text(lost[i]), int(lost[i + 1])) for i in range(0, len(lost), 2)]
+        return [(decode_text(lost[i]), int(lost[i + 1])) for i in range(0, len(lost), 2)]
 
     def sweep(self, *, leases: bool = True, lost_after: float = LOST_AFTER_SECONDS, expected: int = 0) -> SweepResult:
         """leases: whether they may end now. expected: what Redis' clock should say, in ms; if not, none ends either."""
@@ -209,11 +209,11 @@ class Ledger:
         words = [value for pair in (unanswered or {}).items() for value in pair]
         flags = (int(again), int(dry_run), audit, int(keep_calls), *words)
         said, queued = self.call("replay.lua", self.keep, event, *flags)
-        return text(said), queued
+        return decode_text(said), queued
 
     def list_redeliveries(self) -> list[str]:
         """Events that a redelivery wants replayed, the oldest wish first."""
-        return [text(event) for event in self.client.zrange(self.keys.name("wanted"), 0, MAX_REDELIVERIES - 1)]
+        return [decode_text(event) for event in self.client.zrange(self.keys.name("wanted"), 0, MAX_REDELIVERIES - 1)]
 
     def forget_redelivery(self, event: str) -> None:
         self.client.zrem(self.keys.name("wanted"), event)
@@ -221,7 +221,7 @@ class Ledger:
     def discard(self, event: str, *, reason: str, dry_run: bool = False) -> tuple[str, int]:
         audit = self._make_audit_entry("discard", event, reason)
         said, dropped = self.call("discard.lua", self.keep, event, int(dry_run), reason, audit)
-        return text(said), dropped
+        return decode_text(said), dropped
 
     def take_place(self, handler: str, places: int, run: str) -> bool:
         """Whether the run has one of the handler's places among all workers."""
@@ -235,7 +235,7 @@ class Ledger:
         return bool(self.call("allow.lua", key, times, int(seconds * 1000), who or secrets.token_hex(8)))
 
     def _read_claims(self, answers: Sequence[Any], now: float) -> list[Claim]:
-        names = [self.keys.body(read_event_id(text(answer[0]))) for answer in answers]
+        names = [self.keys.body(read_event_id(decode_text(answer[0]))) for answer in answers]
         bodies = self.client.mget(names) if names else []
         return [
             decode_claim(answer, body if isinstance(body, bytes) else b"", now)
@@ -274,21 +274,21 @@ def compose_transition(name: str) -> str:
 def decode_claim(answer: Sequence[Any], sealed: bytes, now: float) -> Claim:
     """Decodes an answer of claim.lua, by position."""
     name, token, event, run = answer
-    unit, own = text(name), run or event
+    unit, own = decode_text(name), run or event
     return Claim(
         unit=unit,
         token=token,
-        key=text(event[10] or b""),
+        key=decode_text(event[10] or b""),
         sealed=sealed,
         labels=Labels(
             id=read_event_id(unit),
-            source=text(event[5] or b""),
-            type=text(event[6] or b""),
+            source=decode_text(event[5] or b""),
+            type=decode_text(event[6] or b""),
             received_at=read_number(event[7]),
-            delivery_id=text(event[8] or b""),
-            origin=text(event[9] or b"delivery"),
+            delivery_id=decode_text(event[8] or b""),
+            origin=decode_text(event[9] or b"delivery"),
         ),
-        handler=text(run[5] or b"?") if run else "",
+        handler=decode_text(run[5] or b"?") if run else "",
         attempt=read_number(run[6]) if run else 0,
         failures=read_number(run[7]) if run else 0,
         deaths=read_number(own[3]),
@@ -301,8 +301,8 @@ def decode_claim(answer: Sequence[Any], sealed: bytes, now: float) -> Claim:
 def read_pairs(flat: Any) -> dict[str, str]:
     """A hash as Redis answers it, in RESP2 or RESP3."""
     if isinstance(flat, dict):
-        return {text(name): text(value) for name, value in flat.items()}
-    return {text(flat[i]): text(flat[i + 1]) for i in range(0, len(flat), 2)}
+        return {decode_text(name): decode_text(value) for name, value in flat.items()}
+    return {decode_text(flat[i]): decode_text(flat[i + 1]) for i in range(0, len(flat), 2)}
 
 
 def decode_labels(event: str, told: dict[str, str]) -> Labels:

@@ -1,6 +1,6 @@
 """What status and metrics both compute."""
 
-from receiver.contract.connection import text
+from receiver.contract.connection import decode_text
 
 from ..ledger.transitions import Ledger, read_number
 
@@ -10,5 +10,5 @@ def measure_oldest(ledger: Ledger, now: float) -> float:
     first = ledger.client.zrange(ledger.keys.name("pending"), 0, 0)
     if not first:
         return 0.0
-    again, received = ledger.client.hmget(ledger.keys.event(text(first[0])), "queued_at", "received_at")
+    again, received = ledger.client.hmget(ledger.keys.event(decode_text(first[0])), "queued_at", "received_at")
     return max(0.0, now - read_number(again or received) / 1000)

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from receiver.contract import exposition
-from receiver.contract.connection import GONE, text
+from receiver.contract.connection import GONE, decode_text
 
 from ..ledger.transitions import Ledger, read_number
 from .figures import measure_oldest
@@ -45,7 +45,9 @@ class LedgerCollector(Collector):
             "zr_oldest_seconds", "Age of the oldest event not dispatched", value=self._measure_oldest()
         )
         yield GaugeMetricFamily("zr_junk", "Records set aside", value=client.zcard(keys.name("junk")))
-        counters = {text(name): text(value) for name, value in client.hgetall(keys.name("counters")).items()}
+        counters = {
+            decode_text(name): decode_text(value) for name, value in client.hgetall(keys.name("counters")).items()
+        }
         attempts = CounterMetricFamily("zr_attempts", "Attempts that ended, by outcome", labels=["outcome"])
         events = CounterMetricFamily("zr_events_ended", "Events that ended, by state", labels=["state"])
         other = CounterMetricFamily("zr_ledger", "Recoveries, overlaps, refused jobs and the like", labels=["what"])

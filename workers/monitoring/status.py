@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from receiver.contract.connection import memory_share, text
+from receiver.contract.connection import compute_memory_share, decode_text
 
 from ..ledger.query import format_time
 from ..ledger.transitions import Ledger, read_number
@@ -59,11 +59,11 @@ def survey(ledger: Ledger) -> Status:
         queue_length=length,
         workers=count_workers(ledger, now),
         oldest_seconds=measure_oldest(ledger, now),
-        memory=memory_share(memory),
+        memory=compute_memory_share(memory),
         untyped={
-            text(name).partition(":")[2]: read_number(count)
+            decode_text(name).partition(":")[2]: read_number(count)
             for name, count in sorted(counters.items())
-            if text(name).startswith("untyped:")
+            if decode_text(name).startswith("untyped:")
         },
         stuck=[],
     )
@@ -74,7 +74,7 @@ def survey(ledger: Ledger) -> Status:
 def count_workers(ledger: Ledger, now: float) -> int:
     """Workers of this queue that RQ has heard of lately."""
     names = ledger.client.smembers(f"{ledger.keys.rq_prefix}:workers:{ledger.keys.queue}")
-    beats = [text(ledger.client.hget(text(name), "last_heartbeat") or "") for name in names]
+    beats = [decode_text(ledger.client.hget(decode_text(name), "last_heartbeat") or "") for name in names]
     return sum(now - parse_time(beat) < ALIVE_SECONDS for beat in beats)
 
 
@@ -121,5 +121,5 @@ def find_since(ledger: Ledger, index: str) -> str:
         return ""
     name, score = first[0]
     if index in ("pending", "parked"):
-        score = read_number(ledger.client.hget(ledger.keys.event(text(name)), "received_at"))
+        score = read_number(ledger.client.hget(ledger.keys.event(decode_text(name)), "received_at"))
     return format_time(int(score))

@@ -26,12 +26,12 @@ class Clients:
     ledger: Ledger
 
     def make_sync(self, ready: Attempt, lease: Lease) -> Zyra:
-        return self._sync.within(self._caller_for(self._sync.caller, ready, lease))
+        return self._sync.within(self._make_caller(self._sync.caller, ready, lease))
 
     def make_async(self, ready: Attempt, lease: Lease) -> AsyncZyra:
-        return self._async.within(self._caller_for(self._async.caller, ready, lease))
+        return self._async.within(self._make_caller(self._async.caller, ready, lease))
 
-    def _caller_for(self, caller: Caller, ready: Attempt, lease: Lease) -> Caller:
+    def _make_caller(self, caller: Caller, ready: Attempt, lease: Lease) -> Caller:
         claim = ready.claim
         journal = Journal(self.ledger, self.settings.seal, claim.unit, claim.token, claim.attempt, ready.event.key)
         return replace(caller, journal=journal, guard=lease.check, who=ready.handler.name)
@@ -48,7 +48,7 @@ class Clients:
 def make_caller(settings: Settings, ledger: Ledger | None) -> Caller:
     """ledger: whose Redis holds the budget; without one nobody counts."""
     budget = Budget(ledger.client, settings.api_limits, settings.api_minute) if ledger else None
-    scim = ApiKey(first(settings.scim_token)) if settings.scim_token else None
+    scim = ApiKey(make_reader(settings.scim_token)) if settings.scim_token else None
     return Caller(
         ring=choose_ring(settings, ledger),
         scim=scim,
@@ -61,14 +61,14 @@ def choose_ring(settings: Settings, ledger: Ledger | None) -> Ring:
     if settings.api_user and settings.api_password and ledger:
         return Login(
             settings.api_user,
-            first(settings.api_password),
+            make_reader(settings.api_password),
             ledger.client,
             settings.seal,
             settings.api_routes or load_default_routes(),
         )
-    return ApiKey(first(settings.api_key))
+    return ApiKey(make_reader(settings.api_key))
 
 
-def first(secret: Secret | None) -> Callable[[], str]:
+def make_reader(secret: Secret | None) -> Callable[[], str]:
     """Reads a secret's newest value anew each time; "" where there is none."""
     return (lambda: secret.values[0]) if secret else str

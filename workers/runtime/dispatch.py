@@ -54,7 +54,7 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
         handlers = tuple(handler for handler in handlers if wants(handler, event))
     if not handlers:
         return end_without_runs(claim, EventState.UNHANDLED)
-    first = next(filter(can_begin_at_once, handlers), None) if begin and not asked else None
+    first = next((one for one in handlers if one.is_free), None) if begin and not asked else None
     decision = Decision(
         unit=claim.unit,
         token=claim.token,
@@ -73,11 +73,6 @@ def end_without_runs(claim: Claim, verdict: str, cause: str = "") -> DispatchPla
 def have_conditions(handlers: Iterable[Handler]) -> bool:
     """Whether a handler has a `when`, which is user code."""
     return any(handler.when for handler in handlers)
-
-
-def can_begin_at_once(handler: Handler) -> bool:
-    """Whether a run can begin in this process at once: not isolated, no limit on concurrency."""
-    return not handler.isolated and handler.concurrency is None
 
 
 def wants(handler: Handler, event: Event) -> bool:

@@ -106,7 +106,7 @@ class Process:
         os.register_at_fork(after_in_child=self.pipe.close)  # a handler's child must not speak for us
         self._performer.start()
         self._threads.start()
-        for target in (self._listen, self._beat):
+        for target in (self._listen, self._send_heartbeats):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
         self._recorder.start()
         memory.settle()
@@ -125,7 +125,7 @@ class Process:
                     self.draining.set()
         os._exit(1)  # pragma: no cover - nothing of this process outlives it
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         """Shows the parent that this process lives, what began and ended, and which attempt holds the loop up."""
         while True:
             time.sleep(BEAT_SECONDS)
@@ -184,7 +184,7 @@ class Process:
         ours, theirs, begins = [], list[Call](), not self.draining.is_set()
         for claim, lease in zip(claims, self._holding.change(claims), strict=True):
             if is_run(claim.unit):
-                theirs.append((self._attempt, claim, lease))
+                theirs.append((self._start_attempt, claim, lease))
             elif self._dispatcher.must_be_apart(claim):
                 theirs.append((self._dispatcher.dispatch, [claim], begins))
             else:
@@ -207,7 +207,7 @@ class Process:
 
     # --- attempts
 
-    def _attempt(self, claim: Claim, lease: Lease) -> None:
+    def _start_attempt(self, claim: Claim, lease: Lease) -> None:
         """Prepares an attempt and starts it: here if it is a `def` handler, else in the loop."""
         try:
             ready = prepare(claim, self.router, self.seal, self.ledger)

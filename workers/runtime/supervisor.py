@@ -100,7 +100,7 @@ class Supervisor:
                 self._fill()
             self._watch(now)
             if now >= due:
-                due = now + (RENEW_SECONDS if self._upkeep() else SWEEP_SECONDS)
+                due = now + (RENEW_SECONDS if self._renew() else SWEEP_SECONDS)
             if now >= sweep:
                 self._record()
                 sweep = now + (NEXT_SWEEP_SECONDS if self._sweep() else SWEEP_SECONDS)
@@ -110,7 +110,7 @@ class Supervisor:
                 if key.fileobj is wake:
                     wake.recv(4096)
                 else:
-                    self._hear(key.data)
+                    self._receive(key.data)
 
     # --- processes
 
@@ -135,7 +135,7 @@ class Supervisor:
         self._selector.register(mine, selectors.EVENT_READ, child)
         return child
 
-    def _hear(self, child: WatchedProcess) -> None:
+    def _receive(self, child: WatchedProcess) -> None:
         """Takes in what the process said. A process that cannot speak any more is ended."""
         messages = child.pipe.receive()
         if messages is None:
@@ -170,7 +170,7 @@ class Supervisor:
         blind, self._looked = now - self._looked > GRACE_SECONDS, now
         for child in list(self.children.values()):
             if (ended := child.poll_exit()) is not None:
-                self._bury(child, ended)
+                self._clean_up(child, ended)
                 continue
             if blind:  # we were paused ourselves: their signs of life may be unread
                 child.heard = now
@@ -195,7 +195,7 @@ class Supervisor:
         contact = self.sweeper.contact_since
         return self.stopping or 0 < contact <= now - 3 * SWEEP_SECONDS
 
-    def _bury(self, child: WatchedProcess, ended: int) -> None:
+    def _clean_up(self, child: WatchedProcess, ended: int) -> None:
         while last_words := child.pipe.receive():
             for message in last_words:
                 self._take_in(child, message)
@@ -227,7 +227,7 @@ class Supervisor:
 
     # --- the ledger
 
-    def _upkeep(self) -> bool:
+    def _renew(self) -> bool:
         """Whether the leases are renewed."""
         held = [key for child in self.children.values() for key in child.held] + list(self.waiting)
         now = time.monotonic()
@@ -238,7 +238,7 @@ class Supervisor:
             self.sweeper.lose_contact()
             log.warning("leases not renewed", extra={"error": str(error)})
             return False
-        self._tell(lost)
+        self._tell_lost(lost)
         try:  # a Redis that is short of memory refuses RQ's heartbeat: that must not stop what helps it
             self.sweeper.shed()
             self._heartbeat(bool(held))
@@ -246,7 +246,7 @@ class Supervisor:
             log.warning("no heartbeat", extra={"error": str(error)})
         return True
 
-    def _tell(self, lost: list[Ticket]) -> None:
+    def _tell_lost(self, lost: list[Ticket]) -> None:
         for child in self.children.values():
             if theirs := [key for key in lost if key in child.held]:
                 child.pipe.send(lost=theirs)

@@ -19,7 +19,7 @@ from rq import Queue
 from rq.worker import BaseWorker, WorkerStatus
 
 from receiver.contract import memory
-from receiver.contract.connection import another
+from receiver.contract.connection import connect_again
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.jobs import LedgerJob, LedgerQueue
 from receiver.contract.keys import Keys
@@ -84,10 +84,10 @@ class Worker(BaseWorker):
         keys = Keys(self.queues[0].name, config.rq_prefix)
         memory.settle()  # what is there before the forks is not touched by any collector, and so stays shared
         parent = Supervisor(
-            Ledger(another(self.connection, **TIMEOUTS_SECONDS), keys, config.keep_done),
+            Ledger(connect_again(self.connection, **TIMEOUTS_SECONDS), keys, config.keep_done),
             lambda pipe, clock, unit, ends: self._fork(config, keys, (pipe, clock, unit), ends),
             processes=self.processes,
-            heartbeat=self._beat,
+            heartbeat=self._send_heartbeat,
             burst=burst,
         )
 
@@ -107,7 +107,7 @@ class Worker(BaseWorker):
             raise ConfigurationError(parent.broken.splitlines())
         return True
 
-    def _beat(self, busy: bool) -> None:
+    def _send_heartbeat(self, busy: bool) -> None:
         state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
         if self.get_state() != state:
             self.set_state(state)
@@ -130,13 +130,13 @@ class Worker(BaseWorker):
             os.setpgid(0, 0)  # what a handler starts and leaves behind ends with its process
             for end in ends:  # else nobody would see the parent's end
                 end.close()
-            status = self._child(config, keys, *work)
+            status = self._run_child(config, keys, *work)
         except BaseException:
             log.exception("a worker process ended")
         finally:
             os._exit(status)
 
-    def _child(self, config: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: Ticket | None) -> int:
+    def _run_child(self, config: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: Ticket | None) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):  # the parent decides; what a handler starts decides for itself
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(-1)
@@ -146,7 +146,7 @@ class Worker(BaseWorker):
         except ConfigurationError as error:
             pipe.send(broken=str(error))
             return BROKEN_STATUS
-        ledger = Ledger(another(self.connection, **TIMEOUTS_SECONDS), keys, config.keep_done)
+        ledger = Ledger(connect_again(self.connection, **TIMEOUTS_SECONDS), keys, config.keep_done)
         made = partial(load_clients, config, ledger)
         process = Process(ledger, router, config.seal, pipe, clock, made, self.concurrency, most)
         process.run_alone(*unit) if unit else process.run()

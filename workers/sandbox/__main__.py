@@ -46,7 +46,7 @@ def load(folder: Path, endpoint: str) -> State:
             state.add(where.read_text())
         where = folder / "webhook-secret"
         if endpoint:
-            secret = state.demo_endpoint(endpoint, list(TYPES))
+            secret = state.add_demo_endpoint(endpoint, list(TYPES))
             if not where.exists() or secret not in where.read_text().split(","):  # it may hold two, after a rotation
                 write_private(where, secret)
     except OSError as error:

@@ -116,7 +116,7 @@ class Accounts(CallHandler):
     async def endpoints__redeliver(self, call: ApiCall) -> Row:
         endpoint = self.row(self.state.endpoints, call.ids[0])
         row = self.row(self.state.deliveries.get(call.ids[0], {}), call.ids[1])
-        self.webhooks.again(endpoint, row)
+        self.webhooks.send_again(endpoint, row)
         return row
 
     # --- the rest

@@ -32,7 +32,7 @@ from .operations import Operations
 from .request_bodies import find_body_type
 from .shapes import Shape, render_invalid, render_list
 from .simulation import Simulation
-from .state import State, moment
+from .state import State, format_now
 from .webhooks import Webhooks
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Api:
             if word != "Bearer" or not secrets.compare_digest(given.encode(), self.state.scim_token.encode()):
                 raise Refusal(401, "unauthorized", "SCIM wants a bearer token of its own")
             return ""
-        user = self.state.who(given) if word == "Bearer" else None
+        user = self.state.find_user(given) if word == "Bearer" else None
         if user is None:
             raise Refusal(401, "unauthorized", "the Bearer prefix is missing, or the key is unknown")
         return user
@@ -116,7 +116,7 @@ class Api:
             return Response(status_code=204)
         if row.is_scim:
             return JSONResponse(render_scim(result, call) if isinstance(result, Page) else result)
-        meta = {"request_id": request_id, "timestamp": moment()}
+        meta = {"request_id": request_id, "timestamp": format_now()}
         if isinstance(result, Page):
             return JSONResponse(render_list(self.shape, result.items, result.total, meta))
         return JSONResponse({"success": True, "data": result, "meta": meta})
@@ -188,7 +188,7 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        living = asyncio.create_task(lives.live(life))
+        living = asyncio.create_task(lives.run(life))
         living.add_done_callback(log_end)
         yield
         living.cancel()

@@ -76,12 +76,12 @@ class CallHandler:
     async def _get(self, call: ApiCall) -> Row:
         return self.row(self._rows(call), call.ids[0])
 
-    def becomes(self, row: Row, status: str, kind: str) -> Row:
+    def change_status(self, row: Row, status: str, kind: str) -> Row:
         row["status"] = status
         self.webhooks.tell(kind, dict(row))
         return row
 
-    def soon(self, work: Coroutine[Any, Any, None]) -> None:
+    def start_later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -34,7 +34,7 @@ class Chaos:
     def strikes(self, kind: str) -> bool:
         return kind in self.kinds and self.draw.random() < self.often
 
-    def copies(self) -> list[float]:
+    def draw_delays(self) -> list[float]:
         """How often a webhook is delivered, and after how many seconds each time."""
         if self.strikes("drop"):
             return []

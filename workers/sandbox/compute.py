@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from .calls import ApiCall, CallHandler, Page, Refusal, drop_unset
 from .rows import Row, fill
-from .state import moment
+from .state import format_now
 
 BOOT_SECONDS = 0.2  # until a started server runs, and between the states of a job
 PREFIXES = {"ml_jobs": "job", "inference": "inf", "fine_tuning_jobs": "ft"}
@@ -24,12 +24,12 @@ class Compute(CallHandler):
         if device["status"] != "pending":
             raise Refusal(409, "conflict", f"the device is {device['status']}")
         self.state.audit("device_approve", call.user, "device", device["id"])
-        return self.becomes(device, "online", "device.approved")
+        return self.change_status(device, "online", "device.approved")
 
     async def devices__remove(self, call: ApiCall) -> Row:
         device = await self._get(call)
         del self.state.areas["devices"][device["id"]]
-        return self.becomes(device, "removed", "device.removed")
+        return self.change_status(device, "removed", "device.removed")
 
     async def virtual_servers__list(self, call: ApiCall) -> Page:
         self.charge()
@@ -41,11 +41,11 @@ class Compute(CallHandler):
 
     async def virtual_servers__create(self, call: ApiCall) -> Row:
         name = self.state.name("vs")
-        said = drop_unset(call.body) | {"started_at": moment()}
+        said = drop_unset(call.body) | {"started_at": format_now()}
         if not isinstance(cost := said.get("cost_per_hour", ""), str):
             said["cost_per_hour"] = f"{cost:.4f}"
         made = self.state.areas["virtual_servers"][name] = fill("virtual_servers", name, said)
-        return self.becomes(made, "running", "virtual_server.created")
+        return self.change_status(made, "running", "virtual_server.created")
 
     async def virtual_servers__start(self, call: ApiCall) -> Row:
         server = await self._get(call)
@@ -53,14 +53,14 @@ class Compute(CallHandler):
             raise Refusal(409, "conflict", f"the server is {server['status']}")
         server["status"] = "starting"
         self.state.stopped.discard(server["id"])
-        self.soon(self._boot(server))
+        self.start_later(self._boot(server))
         return server
 
     async def _boot(self, server: Row) -> None:
         await asyncio.sleep(BOOT_SECONDS)
         if server["status"] == "starting":
-            server["started_at"] = moment()
-            self.becomes(server, "running", "virtual_server.started")
+            server["started_at"] = format_now()
+            self.change_status(server, "running", "virtual_server.started")
 
     async def virtual_servers__stop(self, call: ApiCall) -> Row:
         server = await self._get(call)
@@ -69,15 +69,15 @@ class Compute(CallHandler):
         self.charge()
         self.state.stopped.add(server["id"])
         if self.shape.stop == "at-once":
-            return self.becomes(server, "stopped", "virtual_server.stopped")
+            return self.change_status(server, "stopped", "virtual_server.stopped")
         server["status"] = "stopping"
-        self.soon(self._halt(server))
+        self.start_later(self._halt(server))
         return server
 
     async def _halt(self, server: Row) -> None:
         await asyncio.sleep(BOOT_SECONDS)
         if server["status"] == "stopping":
-            self.becomes(server, "stopped", "virtual_server.stopped")
+            self.change_status(server, "stopped", "virtual_server.stopped")
 
     async def virtual_servers__resize(self, call: ApiCall) -> Row:
         server = await self._get(call)
@@ -89,7 +89,7 @@ class Compute(CallHandler):
         if server["status"] == "terminated":
             return server
         self.charge()
-        return self.becomes(server, "terminated", "virtual_server.terminated")
+        return self.change_status(server, "terminated", "virtual_server.terminated")
 
     def charge(self) -> None:
         """Hours since a running server's start by its cost an hour, to four places.
@@ -113,9 +113,9 @@ class Compute(CallHandler):
 
     def queue(self, area: str, said: Row) -> Row:
         name = self.state.name(PREFIXES[area])
-        job = self.state.areas[area][name] = fill(area, name, said | {"created_at": moment()})
-        self.becomes(job, "queued", "job.queued")
-        self.soon(self.work(job))
+        job = self.state.areas[area][name] = fill(area, name, said | {"created_at": format_now()})
+        self.change_status(job, "queued", "job.queued")
+        self.start_later(self.work(job))
         return job
 
     async def work(self, job: Row) -> None:
@@ -125,7 +125,7 @@ class Compute(CallHandler):
             if job["status"] == before:
                 await asyncio.sleep(BOOT_SECONDS)
             if job["status"] == before:
-                self.becomes(job, status, kind)
+                self.change_status(job, status, kind)
 
     async def _cancel(self, call: ApiCall) -> Row:
         job = await self._get(call)

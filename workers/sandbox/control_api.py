@@ -60,7 +60,9 @@ class ControlApi:
 
     async def look(self, request: Request) -> Response:
         state = self._state
-        keys = [{"prefix": key.prefix, "user": key.user, "role": state.role(key.user)} for key in state.keys.values()]
+        keys = [
+            {"prefix": key.prefix, "user": key.user, "role": state.find_role(key.user)} for key in state.keys.values()
+        ]
         return JSONResponse(
             {"areas": state.areas, "sso": state.sso, "users": [*state.users], "keys": keys, "calls": list(state.log)}
         )
@@ -71,7 +73,7 @@ class ControlApi:
             if asked.tell_only or asked.type not in CHANGES:  # also types that a catalogue may have one day
                 told = self._webhooks.tell(asked.type, asked.data)
             else:
-                told = self._life.happens(asked.type, asked.data)
+                told = self._life.trigger(asked.type, asked.data)
         except (ValueError, RecursionError) as error:
             return JSONResponse({"error": str(error)}, 422)
         return JSONResponse({"endpoints": told})
@@ -90,7 +92,7 @@ class ControlApi:
         key = f"zyra_sk_{secrets.token_hex(32)}"
         if not self._state.add_key(key, wish.user):
             return JSONResponse({"error": f"a user has at most {MAX_KEYS} active keys"}, 409)
-        return JSONResponse({"key": key, "user": wish.user, "role": self._state.role(wish.user)})
+        return JSONResponse({"key": key, "user": wish.user, "role": self._state.find_role(wish.user)})
 
     async def revoke(self, request: Request) -> Response:
         """By the 18 characters that are shown of it."""

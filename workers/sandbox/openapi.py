@@ -55,13 +55,16 @@ def make_operation(route: Route, shape: Shape) -> dict[str, Any]:
         "responses": {
             done: {"description": "done", **make_content(route, shape)},
             **{
-                str(status): {"description": REFUSALS[status], **json(body)}
+                str(status): {"description": REFUSALS[status], **wrap_json(body)}
                 for status, body in list_refusals(route, shape)
             },
         },
     }
     if route.changes and route.method != "DELETE":
-        operation["requestBody"] = {"required": bool(route.fields), **json(make_reference(find_body_type(route.name)))}
+        operation["requestBody"] = {
+            "required": bool(route.fields),
+            **wrap_json(make_reference(find_body_type(route.name))),
+        }
     return operation
 
 
@@ -83,7 +86,7 @@ def make_content(route: Route, shape: Shape) -> dict[str, Any]:
     if route.answer is Kind.FILE:
         return {"content": {FILES[route.name]: {"schema": {}}}}
     if route.is_scim:
-        return json(
+        return wrap_json(
             make_object(Resources=make_array(row), totalResults={"type": "integer"})
             if route.answer is Kind.LIST
             else row
@@ -91,12 +94,14 @@ def make_content(route: Route, shape: Shape) -> dict[str, Any]:
     meta, total = {"request_id": TEXT, "timestamp": TEXT}, {"type": "integer", "minimum": 0}
     said = {"success": {"const": True}}
     if route.answer is not Kind.LIST:
-        return json(make_object(**said, data=row, meta=make_object(**meta)))
+        return wrap_json(make_object(**said, data=row, meta=make_object(**meta)))
     if shape.total == "top":
-        return json(make_object(**said, data=make_array(row), total=total, meta=make_object(**meta)))
+        return wrap_json(make_object(**said, data=make_array(row), total=total, meta=make_object(**meta)))
     if shape.total == "data":
-        return json(make_object(**said, data=make_object(items=make_array(row), total=total), meta=make_object(**meta)))
-    return json(make_object(**said, data=make_array(row), meta=make_object(**meta, total=total)))
+        return wrap_json(
+            make_object(**said, data=make_object(items=make_array(row), total=total), meta=make_object(**meta))
+        )
+    return wrap_json(make_object(**said, data=make_array(row), meta=make_object(**meta, total=total)))
 
 
 def list_refusals(route: Route, shape: Shape) -> list[tuple[int, dict[str, Any]]]:
@@ -123,5 +128,5 @@ def make_array(items: Any) -> dict[str, Any]:
     return {"type": "array", "items": items}
 
 
-def json(schema: dict[str, Any]) -> dict[str, Any]:
+def wrap_json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"content": {"application/json": {"schema": schema}}}

@@ -36,5 +36,9 @@ class Operations(Compute, Accounts):
 
     def allow(self, asked: ApiCall) -> None:
         """https://getzyra.io/documentation/user-guides/organization/stage-3/05-team-management"""
-        if self.state.role(asked.user) == "org_member" and asked.name.startswith(ADMIN) and asked.name not in READABLE:
+        if (
+            self.state.find_role(asked.user) == "org_member"
+            and asked.name.startswith(ADMIN)
+            and asked.name not in READABLE
+        ):
             raise Refusal(403, "forbidden", "the key's user lacks the role org_admin")

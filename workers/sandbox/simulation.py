@@ -12,7 +12,7 @@ from decimal import Decimal
 from .catalogue import CHANGES
 from .compute import Compute
 from .rows import Row, Rows, fill, make_blank
-from .state import moment
+from .state import format_now
 
 EVALUATION_MINUTES = 5  # between two looks at the agreements
 PREFIXES = {"devices": "dev", "virtual_servers": "vs", "breaches": "br", "invoices": "inv", "ml_jobs": "job"}
@@ -32,7 +32,7 @@ class Simulation:
         self._minute = minute
         self._draw = draw
 
-    def happens(self, kind: str, said: Row) -> int:
+    def trigger(self, kind: str, said: Row) -> int:
         """To how many endpoints it is told. said: fields of the thing; without an id it is one that is ready for this.
 
         Raises ValueError where a thing of this kind has no such fields.
@@ -45,7 +45,7 @@ class Simulation:
         changed = fill(area, name, {**new, **rows.get(name, {}), **said, "id": name, "status": after})
         row = rows.setdefault(name, {})
         row.update(changed)
-        self._follows(kind, row, rows)
+        self._start_consequences(kind, row, rows)
         return self._machines.webhooks.tell(kind, dict(row))
 
     def _ready(self, area: str, before: str) -> str:
@@ -60,18 +60,18 @@ class Simulation:
             (self._state.areas[one] for one in families if name in self._state.areas[one]), self._state.areas[area]
         )
 
-    def _follows(self, kind: str, row: Row, rows: Rows) -> None:
+    def _start_consequences(self, kind: str, row: Row, rows: Rows) -> None:
         if kind == "device.removed":
             del rows[row["id"]]
         elif kind in ("job.queued", "job.started"):
-            self._machines.soon(self._machines.work(row))
+            self._machines.start_later(self._machines.work(row))
         elif kind == "invoice.generated":
             row["status"] = "draft" if self._machines.shape.invoice == "draft" else "issued"
-            self._machines.soon(self._pay(row))
+            self._machines.start_later(self._pay(row))
         elif kind.startswith("virtual_server."):
             self._state.stopped.discard(row["id"])  # nobody wanted it to stand still
             if row["status"] == "running":
-                row["started_at"] = moment()
+                row["started_at"] = format_now()
 
     # --- invoices: https://getzyra.io/documentation/user-guides/organization/stage-3/06-billing-and-invoices
 
@@ -95,10 +95,10 @@ class Simulation:
             invoice["status"] = "issued"
             await asyncio.sleep(self._minute)
         if invoice.pop("card", "") == "declined":
-            self._machines.becomes(invoice, invoice["status"], "payment.failed")
+            self._machines.change_status(invoice, invoice["status"], "payment.failed")
             await asyncio.sleep(self._minute)
         if invoice["status"] == "issued":
-            self._machines.becomes(invoice, "paid", "invoice.paid")
+            self._machines.change_status(invoice, "paid", "invoice.paid")
 
     # --- service levels: https://getzyra.io/documentation/user-guides/organization/stage-3/02-sla-alerts
 
@@ -109,28 +109,28 @@ class Simulation:
         known = {str(row.get("virtual_server_id")): row for row in breaches.values() if row["status"] == "open"}
         for name in sorted(down - known.keys()):
             new = self._state.name("br")
-            breaches[new] = make_blank("breaches", new) | {"virtual_server_id": name, "started_at": moment()}
-            self._machines.becomes(breaches[new], "open", "sla.breach.started")
+            breaches[new] = make_blank("breaches", new) | {"virtual_server_id": name, "started_at": format_now()}
+            self._machines.change_status(breaches[new], "open", "sla.breach.started")
         for name, row in known.items():
             if name in servers and name not in down:
-                row["resolved_at"] = moment()
-                self._machines.becomes(row, "resolved", "sla.breach.resolved")
+                row["resolved_at"] = format_now()
+                self._machines.change_status(row, "resolved", "sla.breach.resolved")
 
     # --- time
 
-    async def live(self, rate: float) -> None:
+    async def run(self, rate: float) -> None:
         """For ever. rate: how many things a minute happen by chance."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             if rate:
-                tasks.create_task(self._chance(self._minute / rate))
+                tasks.create_task(self._trigger_by_chance(self._minute / rate))
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(EVALUATION_MINUTES * self._minute)
             self.evaluate()
 
-    async def _chance(self, apart: float) -> None:
+    async def _trigger_by_chance(self, apart: float) -> None:
         """apart: seconds, on average."""
         while True:
             await asyncio.sleep(self._draw.expovariate(1 / apart))
@@ -138,7 +138,7 @@ class Simulation:
             area, before, _ = CHANGES[kind]
             if not before or self._ready(area, before):
                 said = {"job.queued": {"fail": self._draw.random() < FAILURE_SHARE}, "invoice.generated": self._card()}
-                self.happens(kind, said.get(kind, {}))
+                self.trigger(kind, said.get(kind, {}))
 
     def _card(self) -> Row:
         return {"card": "declined"} if self._draw.random() < FAILURE_SHARE else {}

@@ -114,14 +114,14 @@ class State:
     def revoke(self, key: str) -> None:
         self.keys.pop(digest(key), None)
 
-    def who(self, credential: str) -> str | None:
+    def find_user(self, credential: str) -> str | None:
         """The user of a key or a token, or None."""
         if key := self.keys.get(digest(credential)):
             return key.user
         user, until = self.tokens.get(credential, ("", 0.0))
         return user if time.time() < until and credential.startswith("eyJ") else None
 
-    def role(self, user: str) -> str:
+    def find_role(self, user: str) -> str:
         return self.users[user].role if user in self.users else "org_admin"
 
     def audit(self, event: str, user: str, resource: str, name: str, success: bool = True) -> None:
@@ -129,7 +129,7 @@ class State:
         self.areas["audit_log"][entry] = {
             "id": entry, "event_type": event, "user_id": user or "usr_admin", "ip_address": "127.0.0.1",
             "user_agent": "", "resource_type": resource, "resource_id": name, "details": {}, "success": success,
-            "created_at": moment(),
+            "created_at": format_now(),
         }  # fmt: skip
         if len(self.areas["audit_log"]) > MAX_AUDIT_ENTRIES:
             del self.areas["audit_log"][next(iter(self.areas["audit_log"]))]
@@ -142,7 +142,7 @@ class State:
         self.save()
         return row
 
-    def demo_endpoint(self, url: str, events: list[str]) -> str:
+    def add_demo_endpoint(self, url: str, events: list[str]) -> str:
         """The secret of the endpoint that `dev` listens on: the same at every start, though the port may differ.
 
         It is known by its path on this machine, since after a rotation another endpoint is in its place.
@@ -161,7 +161,7 @@ def digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def moment() -> str:
+def format_now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 

@@ -13,7 +13,7 @@ import httpx2
 from .chaos import Chaos
 from .rows import Row
 from .shapes import Shape, render_payload
-from .state import State, moment
+from .state import State, format_now
 
 log = logging.getLogger(__name__)
 MAX_DELIVERIES = 200  # deliveries of an endpoint
@@ -33,15 +33,15 @@ class Webhooks:
     def tell(self, kind: str, data: dict[str, Any]) -> int:
         """Posts one event to every endpoint whose list names it: to how many."""
         event = f"evt_{secrets.token_hex(12)}"
-        body = json.dumps(render_payload(self._shape, event, kind, moment(), data)).encode()
+        body = json.dumps(render_payload(self._shape, event, kind, format_now(), data)).encode()
         wanted = [endpoint for endpoint in self._state.endpoints.values() if kind in endpoint["events"]]
         for endpoint in wanted:
             delivery = self._record(endpoint, kind, body)
-            for delay in self._chaos.copies():
+            for delay in self._chaos.draw_delays():
                 self._begin(endpoint, kind, body, delivery, delay)
         return len(wanted)
 
-    def again(self, endpoint: Row, delivery: Row) -> None:
+    def send_again(self, endpoint: Row, delivery: Row) -> None:
         """Posts a delivery once more, byte for byte."""
         self._begin(endpoint, delivery["event_type"], delivery["body"].encode(), delivery)
 

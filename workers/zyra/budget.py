@@ -16,7 +16,7 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError
 
-from receiver.contract.connection import text
+from receiver.contract.connection import decode_text
 
 from .routes import Limit, Limits
 
@@ -66,7 +66,7 @@ class Budget:
         values: list[str | int] = [
             make_prefix(key),
             limit,
-            self.limits.of(limit),
+            self.limits.get(limit),
             self.window,
             read_handler(who),
             ticket,
@@ -118,10 +118,10 @@ class Budget:
 
     def _read_waiting(self, name: str, limit: Limit, now: int) -> Waiting:
         used = self.client.zcount(name, now - self.window, "+inf")
-        handlers = [text(one) for one in self.client.zrangebyscore(f"{name}:waits", now - self.window, "+inf")]
+        handlers = [decode_text(one) for one in self.client.zrangebyscore(f"{name}:waits", now - self.window, "+inf")]
         counts = {one: self.client.zcount(f"{name}:line:{one}", now - self.window, "+inf") for one in handlers}
         held = max(0, self.client.pttl(f"{name}:hold")) / 1000
-        most = self.limits.of(limit)
+        most = self.limits.get(limit)
         return Waiting(limit=limit, left=max(0, most - used), most=most, held=held, who=counts)
 
 
@@ -129,9 +129,9 @@ def list_refusals(client: redis.Redis) -> dict[str, int]:
     """Keys that Zyra refuses now, as they may be shown, and since when, in milliseconds."""
     refusals = {}
     for shown, told in client.hgetall(REFUSED_KEYS).items():
-        since, _, key = text(told).partition(" ")
+        since, _, key = decode_text(told).partition(" ")
         if client.exists(make_prefix(key) + "known") and since.isdecimal():
-            refusals[text(shown)] = int(since)
+            refusals[decode_text(shown)] = int(since)
         else:
             client.hdel(REFUSED_KEYS, shown)
     return refusals

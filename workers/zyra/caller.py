@@ -143,10 +143,10 @@ class Caller:
     def _choose_ring(self, call: Call) -> Ring:
         """Whose key goes along: as it is now, so that all of one call speaks of the same one."""
         if not call.route.is_scim:
-            return self.ring.now()
+            return self.ring.freeze()
         if self.scim is None:
             raise Unauthorized(0, "no-token", "SCIM wants a token of its own: set ZYRA_SCIM_TOKEN", call=str(call))
-        return self.scim.now()
+        return self.scim.freeze()
 
     def _wait_for_room(self, call: Call, ring: Ring) -> Result[None]:
         """Waits a little for room in the budget. Raises RateLimited, and Unauthorized while the key is no good."""
@@ -160,7 +160,7 @@ class Caller:
             if room.refused:
                 raise delay(Unauthorized(401, "refused-before", "the key was refused a moment ago"), room.seconds, call)
             if waited > MAX_WAIT_MINUTES * budget.minute:
-                why = f"the budget of {budget.limits.of(limit)} {limit} calls a minute is spent"
+                why = f"the budget of {budget.limits.get(limit)} {limit} calls a minute is spent"
                 raise delay(RateLimited(0, "budget", why), room.seconds, call)
             yield Wait(room.seconds)
             self.guard()

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..retry_after import parse_retry_after
-from .errors import RateLimited, Unreadable, ZyraError, kind
+from .errors import RateLimited, Unreadable, ZyraError, choose_class
 from .routes import Certainty, Limit, Route
 
 MAX_PAGE_ITEMS = 200  # the most that a list call may ask for
@@ -89,7 +89,7 @@ def make_error(call: Call, answer: Answer, document: Any) -> ZyraError:
     told = to_mapping(document)
     block = to_mapping(told.get("error")) or told
     meta = to_mapping(told.get("meta"))
-    failure = kind(answer.status)(
+    failure = choose_class(answer.status)(
         answer.status,
         str(block.get("code") or ""),
         str(block.get("message") or block.get("detail") or block.get("error") or "")[:300],

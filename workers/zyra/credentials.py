@@ -54,7 +54,7 @@ class ApiKey:
         yield from ()
         return self.read()
 
-    def now(self) -> "ApiKey":
+    def freeze(self) -> "ApiKey":
         """The key as it is now, whatever becomes of its file."""
         key = self.read()
         return ApiKey(lambda: key)
@@ -110,7 +110,7 @@ class Login:
             yield Wait(0.2)
         raise RetryLater(5, "another worker logs in at Zyra, and has not ended")
 
-    def now(self) -> "Login":
+    def freeze(self) -> "Login":
         return self
 
     def forget(self, token: str) -> bool:

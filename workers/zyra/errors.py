@@ -99,5 +99,5 @@ class OutcomeUnknown(ZyraError, GiveUp):
 KINDS = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict, 422: Invalid, 429: RateLimited}
 
 
-def kind(status: int) -> type[ZyraError]:
+def choose_class(status: int) -> type[ZyraError]:
     return KINDS.get(status, ServerError if status >= 500 else ZyraError)

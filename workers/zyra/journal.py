@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from receiver.contract.connection import text
+from receiver.contract.connection import decode_text
 from receiver.contract.errors import SealError
 from receiver.contract.seal import Seal
 
@@ -185,7 +185,7 @@ def load_entries(ledger: Ledger, seal: Seal, run: str) -> dict[int, tuple[Entry,
     """A run's entries in their order, with their sealed text. Raises SealError."""
     raw: dict[Any, Any] = ledger.client.hgetall(ledger.keys.name(f"calls:{run}"))
     loaded = {}
-    for number in sorted(int(text(field)) for field in raw if text(field).isdecimal()):
+    for number in sorted(int(decode_text(field)) for field in raw if decode_text(field).isdecimal()):
         sealed = raw[str(number).encode()]
         try:
             entry = msgspec.json.decode(seal.unwrap(name_entry(run, number), sealed), type=Entry)

@@ -60,11 +60,11 @@ def compare(routes: Routes, document: Mapping[str, Any]) -> Iterator[str]:
     """What differs, a sentence each."""
     operations = list_operations(document)
     for route in routes.values():
-        operation = operations.pop((route.method, bare(route.path)), None)
+        operation = operations.pop((route.method, strip_parameters(route.path)), None)
         if operation is None:
             yield f"{route.name}: {route.call} is not in the specification{hint(route, operations)}"
         else:
-            yield from details(route, operation[1], document)
+            yield from list_details(route, operation[1], document)
     for (verb, _), (path, _) in operations.items():
         yield f"{verb} {path} is in the specification, and not in our table"
 
@@ -72,41 +72,41 @@ def compare(routes: Routes, document: Mapping[str, Any]) -> Iterator[str]:
 def list_operations(document: Mapping[str, Any]) -> Operations:
     operations: Operations = {}
     for path, item in document["paths"].items():
-        shared = rows(to_mapping(item).get("parameters"))
+        shared = list_rows(to_mapping(item).get("parameters"))
         for verb, operation in to_mapping(item).items():
             if verb in VERBS:
                 own = to_mapping(operation)
-                parameters = [*shared, *rows(own.get("parameters"))]
-                operations[verb.upper(), bare(path)] = path, {**own, "parameters": parameters}
+                parameters = [*shared, *list_rows(own.get("parameters"))]
+                operations[verb.upper(), strip_parameters(path)] = path, {**own, "parameters": parameters}
     return operations
 
 
-def rows(value: Any) -> list[Any]:
+def list_rows(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def bare(path: str) -> str:
+def strip_parameters(path: str) -> str:
     """A path whose parameters have no names, and which ends without a slash."""
     return PARAMETER.sub("{}", path).rstrip("/")
 
 
 def hint(route: Route, operations: Operations) -> str:
-    others = [verb for verb, path in operations if path == bare(route.path)]
+    others = [verb for verb, path in operations if path == strip_parameters(route.path)]
     if others:
         return f": there it is {' or '.join(others)}"
     same = [path for verb, path in operations if verb == route.method]
-    near = difflib.get_close_matches(bare(route.path), same, 1, 0.8)
+    near = difflib.get_close_matches(strip_parameters(route.path), same, 1, 0.8)
     return f": is it {operations[route.method, near[0]][0]}?" if near else ""
 
 
-def details(route: Route, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
+def list_details(route: Route, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
     names = [to_mapping(resolve(one, document)).get("name") for one in operation["parameters"]]
     paging = (("startIndex", "count") if route.is_scim else ("offset", "limit")) if route.answer is Kind.LIST else ()
     for name in (*paging, *route.query):
         if name not in names:
             yield f"{route.name}: {route.call} takes no parameter {name!r} in the specification"
-    schema = body(operation, document)
-    needed = [name for name in rows(schema.get("required")) if isinstance(name, str)]
+    schema = find_body(operation, document)
+    needed = [name for name in list_rows(schema.get("required")) if isinstance(name, str)]
     for name in needed:
         if name not in route.fields:
             yield f"{route.name}: {route.call} needs the field {name!r}, says the specification"
@@ -116,7 +116,7 @@ def details(route: Route, operation: Mapping[str, Any], document: Mapping[str, A
             yield f"{route.name}: {route.call} has no field {name!r} in the specification"
 
 
-def body(operation: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+def find_body(operation: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
     content = to_mapping(to_mapping(resolve(operation.get("requestBody"), document)).get("content"))
     return to_mapping(resolve(to_mapping(content.get("application/json")).get("schema"), document))
 

@@ -35,7 +35,7 @@ class Limits:
     read: int = 30
     bulk: int = 100
 
-    def of(self, limit: Limit) -> int:
+    def get(self, limit: Limit) -> int:
         return {Limit.CREATE: self.create, Limit.READ: self.read, Limit.BULK: self.bulk}[limit]
 
 

@@ -4,8 +4,8 @@ import pytest
 import redis
 from redis.sentinel import SentinelConnectionPool
 
-from receiver.contract.connection import another, connect, memory_share, sentinels
-from receiver.contract.settings import redis_url
+from receiver.contract.connection import compute_memory_share, connect, connect_again, parse_sentinels
+from receiver.contract.settings import parse_redis_url
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ from receiver.contract.settings import redis_url
     ],
 )
 def test_sentinels_are_read_from_their_url(url: str, found: object) -> None:
-    assert redis_url(url) == url
-    assert sentinels(url) == found
+    assert parse_redis_url(url) == url
+    assert parse_sentinels(url) == found
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def test_sentinels_are_read_from_their_url(url: str, found: object) -> None:
 )  # fmt: skip
 def test_what_is_no_url_of_ours_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"must|has no|cannot"):
-        redis_url(url)
+        parse_redis_url(url)
 
 
 @pytest.mark.parametrize("url", ["redis://u:p@h:1/2", "sentinel://u:p@h:1/main?db=2"])
 def test_a_client_never_repeats_a_call_and_gives_up_in_time(url: str) -> None:
-    for one in (connect(url, read=3.0, name="n"), another(connect(url, name="n"), socket_timeout=3.0)):
+    for one in (connect(url, read=3.0, name="n"), connect_again(connect(url, name="n"), socket_timeout=3.0)):
         told = one.connection_pool.connection_kwargs
 
         assert (told["socket_timeout"], told["socket_connect_timeout"], told["client_name"]) == (3.0, 1.0, "n")
@@ -47,7 +47,7 @@ def test_a_client_never_repeats_a_call_and_gives_up_in_time(url: str) -> None:
 
 def test_another_client_asks_the_same_sentinels() -> None:
     first = connect("sentinel://127.0.0.1:1/main")
-    second = another(first)
+    second = connect_again(first)
 
     assert isinstance(second.connection_pool, SentinelConnectionPool)
     assert second.connection_pool is not first.connection_pool
@@ -56,5 +56,5 @@ def test_another_client_asks_the_same_sentinels() -> None:
 
 
 def test_memory_without_a_limit_is_never_full() -> None:
-    assert memory_share({"maxmemory": 0, "used_memory": 5}) == 0
-    assert memory_share({"maxmemory": 10, "used_memory": 5}) == 0.5
+    assert compute_memory_share({"maxmemory": 0, "used_memory": 5}) == 0
+    assert compute_memory_share({"maxmemory": 10, "used_memory": 5}) == 0.5

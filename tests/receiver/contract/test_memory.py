@@ -28,7 +28,7 @@ class Knot:
 @pytest.mark.usefixtures("rare")
 def test_what_a_load_leaves_is_collected_once_the_process_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"now": 50 * MIB}
-    monkeypatch.setattr(memory, "resident_bytes", lambda: sizes["now"])
+    monkeypatch.setattr(memory, "measure_resident_bytes", lambda: sizes["now"])
     trim, now = memory.Trimmer(), 1000.0
 
     def collects() -> bool:
@@ -55,7 +55,7 @@ def test_a_system_whose_allocator_cannot_trim_collects_all_the_same(monkeypatch:
     memory.settle()
     gc.unfreeze()
     trim = memory.Trimmer()
-    monkeypatch.setattr(memory, "resident_bytes", lambda: 2**40)
+    monkeypatch.setattr(memory, "measure_resident_bytes", lambda: 2**40)
     found = weakref.ref(Knot())
 
     trim(1000.0)
@@ -64,10 +64,10 @@ def test_a_system_whose_allocator_cannot_trim_collects_all_the_same(monkeypatch:
 
 
 def test_bytes_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert 10 * MIB < memory.resident_bytes() < 4096 * MIB
+    assert 10 * MIB < memory.measure_resident_bytes() < 4096 * MIB
 
     def nowhere(*arguments: object) -> None:
         raise FileNotFoundError
 
     monkeypatch.setattr("builtins.open", nowhere)
-    assert memory.resident_bytes() == 0
+    assert memory.measure_resident_bytes() == 0

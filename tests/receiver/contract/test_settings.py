@@ -2,7 +2,7 @@ import pytest
 
 from receiver import settings as receiving
 from receiver.contract.errors import ConfigurationError
-from receiver.contract.settings import Shared, load, seconds
+from receiver.contract.settings import Shared, load, parse_duration
 
 KEY = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
@@ -43,13 +43,13 @@ def test_a_missing_seal_key_is_told_with_its_remedy() -> None:
 
 @pytest.mark.parametrize(("text", "value"), [("90", 90), ("15s", 15), ("5m", 300), ("24h", 86400), ("7d", 604800)])
 def test_durations(text: str, value: float) -> None:
-    assert seconds(text) == value
+    assert parse_duration(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "nan", "inf", "1y", "9e99"])
 def test_no_durations(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
-        seconds(text)
+        parse_duration(text)
 
 
 def test_the_receivers_own_faults_are_named_with_the_others() -> None:

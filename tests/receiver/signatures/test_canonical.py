@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from receiver.signatures.builders import canonical_json, ecmascript_number
+from receiver.signatures.builders import write_canonical_json, write_ecmascript_number
 
 
 @pytest.mark.parametrize(
@@ -17,13 +17,13 @@ from receiver.signatures.builders import canonical_json, ecmascript_number
     ],
 )  # fmt: skip
 def test_a_number(number: float, text: str) -> None:
-    assert ecmascript_number(number) == text
+    assert write_ecmascript_number(number) == text
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_no_number_in_json(number: float) -> None:
     with pytest.raises(ValueError, match="no number"):
-        ecmascript_number(number)
+        write_ecmascript_number(number)
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,4 @@ def test_what_is_no_number_in_json(number: float) -> None:
     ],
 )
 def test_a_document(value: Any, text: str) -> None:
-    assert canonical_json(value) == text
+    assert write_canonical_json(value) == text

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from receiver.contract.connection import text
+from receiver.contract.connection import decode_text
 from receiver.contract.keys import Keys
 from receiver.contract.records import EventState, RunState
 from receiver.contract.seal import Seal
@@ -49,7 +49,11 @@ class Watched(Ledger):
         with self.client.pipeline(transaction=False) as pipe:
             for key in names:
                 pipe.hget(key, "state")
-            yield from ((text(key), text(state)) for key, state in zip(names, pipe.execute(), strict=True) if state)
+            yield from (
+                (decode_text(key), decode_text(state))
+                for key, state in zip(names, pipe.execute(), strict=True)
+                if state
+            )
 
 
 def dispatch(ledger: Ledger, claim: Claim, draw: random.Random) -> None:

@@ -141,11 +141,11 @@ def test_endpoints_are_ten_at_most_and_https(http: TestClient) -> None:
 
 
 def test_after_a_rotation_the_demo_endpoint_is_the_one_in_its_place(state: State) -> None:
-    first = state.demo_endpoint("http://127.0.0.1:1/hooks", ["a"])
+    first = state.add_demo_endpoint("http://127.0.0.1:1/hooks", ["a"])
     new = state.add_endpoint("http://127.0.0.1:1/hooks", ["a"], "zyra-receiver (in place of it)")
     del state.endpoints[next(iter(state.endpoints))]
 
-    assert state.demo_endpoint("http://127.0.0.1:2/hooks", ["a"]) == new["secret"] != first
+    assert state.add_demo_endpoint("http://127.0.0.1:2/hooks", ["a"]) == new["secret"] != first
     assert len(state.endpoints) == 1
 
 
@@ -156,11 +156,11 @@ def test_what_is_sent_is_held_against_what_may_be_answered(http: TestClient) -> 
 
 
 def test_the_demo_endpoint_keeps_its_secret_when_its_port_changes(state: State) -> None:
-    first = state.demo_endpoint("http://127.0.0.1:1/a", ["a"])
+    first = state.add_demo_endpoint("http://127.0.0.1:1/a", ["a"])
     second = State(state.folder, "k")
     second.load()
 
-    assert second.demo_endpoint("http://127.0.0.1:2/a", ["a"]) == first
+    assert second.add_demo_endpoint("http://127.0.0.1:2/a", ["a"]) == first
     assert [row["url"] for row in second.endpoints.values()] == ["http://127.0.0.1:2/a"]
 
 

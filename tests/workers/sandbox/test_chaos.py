@@ -24,12 +24,12 @@ BEARER = {"authorization": f"Bearer {KEY}"}
 
 def test_one_seed_is_one_trouble() -> None:
     first, second = (parse_chaos("dup,reorder,late,drop", 7) for _ in range(2))
-    told = [first.copies() for _ in range(500)]
+    told = [first.draw_delays() for _ in range(500)]
 
-    assert told == [second.copies() for _ in range(500)]
+    assert told == [second.draw_delays() for _ in range(500)]
     assert Counter(map(len, told)).keys() == {0, 1, 2}
     assert any(delays and delays[0] == module.LATE_SECONDS for delays in told)
-    assert [parse_chaos("", 7).copies() for _ in range(10)] == [[0.0]] * 10
+    assert [parse_chaos("", 7).draw_delays() for _ in range(10)] == [[0.0]] * 10
     assert parse_chaos("", 7).answer() == ""
 
 
@@ -150,7 +150,7 @@ def test_a_seed_says_what_is_there(tmp_path: Path) -> None:
 
     assert state.areas["devices"]["dev_7"] == {"id": "dev_7", "status": "pending", "capability_score": 0}
     assert "vs_7" in state.stopped
-    assert state.role("a@x.test") == "org_admin"
+    assert state.find_role("a@x.test") == "org_admin"
     for text, told in (
         ("[]", "a seed is JSON"), ('{"cats": {}}', "there is no area 'cats'"), ("{", "truncated"),
         ('{"devices": {"dev_1": 5}}', "Expected `object`"), ('{"devices": {"dev_1": {"status": 5}}}', "devices, dev_1"),

@@ -71,7 +71,7 @@ def call_by_path(
         raise ConfigurationError([f"{method.lower()} takes one path, such as /api/v1/devices"])
     answer = wait_for_budget(lambda: zyra.request(method, rest[0], params=params, body=body))
     rows = isinstance(answer, list) and all(isinstance(row, dict) for row in answer)
-    return show.many(answer) if rows else show.one(answer)
+    return show.print_many(answer) if rows else show.print_one(answer)
 
 
 def call_by_name(
@@ -85,11 +85,11 @@ def call_by_name(
         print_line(f"{wait_for_budget(lambda: run(zyra.caller.save(call, out), zyra.http))} bytes in {out}")
         return 0
     if route.answer is Kind.LIST:
-        return show.many(list_all(zyra, call))
+        return show.print_many(list_all(zyra, call))
     missing = [name for name in route.fields if not isinstance(body, dict) or name not in body]
     if missing:
         raise ConfigurationError([f"{route.name} needs {' and '.join(f'--set {name}=...' for name in missing)}"])
-    return show.one(wait_for_budget(lambda: run(zyra.caller.fetch(call), zyra.http)))
+    return show.print_one(wait_for_budget(lambda: run(zyra.caller.fetch(call), zyra.http)))
 
 
 def find_route(routes: Routes, area: str, name: str) -> Route:
@@ -126,7 +126,7 @@ def show_routes(rest: list[str], show: ResultPrinter) -> int:
         for route in routes.values()
     ]
     if show.plain:
-        return show.many(rows)
+        return show.print_many(rows)
     print_table(("CALL", "VERB AND PATH", "LIMIT", "CERTAINTY"), [list(row.values()) for row in rows])
     return 0
 

@@ -8,7 +8,7 @@ import typer
 from redis import ResponseError
 
 from receiver import settings as receiving
-from receiver.contract.connection import GONE, connect, text
+from receiver.contract.connection import GONE, connect, decode_text
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.settings import Durability
 from receiver.durability import Assessment, judge
@@ -35,10 +35,10 @@ class Role(StrEnum):
 def check(role: Annotated[Role, typer.Option(help="Role whose configuration is validated.")] = Role.RECEIVER) -> int:
     """Name every fault at once. Exits with 2 if the configuration is wrong, 1 if Redis does not answer."""
     make_current_folder_importable()
-    return receiver() if role is Role.RECEIVER else worker()
+    return check_receiver() if role is Role.RECEIVER else check_worker()
 
 
-def receiver() -> int:
+def check_receiver() -> int:
     settings = receiving.read(read_environment())
     verdict = judge_redis(settings.redis_url, settings.durability, settings.replicas)
     doubts = [doubt for source in settings.sources.values() for doubt in find_doubts(source)]
@@ -50,7 +50,7 @@ def receiver() -> int:
     return conclude(settings.redis_url, verdict)
 
 
-def worker() -> int:
+def check_worker() -> int:
     settings = working.read(read_environment())
     names = [handler.name for handler in plugins.load_handlers(settings.handlers)]
     print_line("handlers:", ", ".join(names) or "none")
@@ -89,7 +89,7 @@ def judge_redis(url: str, level: Durability, replicas: int) -> Assessment | None
         return None
     finally:
         client.close()
-    return judge(level, info, {text(k): text(v) for k, v in config.items()}, replicas)
+    return judge(level, info, {decode_text(k): decode_text(v) for k, v in config.items()}, replicas)
 
 
 def read_or_hidden(ask: Callable[[], Any]) -> Any:

@@ -53,14 +53,14 @@ def dev(
         options = Options(chaos=trouble, seed=seed, shape=shaped, life=life)
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
-    folder = prepare((data_dir or local.data_folder()).absolute())
+    folder = prepare((data_dir or local.find_data_folder()).absolute())
     lock = lock_folder(folder)
     children = Children()
     stop_on_signals(children)
     try:
         facts = start(folder, port, children, options)
         write_private(folder / "dev.json", json.dumps(facts))
-        print(json.dumps(facts) if as_line else welcome(facts), flush=True)
+        print(json.dumps(facts) if as_line else write_welcome(facts), flush=True)
         return children.wait()
     finally:
         children.stop()
@@ -203,7 +203,7 @@ def wait_until_answers(name: str, url: str, children: Children) -> None:
         raise ConfigurationError([f"the {name} did not start; see its log output above"])
 
 
-def welcome(facts: dict[str, Any]) -> str:
+def write_welcome(facts: dict[str, Any]) -> str:
     return f"""
 Ready. Ctrl-C stops everything; what was accepted stays in {Path(facts["secret_file"]).parent}.
 

@@ -53,7 +53,7 @@ def register(
                 f"{url} is registered {len(ours)} times: `endpoints rotate` ends a rotation, or delete one"
             )
         if ours:
-            return bring_up_to_date(zyra, ours[0], wanted, path)
+            return update(zyra, ours[0], wanted, path)
         with secret_file.lock_file(path):
             create(zyra, url, wanted, path)
     return 0
@@ -157,7 +157,7 @@ def create(zyra: Zyra, url: str, events: list[str], path: Path) -> None:
     print_line(f"registered {made.id}; its secret is in {path}: set ZYRA_WEBHOOK_SECRET_FILE to it")
 
 
-def bring_up_to_date(zyra: Zyra, known: Endpoint, events: list[str], path: Path) -> int:
+def update(zyra: Zyra, known: Endpoint, events: list[str], path: Path) -> int:
     if secret_file.read(path) is None:
         raise CommandFailed(
             f"{known.url} is registered as {known.id}, and {path} does not hold its secret, which Zyra tells only "

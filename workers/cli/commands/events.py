@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from receiver.contract.connection import text
+from receiver.contract.connection import decode_text
 from receiver.contract.errors import ConfigurationError, SealError
 from receiver.contract.keys import make_run_id
 from receiver.contract.records import EventState
@@ -207,7 +207,7 @@ def explain(
 ) -> int:
     """Explain why deliveries were refused, newest first. One a second of each source is kept for a day."""
     kept, found_settings = open_ledger()
-    names = [text(name) for name in kept.client.smembers(kept.keys.name("refusals"))]
+    names = [decode_text(name) for name in kept.client.smembers(kept.keys.name("refusals"))]
     raws = [raw for name in names for raw in kept.client.lrange(kept.keys.name(f"refusals:{name}"), 0, -1)]
     refusals = [one for one in map(parse_refusal, raws) if one and one["at"] > time.time() - 86400]
     refusals.sort(key=lambda one: -one["at"])

@@ -71,7 +71,9 @@ def explain(handler: Handler, one: Event) -> str:
         return "no: it does not ask for reconciled events"
     if not handler.matches(one.source, one.type, stem=one.stem):
         wanted = f"{handler.source} {', '.join(handler.types)}"
-        hint = next((f'; did you mean "{beginning}.*"?' for beginning in handler.beginnings(one.source, one.type)), "")
+        hint = next(
+            (f'; did you mean "{beginning}.*"?' for beginning in handler.find_prefixes(one.source, one.type)), ""
+        )
         return f"no: it is for {wanted}, this is {one.source} {one.type or 'without a type'}{hint}"
     try:
         return "would run" if handler.wants(one) else "no: its `when` says no"

@@ -7,9 +7,9 @@ from typing import Annotated
 import httpx2
 import typer
 
-from receiver.contract.connection import GONE, connect, text
+from receiver.contract.connection import GONE, connect, decode_text
 from receiver.contract.errors import ConfigurationError
-from receiver.contract.settings import redis_url
+from receiver.contract.settings import parse_redis_url
 
 from ..errors import CommandFailed
 from ..output import print_line
@@ -24,10 +24,14 @@ def health(
     url: Annotated[str, typer.Option(help="URL of the receiver; default: 127.0.0.1 and PORT.")] = "",
 ) -> int:
     """Exit with 0 if the receiver answers /livez, or a worker of this host is registered."""
-    return receiver(url or f"http://127.0.0.1:{os.environ.get('PORT', '8080')}") if role is Role.RECEIVER else worker()
+    return (
+        check_receiver(url or f"http://127.0.0.1:{os.environ.get('PORT', '8080')}")
+        if role is Role.RECEIVER
+        else check_worker()
+    )
 
 
-def receiver(base: str) -> int:
+def check_receiver(base: str) -> int:
     try:
         status = httpx2.get(f"{base}/livez", timeout=2, trust_env=False).status_code
     except httpx2.HTTPError as error:
@@ -38,21 +42,23 @@ def receiver(base: str) -> int:
     return 0
 
 
-def url() -> str:
+def read_redis_url() -> str:
     try:
-        return redis_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
+        return parse_redis_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
     except ValueError as error:
         raise ConfigurationError([f"REDIS_URL {error}"]) from None
 
 
-def worker() -> int:
+def check_worker() -> int:
     """A worker counts as alive while Redis does not answer: a restart would not help."""
     client, prefix = (
-        connect(url()),
+        connect(read_redis_url()),
         os.environ.get("RQ_KEY_PREFIX", "rq"),
     )
     try:
-        hosts = [text(client.hget(text(key), "hostname") or "") for key in client.smembers(f"{prefix}:workers")]
+        hosts = [
+            decode_text(client.hget(decode_text(key), "hostname") or "") for key in client.smembers(f"{prefix}:workers")
+        ]
     except GONE as error:
         print_line(f"Redis does not answer, so nothing is known: {error}")
         return 0

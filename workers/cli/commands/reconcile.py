@@ -141,15 +141,15 @@ def print_gaps(gaps: list[Gap], made: Mapping[Gap, str], as_lines: bool) -> None
         for gap in gaps:
             print_json(
                 {"family": gap.family, "resource": gap.resource, "status": gap.status, "missing": gap.type,
-                 "heard": last_type(gap) or None, "backfilled": made.get(gap)}
+                 "heard": find_last_type(gap) or None, "backfilled": made.get(gap)}
             )  # fmt: skip
         return
     cells = [
-        [gap.family, gap.resource, gap.status, gap.type, last_type(gap) or "nothing", made.get(gap, "-")]
+        [gap.family, gap.resource, gap.status, gap.type, find_last_type(gap) or "nothing", made.get(gap, "-")]
         for gap in gaps
     ]
     print_table(("WHAT", "ID", "STATUS NOW", "MISSING", "HEARD LAST", "BACKFILLED"), cells)
 
 
-def last_type(gap: Gap) -> str:
+def find_last_type(gap: Gap) -> str:
     return gap.heard.type if gap.heard else ""

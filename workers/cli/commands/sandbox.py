@@ -58,7 +58,7 @@ def sandbox(
         return
     try:
         options = Options(chaos=trouble, seed=seed, shape=shaped, minute=minute, life=life)
-        folder = prepare((data_dir or local.data_folder() / "sandbox").absolute(), seed_file)
+        folder = prepare((data_dir or local.find_data_folder() / "sandbox").absolute(), seed_file)
         state = load(folder, hooks)
     except ValueError as error:
         raise ConfigurationError([str(error)]) from None
@@ -160,7 +160,7 @@ def control(url: str, folder: Path | None, method: str, path: str, body: Any = N
 def read_token(folder: Path | None, dev: Mapping[str, Any]) -> str:
     """The token of the sandbox's control API. Raises ConfigurationError."""
     beside = [Path(dev["control_token_file"])] if "control_token_file" in dev else []
-    places = [folder / CONTROL_TOKEN] if folder else [*beside, local.data_folder() / "sandbox" / CONTROL_TOKEN]
+    places = [folder / CONTROL_TOKEN] if folder else [*beside, local.find_data_folder() / "sandbox" / CONTROL_TOKEN]
     for place in places:
         try:
             return place.read_text().strip()

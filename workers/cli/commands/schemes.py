@@ -113,7 +113,7 @@ def judge_vector(entry: Entry) -> tuple[str, bool]:
     if row is None:
         return f"{entry.id} unknown scheme {entry.scheme or entry.provider}", False
     try:
-        scheme, keys = with_keys(row, entry.secrets)
+        scheme, keys = prepare(row, entry.secrets)
         verify(scheme, make_delivery(entry), keys, entry.now)
     except BadSignature as error:
         return f"{entry.id} invalid {error.cause}", True
@@ -128,7 +128,7 @@ def judge_handshake(entry: Entry) -> tuple[str, bool]:
         return f"{entry.id} unknown scheme {entry.scheme or entry.provider}", False
     request = make_delivery(entry.request or entry)
     try:
-        scheme, keys = with_keys(row, entry.secrets, handshake=True)
+        scheme, keys = prepare(row, entry.secrets, handshake=True)
         answer = handshakes.answer(scheme, request, keys, entry.now)
         if answer is None:
             verify(scheme, request, keys, entry.now)
@@ -146,7 +146,7 @@ def find_scheme(entry: Entry) -> Scheme | None:
     return replace(scheme, tolerance=entry.tolerance_seconds)
 
 
-def with_keys(scheme: Scheme, secrets: list[str], handshake: bool = False) -> tuple[Scheme, list[Key]]:
+def prepare(scheme: Scheme, secrets: list[str], handshake: bool = False) -> tuple[Scheme, list[Key]]:
     """The scheme with its parameter, and the keys. Raises ValueError for an invalid key."""
     if scheme.needs and not scheme.ours and (len(secrets) > 1 or handshake) and secrets:
         scheme, secrets = replace(scheme, parameter=secrets[0]), secrets[len(secrets) > 1 :]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from receiver import settings
-from receiver.contract.connection import connect, text
+from receiver.contract.connection import connect, decode_text
 from receiver.contract.keys import Keys
 from receiver.notices import KEEP_DAYS, name_secret
 from receiver.sources import Source
@@ -26,9 +26,9 @@ def sources(as_lines: Annotated[bool, typer.Option("--json", help="Print one JSO
     config = settings.read(read_environment())
     client, keys = connect(config.redis_url), Keys(config.queue, config.rq_prefix)
     now = time.time()
-    last = {text(k): int(v) for k, v in client.hgetall(keys.name("secrets")).items()}
+    last = {decode_text(k): int(v) for k, v in client.hgetall(keys.name("secrets")).items()}
     days = [f"{datetime.fromtimestamp(now, UTC) - timedelta(days=n):%Y%m%d}" for n in range(KEEP_DAYS)]
-    counted = [{text(k): int(v) for k, v in client.hgetall(keys.name(f"secrets:{day}")).items()} for day in days]
+    counted = [{decode_text(k): int(v) for k, v in client.hgetall(keys.name(f"secrets:{day}")).items()} for day in days]
     rows = []
     for source in config.sources.values():
         if not source.list_texts():
