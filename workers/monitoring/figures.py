@@ -4,6 +4,15 @@ from receiver.contract.connection import decode_text
 
 from ..ledger.transitions import Ledger, read_number
 
+EVENT_INDEXES = {  # the label people see, and the index in Redis
+    "accepted": "pending",
+    "dispatching": "dispatching",
+    "parked": "parked",
+    "dispatched": "open",
+    "dead": "dead",
+}
+RUN_INDEXES = {"queued": "queued", "running": "running", "waiting": "waiting"}
+
 
 def measure_oldest(ledger: Ledger, now: float) -> float:
     """Seconds since the oldest event that is not dispatched was queued; 0 where there is none. now: Redis' time."""

@@ -12,11 +12,9 @@ from receiver.contract import exposition
 from receiver.contract.connection import GONE, decode_text
 
 from ..ledger.transitions import Ledger, read_number
-from .figures import measure_oldest
+from .figures import EVENT_INDEXES, RUN_INDEXES, measure_oldest
 
 log = logging.getLogger(__name__)
-EVENTS = {"accepted": "pending", "dispatching": "dispatching", "parked": "parked", "dispatched": "open", "dead": "dead"}
-RUNS = {"queued": "queued", "running": "running", "waiting": "waiting"}
 
 
 class LedgerCollector(Collector):
@@ -35,7 +33,7 @@ class LedgerCollector(Collector):
 
     def _read(self) -> Iterator[Metric]:
         client, keys = self._ledger.client, self._ledger.keys
-        for name, states in {"zr_events": EVENTS, "zr_runs": RUNS}.items():
+        for name, states in {"zr_events": EVENT_INDEXES, "zr_runs": RUN_INDEXES}.items():
             family = GaugeMetricFamily(name, "What is not final, by state", labels=["state"])
             for state, index in states.items():
                 family.add_metric([state], client.zcard(keys.name(index)))

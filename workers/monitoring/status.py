@@ -9,11 +9,11 @@ from receiver.contract.connection import compute_memory_share, decode_text
 from ..ledger.query import format_time
 from ..ledger.transitions import Ledger, read_number
 from ..zyra.budget import list_refusals
-from .figures import measure_oldest
+from .figures import EVENT_INDEXES, RUN_INDEXES, measure_oldest
 
 SLOW_SECONDS = 60.0  # that an event may wait for its dispatch before status says that workers do not keep up
 ALIVE_SECONDS = 90.0  # since a worker's last sign of life
-INDEXES = ("pending", "dispatching", "parked", "open", "dead", "queued", "running", "waiting", "junk")
+INDEXES = (*EVENT_INDEXES.values(), *RUN_INDEXES.values(), "junk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
