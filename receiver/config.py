@@ -43,8 +43,8 @@ def load_sources(env: Mapping[str, str], faults: list[str]) -> dict[str, Source]
             faults.append(f"{path}: no source: add [sources.zyra] with scheme and secrets")
             return {}
         rows = tables
-    made = [read_source(name, row, schemes, env, faults) for name, row in rows.items()]
-    return {item.name: item for item in made if item is not None}
+    sources = [read_source(name, row, schemes, env, faults) for name, row in rows.items()]
+    return {item.name: item for item in sources if item is not None}
 
 
 def read_own_schemes(path: str, rows: object, faults: list[str]) -> dict[str, Scheme]:
@@ -55,10 +55,10 @@ def read_own_schemes(path: str, rows: object, faults: list[str]) -> dict[str, Sc
     schemes = {}
     for name, row in rows.items():
         try:
-            made = parse_scheme({"title": name, "primitive": "hmac-body", "source": path, "confidence": OWN, **row})
-            compile_scheme(made)
-            LabelReader(name, made, made.identity, "", False)
-            schemes[name] = made
+            scheme = parse_scheme({"title": name, "primitive": "hmac-body", "source": path, "confidence": OWN, **row})
+            compile_scheme(scheme)
+            LabelReader(name, scheme, scheme.identity, "", False)
+            schemes[name] = scheme
         except (msgspec.ValidationError, ValueError, TypeError, LookupError, re.error) as error:
             faults.append(f"{path}: scheme {name!r}: {error}")
     return schemes
@@ -106,10 +106,10 @@ def read_source(
 
 def find_missing(scheme: Scheme, options: Mapping[str, Any]) -> Iterator[str]:
     """Options that the scheme needs and the operator did not set."""
-    told = (scheme.signed, *scheme.claims.values())
+    texts = (scheme.signed, *scheme.claims.values())
     # a topic: else anybody could subscribe us to theirs
     names_topic = any(place.endswith("hub.topic") for place in (one.token for one in scheme.handshakes))
-    if not scheme.parameter and (scheme.ours or names_topic or any("{parameter}" in text for text in told)):
+    if not scheme.parameter and (scheme.ours or names_topic or any("{parameter}" in text for text in texts)):
         yield f"parameter must be set: the {scheme.needs}"
     if not scheme.account and "{account}" in scheme.claims.values():
         yield "account must be set: the e-mail of the account that calls us"

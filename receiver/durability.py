@@ -38,6 +38,6 @@ def judge(level: Durability, info: Mapping[str, Any], config: Mapping[str, str],
         if "connected_slaves" not in info:
             hidden.append(f"the number of replicas is hidden: make sure that there are {replicas}")
         elif int(info["connected_slaves"]) < replicas:
-            told = info["connected_slaves"]
-            lacks.append(f"{told} replicas are connected: DURABILITY=replicated needs {replicas}")
+            connected = info["connected_slaves"]
+            lacks.append(f"{connected} replicas are connected: DURABILITY=replicated needs {replicas}")
     return Assessment(lacks=tuple(lacks), hidden=tuple(hidden))

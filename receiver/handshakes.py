@@ -59,8 +59,8 @@ def is_handshake(handshake: Handshake, delivery: Delivery) -> bool:
         if handshake.without and compile_place(handshake.without)(delivery):
             return False
         for name, wanted in handshake.when.items():
-            told = compile_place(name)(delivery).decode("utf-8", "replace")
-            if not told or (wanted and told not in wanted.split("|")):
+            text = compile_place(name)(delivery).decode("utf-8", "replace")
+            if not text or (wanted and text not in wanted.split("|")):
                 return False
     except BadSignature:  # not readable as this; as a delivery it will be refused, if it is none
         return False
@@ -118,8 +118,8 @@ def list_texts(handshake: Handshake) -> list[str]:
     return [handshake.text, *map(str, handshake.json.values()), *handshake.headers.values()]
 
 
-def is_key(key: Key, told: bytes) -> bool:
-    return isinstance(key, bytes) and key != b"" and hmac.compare_digest(key, told)
+def is_key(key: Key, candidate: bytes) -> bool:
+    return isinstance(key, bytes) and key != b"" and hmac.compare_digest(key, candidate)
 
 
 def fill(text: Any, known: Mapping[str, str]) -> Any:

@@ -98,21 +98,21 @@ class LabelReader:
         except (msgspec.MsgspecError, RecursionError, UnicodeError):
             return {}  # dispatch will say what is wrong with it
 
-    def identity(self, delivery: Delivery, seen: Mapping[str, str]) -> str:
+    def identity(self, delivery: Delivery, fields: Mapping[str, str]) -> str:
         """The values of all places, joined; "" if there is none, or if they are too long to be kept."""
-        values = [find(delivery, seen) for find in self._find_ids]
+        values = [find(delivery, fields) for find in self._find_ids]
         text = "|".join(values) if any(values) else ""
         return text if len(text) <= MAX_LABEL else ""
 
-    def type(self, delivery: Delivery, seen: Mapping[str, str]) -> tuple[str, str]:
+    def type(self, delivery: Delivery, fields: Mapping[str, str]) -> tuple[str, str]:
         """The type, and its first part if several places compose it, else "".
 
         A signed word of the body counts more than an unsigned header.
         """
         for path in self._echo:
-            if (word := seen.get(path, "")) in self._words:
+            if (word := fields.get(path, "")) in self._words:
                 return word, ""
-        texts = [find(delivery, seen) for find in self._find_types]
+        texts = [find(delivery, fields) for find in self._find_types]
         text = ".".join(filter(None, texts))
         if not 0 < len(text) <= MAX_LABEL:
             return self.untyped, ""
@@ -173,9 +173,9 @@ def make_first_finder(spots: Sequence[Spot], scheme: Scheme) -> Find:
     if len(finders) == 1:
         return finders[0]
 
-    def find(delivery: Delivery, seen: Mapping[str, str]) -> str:
+    def find(delivery: Delivery, fields: Mapping[str, str]) -> str:
         for one in finders:
-            if text := one(delivery, seen):
+            if text := one(delivery, fields):
                 return text
         return ""
 
@@ -186,7 +186,7 @@ def make_token_finder(scheme: Scheme, path: str) -> Find:
     """Reads a claim of the token that is the signature; a claim may hold JSON as text."""
     read, names = compile_place(scheme.signature[0]), path.split(".")
 
-    def find(delivery: Delivery, seen: Mapping[str, str]) -> str:
+    def find(delivery: Delivery, fields: Mapping[str, str]) -> str:
         try:
             value: object = decode_document(read(delivery).strip().split(b".")[1])
             for name in names:
@@ -209,16 +209,16 @@ def has_key(delivery: Delivery, name: str) -> bool:
 def make_finder(spot: Spot) -> Find:
     if spot.kind == "header":
         header = spot.name.encode()
-        return lambda delivery, seen: delivery.text(header)
+        return lambda delivery, fields: delivery.text(header)
     if spot.kind == "key":
-        return lambda delivery, seen: spot.name if has_key(delivery, spot.name) else ""
+        return lambda delivery, fields: spot.name if has_key(delivery, spot.name) else ""
     if spot.kind == "json" and spot.beginning:
-        return lambda delivery, seen: value if (value := seen.get(spot.name, "")).startswith(spot.beginning) else ""
+        return lambda delivery, fields: value if (value := fields.get(spot.name, "")).startswith(spot.beginning) else ""
     if spot.kind == "json":
-        return lambda delivery, seen: seen.get(spot.name, "")
+        return lambda delivery, fields: fields.get(spot.name, "")
     read = compile_place(f"{spot.kind}:{spot.name}")
 
-    def find(delivery: Delivery, seen: Mapping[str, str]) -> str:
+    def find(delivery: Delivery, fields: Mapping[str, str]) -> str:
         try:
             return read(delivery).decode("utf-8", "replace")
         except BadSignature:  # the delivery is the provider's; its labels are not readable
@@ -246,19 +246,19 @@ class Peeker:
 
     def peek(self, body: bytes) -> dict[str, str]:
         """Text by path; numbers as they are written. Raises what msgspec raises."""
-        seen = {}
+        peeked = {}
         if find_first_byte(body) == b"[":
             items = self._list.decode(body) if self._in_list else []
             for path, index, rest in self._in_list:
                 if index < len(items) and (text := read_text(items[index], rest)):
-                    seen[path] = text
-            return seen
+                    peeked[path] = text
+            return peeked
         fields = self._object.decode(body)
         for path, field, rest in self._in_object:
             raw = getattr(fields, field)
             if raw is not ABSENT and (text := read_text(raw, rest)):
-                seen[path] = text
-        return seen
+                peeked[path] = text
+        return peeked
 
 
 def read_text(raw: msgspec.Raw, rest: list[str]) -> str:

@@ -86,9 +86,9 @@ class Source:
         delivery = proof.delivery
         labels, kept, moment = self.labels, self.kept, int(now * 1000)
         body_format = labels.format(delivery)
-        seen = labels.peek(delivery, body_format)
-        kind, stem = labels.type(delivery, seen)
-        identity = labels.identity(delivery, seen)
+        fields = labels.peek(delivery, body_format)
+        kind, stem = labels.type(delivery, fields)
+        identity = labels.identity(delivery, fields)
         event = EventRecord(
             labels=Labels(
                 id=keys.make_event_id(moment),

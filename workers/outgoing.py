@@ -44,12 +44,12 @@ def post(url: str, *, json: Any = None, content: bytes = b"", headers: Mapping[s
     body = encoding.dumps(json).encode() if json is not None else content
     kind = {"content-type": "application/json"} if json is not None else {}
     target, addresses = find_target(url)
-    given = {"host": target.netloc, **kind, **(headers or {})}
-    for name, value in given.items():
+    fields = {"host": target.netloc, **kind, **(headers or {})}
+    for name, value in fields.items():
         if not VISIBLE.fullmatch(f"{name}:{value}"):
             raise GiveUp(f"the header {name!r} is not printable ASCII: no attempt can send it")
     with ThreadPoolExecutor(1) as own:  # a loop of its own, also where this thread has one
-        status, again, answer = own.submit(asyncio.run, send(target, addresses, body, given)).result()
+        status, again, answer = own.submit(asyncio.run, send(target, addresses, body, fields)).result()
     judge_answer(status, again, target.host)
     return answer
 

@@ -100,7 +100,7 @@ class Settings(Shared):
 def read(env: Mapping[str, str] = os.environ, *, need_handlers: bool = True) -> Settings:
     """A worker's settings. Raises ConfigurationError with every fault there is."""
     faults: list[str] = []
-    held: dict[str, Secret | None] = {}
+    loaded: dict[str, Secret | None] = {}
     readers: dict[str, Callable[[Mapping[str, str]], Secret | None]] = {
         "api_key": read_api_key,
         "api_password": lambda env: secrets.read(env, "ZYRA_API_PASSWORD"),
@@ -108,18 +108,18 @@ def read(env: Mapping[str, str] = os.environ, *, need_handlers: bool = True) -> 
     }
     for name, reader in readers.items():
         try:
-            held[name] = reader(env)
+            loaded[name] = reader(env)
         except ConfigurationError as error:
             faults += error.faults
-    if bool(env.get("ZYRA_API_USER")) != bool(held.get("api_password")):
+    if bool(env.get("ZYRA_API_USER")) != bool(loaded.get("api_password")):
         faults.append("ZYRA_API_USER and ZYRA_API_PASSWORD go together")
-    if env.get("ZYRA_API_USER") and held.get("api_key"):
+    if env.get("ZYRA_API_USER") and loaded.get("api_key"):
         faults.append("ZYRA_API_KEY and ZYRA_API_USER are both set: keep one")
     if need_handlers and "WORKER_HANDLERS" not in env:
         faults.append(
             "WORKER_HANDLERS is not set: name the modules with your handlers, or * for every installed plugin"
         )
-    settings = load(Settings, env, faults, **held)
+    settings = load(Settings, env, faults, **loaded)
     if settings is None or faults:
         raise ConfigurationError(faults)
     return settings

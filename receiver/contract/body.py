@@ -154,10 +154,10 @@ def read_field_name(head: bytes) -> bytes:
     if len(lines) > MAX_LINES or any(len(line) > MAX_LINE_BYTES for line in lines):
         raise Unreadable("not-form")
     headers = [(name.strip().lower(), value) for name, _, value in (line.partition(b":") for line in lines)]
-    told = [value for name, value in headers if name == b"content-disposition"]
-    if len(told) != 1:
+    dispositions = [value for name, value in headers if name == b"content-disposition"]
+    if len(dispositions) != 1:
         raise Unreadable("not-form")
-    parameters = read_parameters(told[0])
+    parameters = read_parameters(dispositions[0])
     kinds = [value.strip().lower() for name, value in headers if name == b"content-type"]
     if b"filename" in parameters or b"filename*" in parameters or (kinds and not kinds[0].startswith(b"text/")):
         return b""

@@ -51,8 +51,8 @@ def parse_sentinels(url: str) -> tuple[list[tuple[str, int]], str, dict[str, str
     database = query.pop("db", "0")
     if query or not service or "/" in service or not database.isdecimal():
         raise ValueError("must be sentinel://host:26379,host:26379/service, with ?db=N if it is not 0")
-    given: dict[str, str | int] = {"username": unquote(user), "password": unquote(password), "db": int(database)}
-    return addresses, unquote(service), {name: value for name, value in given.items() if value}
+    options: dict[str, str | int] = {"username": unquote(user), "password": unquote(password), "db": int(database)}
+    return addresses, unquote(service), {name: value for name, value in options.items() if value}
 
 
 def check(url: str) -> None:
@@ -66,12 +66,12 @@ def check(url: str) -> None:
 def connect_again(of: redis.Redis, **options: Any) -> redis.Redis:
     """Another client to the same server, because a forked process must not share connections."""
     pool = of.connection_pool
-    told = {**pool.connection_kwargs, **options}
+    arguments = {**pool.connection_kwargs, **options}
     if isinstance(pool, SentinelConnectionPool):
-        told.pop("connection_pool")
-        mine = SentinelConnectionPool(pool.service_name, pool.sentinel_manager, **told)  # type: ignore[no-untyped-call]
+        arguments.pop("connection_pool")
+        mine = SentinelConnectionPool(pool.service_name, pool.sentinel_manager, **arguments)  # type: ignore[no-untyped-call]
         return redis.Redis.from_pool(mine)
-    return redis.Redis.from_pool(redis.ConnectionPool(connection_class=pool.connection_class, **told))
+    return redis.Redis.from_pool(redis.ConnectionPool(connection_class=pool.connection_class, **arguments))
 
 
 def decode_text(value: object) -> str:

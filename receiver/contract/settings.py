@@ -102,12 +102,12 @@ class Shared:
 S = TypeVar("S", bound=Shared)
 
 
-def load(kind: type[S], env: Mapping[str, str], faults: list[str], **given: Any) -> S | None:
+def load(kind: type[S], env: Mapping[str, str], faults: list[str], **overrides: Any) -> S | None:
     """The settings of one process, or None with what is wrong with them added to faults."""
     before = len(faults)
-    values: dict[str, Any] = dict(given)
+    values: dict[str, Any] = dict(overrides)
     for item in fields(kind):
-        if item.name in given or (text := env.get(item.metadata.get("name", ""))) is None:
+        if item.name in overrides or (text := env.get(item.metadata.get("name", ""))) is None:
             continue
         try:
             values[item.name] = item.metadata["parse"](text)

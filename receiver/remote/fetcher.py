@@ -82,8 +82,8 @@ class Fetcher:
         except TimeoutError:
             raise FetchFailed(f"no answer in {FETCH_SECONDS:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-            said = f": {error}" if isinstance(error, httpx2.ConnectError) else ""  # other words may hold a credential
-            raise FetchFailed(f"{type(error).__name__}{said}") from None
+            detail = f": {error}" if isinstance(error, httpx2.ConnectError) else ""  # other words may hold a credential
+            raise FetchFailed(f"{type(error).__name__}{detail}") from None
 
     async def _ask(self, method: str, url: str, headers: dict[str, str], content: bytes) -> bytes:
         """The certificate must be the host's, though the request goes to its address."""

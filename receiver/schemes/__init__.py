@@ -188,8 +188,8 @@ class Scheme:
     def shared(self) -> bool:
         """Whether the provider signs for all its customers with one key, and nothing tells that it is for us."""
         known = self.remote is not None and self.source != "" and not self.remote.own
-        told = [self.signed, *self.claims.values()]
-        return known and not self.ours and not any("{parameter}" in text for text in told)
+        texts = [self.signed, *self.claims.values()]
+        return known and not self.ours and not any("{parameter}" in text for text in texts)
 
     @property
     def wants_url(self) -> bool:

@@ -52,10 +52,10 @@ def twilio(delivery: Delivery, _s: object, _k: object, _t: object, candidates: S
     algorithm = {"hmac_sha1": "hmac-sha1", "hmac_sha256": "hmac-sha256"}.get(named.lower())
     if algorithm is None:
         raise BadSignature("algorithm")
-    told = read_one(delivery.query, "bodySHA256")
+    expected = read_one(delivery.query, "bodySHA256")
     fields = ""
-    if told:
-        if not hmac.compare_digest(hashlib.sha256(delivery.body).hexdigest().encode(), told):
+    if expected:
+        if not hmac.compare_digest(hashlib.sha256(delivery.body).hexdigest().encode(), expected):
             raise BadSignature("digest")
     elif delivery.body:
         fields = "".join(name + value for name, value in dict.fromkeys(delivery.sorted_form))  # each once
@@ -147,19 +147,19 @@ SNS["UnsubscribeConfirmation"] = SNS["SubscriptionConfirmation"]
 
 def sns(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html"""
-    said = delivery.json
-    names = SNS.get(at(said, "Type"))
-    algorithm = {"1": "rsa-sha1", "2": "rsa-sha256"}.get(at(said, "SignatureVersion"))
+    message = delivery.json
+    names = SNS.get(at(message, "Type"))
+    algorithm = {"1": "rsa-sha1", "2": "rsa-sha256"}.get(at(message, "SignatureVersion"))
     if names is None or algorithm is None:
         raise BadSignature("version")
-    text = "".join(f"{name}\n{at(said, name)}\n" for name in names if at(said, name))
+    text = "".join(f"{name}\n{at(message, name)}\n" for name in names if at(message, name))
     return [SignedText([text.encode()], candidates, algorithm)]
 
 
 def ebay(delivery: Delivery, _s: object, _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:
     """The package event-notification: the header is JSON in base64."""
-    said = parse_json(decode_base64(delivery.header(b"x-ebay-signature")))
-    if at(said, "alg").lower() != "ecdsa" or at(said, "digest") != "SHA1":
+    header = parse_json(decode_base64(delivery.header(b"x-ebay-signature")))
+    if at(header, "alg").lower() != "ecdsa" or at(header, "digest") != "SHA1":
         raise BadSignature("algorithm")
     return [SignedText([delivery.body], candidates)]
 
@@ -188,8 +188,8 @@ def listed_headers(delivery: Delivery, _s: object, _k: object, stamp: bytes, can
     value = delivery.header(b"x-hook0-signature").decode()
     items = dict(part.strip().partition("=")[::2] for part in value.split(","))
     names = items.get("h", "").split(" ")[:MAX_ITEMS]
-    told = ".".join(delivery.header(name.lower().encode()).decode() for name in names)
-    return [SignedText([f"{stamp.decode()}.{items.get('h', '')}.{told}.".encode() + delivery.body], candidates)]
+    values = ".".join(delivery.header(name.lower().encode()).decode() for name in names)
+    return [SignedText([f"{stamp.decode()}.{items.get('h', '')}.{values}.".encode() + delivery.body], candidates)]
 
 
 def grafana(delivery: Delivery, scheme: "Scheme", _k: object, _t: object, candidates: Sequence[bytes]) -> Texts:

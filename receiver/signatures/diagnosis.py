@@ -82,8 +82,8 @@ def try_causes(
         yield f"the secret of source {name}: is the endpoint's URL the right one?", delivery, scheme, texts
     for texts in (secrets, [secret.strip() for secret in secrets], [secret + "\n" for secret in secrets]):
         for kind in ("text", "base64", "hex", "whsec"):
-            told = "a secret that is to be read otherwise" if texts == secrets else "a secret with a blank or newline"
-            yield f"{told} (as {kind})", delivery, replace(scheme, key=kind, strip=(), suffix=""), texts
+            cause = "a secret that is to be read otherwise" if texts == secrets else "a secret with a blank or newline"
+            yield f"{cause} (as {kind})", delivery, replace(scheme, key=kind, strip=(), suffix=""), texts
     if len(delivery.body) <= MAX_BODY_BYTES:
         for reason, body in vary_bodies(delivery.body):
             yield reason, replace_body(delivery, body), scheme, secrets

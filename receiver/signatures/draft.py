@@ -71,12 +71,12 @@ class Draft:
         if kind == "header":
             self.headers[name] = str(text)
         elif kind == "query":
-            self._query = [(key, told) for key, told in self._query if key != name] + [(name, str(text))]
+            self._query = [(key, value) for key, value in self._query if key != name] + [(name, str(text))]
         elif kind == "json" and self._json_field:
             self._put_field(f"{self._json_field}:{name}", str(text))
         elif kind == "json":
-            told = f"{beginning}{text}" if beginning else text
-            self.body = write_compact_json(put_within(self._read_json(), name.split("."), told))
+            value = f"{beginning}{text}" if beginning else text
+            self.body = write_compact_json(put_within(self._read_json(), name.split("."), value))
         else:
             self._put_field(name, str(text))
 
@@ -147,6 +147,6 @@ def encode_payload(scheme: Scheme, payload: Mapping[str, Any]) -> bytes:
     if scheme.json_field:
         return urlencode({scheme.json_field: write_compact_json(payload).decode()}).encode()
     fields = {
-        name: told if isinstance(told, str) else write_compact_json(told).decode() for name, told in payload.items()
+        name: value if isinstance(value, str) else write_compact_json(value).decode() for name, value in payload.items()
     }
     return urlencode(fields).encode()

@@ -78,12 +78,12 @@ class Jws:
         raise BadSignature("wrong")
 
     def _check(self, claims: Claims, delivery: Delivery, now: float) -> None:
-        given = {"{parameter}": self._scheme.parameter, "{account}": self._scheme.account}
+        values = {"{parameter}": self._scheme.parameter, "{account}": self._scheme.account}
         for name, value in self._scheme.claims.items():
-            told = claims.get(name)
-            expected = given.get(value, value)
+            claim = claims.get(name)
+            expected = values.get(value, value)
             unasked = value == "{account}" and not expected  # nobody says whom we wait for, as in `schemes verify`
-            if not unasked and expected != (to_text(told) if isinstance(told, bool) else told):
+            if not unasked and expected != (to_text(claim) if isinstance(claim, bool) else claim):
                 raise BadSignature("claim")
         self._check_time(claims, now)
         for name, how in self._scheme.hashes.items():
@@ -170,10 +170,10 @@ def compare_hash(claim: Any, how: str, delivery: Delivery) -> None:
         raise BadSignature("wrong")
     if what == "body?" and claim is None:
         return
-    expected, told = HASHED[encoding](data), claim if isinstance(claim, str) else ""
+    expected, actual = HASHED[encoding](data), claim if isinstance(claim, str) else ""
     if "base64" in encoding:  # padding is written by some and not by others
-        expected, told = expected.rstrip("="), told.rstrip("=")
-    if not hmac.compare_digest(expected.encode("utf-8", "surrogatepass"), told.encode("utf-8", "surrogatepass")):
+        expected, actual = expected.rstrip("="), actual.rstrip("=")
+    if not hmac.compare_digest(expected.encode("utf-8", "surrogatepass"), actual.encode("utf-8", "surrogatepass")):
         raise BadSignature("wrong")
 
 

@@ -244,12 +244,12 @@ def read_integer(parameters: Mapping[bytes, bytes], name: bytes) -> float | None
     return float(text)
 
 
-def find_key(keys: Sequence[Any], text: bytes, signature: bytes, told: str) -> int:
+def find_key(keys: Sequence[Any], text: bytes, signature: bytes, algorithm: str) -> int:
     """The position of the key that fits. The key says which algorithm it is; one that is told must agree."""
     for position, key in enumerate(keys):
         for single in key.get("") if isinstance(key, Jwks) else [key]:
             for name in list_algorithms(single):
-                if told in ("", name) and is_signed(NAMES.get(name, name), single, text, signature):
+                if algorithm in ("", name) and is_signed(NAMES.get(name, name), single, text, signature):
                     return position
     raise BadSignature("wrong")
 

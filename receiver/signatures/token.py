@@ -44,12 +44,12 @@ class Basic:
             raise BadSignature("missing")
         word, _, rest = value.partition(b" ")
         try:
-            told = base64.b64decode(rest.strip(b" "), validate=True)
+            password = base64.b64decode(rest.strip(b" "), validate=True)
         except ValueError:
             raise BadSignature("malformed") from None
         if word.lower() != b"basic":
             raise BadSignature("malformed")
-        return find_key(keys, [told])
+        return find_key(keys, [password])
 
 
 def find_key(keys: Sequence[bytes], tokens: Sequence[bytes]) -> int:

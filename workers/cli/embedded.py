@@ -36,8 +36,8 @@ def binary() -> str:
 
 
 def read_major_version(path: str) -> int:
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-    match = re.search(r"v=(\d+)\.", said)
+    output = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    match = re.search(r"v=(\d+)\.", output)
     return int(match[1]) if match else 0
 
 

@@ -106,19 +106,21 @@ def make_second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) ->
     secret_file.check_writable(path)
     wanted = events or list_types(zyra, old)
     description = f"{OURS} (in place of {old.id})"
-    made = wait_for_budget(lambda: zyra.webhooks.endpoints.create(str(old.url), wanted, description))
+    second = wait_for_budget(lambda: zyra.webhooks.endpoints.create(str(old.url), wanted, description))
     try:
-        rotation = Rotation(first=str(old.id), endpoint=str(made.id), secret=read_secret(made), before=before)
+        rotation = Rotation(first=str(old.id), endpoint=str(second.id), secret=read_secret(second), before=before)
         secret_file.begin_rotation(path, rotation)
     except BaseException as error:
         with contextlib.suppress(OSError):
             secret_file.write(path, before)  # first of all, since receivers read it
-        wait_for_budget(lambda: zyra.webhooks.endpoints.delete(str(made.id)))  # nobody could verify what it would send
+        wait_for_budget(
+            lambda: zyra.webhooks.endpoints.delete(str(second.id))
+        )  # nobody could verify what it would send
         secret_file.end_rotation(path)
         if isinstance(error, OSError):
             raise CommandFailed(f"cannot write {path}: {error.strerror}: nothing was changed at Zyra") from None
         raise
-    print_line(f"registered {made.id}; its secret is in {path}, before the old one")
+    print_line(f"registered {second.id}; its secret is in {path}, before the old one")
     return rotation
 
 
@@ -130,11 +132,11 @@ def list_types(zyra: Zyra, old: Endpoint) -> list[str]:
     return types
 
 
-def read_secret(made: Endpoint) -> str:
+def read_secret(endpoint: Endpoint) -> str:
     """The secret of a new endpoint."""
-    if not made.secret:
-        raise CommandFailed(f"Zyra's answer holds no secret: delete {made.id}, and look at `api check`")
-    return made.secret
+    if not endpoint.secret:
+        raise CommandFailed(f"Zyra's answer holds no secret: delete {endpoint.id}, and look at `api check`")
+    return endpoint.secret
 
 
 def restore(path: Path, note: Rotation) -> None:
@@ -159,11 +161,11 @@ def probe_until_taken(url: str, secret: str, proof: ProbePlan, path: Path) -> No
             "pass --no-probe to skip it"
         )
     while taken < proof.probes:
-        said = probe(url, secret, name)
-        taken = taken + 1 if said.startswith("2") else 0
+        status = probe(url, secret, name)
+        taken = taken + 1 if status.startswith("2") else 0
         if not taken and time.monotonic() > until:
             raise CommandFailed(
-                f"{url} does not take the new secret ({said}), so both endpoints stay, and nothing is lost. Do all "
+                f"{url} does not take the new secret ({status}), so both endpoints stay, and nothing is lost. Do all "
                 f"receivers read {path}? Restart those that may not see it change, and call this again; from where "
                 f"{url} cannot be reached, --no-probe takes your word for it"
             )
@@ -173,9 +175,9 @@ def probe_until_taken(url: str, secret: str, proof: ProbePlan, path: Path) -> No
 
 def probe(url: str, secret: str, name: str) -> str:
     """The status of the answer, or what went wrong."""
-    made = signing.sign(schemes()["zyra"], secret.encode(), BODY, f"{OURS}.probe", name, time.time()).headers
+    headers = signing.sign(schemes()["zyra"], secret.encode(), BODY, f"{OURS}.probe", name, time.time()).headers
     try:  # a connection of its own each time: the next receiver may answer it
-        answer = httpx2.post(url, content=BODY, headers={**made, "user-agent": SENDER}, timeout=10, trust_env=False)
+        answer = httpx2.post(url, content=BODY, headers={**headers, "user-agent": SENDER}, timeout=10, trust_env=False)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         return type(error).__name__
     return str(answer.status_code)

@@ -46,9 +46,9 @@ def describe_setup(row: Scheme) -> dict[str, str]:
 def describe_retry(row: Scheme) -> str:
     """What a failure brings, and how a copy is known."""
     known = " and ".join(row.identity).replace("|", " or ") or "the digest of its body"
-    told = [row.retries or "the retry schedule is not documented"]
+    sentences = [row.retries or "the retry schedule is not documented"]
     if row.disables_after:
-        told.append(f"the provider disables the endpoint after {row.disables_after}")
+        sentences.append(f"the provider disables the endpoint after {row.disables_after}")
     if row.deadline:
-        told.append(f"it waits {row.deadline} for an answer")
-    return f"{'; '.join(told)}; a duplicate is recognized by {known} and answered {row.success_status}"
+        sentences.append(f"it waits {row.deadline} for an answer")
+    return f"{'; '.join(sentences)}; a duplicate is recognized by {known} and answered {row.success_status}"

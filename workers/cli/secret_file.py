@@ -25,12 +25,12 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True):
     before: str
 
 
-def choose_path(given: Path | None) -> Path:
+def choose_path(path: Path | None) -> Path:
     """Raises ConfigurationError where nobody says where the secret is."""
     named = read_environment().get("ZYRA_WEBHOOK_SECRET_FILE")
-    if given is None and not named:
+    if path is None and not named:
         raise ConfigurationError(["--secret-file is needed: the file where the receiver finds the signing secret"])
-    return Path(os.path.realpath(given or str(named)))  # by one name, whoever calls it how
+    return Path(os.path.realpath(path or str(named)))  # by one name, whoever calls it how
 
 
 def read(path: Path) -> str | None:

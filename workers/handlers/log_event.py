@@ -10,5 +10,5 @@ log = logging.getLogger(__name__)
 
 @router.on("*", source="*")
 def log_event(event: Event) -> None:
-    told = {"event": event.id, "source": event.source, "type": event.type, "resource": event.resource_id}
-    log.info("event received", extra=told)
+    fields = {"event": event.id, "source": event.source, "type": event.type, "resource": event.resource_id}
+    log.info("event received", extra=fields)

@@ -85,13 +85,13 @@ def list_events(ledger: Ledger, events: Sequence[str]) -> Iterator[dict[str, Any
         for event in known:
             pipe.hgetall(ledger.keys.event(event))
         records = [read_pairs(answer) if not isinstance(answer, Exception) else {} for answer in pipe.execute(False)]
-    for event, told in zip(known, records, strict=True):
-        if told:
-            yield render_event(event, told, list_runs(ledger, event, told))
+    for event, record in zip(known, records, strict=True):
+        if record:
+            yield render_event(event, record, list_runs(ledger, event, record))
 
 
-def list_runs(ledger: Ledger, event: str, told: dict[str, str]) -> list[dict[str, Any]]:
-    suffixes = [suffix for suffix in told.get("runs", "").split(",") if suffix]
+def list_runs(ledger: Ledger, event: str, record: dict[str, str]) -> list[dict[str, Any]]:
+    suffixes = [suffix for suffix in record.get("runs", "").split(",") if suffix]
     with ledger.client.pipeline(transaction=False) as pipe:
         for suffix in suffixes:
             pipe.hgetall(ledger.keys.run(f"{event}-{suffix}"))
@@ -110,30 +110,30 @@ def list_runs(ledger: Ledger, event: str, told: dict[str, str]) -> list[dict[str
     ]
 
 
-def render_event(event: str, told: dict[str, str], its_runs: list[dict[str, Any]]) -> dict[str, Any]:
-    labels = decode_labels(event, told)
+def render_event(event: str, record: dict[str, str], its_runs: list[dict[str, Any]]) -> dict[str, Any]:
+    labels = decode_labels(event, record)
     return {
         "id": event,
         "source": labels.source,
         "type": labels.type,
-        "state": told.get("state", "unknown"),
-        "cause": told.get("cause", ""),
+        "state": record.get("state", "unknown"),
+        "cause": record.get("cause", ""),
         "received_at": format_time(labels.received_at),
         "delivery_id": labels.delivery_id,
         "origin": labels.origin,
-        "duplicates": read_number(told.get("duplicates")),
-        "repeats": told.get("repeats", ""),
+        "duplicates": read_number(record.get("duplicates")),
+        "repeats": record.get("repeats", ""),
         "runs": its_runs,
     }
 
 
 def open_event(ledger: Ledger, seal: Seal, event: str) -> EventRecord:
     """The event with its body. Raises SealError where the seal does not open, or the body is gone."""
-    told = read_pairs(ledger.client.hgetall(ledger.keys.event(event)))
+    record = read_pairs(ledger.client.hgetall(ledger.keys.event(event)))
     body = ledger.client.get(ledger.keys.body(event))
     if not isinstance(body, bytes):
         raise SealError("the event, or its body, is not kept any more")
-    return seal.open(told.get("key", ""), decode_labels(event, told), body)
+    return seal.open(record.get("key", ""), decode_labels(event, record), body)
 
 
 def format_time(moment: int) -> str:

@@ -48,8 +48,8 @@ class Sweeper:
         """Replays failed events that the provider delivered again: it had its 2xx, so a person asked for that."""
         try:
             for event in self.ledger.list_redeliveries():
-                said, queued = self.ledger.replay(event, reason="the provider delivered it again")
-                log.info("redelivered", extra={"event": event, "said": said, "runs": queued})
+                outcome, queued = self.ledger.replay(event, reason="the provider delivered it again")
+                log.info("redelivered", extra={"event": event, "outcome": outcome, "runs": queued})
                 self.ledger.forget_redelivery(event)
         except FAULTS as error:
             log.warning("redeliveries wait", extra={"error": str(error)})

@@ -168,9 +168,9 @@ class Ledger:
         answer = self.call("alone.lua", unit, token)
         return self._read_claims([answer], now)[0] if answer else None
 
-    def renew(self, held: Iterable[Ticket], lease: float = LEASE_SECONDS) -> list[Ticket]:
+    def renew(self, tickets: Iterable[Ticket], lease: float = LEASE_SECONDS) -> list[Ticket]:
         """Longer leases; answers the units, with their tokens, that are not ours any more."""
-        flat = [value for pair in held for value in pair]
+        flat = [value for pair in tickets for value in pair]
         lost = self.call("renew.lua", int(lease * 1000), *flat) if flat else []
         return [(decode_text(lost[i]), int(lost[i + 1])) for i in range(0, len(lost), 2)]
 
@@ -208,8 +208,8 @@ class Ledger:
         audit = self._make_audit_entry("replay", event, reason)
         words = [value for pair in (unanswered or {}).items() for value in pair]
         flags = (int(again), int(dry_run), audit, int(keep_calls), *words)
-        said, queued = self.call("replay.lua", self.keep, event, *flags)
-        return decode_text(said), queued
+        outcome, queued = self.call("replay.lua", self.keep, event, *flags)
+        return decode_text(outcome), queued
 
     def list_redeliveries(self) -> list[str]:
         """Events that a redelivery wants replayed, the oldest wish first."""
@@ -220,8 +220,8 @@ class Ledger:
 
     def discard(self, event: str, *, reason: str, dry_run: bool = False) -> tuple[str, int]:
         audit = self._make_audit_entry("discard", event, reason)
-        said, dropped = self.call("discard.lua", self.keep, event, int(dry_run), reason, audit)
-        return decode_text(said), dropped
+        outcome, dropped = self.call("discard.lua", self.keep, event, int(dry_run), reason, audit)
+        return decode_text(outcome), dropped
 
     def take_place(self, handler: str, places: int, run: str) -> bool:
         """Whether the run has one of the handler's places among all workers."""
@@ -305,14 +305,14 @@ def read_pairs(flat: Any) -> dict[str, str]:
     return {decode_text(flat[i]): decode_text(flat[i + 1]) for i in range(0, len(flat), 2)}
 
 
-def decode_labels(event: str, told: dict[str, str]) -> Labels:
+def decode_labels(event: str, record: dict[str, str]) -> Labels:
     return Labels(
         id=event,
-        source=told.get("source", ""),
-        type=told.get("type", ""),
-        received_at=read_number(told.get("received_at")),
-        delivery_id=told.get("delivery_id", ""),
-        origin=told.get("origin", "delivery"),
+        source=record.get("source", ""),
+        type=record.get("type", ""),
+        received_at=read_number(record.get("received_at")),
+        delivery_id=record.get("delivery_id", ""),
+        origin=record.get("origin", "delivery"),
     )
 
 

@@ -126,12 +126,12 @@ def read_id(row: Mapping[str, Any]) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-def compare(family: str, rows: Iterable[Mapping[str, Any]], told: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
+def compare(family: str, rows: Iterable[Mapping[str, Any]], heard: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
     """Where what is listed of a family's resources is not what we heard last of them."""
     one = FAMILIES[family]
     for row in rows:
         resource, status = read_id(row), str(row.get("status", "")).lower()
-        kind, before = one.types.get(status, ""), told.get((family, resource))
+        kind, before = one.types.get(status, ""), heard.get((family, resource))
         if kind and resource and not (before and is_told(one, kind, status, before)):
             last = before.last if before else None
             yield Gap(family=family, resource=resource, status=status, type=kind, heard=last, row=row)
@@ -144,11 +144,11 @@ def is_told(family: Family, kind: str, status: str, heard: Heard) -> bool:
 
 
 def find_unlisted(
-    family: str, rows: Iterable[Mapping[str, Any]], told: Mapping[tuple[str, str], Heard]
+    family: str, rows: Iterable[Mapping[str, Any]], heard: Mapping[tuple[str, str], Heard]
 ) -> Iterator[Gap]:
     """What we heard of and is not listed. It may still be there: pages shift while they are read."""
     one, there = FAMILIES[family], {read_id(row) for row in rows}
-    for (other, resource), before in told.items():
+    for (other, resource), before in heard.items():
         if other == family and one.gone and resource not in there and not is_told(one, one.gone, "gone", before):
             yield Gap(
                 family=family, resource=resource, status="gone", type=one.gone, heard=before.last, row={"id": resource}

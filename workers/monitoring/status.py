@@ -103,12 +103,12 @@ def list_troubles(ledger: Ledger, status: Status) -> list[Trouble]:
         (counts["junk"], "records set aside", counts["junk"], "junk", f"see the index {ledger.keys.name('junk')}"),
         (status.memory > 0.8, "Redis is short of memory", 1, "", "raise maxmemory, or shorten KEEP_DONE"),
     ]
-    told = [
+    troubles = [
         Trouble(what=what, count=int(count), since=find_since(ledger, index), do=advice)
         for wrong, what, count, index, advice in rows
         if wrong
     ]
-    return told + [
+    return troubles + [
         Trouble(what=f"Zyra refuses {key}", count=1, since=format_time(at), do="replace the key; its runs wait")
         for key, at in list_refusals(ledger.client).items()
     ]

@@ -60,14 +60,14 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
 
 def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outcome:
     """The outcome of an attempt that raised: retried, later, or dead."""
-    said = describe_error(error)
+    description = describe_error(error)
     if isinstance(error, LeaseLost):
-        return make_outcome(claim, Verdict.HANDED, said)
+        return make_outcome(claim, Verdict.HANDED, description)
     if isinstance(error, RetryLater):
-        return make_outcome(claim, Verdict.LATER, said, error.seconds)
+        return make_outcome(claim, Verdict.LATER, description, error.seconds)
     if isinstance(error, GiveUp) or claim.failures + 1 >= handler.max_attempts:
-        return make_outcome(claim, Verdict.DEAD, said)
-    return make_outcome(claim, Verdict.FAILED, said, draw_backoff(claim.failures))
+        return make_outcome(claim, Verdict.DEAD, description)
+    return make_outcome(claim, Verdict.FAILED, description, draw_backoff(claim.failures))
 
 
 def judge_unprepared(unit: str, token: int, failures: int, error: str) -> Outcome:

@@ -41,9 +41,9 @@ class HeldClaims:
         self._pipe.send(held=[(one.unit, one.token, one.failures) for one in begun], ended=list(ended))
         return leases
 
-    def end(self, tickets: Sequence[Ticket], told: bool = False) -> None:
-        """told: whether the parent knows already."""
-        if tickets and not told:
+    def end(self, tickets: Sequence[Ticket], parent_knows: bool = False) -> None:
+        """Forgets the leases; tells the parent unless it knows already."""
+        if tickets and not parent_knows:
             self._pipe.send(ended=list(tickets))
         with self._changed:
             self._forget(tickets)

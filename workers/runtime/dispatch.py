@@ -85,9 +85,9 @@ def wants(handler: Handler, event: Event) -> bool:
 def record(decided: list[DispatchPlan], ledger: Ledger, now: float) -> list[Attempt]:
     """Ends the dispatches in the ledger, all in one round trip; the attempts that are ours now. now: monotonic."""
     begun = []
-    for one, (said, *runs) in zip(decided, ledger.finish_dispatches([one.decision for one in decided]), strict=True):
+    for one, (state, *runs) in zip(decided, ledger.finish_dispatches([one.decision for one in decided]), strict=True):
         if one.decision.cause:
-            extra = {"event": one.claim.unit, "state": said, "cause": one.decision.cause}
+            extra = {"event": one.claim.unit, "state": state, "cause": one.decision.cause}
             log.warning("event not dispatched", extra=extra)
         if runs:
             begun.append(make_first_attempt(one, now))
@@ -109,5 +109,5 @@ def make_first_attempt(one: DispatchPlan, now: float) -> Attempt:
         is_replay=one.claim.is_replay,
         claimed_at=now,
     )
-    seen = make_event_with_payload(one.opened, one.payload, is_replay=claim.is_replay, handler=name)
-    return Attempt(claim=claim, handler=one.begins, event=seen)
+    event = make_event_with_payload(one.opened, one.payload, is_replay=claim.is_replay, handler=name)
+    return Attempt(claim=claim, handler=one.begins, event=event)

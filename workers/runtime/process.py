@@ -234,7 +234,7 @@ class Process:
     def _isolate(self, claim: Claim) -> None:
         """The parent takes the run over, for a process of its own."""
         self.pipe.send(isolate=claim.ticket)
-        self._holding.end([claim.ticket], told=True)
+        self._holding.end([claim.ticket], parent_knows=True)
 
     def _conclude(self, ready: Attempt, error: BaseException | None) -> None:
         if isinstance(error, MemoryError) and not self._alone:  # a neighbour may have taken the memory

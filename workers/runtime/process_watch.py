@@ -38,8 +38,8 @@ class HeldUnit:
 
     def make_penalty(self) -> Outcome:
         """The outcome that is recorded if it is late."""
-        said = "not prepared in time: does its `when` end?"
-        return self.late or judge_unprepared(self.unit, self.token, self.failures, said)
+        reason = "not prepared in time: does its `when` end?"
+        return self.late or judge_unprepared(self.unit, self.token, self.failures, reason)
 
     def make_outcome(self, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:
         return Outcome(unit=self.unit, token=self.token, verdict=verdict, error=error, delay=delay)
@@ -85,8 +85,8 @@ class WatchedProcess:
 
     def list_late(self, now: float) -> list[HeldUnit]:
         """Attempts past their timeout, as of the last heartbeat: silence of several attempts proves nothing."""
-        seen = now if self.alone else self.heard
-        return [one for one in self.held.values() if seen > one.late_at]
+        last_heard = now if self.alone else self.heard
+        return [one for one in self.held.values() if last_heard > one.late_at]
 
     def is_silent(self, now: float) -> bool:
         """Whether heartbeats are missing for SILENT_SECONDS. A process with a single attempt may compute for longer."""

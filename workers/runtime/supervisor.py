@@ -70,7 +70,7 @@ class Supervisor:
         self._stop_at = now if self.stopping else now + STOP_GRACE_SECONDS
         for child in self.children.values():
             child.drain(self._stop_at)
-        self._outcomes += [held.make_outcome(Verdict.HANDED) for held in self.waiting.values()]
+        self._outcomes += [unit.make_outcome(Verdict.HANDED) for unit in self.waiting.values()]
         self.waiting = {}
 
     @property
@@ -121,9 +121,9 @@ class Supervisor:
             self._spawn(None)
         alone = sum(child.alone for child in self.children.values())
         for key in list(self.waiting)[: max(0, MAX_ALONE - alone)]:
-            held = self.waiting.pop(key)
-            held.late_at = now + PREPARE_SECONDS
-            self._spawn(key).held[key] = held
+            unit = self.waiting.pop(key)
+            unit.late_at = now + PREPARE_SECONDS
+            self._spawn(key).held[key] = unit
 
     def _spawn(self, unit: Ticket | None) -> WatchedProcess:
         mine, theirs = make_pair()
@@ -146,24 +146,24 @@ class Supervisor:
 
     def _take_in(self, child: WatchedProcess, message: dict[str, Any]) -> None:
         child.take_in(message)
-        if held := child.find_held(message, "isolate"):
-            del child.held[held.ticket]
-            self._isolate(held)
-        for unit, token, verdict, delay, error in message.get("record", ()):
-            if held := child.held.pop((unit, token), None):
-                self._outcomes.append(held.make_outcome(Verdict(verdict), error, delay))
+        if unit := child.find_held(message, "isolate"):
+            del child.held[unit.ticket]
+            self._isolate(unit)
+        for name, token, verdict, delay, error in message.get("record", ()):
+            if unit := child.held.pop((name, token), None):
+                self._outcomes.append(unit.make_outcome(Verdict(verdict), error, delay))
         if reason := message.get("leaves"):
             log.warning("a process takes nothing new and is replaced: %s", reason, extra={"pid": child.pid})
             child.drain(NEVER)
         self.broken = message.get("broken", self.broken)
 
-    def _isolate(self, held: HeldUnit) -> None:
+    def _isolate(self, unit: HeldUnit) -> None:
         if self.stopping:
-            self._outcomes.append(held.make_outcome(Verdict.HANDED))
+            self._outcomes.append(unit.make_outcome(Verdict.HANDED))
         elif len(self.waiting) >= MAX_WAITING_ALONE:
-            self._outcomes.append(held.make_outcome(Verdict.BUSY, "", BUSY_SECONDS))
+            self._outcomes.append(unit.make_outcome(Verdict.BUSY, "", BUSY_SECONDS))
         else:
-            self.waiting[held.ticket] = held
+            self.waiting[unit.ticket] = unit
 
     def _watch(self, now: float) -> None:
         """Drains a process with a late attempt, and kills it when its others have ended or their grace is over."""
@@ -212,12 +212,12 @@ class Supervisor:
 
     def _answer_for_the_dead(self, child: WatchedProcess, ended: int) -> None:
         if ended == BROKEN_STATUS and self.broken:
-            self._outcomes += [held.make_outcome(Verdict.HANDED) for held in child.held.values()]
+            self._outcomes += [unit.make_outcome(Verdict.HANDED) for unit in child.held.values()]
             return
         log.error("a process died", extra={"pid": child.pid, "status": ended, "held": len(child.held)})
         if child.alone:
-            said = f"its process died alone: {f'signal {-ended}' if ended < 0 else f'exit {ended}'}"
-            self._outcomes += [held.make_outcome(Verdict.DIED, said) for held in child.held.values()]
+            reason = f"its process died alone: {f'signal {-ended}' if ended < 0 else f'exit {ended}'}"
+            self._outcomes += [unit.make_outcome(Verdict.DIED, reason) for unit in child.held.values()]
             return
         try:  # the leases end now: the sweep makes suspects of the runs, and counts the death
             self.ledger.renew(list(child.held), lease=0)
@@ -229,10 +229,10 @@ class Supervisor:
 
     def _renew(self) -> bool:
         """Whether the leases are renewed."""
-        held = [key for child in self.children.values() for key in child.held] + list(self.waiting)
+        tickets = [key for child in self.children.values() for key in child.held] + list(self.waiting)
         now = time.monotonic()
         try:
-            lost = self.ledger.renew(held)
+            lost = self.ledger.renew(tickets)
             self._clock.set(now)
         except FAULTS as error:
             self.sweeper.lose_contact()
@@ -241,7 +241,7 @@ class Supervisor:
         self._tell_lost(lost)
         try:  # a Redis that is short of memory refuses RQ's heartbeat: that must not stop what helps it
             self.sweeper.shed()
-            self._heartbeat(bool(held))
+            self._heartbeat(bool(tickets))
         except FAULTS as error:
             log.warning("no heartbeat", extra={"error": str(error)})
         return True

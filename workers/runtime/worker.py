@@ -147,8 +147,8 @@ class Worker(BaseWorker):
             pipe.send(broken=str(error))
             return BROKEN_STATUS
         ledger = Ledger(connect_again(self.connection, **TIMEOUTS_SECONDS), keys, config.keep_done)
-        made = partial(load_clients, config, ledger)
-        process = Process(ledger, router, config.seal, pipe, clock, made, self.concurrency, most)
+        clients = partial(load_clients, config, ledger)
+        process = Process(ledger, router, config.seal, pipe, clock, clients, self.concurrency, most)
         process.run_alone(*unit) if unit else process.run()
         return 0
 

@@ -27,8 +27,8 @@ class Accounts(CallHandler):
         return self._tokens(email)
 
     async def auth__refresh(self, call: ApiCall) -> Row:
-        given = str(call.body["refresh_token"])
-        user, until = ("", 0.0) if given.startswith("eyJ") else self.state.tokens.pop(given, ("", 0.0))
+        token = str(call.body["refresh_token"])
+        user, until = ("", 0.0) if token.startswith("eyJ") else self.state.tokens.pop(token, ("", 0.0))
         if time.time() >= until:
             raise Refusal(401, "unauthorized", "the refresh token is unknown, or was used")
         self.state.audit("token_refresh", user, "user", user)
@@ -91,9 +91,9 @@ class Accounts(CallHandler):
         if len(self.state.endpoints) >= MAX_ENDPOINTS:
             raise Refusal(409, "conflict", f"an organization has at most {MAX_ENDPOINTS} endpoints")
         body = call.body
-        made = self.state.add_endpoint(str(body["url"]), list(body["events"]), str(body.get("description", "")))
-        self.state.audit("resource_create", call.user, "webhook_endpoint", made["id"])
-        return made
+        endpoint = self.state.add_endpoint(str(body["url"]), list(body["events"]), str(body.get("description", "")))
+        self.state.audit("resource_create", call.user, "webhook_endpoint", endpoint["id"])
+        return endpoint
 
     async def endpoints__update(self, call: ApiCall) -> Row:
         row = self.row(self.state.endpoints, call.ids[0])
@@ -191,9 +191,9 @@ class Accounts(CallHandler):
     async def scim_users__replace(self, call: ApiCall) -> Row:
         row = await self._get(call)
         self._named_once(call, row["id"])
-        kept = {name: row[name] for name in ("id", "schemas")}
+        identity = {name: row[name] for name in ("id", "schemas")}
         row.clear()
-        row.update(drop_unset(call.body) | kept)
+        row.update(drop_unset(call.body) | identity)
         return row
 
     def _named_once(self, call: ApiCall, name: str) -> None:

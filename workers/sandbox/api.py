@@ -66,8 +66,8 @@ class Api:
                 answer = await self._call(request, row, act)
             except ClientDisconnect:  # nothing was done
                 return Response(status_code=400)
-            told = {"method": row.method, "path": request.url.path, "limit": row.limit.value}
-            self.state.log.append({"at": time.time(), **told, "status": answer.status_code})
+            entry = {"method": row.method, "path": request.url.path, "limit": row.limit.value}
+            self.state.log.append({"at": time.time(), **entry, "status": answer.status_code})
             return answer
 
         return Route(path, endpoint, methods=list(acts))
@@ -88,12 +88,12 @@ class Api:
         """The user whose key or token it is."""
         if row.name in OPEN:
             return ""
-        word, _, given = request.headers.get("authorization", "").partition(" ")
+        word, _, token = request.headers.get("authorization", "").partition(" ")
         if row.is_scim:
-            if word != "Bearer" or not secrets.compare_digest(given.encode(), self.state.scim_token.encode()):
+            if word != "Bearer" or not secrets.compare_digest(token.encode(), self.state.scim_token.encode()):
                 raise Refusal(401, "unauthorized", "SCIM wants a bearer token of its own")
             return ""
-        user = self.state.find_user(given) if word == "Bearer" else None
+        user = self.state.find_user(token) if word == "Bearer" else None
         if user is None:
             raise Refusal(401, "unauthorized", "the Bearer prefix is missing, or the key is unknown")
         return user
@@ -160,8 +160,8 @@ async def read_fields(request: Request, row: Row) -> dict[str, Any]:
     if not row.changes or (not raw and not row.fields):
         return {}
     try:
-        given = msgspec.json.decode(raw, type=dict[str, Any])
-        body = {name: int(one) if isinstance(one, float) and one.is_integer() else one for name, one in given.items()}
+        fields = msgspec.json.decode(raw, type=dict[str, Any])
+        body = {name: int(one) if isinstance(one, float) and one.is_integer() else one for name, one in fields.items()}
         msgspec.convert(body, find_body_type(row.name))
         return body
     except (ValueError, RecursionError) as error:  # msgspec's are ValueErrors

@@ -41,11 +41,11 @@ class Compute(CallHandler):
 
     async def virtual_servers__create(self, call: ApiCall) -> Row:
         name = self.state.name("vs")
-        said = drop_unset(call.body) | {"started_at": format_now()}
-        if not isinstance(cost := said.get("cost_per_hour", ""), str):
-            said["cost_per_hour"] = f"{cost:.4f}"
-        made = self.state.areas["virtual_servers"][name] = fill("virtual_servers", name, said)
-        return self.change_status(made, "running", "virtual_server.created")
+        fields = drop_unset(call.body) | {"started_at": format_now()}
+        if not isinstance(cost := fields.get("cost_per_hour", ""), str):
+            fields["cost_per_hour"] = f"{cost:.4f}"
+        server = self.state.areas["virtual_servers"][name] = fill("virtual_servers", name, fields)
+        return self.change_status(server, "running", "virtual_server.created")
 
     async def virtual_servers__start(self, call: ApiCall) -> Row:
         server = await self._get(call)
@@ -111,9 +111,9 @@ class Compute(CallHandler):
         self.state.audit("job_create", call.user, "job", job["id"])
         return dict(job)
 
-    def queue(self, area: str, said: Row) -> Row:
+    def queue(self, area: str, fields: Row) -> Row:
         name = self.state.name(PREFIXES[area])
-        job = self.state.areas[area][name] = fill(area, name, said | {"created_at": format_now()})
+        job = self.state.areas[area][name] = fill(area, name, fields | {"created_at": format_now()})
         self.change_status(job, "queued", "job.queued")
         self.start_later(self.work(job))
         return job

@@ -71,12 +71,12 @@ class ControlApi:
         try:
             asked = msgspec.json.decode(await request.body(), type=Trigger)
             if asked.tell_only or asked.type not in CHANGES:  # also types that a catalogue may have one day
-                told = self._webhooks.tell(asked.type, asked.data)
+                endpoint_count = self._webhooks.tell(asked.type, asked.data)
             else:
-                told = self._life.trigger(asked.type, asked.data)
+                endpoint_count = self._life.trigger(asked.type, asked.data)
         except (ValueError, RecursionError) as error:
             return JSONResponse({"error": str(error)}, 422)
-        return JSONResponse({"endpoints": told})
+        return JSONResponse({"endpoints": endpoint_count})
 
     async def make_key(self, request: Request) -> Response:
         """A key of the user, told this once; a user whom nobody knows is made."""

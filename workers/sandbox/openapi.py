@@ -92,16 +92,16 @@ def make_content(route: Route, shape: Shape) -> dict[str, Any]:
             else row
         )
     meta, total = {"request_id": TEXT, "timestamp": TEXT}, {"type": "integer", "minimum": 0}
-    said = {"success": {"const": True}}
+    properties = {"success": {"const": True}}
     if route.answer is not Kind.LIST:
-        return wrap_json(make_object(**said, data=row, meta=make_object(**meta)))
+        return wrap_json(make_object(**properties, data=row, meta=make_object(**meta)))
     if shape.total == "top":
-        return wrap_json(make_object(**said, data=make_array(row), total=total, meta=make_object(**meta)))
+        return wrap_json(make_object(**properties, data=make_array(row), total=total, meta=make_object(**meta)))
     if shape.total == "data":
         return wrap_json(
-            make_object(**said, data=make_object(items=make_array(row), total=total), meta=make_object(**meta))
+            make_object(**properties, data=make_object(items=make_array(row), total=total), meta=make_object(**meta))
         )
-    return wrap_json(make_object(**said, data=make_array(row), meta=make_object(**meta, total=total)))
+    return wrap_json(make_object(**properties, data=make_array(row), meta=make_object(**meta, total=total)))
 
 
 def list_refusals(route: Route, shape: Shape) -> list[tuple[int, dict[str, Any]]]:

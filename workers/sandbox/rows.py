@@ -85,10 +85,10 @@ def make_seeds() -> dict[str, Rows]:
 def fill(area: str, name: str, row: Any) -> Row:
     """The row with all that its area's rows have. Raises ValueError."""
     try:
-        made = {**make_blank(area, name), **msgspec.convert(row, Row), "id": name}
-        resource = msgspec.convert(made, find_answer_type(TYPES.get(area, area)))
+        filled = {**make_blank(area, name), **msgspec.convert(row, Row), "id": name}
+        resource = msgspec.convert(filled, find_answer_type(TYPES.get(area, area)))
     except msgspec.ValidationError as error:
         raise ValueError(f"{area}, {name}: {error}") from None
     if isinstance(begun := getattr(resource, "started_at", None), datetime):
-        made["started_at"] = begun.isoformat()  # in one of the forms that are read everywhere
-    return made
+        filled["started_at"] = begun.isoformat()  # in one of the forms that are read everywhere
+    return filled

@@ -32,17 +32,19 @@ class Simulation:
         self._minute = minute
         self._draw = draw
 
-    def trigger(self, kind: str, said: Row) -> int:
-        """To how many endpoints it is told. said: fields of the thing; without an id it is one that is ready for this.
+    def trigger(self, kind: str, fields: Row) -> int:
+        """Changes a resource and sends the event. Returns how many endpoints get it.
+
+        fields: of the resource; without an id, one is chosen that is ready for this event.
 
         Raises ValueError where a thing of this kind has no such fields.
         """
         area, before, after = CHANGES[kind]
-        name = str(said.get("id") or self._ready(area, before) or self._state.name(PREFIXES[area]))
+        name = str(fields.get("id") or self._ready(area, before) or self._state.name(PREFIXES[area]))
         rows = self._rows(area, name)
         self._machines.charge()
         new = self._bill() if kind == "invoice.generated" and name not in rows else {}
-        changed = fill(area, name, {**new, **rows.get(name, {}), **said, "id": name, "status": after})
+        changed = fill(area, name, {**new, **rows.get(name, {}), **fields, "id": name, "status": after})
         row = rows.setdefault(name, {})
         row.update(changed)
         self._start_consequences(kind, row, rows)
@@ -137,8 +139,11 @@ class Simulation:
             kind = self._draw.choice(SPONTANEOUS_TYPES)
             area, before, _ = CHANGES[kind]
             if not before or self._ready(area, before):
-                said = {"job.queued": {"fail": self._draw.random() < FAILURE_SHARE}, "invoice.generated": self._card()}
-                self.trigger(kind, said.get(kind, {}))
+                fields = {
+                    "job.queued": {"fail": self._draw.random() < FAILURE_SHARE},
+                    "invoice.generated": self._card(),
+                }
+                self.trigger(kind, fields.get(kind, {}))
 
     def _card(self) -> Row:
         return {"card": "declined"} if self._draw.random() < FAILURE_SHARE else {}

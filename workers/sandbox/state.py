@@ -51,7 +51,7 @@ class State:
     log: deque[Row] = field(
         default_factory=lambda: deque(maxlen=100_000)
     )  # every call: at, method, path, limit, status
-    made: int = 3
+    row_count: int = 3
     control_token: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
 
     def __post_init__(self) -> None:
@@ -79,16 +79,16 @@ class State:
             users = msgspec.convert(areas.pop("users", {}), dict[str, User])
         except msgspec.ValidationError as error:
             raise ValueError(f"users: {error}") from None
-        made: dict[str, Rows] = {}
+        filled: dict[str, Rows] = {}
         for area, rows in areas.items():
             if area not in self.areas or area in ("audit_log", "endpoints"):
                 known = (one for one in self.areas if one not in ("audit_log", "endpoints"))
                 raise ValueError(f"there is no area {area!r}: {', '.join(known)}, users")
-            made[area] = {name: fill(area, name, row) for name, row in rows.items()}
+            filled[area] = {name: fill(area, name, row) for name, row in rows.items()}
         self.users |= users
-        for area, rows in made.items():
+        for area, rows in filled.items():
             self.areas[area] |= rows
-        self.stopped |= {name for name, row in made.get("virtual_servers", {}).items() if row["status"] == "stopped"}
+        self.stopped |= {name for name, row in filled.get("virtual_servers", {}).items() if row["status"] == "stopped"}
 
     @property
     def file(self) -> Path:
@@ -99,8 +99,8 @@ class State:
 
     def name(self, prefix: str) -> str:
         while True:
-            self.made += 1
-            name = f"{prefix}_{self.made:04d}"
+            self.row_count += 1
+            name = f"{prefix}_{self.row_count:04d}"
             if not any(name in rows for rows in self.areas.values()):
                 return name
 

@@ -120,16 +120,16 @@ class Budget:
         used = self.client.zcount(name, now - self.window, "+inf")
         handlers = [decode_text(one) for one in self.client.zrangebyscore(f"{name}:waits", now - self.window, "+inf")]
         counts = {one: self.client.zcount(f"{name}:line:{one}", now - self.window, "+inf") for one in handlers}
-        held = max(0, self.client.pttl(f"{name}:hold")) / 1000
+        hold = max(0, self.client.pttl(f"{name}:hold")) / 1000
         most = self.limits.get(limit)
-        return Waiting(limit=limit, left=max(0, most - used), most=most, held=held, who=counts)
+        return Waiting(limit=limit, left=max(0, most - used), most=most, held=hold, who=counts)
 
 
 def list_refusals(client: redis.Redis) -> dict[str, int]:
     """Keys that Zyra refuses now, as they may be shown, and since when, in milliseconds."""
     refusals = {}
-    for shown, told in client.hgetall(REFUSED_KEYS).items():
-        since, _, key = decode_text(told).partition(" ")
+    for shown, reason in client.hgetall(REFUSED_KEYS).items():
+        since, _, key = decode_text(reason).partition(" ")
         if client.exists(make_prefix(key) + "known") and since.isdecimal():
             refusals[decode_text(shown)] = int(since)
         else:

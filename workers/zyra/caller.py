@@ -94,7 +94,7 @@ class Caller:
                 outcome = yield from Recovery(self.spend, journal, self.routes, self.budget, self.guard).look_up(
                     call, entry
                 )
-                told = yield Do(
+                has_happened = yield Do(
                     lambda: (
                         journal.record_answer(entry, outcome, looked_up=True)
                         if outcome
@@ -104,27 +104,27 @@ class Caller:
             except BaseException:
                 journal.forget_cache(entry)
                 raise
-            if outcome or not told:
-                return outcome if told else None
+            if outcome or not has_happened:
+                return outcome if has_happened else None
         ring = self._choose_ring(call)
         yield from self._wait_for_room(call, ring)
         request = yield from self._sign(Send(call, {}), ring)
         self.guard()
-        made: Entry = yield Do(lambda: journal.begin(call))
+        sent_entry: Entry = yield Do(lambda: journal.begin(call))
         try:
             answer: Answer = yield request
             document = calls.parse(answer)
             refusal = isinstance(document, dict) and document.get("success") is False
             if answer.is_success and not refusal and (not answer.content or document is not None):
-                yield Do(lambda: journal.record_answer(made, answer))
+                yield Do(lambda: journal.record_answer(sent_entry, answer))
             elif refusal or (400 <= answer.status < 500 and answer.status != 408):
-                yield Do(lambda: journal.record_refusal(made, answer))
+                yield Do(lambda: journal.record_refusal(sent_entry, answer))
             else:
-                journal.forget_cache(made)
+                journal.forget_cache(sent_entry)
         except BaseException as error:  # also where the handler was cancelled: then nothing may be awaited any more
-            journal.forget_cache(made)
+            journal.forget_cache(sent_entry)
             if isinstance(error, Unreachable) and error.unsent:
-                yield Do(lambda: journal.record_refusal(made))
+                yield Do(lambda: journal.record_refusal(sent_entry))
             raise
         is_renewed = yield from self._judge(answer, request, ring, last)
         return None if is_renewed else answer

@@ -86,9 +86,9 @@ def parse(answer: Answer) -> Any:
 
 
 def make_error(call: Call, answer: Answer, document: Any) -> ZyraError:
-    told = to_mapping(document)
-    block = to_mapping(told.get("error")) or told
-    meta = to_mapping(told.get("meta"))
+    fields = to_mapping(document)
+    block = to_mapping(fields.get("error")) or fields
+    meta = to_mapping(fields.get("meta"))
     failure = choose_class(answer.status)(
         answer.status,
         str(block.get("code") or ""),

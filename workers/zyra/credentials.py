@@ -165,8 +165,8 @@ def read_token(route: Route, answer: calls.Answer, refresh: str = "") -> Token:
     if not access:
         raise Unreadable(answer.status, "unreadable", "the login's answer holds no token", call=route.call)
     now = time.time()
-    told = document.get("expires_in")
-    life = float(told) if isinstance(told, int | float) and told > 0 else read_end(access, now) - now
+    lifetime = document.get("expires_in")
+    life = float(lifetime) if isinstance(lifetime, int | float) and lifetime > 0 else read_end(access, now) - now
     return Token(access, str(document.get("refresh_token") or refresh), now, now + max(0.1, life))
 
 

@@ -36,8 +36,8 @@ class ZyraError(Exception):
         self.details = details
         self.request_id = request_id
         self.call = call
-        said = " ".join(filter(None, [call, str(status or ""), code, message, request_id]))
-        Exception.__init__(self, said)  # not super(): beside us may stand a RetryLater, which wants seconds
+        message_line = " ".join(filter(None, [call, str(status or ""), code, message, request_id]))
+        Exception.__init__(self, message_line)  # not super(): beside us may stand a RetryLater, which wants seconds
 
 
 class NoId(ValueError, GiveUp):

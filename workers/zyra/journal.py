@@ -159,16 +159,16 @@ class Journal:
     def _load(self) -> dict[int, tuple[Entry, bytes]]:
         if self._entries is None:
             self._entries = load_entries(self._ledger, self._seal, self.run)
-            said, last = self._ledger.client.hmget(self._ledger.keys.run(self.run), "unanswered", "calls")
+            decision, last = self._ledger.client.hmget(self._ledger.keys.run(self.run), "unanswered", "calls")
             self._last = read_number(last)
-            if said is not None:
-                self._decide(self._entries, said)
+            if decision is not None:
+                self._decide(self._entries, decision)
         return self._entries
 
-    def _decide(self, known: dict[int, tuple[Entry, bytes]], said: Any) -> None:
+    def _decide(self, known: dict[int, tuple[Entry, bytes]], text: Any) -> None:
         """What a person said, at a replay, of calls that nobody heard an answer of."""
         try:
-            word = msgspec.json.decode(self._seal.unwrap(name_word(self.run), said), type=Word)
+            word = msgspec.json.decode(self._seal.unwrap(name_word(self.run), text), type=Word)
         except (SealError, msgspec.MsgspecError):
             log.warning("what a person said of unanswered calls is not what was sealed: they are looked up")
             return

@@ -49,10 +49,10 @@ class Recovery:
         name = calls.to_mapping(call.body).get("name")
         if what == "named" and isinstance(name, str) and self.journal.key in name:
             return (yield from self._look_up_name(call, name, self.journal.list_made_ids()))
-        said = "an earlier attempt made this call and heard no answer"
+        reason = "an earlier attempt made this call and heard no answer"
         if what == "named":
-            said += "; a name that holds event.key would let us find out whether it happened"
-        raise OutcomeUnknown(0, "", said, call=str(call))
+            reason += "; a name that holds event.key would let us find out whether it happened"
+        raise OutcomeUnknown(0, "", reason, call=str(call))
 
     def _look_up_state(self, call: Call, what: str, states: set[str]) -> Found:
         get = calls.make_listed_call(self.routes[f"{call.route.area}.get"], call.ids[:1])

@@ -97,8 +97,8 @@ class Route:
             raise NoId(f"{self.name} takes {', '.join(self.parameters) or 'no id'}")
         if not all(ids) or any(part in (".", "..") for part in ids):
             raise NoId(f"{self.name}: an id is empty, or no id: {', '.join(ids)}")
-        given = iter(ids)
-        return PARAMETER.sub(lambda _: quote(next(given), safe="-_~"), self.path)
+        values = iter(ids)
+        return PARAMETER.sub(lambda _: quote(next(values), safe="-_~"), self.path)
 
 
 Routes = Mapping[str, Route]

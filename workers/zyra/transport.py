@@ -160,8 +160,8 @@ class AnswerReader:
     def add(self, chunk: bytes) -> None:
         self.size += len(chunk)
         if self.size > self._most or time.monotonic() > self._until:
-            said = f"the answer is longer than {self._most} bytes, or takes more than {MAX_ANSWER_SECONDS:g} s"
-            raise Unreadable(0, "too-long", said, call=self._call)
+            reason = f"the answer is longer than {self._most} bytes, or takes more than {MAX_ANSWER_SECONDS:g} s"
+            raise Unreadable(0, "too-long", reason, call=self._call)
         if self._into:
             self._into.write(chunk)
         else:

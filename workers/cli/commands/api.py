@@ -146,8 +146,8 @@ def show_budget(rest: list[str], show: ResultPrinter) -> int:
     print_line(f"key {asks.ring.shown}" + (", refused by Zyra: replace it" if refused else ""))
     for one in classes:
         who = ", ".join(f"{name} ({count})" for name, count in one.who.items()) or "nobody"
-        held = f", held by Zyra for {one.held:.0f} s" if one.held else ""
-        print_line(f"{one.limit}: {one.left} of {one.most} a minute left{held}; waiting: {who}")
+        hold = f", held by Zyra for {one.held:.0f} s" if one.held else ""
+        print_line(f"{one.limit}: {one.left} of {one.most} a minute left{hold}; waiting: {who}")
     return 0
 
 

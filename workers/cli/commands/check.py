@@ -45,8 +45,8 @@ def check_receiver() -> int:
     for fault in (*find_commas(settings.sources), *find_shared_secrets(settings.sources), *doubts):
         print_line("warning:", fault)
     for source in settings.sources.values() if verdict else ():
-        for told in list_guarantees(source, settings.durability, verdict):
-            print_line(f"{source.name}:", told)
+        for guarantee in list_guarantees(source, settings.durability, verdict):
+            print_line(f"{source.name}:", guarantee)
     return conclude(settings.redis_url, verdict)
 
 
@@ -159,13 +159,13 @@ def describe_origin(source: Source) -> str:
     if source.fetches and remote:
         host = remote.url.removeprefix("https://").partition("/")[0]
         named = "the address that the delivery names, if the scheme allows its host"
-        told = f"fetched from {host if '://' in remote.url else named}"
+        origin = f"fetched from {host if '://' in remote.url else named}"
     else:
         texts = source.list_texts()
-        told = f"{len(texts)} given" if texts else "none yet: the provider will tell its secret"
+        origin = f"{len(texts)} given" if texts else "none yet: the provider will tell its secret"
     if source.scheme.shared:
-        told += "; one key signs for all customers of the provider: what is meant for another one verifies too"
-    return told
+        origin += "; one key signs for all customers of the provider: what is meant for another one verifies too"
+    return origin
 
 
 def describe_dedup(source: Source) -> str:
@@ -180,14 +180,16 @@ def describe_dedup(source: Source) -> str:
 def describe_window(source: Source) -> str:
     """For how long a captured delivery can be replayed."""
     if source.scheme.timestamp and source.scheme.tolerance:
-        told = f"a captured delivery can be sent again for {source.scheme.tolerance} s, then its signed time is too old"
+        window = (
+            f"a captured delivery can be sent again for {source.scheme.tolerance} s, then its signed time is too old"
+        )
     else:
-        told = "a captured delivery stays valid for ever: the provider signs no time"
+        window = "a captured delivery stays valid for ever: the provider signs no time"
     if source.labels.is_id_signed and source.labels.is_type_signed:
-        return f"{told}; it is known by its id or digest, which are signed"
+        return f"{window}; it is known by its id or digest, which are signed"
     if source.repeats == "duplicate":
-        return f"{told}; the same signed bytes run once, whatever id and type come with them"
-    return f'{told}; under another id or type it is a new event, marked `repeats` (repeats = "duplicate" refuses it)'
+        return f"{window}; the same signed bytes run once, whatever id and type come with them"
+    return f'{window}; under another id or type it is a new event, marked `repeats` (repeats = "duplicate" refuses it)'
 
 
 def hide_password(url: str) -> str:

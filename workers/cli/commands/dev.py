@@ -106,9 +106,9 @@ def choose_ports(port: int) -> list[int]:
     """Ports for receiver, sandbox and the two kinds of metrics. Raises ConfigurationError where one is taken."""
     metrics = METRICS_PORT if port == PORT else port + 2
     wanted = (port, port + 1, metrics, metrics + 1) if port else random.sample(range(*FREE_PORT_RANGE), 4)
-    held = [find_free_port(one, any_else=not port) for one in wanted]
-    numbers = [taken.getsockname()[1] for taken in held]
-    for taken in held:
+    sockets = [find_free_port(one, any_else=not port) for one in wanted]
+    numbers = [taken.getsockname()[1] for taken in sockets]
+    for taken in sockets:
         taken.close()
     return numbers
 

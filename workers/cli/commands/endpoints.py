@@ -134,8 +134,8 @@ def parse_types(text: str, new: bool) -> list[str]:
     wanted, known = [one.strip() for one in text.split(",") if one.strip()], schemes()["zyra"].types
     unknown = [one for one in wanted if one not in known]
     if unknown and not new:
-        told = f"{', '.join(unknown)} is not in the catalogue: {', '.join(known)}"
-        raise ConfigurationError([f"{told}; --new says that Zyra has it by now"])
+        message = f"{', '.join(unknown)} is not in the catalogue: {', '.join(known)}"
+        raise ConfigurationError([f"{message}; --new says that Zyra has it by now"])
     return wanted
 
 
@@ -144,17 +144,19 @@ def create(zyra: Zyra, url: str, events: list[str], path: Path) -> None:
     if secret_file.read(path) is not None:
         raise ConfigurationError([f"{path} exists, and holds another endpoint's secret: name a new file"])
     secret_file.check_writable(path)
-    made = wait_for_budget(lambda: zyra.webhooks.endpoints.create(url, events, OURS))
+    endpoint = wait_for_budget(lambda: zyra.webhooks.endpoints.create(url, events, OURS))
     try:
-        secret_file.write(path, read_secret(made))
+        secret_file.write(path, read_secret(endpoint))
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.truncate(path, 0)
-        wait_for_budget(lambda: zyra.webhooks.endpoints.delete(str(made.id)))  # nobody could verify what it would send
+        wait_for_budget(
+            lambda: zyra.webhooks.endpoints.delete(str(endpoint.id))
+        )  # nobody could verify what it would send
         if isinstance(error, OSError):
             raise CommandFailed(f"cannot write {path}: {error.strerror}: nothing is registered") from None
         raise
-    print_line(f"registered {made.id}; its secret is in {path}: set ZYRA_WEBHOOK_SECRET_FILE to it")
+    print_line(f"registered {endpoint.id}; its secret is in {path}: set ZYRA_WEBHOOK_SECRET_FILE to it")
 
 
 def update(zyra: Zyra, known: Endpoint, events: list[str], path: Path) -> int:

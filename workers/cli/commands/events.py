@@ -87,19 +87,19 @@ def show(
     as_lines: Json = False,
 ) -> int:
     """Show one event and its runs."""
-    kept, found_settings = open_ledger()
-    record = query.show(kept, event)
+    ledger, config = open_ledger()
+    record = query.show(ledger, event)
     if record is None:
         raise CommandFailed(f"there is no event {event!r}: `events list` shows the newest")
     if body:
         try:
-            record["body"] = query.open_event(kept, found_settings.seal, event).content.body.decode(
+            record["body"] = query.open_event(ledger, config.seal, event).content.body.decode(
                 "utf-8", "backslashreplace"
             )
         except SealError as error:
             record["body"] = f"cannot be decrypted: {error}"
     for run in record["runs"]:
-        run["calls"] = list_calls(kept, found_settings.seal, event, run["handler"])
+        run["calls"] = list_calls(ledger, config.seal, event, run["handler"])
     if as_lines:
         print_json(record)
         return 0
@@ -108,8 +108,8 @@ def show(
             print_line(f"{name}:", value if value != "" else "-")
     for run in record["runs"]:
         again = f", again at {run['next_attempt_at']}" if run["next_attempt_at"] else ""
-        said = f": {run['error']}" if run["error"] else ""
-        print_line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{said}")
+        failure = f": {run['error']}" if run["error"] else ""
+        print_line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{failure}")
         for call in run["calls"]:
             looked = ", looked up" if call["looked_up"] else ""
             status = f" {call['status']}" if call["status"] else ""
@@ -119,15 +119,15 @@ def show(
     return 0
 
 
-def list_calls(kept: Ledger, seal: Seal, event: str, handler: str) -> Sequence[dict[str, Any]]:
+def list_calls(ledger: Ledger, seal: Seal, event: str, handler: str) -> Sequence[dict[str, Any]]:
     """What a run has asked of Zyra's API."""
     run = make_run_id(event, handler)
-    if not kept.client.exists(kept.keys.name(f"calls:{run}")):
+    if not ledger.client.exists(ledger.keys.name(f"calls:{run}")):
         return []
     from ...zyra import journal
 
     try:
-        return [{**one, "at": query.format_time(one["at"])} for one in journal.list_calls(kept, seal, run)]
+        return [{**one, "at": query.format_time(one["at"])} for one in journal.list_calls(ledger, seal, run)]
     except SealError as error:
         print_note(f"cannot decrypt the API calls of {handler}: {error}")
         return []
@@ -156,23 +156,25 @@ def replay(
     if unanswered and not keep_calls:
         raise ConfigurationError(["--unanswered says something of the calls that --keep-calls keeps: give both"])
     require_selection(everything, ids, state, type, source, since)
-    kept, found_settings = open_ledger()
-    chosen = choose(kept, ids, filter_by(state or EventState.DEAD, type, source, since, limit))
+    ledger, config = open_ledger()
+    chosen = choose(ledger, ids, filter_by(state or EventState.DEAD, type, source, since, limit))
 
     def start_again(event: str) -> tuple[str, int]:
-        said = seal_words(kept, found_settings.seal, event, unanswered) if unanswered else {}
-        return kept.replay(event, again=again, dry_run=dry_run, reason=reason, keep_calls=keep_calls, unanswered=said)
+        words = seal_words(ledger, config.seal, event, unanswered) if unanswered else {}
+        return ledger.replay(
+            event, again=again, dry_run=dry_run, reason=reason, keep_calls=keep_calls, unanswered=words
+        )
 
     return act_on_each(chosen, rate, start_again, dry_run)
 
 
-def seal_words(kept: Ledger, seal: Seal, event: str, said: Unanswered) -> dict[str, bytes]:
+def seal_words(ledger: Ledger, seal: Seal, event: str, answer: Unanswered) -> dict[str, bytes]:
     """What a person says of the event's calls without an answer, sealed, by run. Raises ConfigurationError."""
     from ...zyra import journal
 
-    runs = [make_run_id(event, run["handler"]) for run in (query.show(kept, event) or {"runs": []})["runs"]]
+    runs = [make_run_id(event, run["handler"]) for run in (query.show(ledger, event) or {"runs": []})["runs"]]
     try:
-        return {run: journal.seal_word(kept, seal, run, said is Unanswered.HAPPENED) for run in runs}
+        return {run: journal.seal_word(ledger, seal, run, answer is Unanswered.HAPPENED) for run in runs}
     except SealError as error:
         raise ConfigurationError([f"cannot decrypt the API calls of {event}: {error}"]) from None
 
@@ -193,9 +195,9 @@ def discard(
     if not reason:
         raise ConfigurationError(["--reason is needed: say why these events may be let go"])
     require_selection(everything, ids, type, source, since)
-    kept = open_ledger()[0]
-    chosen = choose(kept, ids, filter_by(EventState.DEAD, type, source, since, limit))
-    return act_on_each(chosen, rate, lambda event: kept.discard(event, reason=reason, dry_run=dry_run), dry_run)
+    ledger = open_ledger()[0]
+    chosen = choose(ledger, ids, filter_by(EventState.DEAD, type, source, since, limit))
+    return act_on_each(chosen, rate, lambda event: ledger.discard(event, reason=reason, dry_run=dry_run), dry_run)
 
 
 @app.command()
@@ -206,13 +208,13 @@ def explain(
     as_lines: Json = False,
 ) -> int:
     """Explain why deliveries were refused, newest first. One a second of each source is kept for a day."""
-    kept, found_settings = open_ledger()
-    names = [decode_text(name) for name in kept.client.smembers(kept.keys.name("refusals"))]
-    raws = [raw for name in names for raw in kept.client.lrange(kept.keys.name(f"refusals:{name}"), 0, -1)]
+    ledger, config = open_ledger()
+    names = [decode_text(name) for name in ledger.client.smembers(ledger.keys.name("refusals"))]
+    raws = [raw for name in names for raw in ledger.client.lrange(ledger.keys.name(f"refusals:{name}"), 0, -1)]
     refusals = [one for one in map(parse_refusal, raws) if one and one["at"] > time.time() - 86400]
     refusals.sort(key=lambda one: -one["at"])
     for one in refusals:
-        open_captured(one, found_settings.seal)
+        open_captured(one, config.seal)
     chosen = [one for one in refusals if refusal in ("", one["id"]) and source in ("", one["source"])][:limit]
     if refusal and not chosen:
         raise CommandFailed(f"there is no refusal {refusal!r}, or not any more: they are kept for a day")
@@ -254,14 +256,14 @@ def parse_refusal(raw: bytes | str) -> dict[str, Any] | None:
         return None
 
 
-def require_selection(everything: bool, *given: object) -> None:
+def require_selection(everything: bool, *selection: object) -> None:
     """Raises ConfigurationError where neither ids nor a filter nor --all say which events are meant."""
-    if not everything and not any(given):
+    if not everything and not any(selection):
         raise ConfigurationError(["say which events: ids, a filter such as --type or --since, or --all"])
 
 
-def choose(kept: Ledger, ids: list[str] | None, wanted: query.Filter) -> list[str]:
-    return ids or [event["id"] for event in query.search(kept, wanted)]
+def choose(ledger: Ledger, ids: list[str] | None, wanted: query.Filter) -> list[str]:
+    return ids or [event["id"] for event in query.search(ledger, wanted)]
 
 
 def act_on_each(events: list[str], rate: float, act: Any, dry_run: bool) -> int:
@@ -270,10 +272,10 @@ def act_on_each(events: list[str], rate: float, act: Any, dry_run: bool) -> int:
     for number, event in enumerate(events):
         if number:
             time.sleep(1 / rate)
-        said, count = act(event)
+        outcome, count = act(event)
         failed += not count
         would = "would be " if dry_run and count else ""
-        print_line(f"{event}: {would}{said}" + (f" ({count} runs)" if count else ""))
+        print_line(f"{event}: {would}{outcome}" + (f" ({count} runs)" if count else ""))
     if not events:
         print_line("no event fits")
     return 1 if failed else 0

@@ -25,21 +25,21 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def handlers(
-    given: Annotated[str, typer.Option("--event", help="Id of an event, or a file with a body.")] = "",
+    event: Annotated[str, typer.Option("--event", help="Id of an event, or a file with a body.")] = "",
     type: Annotated[str, typer.Option(help="Type of the event, for a body from a file.")] = "",
     source: Annotated[str, typer.Option(help="Source of the event, for a body from a file.")] = "zyra",
 ) -> int:
     """List the loaded handlers; with --event, say which of them would run, and why."""
     make_current_folder_importable()
     router = plugins.load_handlers(settings.read(read_environment()).handlers)
-    if not given:
+    if not event:
         print_table(
             ("HANDLER", "SOURCE", "TYPE", "TIMEOUT"),
             [(h.name, h.source, ", ".join(h.types), f"{h.timeout:g} s") for h in router],
         )
         return 0
     try:
-        one = load_event(given) if names.EVENT.fullmatch(given) else make_event_from_file(Path(given), type, source)
+        one = load_event(event) if names.EVENT.fullmatch(event) else make_event_from_file(Path(event), type, source)
     except (Unreadable, SealError) as error:
         raise CommandFailed(f"no handler would run: the event is unreadable or sealed: {error}") from None
     for handler in router:
@@ -48,8 +48,8 @@ def handlers(
 
 
 def load_event(name: str) -> Event:
-    kept, config = open_ledger()
-    return make_event(query.open_event(kept, config.seal, name))
+    ledger, config = open_ledger()
+    return make_event(query.open_event(ledger, config.seal, name))
 
 
 def make_event_from_file(path: Path, kind: str, source: str) -> Event:
@@ -58,8 +58,8 @@ def make_event_from_file(path: Path, kind: str, source: str) -> Event:
     except OSError as error:
         raise ConfigurationError([f"--event {path}: {error.strerror}"]) from None
     if not kind:
-        told = read_json(body)
-        kind = str(told.get("event") or told.get("type") or "") if isinstance(told, dict) else ""
+        fields = read_json(body)
+        kind = str(fields.get("event") or fields.get("type") or "") if isinstance(fields, dict) else ""
     labels = Labels(id="evt_" + "0" * 26, source=source, type=kind, received_at=int(time.time() * 1000))
     return make_event(EventRecord(labels=labels, content=Content(body=body)))
 

@@ -44,13 +44,13 @@ def reconcile(
     as_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> int:
     """Find webhooks that never came: compare Zyra's API with the last events. Exits with 1 if any is missing."""
-    kept, config = open_ledger()
-    began, told = time.time(), find_heard(read(kept, config.seal, query.Filter(source=source, limit=most)))
+    ledger, config = open_ledger()
+    began, heard = time.time(), find_heard(read(ledger, config.seal, query.Filter(source=source, limit=most)))
     gaps, missed = [], 0
     with closing(open_client()) as zyra:
         for family in FAMILIES:
             try:
-                gaps += list(find_gaps(zyra, family, told))
+                gaps += list(find_gaps(zyra, family, heard))
             except (ZyraError, RetryLater, NoIds) as error:
                 missed += 1
                 advice = f": {error.advice}" if isinstance(error, ZyraError) else ""
@@ -58,10 +58,10 @@ def reconcile(
     shown = [gap for gap in gaps if gap.heard or unheard]
     if shown:
         time.sleep(settle)
-        meanwhile = find_heard(read(kept, config.seal, query.Filter(source=source, limit=most, since=began - settle)))
+        meanwhile = find_heard(read(ledger, config.seal, query.Filter(source=source, limit=most, since=began - settle)))
         shown = [gap for gap in shown if (gap.family, gap.resource) not in meanwhile]
-    made = {gap: backfill_event(kept, config.seal, source, gap) for gap in shown} if backfill else {}
-    print_gaps(shown, made, as_lines)
+    outcomes = {gap: backfill_event(ledger, config.seal, source, gap) for gap in shown} if backfill else {}
+    print_gaps(shown, outcomes, as_lines)
     if not as_lines:
         rest = sum(not gap.heard for gap in gaps) if not unheard else 0
         more = f". {rest} more resources have no event in the ledger; show them with --unheard" if rest else ""
@@ -69,24 +69,24 @@ def reconcile(
     return 1 if missed or (shown and not backfill) else 0
 
 
-def read(kept: Ledger, seal: Seal, wanted: query.Filter) -> Iterator[Event]:
+def read(ledger: Ledger, seal: Seal, wanted: query.Filter) -> Iterator[Event]:
     """Events, newest first, as far as they can be read."""
-    for told in query.search(kept, wanted):
+    for record in query.search(ledger, wanted):
         try:
-            yield make_event(query.open_event(kept, seal, told["id"]))
+            yield make_event(query.open_event(ledger, seal, record["id"]))
         except (SealError, Unreadable):
             continue
 
 
-def find_gaps(zyra: Zyra, family: str, told: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
+def find_gaps(zyra: Zyra, family: str, heard: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
     """Raises ZyraError, and NoIds."""
     rows = [
         row for one in FAMILIES[family].lists for row in list_all(zyra, calls.make_listed_call(zyra.caller.routes[one]))
     ]
     if rows and not any(map(read_id, rows)):
         raise NoIds(f"Zyra lists {family} without ids, so they cannot be compared: `api check` says what has changed")
-    yield from compare(family, rows, told)
-    yield from (gap for gap in find_unlisted(family, rows, told) if is_gone(zyra, gap))
+    yield from compare(family, rows, heard)
+    yield from (gap for gap in find_unlisted(family, rows, heard) if is_gone(zyra, gap))
 
 
 def is_gone(zyra: Zyra, gap: Gap) -> bool:
@@ -102,7 +102,7 @@ def is_gone(zyra: Zyra, gap: Gap) -> bool:
     return family.types.get(str(calls.to_mapping(row).get("status")).lower()) == family.gone
 
 
-def backfill_event(kept: Ledger, seal: Seal, source: str, gap: Gap) -> str:
+def backfill_event(ledger: Ledger, seal: Seal, source: str, gap: Gap) -> str:
     """Puts the missing event into the ledger and the queue, once: its id, or that of the one that was made before."""
     moment = int(time.time() * 1000)
     body = {
@@ -131,21 +131,21 @@ def backfill_event(kept: Ledger, seal: Seal, source: str, gap: Gap) -> str:
         "",
         RECONCILED,
     ]
-    flat = build_arguments(kept.keys, 10**9, *values, *seal.close(EventRecord(labels=labels, content=content)))
-    verdict, name = kept.client.eval(compose_script("receiver", "accept.lua"), 0, *flat)
+    flat = build_arguments(ledger.keys, 10**9, *values, *seal.close(EventRecord(labels=labels, content=content)))
+    verdict, name = ledger.client.eval(compose_script("receiver", "accept.lua"), 0, *flat)
     return f"{verdict.decode()} {name.decode()}"
 
 
-def print_gaps(gaps: list[Gap], made: Mapping[Gap, str], as_lines: bool) -> None:
+def print_gaps(gaps: list[Gap], outcomes: Mapping[Gap, str], as_lines: bool) -> None:
     if as_lines:
         for gap in gaps:
             print_json(
                 {"family": gap.family, "resource": gap.resource, "status": gap.status, "missing": gap.type,
-                 "heard": find_last_type(gap) or None, "backfilled": made.get(gap)}
+                 "heard": find_last_type(gap) or None, "backfilled": outcomes.get(gap)}
             )  # fmt: skip
         return
     cells = [
-        [gap.family, gap.resource, gap.status, gap.type, find_last_type(gap) or "nothing", made.get(gap, "-")]
+        [gap.family, gap.resource, gap.status, gap.type, find_last_type(gap) or "nothing", outcomes.get(gap, "-")]
         for gap in gaps
     ]
     print_table(("WHAT", "ID", "STATUS NOW", "MISSING", "HEARD LAST", "BACKFILLED"), cells)

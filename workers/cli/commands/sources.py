@@ -63,10 +63,10 @@ def make_cells(row: dict[str, Any]) -> list[object]:
 
 def describe_without_secret(source: Source) -> dict[str, Any]:
     """The row of a source that holds no secret."""
-    told = "keys are fetched" if source.fetches else "waits for the provider to tell its secret"
+    state = "keys are fetched" if source.fetches else "waits for the provider to tell its secret"
     return {
         "source": source.name, "scheme": source.scheme.title, "secret": None, "deliveries": None, "last_used": None,
-        "advice": told,
+        "advice": state,
     }  # fmt: skip
 
 
