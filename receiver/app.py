@@ -55,7 +55,7 @@ def create_app(
     active = settings or environment.read()
     client = connect(active.redis_url)
     keys = Keys(active.queue, active.rq_prefix)
-    watch = Watch(connect(active.redis_url), active.durability, active.replicas)
+    watch = Watch(connect(active.redis_url), keys, active.durability, active.replicas)
     metrics = Metrics(registry)
     source_keys = {
         source.name: SourceKeys(source.name, source.scheme, source.secrets) for source in active.sources.values()

@@ -13,9 +13,14 @@ class Assessment:
     hidden: tuple[str, ...]  # what Redis would not tell: a warning
 
 
-def judge(level: Durability, info: Mapping[str, Any], config: Mapping[str, str], replicas: int = 1) -> Assessment:
-    """info: INFO's fields. config: CONFIG GET's. Each is empty where the server or its rights refuse it."""
-    lacks, hidden = [], []
+def judge(
+    level: Durability, info: Mapping[str, Any], config: Mapping[str, str], replicas: int = 1, fault: str = ""
+) -> Assessment:
+    """info: INFO's fields. config: CONFIG GET's. Each is empty where the server or its rights refuse it.
+
+    fault: what is wrong with the ledger itself, as `formats.find_fault` says.
+    """
+    lacks, hidden = [fault] * bool(fault), []
     policy = config.get("maxmemory-policy") or str(info.get("maxmemory_policy", ""))
     if policy and policy != "noeviction":
         lacks.append(f"maxmemory-policy is {policy}: Redis may drop accepted events; set noeviction")

@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from .contract.connection import make_client
 from .contract.keys import Keys
+from .contract.records import Acceptance, pack_acceptances
 from .contract.scripts import build_arguments, compose_script
 from .contract.seal import Seal
 from .contract.settings import Durability
@@ -144,8 +145,8 @@ class Inbox:
                 entry.receipt.set_exception(Unavailable(verdict.decode("utf-8", "replace")))
 
     async def _write(self, batch: Sequence[Accepted]) -> Sequence[bytes]:
-        flat = [value for accepted in batch for value in self._flatten(accepted)]
-        values = build_arguments(self._keys, self._max_pending, *flat)
+        acceptances, bodies = zip(*map(self._seal_one, batch), strict=True)
+        values = build_arguments(self._keys, self._max_pending, pack_acceptances(acceptances), *bodies)
         try:
             return await self._call(values)
         except NoScriptError:  # a restarted Redis: nothing was executed
@@ -182,22 +183,20 @@ class Inbox:
         finally:
             await pool.release(connection)
 
-    def _flatten(self, accepted: Accepted) -> list[str | bytes | int]:
-        labels = accepted.event.labels
-        return [
-            labels.id,
-            accepted.mark,
-            int(accepted.window * 1000),
-            accepted.digest,
-            accepted.signed_mark,
-            accepted.once + 2 * accepted.replays + 4 * accepted.untyped,
-            labels.source,
-            labels.type,
-            labels.received_at,
-            labels.delivery_id,
-            labels.origin,
-            *self._seal.close(accepted.event),
-        ]
+    def _seal_one(self, accepted: Accepted) -> tuple[Acceptance, bytes]:
+        key, sealed = self._seal.close(accepted.event)
+        acceptance = Acceptance(
+            labels=accepted.event.labels,
+            key=key,
+            mark=accepted.mark,
+            window_ms=int(accepted.window * 1000),
+            digest=accepted.digest,
+            signed_mark=accepted.signed_mark,
+            once=accepted.once,
+            replays=accepted.replays,
+            untyped=accepted.untyped,
+        )
+        return acceptance, sealed
 
 
 def name_cause(error: Exception) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 import redis.asyncio as redis
 from redis.exceptions import RedisError, ResponseError
 
+from .contract import formats
 from .contract.connection import compute_memory_share
+from .contract.keys import Keys
 from .contract.settings import Durability
 from .durability import Assessment, judge
 
@@ -20,6 +22,7 @@ MAX_MEMORY_SHARE = 0.9  # of maxmemory above which deliveries are refused
 @dataclass(slots=True)
 class Watch:
     client: redis.Redis
+    keys: Keys
     level: Durability
     replicas: int = 1
     draining: bool = False
@@ -33,12 +36,13 @@ class Watch:
             async with asyncio.timeout(2):
                 info = await self._ask_or_hide(self.client.info())
                 config = await self._ask_or_hide(self.client.config_get("appendfsync", "maxmemory-policy"))
+                fault = formats.find_fault(self.keys, *await self.client.mget(formats.list_evidence(self.keys)))
         except (RedisError, OSError, TimeoutError) as error:
             if self.reachable or not self.met:
                 log.warning("Redis does not answer: deliveries get 503 until it does", extra={"error": str(error)})
             self.reachable = False
             return
-        before, self.verdict = self.verdict, judge(self.level, info, config, self.replicas)
+        before, self.verdict = self.verdict, judge(self.level, info, config, self.replicas, fault)
         self.memory = compute_memory_share(info)
         self.reachable = True
         self.met = self.met or not self.verdict.lacks

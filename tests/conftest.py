@@ -67,8 +67,8 @@ def seal_key() -> str:
 
 
 @pytest.fixture
-def seal(seal_key: str) -> Seal:
-    return Seal(Secret("SEAL_KEY", seal_key, None))
+def seal(seal_key: str, keys: Keys) -> Seal:
+    return Seal(Secret("SEAL_KEY", seal_key, None), keys.queue)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ body        the one reader of bodies: JSON, urlencoded, multipart
 addresses   the SSRF guard
 exposition  serves metrics
 records     an event as it is kept, and the words for its states
+formats     which format of records this release writes and reads
 seal        the authenticated encryption of an event
 connection  Redis, with bounded time
 memory      the collector of cycles, made rare

@@ -14,12 +14,15 @@
 -- final        zset    finished events by the time they expire
 -- wanted       zset    events that a redelivery wants replayed, by the time it came; the sweeper does it
 -- junk         zset    keys that hold what we did not write, by the time they were found
+-- later        zset    units whose record has a later format than we read, by the time they are looked at again
+-- format       string  of the ledger, from its first event on: formats.py. FORMAT is what we write; a record of format 1
+--                      does not say so
 -- counters     hash    what happened, for the metrics
 local Z, R, Q = ARGV[1], ARGV[2], ARGV[3]
 local LIST = R .. ':queue:' .. Q
 local TYPES = {pending = 'zset', dispatching = 'zset', parked = 'zset', queued = 'zset', running = 'zset',
-  waiting = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset', junk = 'zset', wanted = 'zset',
-  counters = 'hash', ordinal = 'string', audit = 'list'}
+  waiting = 'zset', later = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset', junk = 'zset', wanted = 'zset',
+  counters = 'hash', ordinal = 'string', format = 'string', audit = 'list'}
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local whole = function(number) return string.format('%.0f', number) end  -- as Redis is to store it
@@ -33,6 +36,16 @@ local get = function(key, field)
   if type(value) == 'table' then return nil end  -- an error reply: not a hash, so not ours
   return value or nil
 end
+local pick = function(key, ...)  -- these fields by name; none where the key holds no hash, which is none of ours
+  local values, record = redis.pcall('HMGET', key, ...), {}
+  if not values.err then
+    for i, name in ipairs({...}) do record[name] = values[i] or nil end
+  end
+  return record
+end
+local LATER_MS = 60000  -- until what has a later format is looked at again
+local STAMP = FORMAT > 1 and {'format', FORMAT} or {}  -- of each record that we write
+local is_later = function(record) return (tonumber(record.format or 1) or 1) > FORMAT end
 local number = function(key, field) return tonumber(get(key, field) or 0) or 0 end
 
 -- What a script does to indexes, counters and RQ's list is gathered, and done by flush() at its end: one command for
@@ -68,6 +81,7 @@ end
 -- Takes a unit out of the indexes of what is open.
 local forget = function(unit)
   for _, state in ipairs({'queued', 'running', 'waiting'}) do drop(index(unit, state), unit) end
+  drop('later', unit)
 end
 
 -- A key that holds what we did not write: counted and set aside, so that nobody trips over it twice.
@@ -81,7 +95,10 @@ end
 -- The last ordinal; where what stands there is none of ours, the time in ms, which is above all that we ever gave.
 local last_ordinal = function()
   local found = redis.call('GET', Z .. 'ordinal')
-  if not found then return 0 end
+  if not found then  -- the ledger begins
+    redis.call('SET', Z .. 'format', FORMAT)
+    return 0
+  end
   if string.find(found, '^%d+$') and #found < 15 then return tonumber(found) end
   count('junk')
   return now

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from importlib.resources import files
 
+from . import formats
 from .keys import Keys
 
 
@@ -11,7 +12,7 @@ def compose_script(package: str, *names: str, allow_oom: bool = False, heals: bo
 
     allow_oom: it finishes, expires or deletes, so a full Redis must let it through. heals: it mends indexes itself.
     """
-    head = "#!lua flags=allow-oom\n" if allow_oom else "#!lua\n"
+    head = f"#!lua{' flags=allow-oom' if allow_oom else ''}\nlocal FORMAT = {formats.FORMAT}\n"
     first = ["ledger.lua"] if heals else ["ledger.lua", "checked.lua"]
     shared = "".join(files("receiver.contract").joinpath(name).read_text() for name in first)
     return head + shared + "".join(files(package).joinpath(name).read_text() for name in names)

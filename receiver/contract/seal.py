@@ -8,45 +8,39 @@ import hashlib
 import hmac
 import logging
 import os
-from json.encoder import encode_basestring_ascii as quoted
+from functools import cached_property
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from .errors import Altered, ConfigurationError, UnknownKey
-from .records import Body, Content, EventRecord, Labels
+from .records import Content, EventRecord, Labels
 from .secrets import Secret
 
 log = logging.getLogger(__name__)
-FORMAT = "1"
+FORMAT = 1
 encode = msgspec.json.Encoder().encode
-
-
-class Meta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is encrypted before the body; `Content` explains the fields."""
-
-    h: tuple[tuple[str, str], ...]
-    f: Body
-    r: tuple[str, ...] = ()
-    j: str = ""
-    u: bool = False
-    s: str = ""
-
-
-decode = msgspec.json.Decoder(Meta).decode
+decode = msgspec.json.Decoder(Content).decode
 
 
 class Seal:
     """Seals with the first key and opens with every key. A changed key file counts at once.
 
+    What one queue's seal closed, another's does not open: a copy of a record in another ledger does not run.
     Raises ConfigurationError where a key is none; one that becomes none later leaves the last good ones.
     """
 
-    def __init__(self, secret: Secret) -> None:
+    def __init__(self, secret: Secret, queue: str = "") -> None:
         self._secret = secret
+        self._queue = queue
         self._values = secret.values
         self._ciphers = make_ciphers(self._values)
+
+    @cached_property
+    def of_all_queues(self) -> "Seal":
+        """For what the workers of all queues share."""
+        return Seal(self._secret)
 
     @property
     def ciphers(self) -> dict[str, AESGCM]:
@@ -62,13 +56,13 @@ class Seal:
         """The id of the key that was used, and the sealed bytes."""
         name, cipher = next(iter(self.ciphers.items()))
         nonce = os.urandom(12)
-        return name, nonce + cipher.encrypt(nonce, pack(event.content), bind_labels(name, event.labels))
+        return name, nonce + cipher.encrypt(nonce, pack(event.content), bind_labels(name, self._queue, event.labels))
 
     def wrap(self, name: str, data: bytes) -> bytes:
         """Sealed bytes that open under this name only: key id, nonce, ciphertext."""
         key, cipher = next(iter(self.ciphers.items()))
         nonce = os.urandom(12)
-        return key.encode() + nonce + cipher.encrypt(nonce, data, bind_name(key, name))
+        return key.encode() + nonce + cipher.encrypt(nonce, data, bind_name(key, self._queue, name))
 
     def unwrap(self, name: str, sealed: bytes) -> bytes:
         """Raises UnknownKey, or Altered where the bytes are not those that were sealed under this name."""
@@ -77,7 +71,7 @@ class Seal:
         if cipher is None:
             raise UnknownKey(f"sealed with key {key!r}, which SEAL_KEY does not hold")
         try:
-            return cipher.decrypt(sealed[8:20], sealed[20:], bind_name(key, name))
+            return cipher.decrypt(sealed[8:20], sealed[20:], bind_name(key, self._queue, name))
         except (InvalidTag, ValueError):
             raise Altered(f"{name} is not what was sealed") from None
 
@@ -92,7 +86,7 @@ class Seal:
         if cipher is None:
             raise UnknownKey(f"sealed with key {key[:16]!r}, which SEAL_KEY does not hold")
         try:
-            plain = cipher.decrypt(sealed[:12], sealed[12:], bind_labels(key, labels))
+            plain = cipher.decrypt(sealed[:12], sealed[12:], bind_labels(key, self._queue, labels))
         except (InvalidTag, ValueError):
             raise Altered("the event's body or labels are not the ones that were sealed") from None
         return EventRecord(labels=labels, content=unpack(plain))
@@ -102,37 +96,23 @@ def make_ciphers(values: tuple[str, ...]) -> dict[str, AESGCM]:
     return {compute_key_id(raw): AESGCM(raw) for raw in map(parse_key, values)}
 
 
-def bind_labels(key: str, labels: Labels) -> bytes:
-    """A JSON list, byte for byte as json.dumps writes it: an event may be older than this release."""
-    one = labels
-    head = f'["{FORMAT}", {quoted(key)}, {quoted(one.id)}, {quoted(one.source)}, {quoted(one.type)}'
-    return f"{head}, {one.received_at}, {quoted(one.delivery_id)}, {quoted(one.origin)}]".encode()
+def bind_labels(key: str, queue: str, labels: Labels) -> bytes:
+    return encode((FORMAT, key, queue, labels))
 
 
-def bind_name(key: str, name: str) -> bytes:
-    """Associated data of `wrap`. It never equals that of `bind_labels`, which begins with a bracket."""
-    return f"zr:{FORMAT}:{key}:{name}".encode()
+def bind_name(key: str, queue: str, name: str) -> bytes:
+    """Associated data of `wrap`. It never equals that of `bind_labels`, which ends with an object."""
+    return encode((FORMAT, key, queue, name))
 
 
 def pack(content: Content) -> bytes:
-    text = encode(
-        Meta(content.headers, content.format, content.resource, content.json_field, content.unordered, content.stem)
-    )
+    text = encode(msgspec.structs.replace(content, body=b""))
     return b"".join((len(text).to_bytes(4, "big"), text, content.body))
 
 
 def unpack(plain: bytes) -> Content:
     end = 4 + int.from_bytes(plain[:4], "big")
-    meta = decode(plain[4:end])
-    return Content(
-        body=plain[end:],
-        headers=meta.h,
-        format=meta.f,
-        resource=meta.r,
-        json_field=meta.j,
-        unordered=meta.u,
-        stem=meta.s,
-    )
+    return msgspec.structs.replace(decode(plain[4:end]), body=plain[end:])
 
 
 def parse_key(text: str) -> bytes:

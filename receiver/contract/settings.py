@@ -10,6 +10,7 @@ from . import connection, secrets
 from .errors import ConfigurationError
 from .seal import Seal
 
+DEFAULT_QUEUE = "events"
 T = TypeVar("T")
 
 
@@ -86,7 +87,7 @@ class Shared:
 
     seal: Seal
     redis_url: str = setting("REDIS_URL", parse_redis_url, "redis://127.0.0.1:6379/0")
-    queue: str = setting("QUEUE", parse_word, "events")
+    queue: str = setting("QUEUE", parse_word, DEFAULT_QUEUE)
     log_level: str = setting("LOG_LEVEL", parse_level, "INFO")
     rq_prefix: str = setting("RQ_KEY_PREFIX", str, "rq")
     keep_done: float = setting("KEEP_DONE", parse_duration, 86400.0)
@@ -115,14 +116,14 @@ def load(kind: type[S], env: Mapping[str, str], faults: list[str], **overrides: 
             faults.append(f"{item.metadata['name']} {error}")
     if "seal" not in values:
         try:
-            values["seal"] = seal(env)
+            values["seal"] = seal(env, values.get("queue", DEFAULT_QUEUE))
         except ConfigurationError as error:
             faults += error.faults
     return kind(**values) if len(faults) == before else None
 
 
-def seal(env: Mapping[str, str]) -> Seal:
+def seal(env: Mapping[str, str], queue: str) -> Seal:
     secret = secrets.read(env, "SEAL_KEY")
     if secret is None:
         raise ConfigurationError(["SEAL_KEY is not set: `openssl rand -hex 32` makes one, the same for all processes"])
-    return Seal(secret)
+    return Seal(secret, queue)

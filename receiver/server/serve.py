@@ -1,6 +1,7 @@
 """uvicorn around the receiver: a drain before the listener closes, and one metrics port for all server processes."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -17,7 +18,10 @@ from uvicorn.supervisors import multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
 from .. import settings as environment
-from ..contract import exposition, logs
+from ..contract import exposition, formats, logs
+from ..contract.connection import FAULTS, connect
+from ..contract.errors import ConfigurationError
+from ..contract.keys import Keys
 from ..settings import Settings
 from .protocol import GuardedProtocol
 
@@ -142,4 +146,13 @@ def listen(host: str, port: int) -> socket.socket:
 def main() -> None:
     settings = environment.read()
     logs.setup(settings.log_level)
+    refuse_old_ledger(settings)
     serve(settings)
+
+
+def refuse_old_ledger(settings: Settings) -> None:
+    """Raises ConfigurationError. Where Redis does not answer yet, `readiness` looks at the ledger once it does."""
+    client, keys = connect(settings.redis_url), Keys(settings.queue, settings.rq_prefix)
+    with contextlib.suppress(*FAULTS), contextlib.closing(client):
+        if fault := formats.find_fault(keys, *client.mget(formats.list_evidence(keys))):
+            raise ConfigurationError([fault])

@@ -424,6 +424,17 @@ def test_not_ready_until_redis_has_once_met_the_level(env: dict[str, str], own_s
     own_client.close()
 
 
+def test_a_ledger_of_an_older_release_gets_nothing_new(env: dict[str, str], client: redis.Redis, keys: Keys) -> None:
+    """Where Redis answered only after the start; else `serve` would not have started."""
+    client.set(keys.name("ordinal"), 5)
+
+    with TestClient(create_app(settings.read(env), CollectorRegistry())) as http:
+        assert post(http, payload()).status_code == 503
+        assert "has no format number" in http.get("/readyz").json()["reasons"][0]
+
+    assert client.get(keys.name("ordinal")) == b"5"
+
+
 def test_junk_in_redis_is_503_and_named(http: TestClient, keys: Keys, client: redis.Redis) -> None:
     client.set(keys.name("events"), "junk")
 

@@ -17,14 +17,14 @@ import redis
 
 from receiver.contract.connection import connect
 from receiver.contract.keys import make_event_id
-from receiver.contract.records import Content, EventRecord, Labels
+from receiver.contract.records import Acceptance, Content, EventRecord, Labels, pack_acceptances
 from receiver.contract.scripts import build_arguments, compose_script
 from receiver.contract.seal import Seal
 from receiver.schemes import Scheme, load_schemes
 from receiver.signatures import signing
 from receiver.signatures.verify import Key
 from workers.cli.embedded import make_redis_command
-from workers.ledger.transitions import Claim, Decision, Ledger
+from workers.ledger.transitions import Claim, Decision, Ledger, make_runs
 
 PIPE_BYTES = 1024 * 1024  # nobody reads until the end: a process whose log fills its pipe would hang
 Tool = Callable[..., tuple[int, str, str]]  # calls the command line in this process: exit code, stdout, stderr
@@ -93,21 +93,10 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
     now = int(time.time() * 1000)
     labels = Labels(id=make_event_id(now), source=more.pop("source", "zyra"), type=kind, received_at=now, **more)
     event = EventRecord(labels=labels, content=content)
-    flat = [
-        labels.id,
-        mark,
-        1000,
-        "",
-        "",
-        0,
-        labels.source,
-        labels.type,
-        labels.received_at,
-        labels.delivery_id,
-        labels.origin,
-    ]
+    key, sealed = seal.close(event)
+    acceptance = Acceptance(labels=labels, key=key, mark=mark, window_ms=1000)
     script = compose_script("receiver", "accept.lua")
-    values = build_arguments(ledger.keys, 100_000, *flat, *seal.close(event))
+    values = build_arguments(ledger.keys, 100_000, pack_acceptances([acceptance]), sealed)
     verdict, name = ledger.client.eval(script, 0, *values)
     assert verdict == b"accepted"
     return str(name.decode())
@@ -115,7 +104,7 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
 
 def dispatch(ledger: Ledger, claim: Claim, verdict: str, cause: str = "", handlers: Sequence[str] = ()) -> str:
     """Ends a dispatch as a worker does that begins with no run at once; what became of the event."""
-    decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, handlers=tuple(handlers))
+    decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, runs=make_runs(handlers))
     return ledger.finish_dispatches([decision])[0][0]
 
 

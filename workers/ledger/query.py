@@ -9,11 +9,11 @@ from typing import Any
 from receiver.contract.connection import decode_text
 from receiver.contract.errors import SealError
 from receiver.contract.keys import EVENT
-from receiver.contract.records import EventRecord, EventState, RunState
+from receiver.contract.records import EventRecord, EventState, RunState, read_labels, read_number
 from receiver.contract.seal import Seal
 from receiver.contract.settings import parse_duration
 
-from .transitions import Ledger, decode_labels, read_number, read_pairs
+from .transitions import Ledger, read_pairs
 
 PAGE_COUNT = 200
 MAX_TIME_MS = 253_402_300_799_000  # the last millisecond-second of the year 9999
@@ -111,7 +111,7 @@ def list_runs(ledger: Ledger, event: str, record: dict[str, str]) -> list[dict[s
 
 
 def render_event(event: str, record: dict[str, str], its_runs: list[dict[str, Any]]) -> dict[str, Any]:
-    labels = decode_labels(event, record)
+    labels = read_labels(event, record)
     return {
         "id": event,
         "source": labels.source,
@@ -133,7 +133,7 @@ def open_event(ledger: Ledger, seal: Seal, event: str) -> EventRecord:
     body = ledger.client.get(ledger.keys.body(event))
     if not isinstance(body, bytes):
         raise SealError("the event, or its body, is not kept any more")
-    return seal.open(record.get("key", ""), decode_labels(event, record), body)
+    return seal.open(record.get("key", ""), read_labels(event, record), body)
 
 
 def format_time(moment: int) -> str:

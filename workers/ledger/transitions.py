@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError
 
 from receiver.contract.connection import decode_text
 from receiver.contract.keys import Keys, hash_handler, read_event_id
-from receiver.contract.records import Labels
+from receiver.contract.records import Labels, read_labels, read_number
 from receiver.contract.scripts import build_arguments, compose_script
 
 LEASE_SECONDS = 15.0  # that a claim holds without renewal
@@ -26,7 +26,7 @@ RETRY_LATER_SECONDS = 3 * 86400.0  # that a run may be put off by RetryLater
 PARKED_MS = 60_000  # until an event whose key is unknown is looked at again
 MAX_ERROR_CHARACTERS = 500  # of a kept error
 
-
+pack = msgspec.msgpack.Encoder().encode  # for `cmsgpack.unpack`
 Ticket = tuple[str, int]  # a unit, and the token under which it was claimed
 
 
@@ -70,6 +70,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt ended; `finish.lua` reads it by these names."""
+
     unit: str
     token: int
     verdict: Verdict
@@ -80,27 +82,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def ticket(self) -> Ticket:
         return self.unit, self.token
 
-    def flatten(self) -> list[str | bytes | int]:
-        patience = MISSING_HANDLER_SECONDS if self.verdict is Verdict.MISSING else RETRY_LATER_SECONDS
-        error = self.error[:MAX_ERROR_CHARACTERS].encode("utf-8", "replace")  # half a surrogate pair is no UTF-8
-        return [self.unit, self.token, self.verdict, int(self.delay * 1000), error, int(patience * 1000)]
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """suffix: of the run's id. begins: its first attempt starts in this process at once."""
+
+    suffix: str
+    handler: str
+    begins: bool = False
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """How a dispatch ends. begins: the handler whose first attempt starts in this process at once, or ""."""
+    """How a dispatch ends; `dispatch.lua` reads it by these names."""
 
     unit: str
     token: int
     verdict: str
     cause: str = ""
-    handlers: tuple[str, ...] = ()
-    begins: str = ""
-
-    def flatten(self) -> list[str | int]:
-        values: list[str | int] = [self.unit, self.token, self.verdict, self.cause, len(self.handlers)]
-        for name in self.handlers:
-            values += (hash_handler(name), name, int(name == self.begins))
-        return values
+    runs: tuple[NewRun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +148,14 @@ class Ledger:
 
         Such a run has the token 1, and its first attempt is ours.
         """
-        flat = [value for decision in decisions for value in decision.flatten()]
-        answers = self.call("dispatch.lua", self.keep, int(lease * 1000), PARKED_MS, *flat)
+        answers = self.call("dispatch.lua", self.keep, int(lease * 1000), PARKED_MS, pack(decisions))
         return [[decode_text(value) for value in answer] for answer in answers]
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Records how attempts ended; "lost" where another owner's outcome counts."""
-        flat = [value for outcome in outcomes for value in outcome.flatten()]
-        return [decode_text(answer) for answer in self.call("finish.lua", self.keep, *flat)]
+        packed = pack([cut_error(outcome) for outcome in outcomes])
+        patience = int(MISSING_HANDLER_SECONDS * 1000), int(RETRY_LATER_SECONDS * 1000)
+        return [decode_text(answer) for answer in self.call("finish.lua", self.keep, *patience, packed)]
 
     def claim_alone(self, unit: str, token: int) -> Claim | None:
         """The claim again, in the process that runs it alone, or None if it is not ours any more.
@@ -235,11 +233,11 @@ class Ledger:
         return bool(self.call("allow.lua", key, times, int(seconds * 1000), who or secrets.token_hex(8)))
 
     def _read_claims(self, answers: Sequence[Any], now: float) -> list[Claim]:
-        names = [self.keys.body(read_event_id(decode_text(answer[0]))) for answer in answers]
-        bodies = self.client.mget(names) if names else []
+        units = [decode_text(answer[0]) for answer in answers]
+        bodies = self.client.mget([self.keys.body(read_event_id(unit)) for unit in units]) if units else []
         return [
-            decode_claim(answer, body if isinstance(body, bytes) else b"", now)
-            for answer, body in zip(answers, bodies, strict=True)
+            make_claim(unit, read_pairs(event), read_pairs(run), body if isinstance(body, bytes) else b"", now)
+            for unit, (_, event, run), body in zip(units, answers, bodies, strict=True)
         ]
 
     def _make_audit_entry(self, action: str, event: str, reason: str) -> str:
@@ -271,31 +269,36 @@ def compose_transition(name: str) -> str:
     return compose_script("workers.ledger.scripts", *parts, allow_oom=name not in GROWING, heals=name == "sweep.lua")
 
 
-def decode_claim(answer: Sequence[Any], sealed: bytes, now: float) -> Claim:
-    """Decodes an answer of claim.lua, by position."""
-    name, token, event, run = answer
-    unit, own = decode_text(name), run or event
+def make_claim(unit: str, event: dict[str, str], run: dict[str, str], sealed: bytes, now: float) -> Claim:
+    """event, run: what their hashes hold; run is empty where the unit is a dispatch."""
+    own = run or event
     return Claim(
         unit=unit,
-        token=token,
-        key=decode_text(event[10] or b""),
+        token=read_number(own.get("token")),
+        key=event.get("key", ""),
         sealed=sealed,
-        labels=Labels(
-            id=read_event_id(unit),
-            source=decode_text(event[5] or b""),
-            type=decode_text(event[6] or b""),
-            received_at=read_number(event[7]),
-            delivery_id=decode_text(event[8] or b""),
-            origin=decode_text(event[9] or b"delivery"),
-        ),
-        handler=decode_text(run[5] or b"?") if run else "",
-        attempt=read_number(run[6]) if run else 0,
-        failures=read_number(run[7]) if run else 0,
-        deaths=read_number(own[3]),
-        suspect=own[4] == b"1",
-        is_replay=read_number(event[12]) > 0 or (read_number(run[8]) > 0 if run else False),
+        labels=read_labels(read_event_id(unit), event),
+        handler=run.get("handler", "?") if run else "",
+        attempt=read_number(run.get("attempts")),
+        failures=read_number(run.get("failures")),
+        deaths=read_number(own.get("deaths")),
+        suspect=own.get("suspect") == "1",
+        is_replay=read_number(event.get("replays")) > 0 or read_number(run.get("replays")) > 0,
         claimed_at=now,
     )
+
+
+def make_runs(handlers: Iterable[str], begins: str = "") -> tuple[NewRun, ...]:
+    """begins: the handler whose first attempt starts in this process at once, or ""."""
+    return tuple([NewRun(suffix=hash_handler(name), handler=name, begins=name == begins) for name in handlers])
+
+
+def cut_error(outcome: Outcome) -> Outcome:
+    """The outcome with an error that Redis can hold: half a surrogate pair is no UTF-8."""
+    if not outcome.error:
+        return outcome
+    error = outcome.error[:MAX_ERROR_CHARACTERS].encode("utf-8", "replace").decode()
+    return msgspec.structs.replace(outcome, error=error)
 
 
 def read_pairs(flat: Any) -> dict[str, str]:
@@ -303,22 +306,3 @@ def read_pairs(flat: Any) -> dict[str, str]:
     if isinstance(flat, dict):
         return {decode_text(name): decode_text(value) for name, value in flat.items()}
     return {decode_text(flat[i]): decode_text(flat[i + 1]) for i in range(0, len(flat), 2)}
-
-
-def decode_labels(event: str, record: dict[str, str]) -> Labels:
-    return Labels(
-        id=event,
-        source=record.get("source", ""),
-        type=record.get("type", ""),
-        received_at=read_number(record.get("received_at")),
-        delivery_id=record.get("delivery_id", ""),
-        origin=record.get("origin", "delivery"),
-    )
-
-
-def read_number(value: object) -> int:
-    """A number of the ledger; 0 where none stands there."""
-    if isinstance(value, int):
-        return value
-    digits = value if isinstance(value, bytes) else str(value).encode()
-    return int(digits) if digits.isdigit() and len(digits) < 16 else 0

@@ -1,8 +1,9 @@
 """What status and metrics both compute."""
 
 from receiver.contract.connection import decode_text
+from receiver.contract.records import read_number
 
-from ..ledger.transitions import Ledger, read_number
+from ..ledger.transitions import Ledger
 
 EVENT_INDEXES = {  # the label people see, and the index in Redis
     "accepted": "pending",

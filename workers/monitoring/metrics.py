@@ -10,8 +10,9 @@ from prometheus_client.registry import Collector
 
 from receiver.contract import exposition
 from receiver.contract.connection import GONE, decode_text
+from receiver.contract.records import read_number
 
-from ..ledger.transitions import Ledger, read_number
+from ..ledger.transitions import Ledger
 from .figures import EVENT_INDEXES, RUN_INDEXES, measure_oldest
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class LedgerCollector(Collector):
         yield GaugeMetricFamily(
             "zr_oldest_seconds", "Age of the oldest event not dispatched", value=self._measure_oldest()
         )
+        yield GaugeMetricFamily("zr_later", "Units that a later release wrote", value=client.zcard(keys.name("later")))
         yield GaugeMetricFamily("zr_junk", "Records set aside", value=client.zcard(keys.name("junk")))
         counters = {
             decode_text(name): decode_text(value) for name, value in client.hgetall(keys.name("counters")).items()

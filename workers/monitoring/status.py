@@ -5,15 +5,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from receiver.contract.connection import compute_memory_share, decode_text
+from receiver.contract.records import read_number
 
 from ..ledger.query import format_time
-from ..ledger.transitions import Ledger, read_number
+from ..ledger.transitions import Ledger
 from ..zyra.budget import list_refusals
 from .figures import EVENT_INDEXES, RUN_INDEXES, measure_oldest
 
 SLOW_SECONDS = 60.0  # that an event may wait for its dispatch before status says that workers do not keep up
 ALIVE_SECONDS = 90.0  # since a worker's last sign of life
-INDEXES = (*EVENT_INDEXES.values(), *RUN_INDEXES.values(), "junk")
+INDEXES = (*EVENT_INDEXES.values(), *RUN_INDEXES.values(), "later", "junk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,13 @@ def list_troubles(ledger: Ledger, status: Status) -> list[Trouble]:
             counts["parked"],
             "parked",
             "put the old key back into SEAL_KEY",
+        ),
+        (
+            counts["later"],
+            "written by a later release",
+            counts["later"],
+            "later",
+            "start a worker of that release; this one leaves them alone",
         ),
         (counts["junk"], "records set aside", counts["junk"], "junk", f"see the index {ledger.keys.name('junk')}"),
         (status.memory > 0.8, "Redis is short of memory", 1, "", "raise maxmemory, or shorten KEEP_DONE"),

@@ -63,7 +63,7 @@ def choose_ring(settings: Settings, ledger: Ledger | None) -> Ring:
             settings.api_user,
             make_reader(settings.api_password),
             ledger.client,
-            settings.seal,
+            settings.seal.of_all_queues,
             settings.api_routes or load_default_routes(),
         )
     return ApiKey(make_reader(settings.api_key))

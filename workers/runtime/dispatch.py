@@ -13,7 +13,7 @@ from receiver.contract.records import EventRecord, EventState
 from receiver.contract.seal import Seal
 
 from ..event import Event, make_event_with_payload
-from ..ledger.transitions import Claim, Decision, Ledger
+from ..ledger.transitions import Claim, Decision, Ledger, make_runs
 from ..router import Handler, Router
 from .attempt import Attempt
 
@@ -59,8 +59,7 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
         unit=claim.unit,
         token=claim.token,
         verdict=EventState.DISPATCHED,
-        handlers=tuple([handler.name for handler in handlers]),
-        begins=first.name if first else "",
+        runs=make_runs([handler.name for handler in handlers], first.name if first else ""),
     )
     return DispatchPlan(claim=claim, decision=decision, begins=first, opened=opened, payload=payload)
 

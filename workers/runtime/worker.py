@@ -18,7 +18,7 @@ import redis
 from rq import Queue
 from rq.worker import BaseWorker, WorkerStatus
 
-from receiver.contract import memory
+from receiver.contract import formats, memory
 from receiver.contract.connection import connect_again
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.jobs import LedgerJob, LedgerQueue
@@ -82,6 +82,8 @@ class Worker(BaseWorker):
             raise ConfigurationError(["a worker serves exactly one queue: start one for each"])
         config = self.settings or settings.read()
         keys = Keys(self.queues[0].name, config.rq_prefix)
+        if fault := formats.find_fault(keys, *self.connection.mget(formats.list_evidence(keys))):
+            raise ConfigurationError([fault])
         memory.settle()  # what is there before the forks is not touched by any collector, and so stays shared
         parent = Supervisor(
             Ledger(connect_again(self.connection, **TIMEOUTS_SECONDS), keys, config.keep_done),

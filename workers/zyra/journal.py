@@ -16,10 +16,12 @@ import msgspec
 
 from receiver.contract.connection import decode_text
 from receiver.contract.errors import SealError
+from receiver.contract.formats import FORMAT
+from receiver.contract.records import read_number
 from receiver.contract.seal import Seal
 
 from ..errors import LeaseLost
-from ..ledger.transitions import Ledger, read_number
+from ..ledger.transitions import Ledger
 from .calls import Answer, Call, parse, to_mapping
 
 log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ class State(StrEnum):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """at: milliseconds since 1970. looked_up: whether the outcome was found out later."""
+    """at: milliseconds since 1970. looked_up: whether the outcome was found out later. A new field needs a default."""
 
     number: int
     method: str
@@ -46,6 +48,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     content: bytes = b""
     request_id: str = ""
     looked_up: bool = False
+    format: int = 1
 
     @property
     def answer(self) -> Answer:
@@ -107,6 +110,7 @@ class Journal:
                 digest=call.digest,
                 attempt=self._attempt,
                 at=int(time.time() * 1000),
+                format=FORMAT,
             )
             sealed = self._seal_entry(entry)
             if not self._ledger.call("journal.lua", "begin", self.run, self._token, entry.number, sealed):
@@ -191,6 +195,8 @@ def load_entries(ledger: Ledger, seal: Seal, run: str) -> dict[int, tuple[Entry,
             entry = msgspec.json.decode(seal.unwrap(name_entry(run, number), sealed), type=Entry)
         except msgspec.MsgspecError:
             raise SealError("an entry of the journal cannot be read") from None
+        if entry.format > FORMAT:
+            raise SealError(f"an entry of the journal is of the later format {entry.format}: update this worker")
         loaded[number] = entry, sealed
     return loaded
 

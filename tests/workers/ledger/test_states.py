@@ -15,7 +15,7 @@ from receiver.contract.records import EventState, RunState
 from receiver.contract.seal import Seal
 from tests.support.kit import Server, accept
 from workers.ledger import transitions
-from workers.ledger.transitions import Claim, Decision, Ledger, Outcome, Verdict
+from workers.ledger.transitions import Claim, Decision, Ledger, Outcome, Verdict, make_runs
 
 PAGE = Path(__file__).parents[3] / "docs/architecture.md"
 Change = tuple[str, str, str, str]  # event or run, the state before and after it ("-": no record), the script
@@ -64,7 +64,7 @@ def dispatch(ledger: Ledger, claim: Claim, draw: random.Random) -> None:
     handlers = ("a", "b")[: draw.choice([1, 1, 2])] if verdict == "dispatched" else ()
     begins = draw.choice(["", "a"]) if handlers else ""
     ledger.finish_dispatches(
-        [Decision(unit=claim.unit, token=claim.token, verdict=verdict, handlers=handlers, begins=begins)],
+        [Decision(unit=claim.unit, token=claim.token, verdict=verdict, runs=make_runs(handlers, begins))],
         draw_lease(draw),
     )
 
@@ -115,7 +115,7 @@ def meet_rare_fates(ledger: Watched, seal: Seal) -> None:
         event = accept(ledger, seal)
         ledger.note("accept")
         (claim,) = ledger.take([], 1)
-        decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, handlers=handlers)
+        decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, runs=make_runs(handlers))
         ledger.finish_dispatches([decision])
         return event
 

@@ -10,7 +10,7 @@ import redis
 
 from receiver.contract import keys as names
 from receiver.contract.keys import Keys
-from receiver.contract.records import Labels
+from receiver.contract.records import Labels, read_labels, read_number
 from receiver.contract.seal import Seal
 from tests.support.kit import accept, dispatch, wait_for
 from workers.ledger import query
@@ -22,8 +22,7 @@ from workers.ledger.transitions import (
     SweepResult,
     Verdict,
     compose_transition,
-    decode_labels,
-    read_number,
+    make_runs,
     read_pairs,
 )
 
@@ -91,7 +90,7 @@ def test_dispatch_makes_one_run_for_each_handler(ledger: Ledger, event: str) -> 
 
 
 def decision(claim: Claim, *handlers: str, begins: str = "") -> Decision:
-    return Decision(unit=claim.unit, token=claim.token, verdict="dispatched", handlers=handlers, begins=begins)
+    return Decision(unit=claim.unit, token=claim.token, verdict="dispatched", runs=make_runs(handlers, begins))
 
 
 def test_a_run_may_be_claimed_as_it_is_made(ledger: Ledger, event: str, seal: Seal, client: redis.Redis) -> None:
@@ -894,10 +893,10 @@ def test_a_script_that_redis_forgot_is_loaded_again(own_ledger: Ledger, seal: Se
 def test_what_a_record_says_and_what_goes_without_saying() -> None:
     told = {"source": "s", "type": "t", "received_at": "5", "delivery_id": "d", "origin": "send"}
 
-    assert decode_labels("evt_1", told) == Labels(
+    assert read_labels("evt_1", told) == Labels(
         id="evt_1", source="s", type="t", received_at=5, delivery_id="d", origin="send"
     )
-    assert decode_labels("evt_1", {}) == Labels(
+    assert read_labels("evt_1", {}) == Labels(
         id="evt_1", source="", type="", received_at=0, delivery_id="", origin="delivery"
     )
 

@@ -306,7 +306,7 @@ def test_a_fault_of_ours_keeps_no_place(
         client.hset(ledger.keys.event(event), "received_at", number)
         labels = Labels(id=event, source="zyra", type="plain", received_at=number)
         sealed = seal.ciphers[next(iter(seal.ciphers))].encrypt(
-            nonce, b"\0\0\0\1[", module.bind_labels(next(iter(seal.ciphers)), labels)
+            nonce, b"\0\0\0\1[", module.bind_labels(next(iter(seal.ciphers)), ledger.keys.queue, labels)
         )
         client.set(ledger.keys.body(event), nonce + sealed)
         events.append(event)

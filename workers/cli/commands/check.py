@@ -8,9 +8,11 @@ import typer
 from redis import ResponseError
 
 from receiver import settings as receiving
+from receiver.contract import formats
 from receiver.contract.connection import GONE, connect, decode_text
 from receiver.contract.errors import ConfigurationError
-from receiver.contract.settings import Durability
+from receiver.contract.keys import Keys
+from receiver.contract.settings import Durability, Shared
 from receiver.durability import Assessment, judge
 from receiver.signatures.verify import PUBLIC
 from receiver.sources import Source
@@ -40,7 +42,7 @@ def check(role: Annotated[Role, typer.Option(help="Role whose configuration is v
 
 def check_receiver() -> int:
     settings = receiving.read(read_environment())
-    verdict = judge_redis(settings.redis_url, settings.durability, settings.replicas)
+    verdict = judge_redis(settings, settings.durability, settings.replicas)
     doubts = [doubt for source in settings.sources.values() for doubt in find_doubts(source)]
     for fault in (*find_commas(settings.sources), *find_shared_secrets(settings.sources), *doubts):
         print_line("warning:", fault)
@@ -66,7 +68,7 @@ def check_worker() -> int:
         print_line(
             f"API: {settings.api_url}, {who}; a minute {most.create} creates, {most.read} reads, {most.bulk} of SCIM"
         )
-    return conclude(settings.redis_url, judge_redis(settings.redis_url, Durability.NONE, 1))
+    return conclude(settings.redis_url, judge_redis(settings, Durability.NONE, 1))
 
 
 def conclude(url: str, verdict: Assessment | None) -> int:
@@ -80,16 +82,18 @@ def conclude(url: str, verdict: Assessment | None) -> int:
     return 0
 
 
-def judge_redis(url: str, level: Durability, replicas: int) -> Assessment | None:
-    client = connect(url)
+def judge_redis(settings: Shared, level: Durability, replicas: int) -> Assessment | None:
+    client, keys = connect(settings.redis_url), Keys(settings.queue, settings.rq_prefix)
     try:
         info = read_or_hidden(client.info)
         config = read_or_hidden(lambda: client.config_get("appendfsync", "maxmemory-policy"))
+        evidence = read_or_hidden(lambda: client.mget(formats.list_evidence(keys))) or (None, None)
     except GONE:
         return None
     finally:
         client.close()
-    return judge(level, info, {decode_text(k): decode_text(v) for k, v in config.items()}, replicas)
+    texts = {decode_text(name): decode_text(value) for name, value in config.items()}
+    return judge(level, info, texts, replicas, formats.find_fault(keys, *evidence))
 
 
 def read_or_hidden(ask: Callable[[], Any]) -> Any:

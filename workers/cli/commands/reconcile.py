@@ -12,7 +12,7 @@ import typer
 
 from receiver.contract.errors import SealError, Unreadable
 from receiver.contract.keys import make_event_id
-from receiver.contract.records import Content, EventRecord, Labels
+from receiver.contract.records import Acceptance, Content, EventRecord, Labels, pack_acceptances
 from receiver.contract.scripts import build_arguments, compose_script
 from receiver.contract.seal import Seal
 
@@ -111,28 +111,15 @@ def backfill_event(ledger: Ledger, seal: Seal, source: str, gap: Gap) -> str:
         "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         "data": dict(gap.row),
     }
-    labels = Labels(
-        id=make_event_id(moment), source=source, type=gap.type, received_at=moment, delivery_id="", origin=RECONCILED
-    )
+    labels = Labels(id=make_event_id(moment), source=source, type=gap.type, received_at=moment, origin=RECONCILED)
     content = Content(body=json.dumps(body, default=str).encode())
     mark = hashlib.sha256(
         f"{gap.family} {gap.resource} {gap.type} {gap.heard.id if gap.heard else ''}".encode()
     ).hexdigest()[:32]
-    values: list[str | int] = [
-        labels.id,
-        f"{source}:r:{mark}",
-        FILLED_MS,
-        "",
-        "",
-        0,
-        source,
-        gap.type,
-        moment,
-        "",
-        RECONCILED,
-    ]
-    flat = build_arguments(ledger.keys, 10**9, *values, *seal.close(EventRecord(labels=labels, content=content)))
-    verdict, name = ledger.client.eval(compose_script("receiver", "accept.lua"), 0, *flat)
+    key, sealed = seal.close(EventRecord(labels=labels, content=content))
+    acceptance = Acceptance(labels=labels, key=key, mark=f"{source}:r:{mark}", window_ms=FILLED_MS)
+    values = build_arguments(ledger.keys, 10**9, pack_acceptances([acceptance]), sealed)
+    verdict, name = ledger.client.eval(compose_script("receiver", "accept.lua"), 0, *values)
     return f"{verdict.decode()} {name.decode()}"
 
 

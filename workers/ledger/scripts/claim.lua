@@ -1,14 +1,16 @@
--- What an attempt or a dispatch needs of its records; `decode_claim` reads it by these positions. The body is read by GET:
--- through a script it would cost three times as much.
-local fields = function(key, ...)
-  local found = redis.pcall('HMGET', key, ...)
-  return found.err and {} or found  -- not a hash, so not ours
+-- What an attempt or a dispatch needs of its records. The body is read by GET: through a script it would cost three times
+-- as much.
+-- A record by name, and flat as Redis answers it; both are empty where the key holds no hash, which is none of ours.
+local read_record = function(key)
+  local flat = redis.pcall('HGETALL', key)
+  if flat.err then flat = {} end
+  local record = {}
+  for i = 1, #flat, 2 do record[flat[i]] = flat[i + 1] end
+  return record, flat
 end
-local event_fields = function(id)
-  return fields(event_key(id), 'state', 'job', 'token', 'deaths', 'suspect', 'source', 'type', 'received_at',
-    'delivery_id', 'origin', 'key', 'runs', 'replays')
+local note = function(flat, name, value)  -- what the script changed since it read the record: the last one counts
+  flat[#flat + 1] = name
+  flat[#flat + 1] = value
 end
-local run_fields = function(run)
-  return fields(unit_key(run), 'state', 'job', 'token', 'deaths', 'suspect', 'handler', 'attempts', 'failures', 'replays')
-end
-local claimed = function(unit, token, event, own) return {unit, token, event, is_run(unit) and own or {}} end
+-- What is answered of a unit: its name, its event's record, and its own where it is a run.
+local claimed = function(unit, event, own) return {unit, event, is_run(unit) and own or {}} end

@@ -14,10 +14,10 @@ end
 -- Closes the event if none of its runs is open. The runs are the truth; nothing is counted twice.
 -- just, its: the run that has just ended, and how, where one has.
 local settle = function(id, just, its)
-  local found = redis.pcall('HMGET', event_key(id), 'state', 'runs', 'cause')
-  local before, none, seen = found[1], found[3] and '', {}
+  local event = pick(event_key(id), 'state', 'runs', 'cause')
+  local before, none, seen = event.state, event.cause and '', {}
   if before ~= 'dispatched' and before ~= 'dead' then return end
-  for suffix in string.gmatch(found[2] or '', '%x+') do
+  for suffix in string.gmatch(event.runs or '', '%x+') do
     local run = id .. '-' .. suffix
     seen[run == just and its or get(Z .. 'run:' .. run, 'state') or 'dead'] = true
   end

@@ -1,7 +1,6 @@
 -- dispatch: accepted -> dispatched, unhandled, unreadable or dead; or parked until a key is known.
--- ARGV after keep (ms): lease (ms), delay (ms, for parked), then for each event: id, token, verdict, cause, how many
--- handlers, and three values for each of them: suffix of its run, its name, 1 if we begin with the run at once.
--- Such a run is claimed as it is made; the others are queued.
+-- ARGV after keep (ms): lease (ms), delay (ms, for parked), and a packed list of `Decision` (transitions.py).
+-- A run that begins at once is claimed as it is made; the others are queued.
 -- Answers a list an event: what became of it, then the runs that are ours now. Their token is 1.
 local ends, due, moment = whole(now + tonumber(ARGV[5])), whole(now + tonumber(ARGV[6])), whole(now)
 
@@ -12,18 +11,18 @@ local write = function(key, ...)  -- whatever stands there is none of ours: the 
   end
 end
 
-local make_runs = function(id, runs, from, upto)
+local make_runs = function(id, runs, wanted)
   local ours = {'dispatched'}
-  for i = from, upto, 3 do
-    local suffix, run = ARGV[i], id .. '-' .. ARGV[i]
-    if not string.find(runs, suffix, 1, true) then
-      runs = runs == '' and suffix or (runs .. ',' .. suffix)
-      if ARGV[i + 2] == '1' then
-        write(unit_key(run), 'handler', ARGV[i + 1], 'state', 'running', 'attempts', '1', 'token', '1')
+  for _, one in ipairs(wanted) do
+    local run = id .. '-' .. one.suffix
+    if not string.find(runs, one.suffix, 1, true) then
+      runs = runs == '' and one.suffix or (runs .. ',' .. one.suffix)
+      if one.begins then
+        write(unit_key(run), 'handler', one.handler, 'state', 'running', 'attempts', '1', 'token', '1', unpack(STAMP))
         add('running', ends, run)
         ours[#ours + 1] = run
       else
-        write(unit_key(run), 'handler', ARGV[i + 1])
+        write(unit_key(run), 'handler', one.handler, unpack(STAMP))
         enqueue(run, 'queued')
       end
     end
@@ -31,38 +30,35 @@ local make_runs = function(id, runs, from, upto)
   return runs, ours
 end
 
-local decided = function(id, token, verdict, cause, from, upto)
+local decide = function(one)
+  local id, verdict = one.unit, one.verdict
   local key = event_key(id)
-  local found = redis.pcall('HMGET', key, 'token', 'state', 'runs', 'cause')
-  if found[1] ~= token or found[2] ~= 'accepted' then
+  local event = pick(key, 'token', 'state', 'runs', 'cause')
+  if event.token ~= whole(one.token) or event.state ~= 'accepted' then
     count('overlaps')
     return {'lost'}
   end
   if verdict == 'parked' then
     drop('dispatching', id)
-    redis.call('HSET', key, 'cause', cause)
+    redis.call('HSET', key, 'cause', one.cause)
     add('parked', due, id)
     return {'parked'}
   end
   if verdict ~= 'dispatched' then
-    finish_event(id, 'accepted', verdict, cause)
+    finish_event(id, 'accepted', verdict, one.cause)
     return {verdict}
   end
-  local before = found[3] or ''
-  local runs, ours = make_runs(id, before, from, upto)
+  local before = event.runs or ''
+  local runs, ours = make_runs(id, before, one.runs)
   drop('dispatching', id)
   redis.call('HSET', key, 'runs', runs, 'state', 'dispatched')
-  if found[4] then redis.call('HDEL', key, 'cause') end
+  if event.cause then redis.call('HDEL', key, 'cause') end
   add('open', moment, id)
   if before ~= '' then settle(id) end  -- runs of before may all have ended
   return ours
 end
 
-local answers, i = {}, 7
-while ARGV[i] do
-  local upto = i + 4 + 3 * tonumber(ARGV[i + 4])
-  answers[#answers + 1] = decided(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], i + 5, upto)
-  i = upto + 1
-end
+local answers = {}
+for _, one in ipairs(cmsgpack.unpack(ARGV[7])) do answers[#answers + 1] = decide(one) end
 flush()
 return answers

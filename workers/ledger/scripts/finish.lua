@@ -1,5 +1,6 @@
 -- finish: running -> done, waiting, dead or refused; or handed back, which costs nothing.
--- ARGV after keep (ms): 6 values an outcome: run, token, verdict, delay (ms), error, longest wait for a handler (ms).
+-- ARGV after keep (ms): longest wait for a missing handler (ms), longest time of RetryLater (ms), and a packed list of
+-- `Outcome` (transitions.py). Answers the verdict of each, or lost.
 -- verdicts: done, failed (costs an attempt, waits), later, missing, busy and handed (cost none), dead, refused,
 -- and died: its process died while it ran alone; the third time it is quarantined.
 -- A dispatch can only be handed back; its other ends are dispatch.lua's.
@@ -16,31 +17,33 @@ local since = function(key, field, before)  -- when that began: now, unless it g
   if not before then redis.call('HSET', key, field, now) end
   return tonumber(before or now) or now
 end
-local outcome = function(run, token, verdict, delay, error, patience)
+local missing_patience, later_patience = tonumber(ARGV[5]), tonumber(ARGV[6])
+local finish = function(one)
+  local run, token, verdict, error = one.unit, whole(one.token), one.verdict, one.error
   if not is_run(run) then return hand_back(run, token) end
   local key, id = unit_key(run), string.sub(run, 1, 30)
-  local own = redis.pcall('HMGET', key, 'token', 'state', 'attempts', 'failures', 'error', 'missing_since',
-    'later_since', 'suspect', 'next_at')
-  if own[1] ~= token or own[2] ~= 'running' then
+  local own = pick(key, 'token', 'state', 'attempts', 'failures', 'error', 'missing_since', 'later_since', 'suspect',
+    'next_at')
+  if own.token ~= token or own.state ~= 'running' then
     count('overlaps')
     return 'lost'
   end
-  local missing, later, change = own[6], own[7], {}
-  if verdict ~= 'died' and (error ~= '' or own[5]) then change = {'error', error} end
+  local missing, later, change = own.missing_since, own.later_since, {}
+  if verdict ~= 'died' and (error ~= '' or own.error) then change = {'error', error} end
   if verdict == 'failed' then
     change[#change + 1] = 'failures'
-    change[#change + 1] = (tonumber(own[4] or 0) or 0) + 1
+    change[#change + 1] = (tonumber(own.failures or 0) or 0) + 1
   elseif costs_nothing[verdict] then
     change[#change + 1] = 'attempts'
-    change[#change + 1] = (tonumber(own[3] or 0) or 0) - 1
+    change[#change + 1] = (tonumber(own.attempts or 0) or 0) - 1
   end
   if verdict == 'missing' then
-    if now - since(key, 'missing_since', missing) > patience then verdict = 'dead' end
+    if now - since(key, 'missing_since', missing) > missing_patience then verdict = 'dead' end
   elseif missing and verdict ~= 'handed' then
     redis.call('HDEL', key, 'missing_since')
   end
   if verdict == 'later' then
-    if now - since(key, 'later_since', later) > patience then verdict = 'dead' end
+    if now - since(key, 'later_since', later) > later_patience then verdict = 'dead' end
   end
   if later and (verdict == 'done' or verdict == 'dead') then redis.call('HDEL', key, 'later_since') end
   if verdict == 'died' and killed_again(run, error) >= DEATHS then verdict = 'dead' end
@@ -52,19 +55,17 @@ local outcome = function(run, token, verdict, delay, error, patience)
   end
   drop('running', run)
   if verdict == 'done' or verdict == 'dead' or verdict == 'refused' then
-    if own[8] or own[9] then redis.call('HDEL', key, 'suspect', 'next_at') end
+    if own.suspect or own.next_at then redis.call('HDEL', key, 'suspect', 'next_at') end
     redis.call('HSET', key, 'state', verdict, unpack(change))
     settle(id, run, verdict)
   else
-    redis.call('HSET', key, 'state', 'waiting', 'next_at', whole(now + delay), unpack(change))
-    add('waiting', whole(now + delay), run)
+    local due = whole(now + math.floor(one.delay * 1000))
+    redis.call('HSET', key, 'state', 'waiting', 'next_at', due, unpack(change))
+    add('waiting', due, run)
   end
   return verdict
 end
 local answers = {}
-for i = 5, #ARGV, 6 do
-  answers[#answers + 1] = outcome(ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4],
-    tonumber(ARGV[i + 5]))
-end
+for _, one in ipairs(cmsgpack.unpack(ARGV[7])) do answers[#answers + 1] = finish(one) end
 flush()
 return answers

@@ -31,6 +31,8 @@ if redis.call('TYPE', R .. ':queues').ok ~= 'set' and redis.call('EXISTS', R .. 
   redis.call('RENAME', R .. ':queues', Z .. 'aside:queues:' .. now)
 end
 
+redis.call('SETNX', Z .. 'format', FORMAT)  -- one that was moved aside, or went with all the rest
+
 -- Members of an index that name no record of ours count as work, and would fill MAX_PENDING: a sample of each index is
 -- looked at, and where it holds many, a large one.
 local is_unit = function(member) return (#member == 30 or #member == 43) and string.find(member, '^evt_[%w%-]+$') end
@@ -51,7 +53,7 @@ local purge = function(name, sample)
   end
   return foreign
 end
-for _, name in ipairs({'pending', 'dispatching', 'parked', 'queued', 'running', 'waiting', 'open', 'dead', 'final'}) do
+for _, name in ipairs({'pending', 'dispatching', 'parked', 'queued', 'running', 'waiting', 'later', 'open', 'dead', 'final'}) do
   if purge(name, 20) > 5 then purge(name, 10 * most) end
 end
 
@@ -113,6 +115,17 @@ for _, name in ipairs({'waiting', 'parked'}) do
     if sound(unit, name) then
       requeue(unit, state_when_queued(unit))
       done.due = done.due + 1
+    end
+  end
+end
+
+-- What a later release wrote waits for one of its processes.
+for _, unit in ipairs(few('later', now)) do
+  if sound(unit, 'later') then
+    if is_later(pick(unit_key(unit), 'format')) or is_later(pick(event_key(string.sub(unit, 1, 30)), 'format')) then
+      add('later', now + LATER_MS, unit)
+    else
+      requeue(unit, state_when_queued(unit))
     end
   end
 end

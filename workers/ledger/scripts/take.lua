@@ -14,25 +14,33 @@ local claim = function(job)
   local ordinal, unit = string.match(job, '^(%d+)%-(evt_[%w%-]+)$')
   if not unit or (#unit ~= 30 and #unit ~= 43) then return count('jobs_refused') end
   local key, id, run = unit_key(unit), string.sub(unit, 1, 30), is_run(unit)
-  local event = event_fields(id)
-  local own = run and run_fields(unit) or event
-  if not own[1] and redis.call('TYPE', key).ok == 'none' then return count('jobs_stale') end
-  local known = event[1] and (not run or string.find(event[12] or '', string.sub(unit, 32), 1, true))
-  if not own[1] or not known then  -- not a hash, or a run that its event does not know
+  local event, event_flat = read_record(event_key(id))
+  local own, flat = event, event_flat
+  if run then own, flat = read_record(key) end
+  if not own.state and redis.call('TYPE', key).ok == 'none' then return count('jobs_stale') end
+  local known = event.state and (not run or string.find(event.runs or '', string.sub(unit, 32), 1, true))
+  if not own.state or not known then  -- not a hash, or a run that its event does not know
     set_aside(unit)
     return settle(id)
   end
-  if own[2] ~= ordinal or own[1] ~= (run and 'queued' or 'accepted') then return count('jobs_stale') end
-  local token = (tonumber(own[3] or 0) or 0) + 1
+  if own.job ~= ordinal or own.state ~= (run and 'queued' or 'accepted') then return count('jobs_stale') end
+  if is_later(event) or is_later(own) then  -- whatever it says, we do not guess
+    redis.call('HSET', key, 'job', '')
+    drop(index(unit, 'queued'), unit)
+    return add('later', now + LATER_MS, unit)
+  end
+  local token = whole((tonumber(own.token or 0) or 0) + 1)
+  note(flat, 'token', token)
   if run then
-    own[7] = (tonumber(own[7] or 0) or 0) + 1
-    redis.call('HSET', key, 'token', whole(token), 'job', '', 'state', 'running', 'attempts', whole(own[7]))
+    local attempts = whole((tonumber(own.attempts or 0) or 0) + 1)
+    note(flat, 'attempts', attempts)
+    redis.call('HSET', key, 'token', token, 'job', '', 'state', 'running', 'attempts', attempts)
   else
-    redis.call('HSET', key, 'token', whole(token), 'job', '')  -- spent: a second entry of the same job claims nothing
+    redis.call('HSET', key, 'token', token, 'job', '')  -- spent: a second entry of the same job claims nothing
   end
   drop(index(unit, 'queued'), unit)
   add(index(unit, 'running'), ends, unit)
-  answers[#answers + 1] = claimed(unit, token, event, own)
+  answers[#answers + 1] = claimed(unit, event_flat, flat)
 end
 for _, job in ipairs(jobs) do claim(job) end
 flush()
