@@ -59,7 +59,9 @@ def test_bodies_are_captured_only_where_that_is_asked_for(
         (found,) = wait_for(lambda: refusals(client, keys))
 
     sealed = base64.b64decode(found["body_sealed"])
-    assert Seal(Secret("SEAL_KEY", env["SEAL_KEY"], None), keys.queue).unwrap(f"refusal:{found['id']}", sealed) == b"body"
+    assert (
+        Seal(Secret("SEAL_KEY", env["SEAL_KEY"], None), keys.queue).unwrap(f"refusal:{found['id']}", sealed) == b"body"
+    )
     assert "body_b64" not in found
     assert "refused bodies are captured for 60 minutes" in caplog.text
 
