@@ -11,6 +11,7 @@ handshakes      what providers ask before they deliver
 signatures      the engine that verifies
 remote          public keys that providers publish
 labels          identity, type and marks of a verified delivery
+redis_connections  the receiver's own connections to Redis
 inbox           writes ledger and queue in one step, `accept.lua`
 schemes         how providers sign: data
 config          reads the sources from a file; `source_options` checks their options

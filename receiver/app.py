@@ -19,12 +19,12 @@ from starlette.types import Receive, Scope, Send
 from . import config
 from . import settings as environment
 from .contract import memory
-from .contract.keys import Keys
 from .endpoint import PREFIX, Endpoint
-from .inbox import Inbox, connect
+from .inbox import Inbox
 from .metrics import Metrics
 from .notices import Notices
 from .readiness import Watch
+from .redis_connections import connect
 from .remote.fetcher import Fetcher
 from .remote.keys import RemoteKeys
 from .server.bodies import DEFAULT_BUDGET_BYTES, BodyBudget
@@ -53,9 +53,9 @@ def create_app(
     """The receiver as an ASGI application. Without settings the environment is read; raises ConfigurationError."""
     memory.forbid_core_dumps()
     active = settings or environment.read()
-    client = connect(active.redis_url)
-    keys = Keys(active.queue, active.rq_prefix)
-    watch = Watch(connect(active.redis_url), keys, active.durability, active.replicas)
+    keys = active.keys
+    client = connect(active.redis_url, keys.tag)
+    watch = Watch(connect(active.redis_url, keys.tag), keys, active.durability, active.replicas)
     metrics = Metrics(registry)
     source_keys = {
         source.name: SourceKeys(source.name, source.scheme, source.secrets) for source in active.sources.values()
@@ -65,7 +65,7 @@ def create_app(
         for secret in source.secrets:
             if secret.has_comma:
                 log.warning("source %s: %s holds a comma, and is one secret: see `check`", source.name, secret.name)
-        if source.scheme.confirmed or source.scheme.confidence == config.OWN:
+        if source.scheme.is_confirmed or source.scheme.confidence == config.OWN:
             continue
         if source.scheme.verifies:
             unknown = ", ".join(source.scheme.missing_answers)
@@ -137,13 +137,14 @@ async def answer_readyz(request: Request) -> Response:
 
 
 async def answer_healthz(request: Request) -> Response:
-    return report(request.app.state.watch.unhealthy)
+    watch = request.app.state.watch
+    return report(watch.unhealthy, redis=watch.mode)
 
 
-def report(reasons: list[str]) -> Response:
+def report(reasons: list[str], **facts: str) -> Response:
     if reasons:
-        return JSONResponse({"status": "unavailable", "reasons": reasons}, 503)
-    return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "unavailable", "reasons": reasons, **facts}, 503)
+    return JSONResponse({"status": "ok", **facts})
 
 
 async def render_error(request: Request, error: Exception) -> Response:

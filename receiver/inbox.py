@@ -8,16 +8,14 @@ from typing import Any, cast
 import msgspec
 import redis.asyncio as redis
 from hiredis import pack_command
-from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import AskError, NoScriptError, RedisError, ResponseError, TryAgainError
 
-from .contract.connection import make_client
 from .contract.keys import Keys
 from .contract.records import Acceptance, pack_acceptances
 from .contract.scripts import build_arguments, compose_script
 from .contract.seal import Seal
 from .contract.settings import Durability
+from .contract.slot import SlotMoved
 from .errors import Unavailable
 from .sources import Accepted
 
@@ -26,6 +24,19 @@ MAX_BATCH_EVENTS = 64  # events in one script call: larger ones make everybody w
 MAX_BATCH_BYTES = 4 * 1024 * 1024  # of bodies, likewise
 MAX_BATCHES = 3  # batches at once, where Redis is far or slow
 MAX_WAITING = 4096  # requests that may wait for their batch
+CAUSES = (
+    "OOM",
+    "READONLY",
+    "LOADING",
+    "MISCONF",
+    "NOAUTH",
+    "WRONGPASS",
+    "NOPERM",
+    "WRONGTYPE",
+    "MOVED",
+    "CLUSTERDOWN",
+    "replicas",
+)
 ANSWER_SECONDS = 1.5  # until a request is answered 503; 2 s are promised, and the loop may be late
 
 
@@ -43,12 +54,6 @@ class Entry(msgspec.Struct, gc=False):
     accepted: Accepted
     receipt: asyncio.Future[Receipt]
     since: float
-
-
-def connect(url: str) -> redis.Redis:
-    """The receiver's own connections: bounded, never retried silently, since a doubt is a 503."""
-    options = {"socket_connect_timeout": 0.5, "socket_timeout": 1.0, "client_name": "zyra-receiver"}
-    return make_client(url, redis.Redis, Sentinel, Retry, max_connections=16, **options)
 
 
 class Inbox:
@@ -149,14 +154,14 @@ class Inbox:
         values = build_arguments(self._keys, self._max_pending, pack_acceptances(acceptances), *bodies)
         try:
             return await self._call(values)
-        except NoScriptError:  # a restarted Redis: nothing was executed
+        except (NoScriptError, SlotMoved):  # a restarted Redis, or another one: nothing was executed
             self._sha = ""
             return await self._call(values)
 
     async def _call(self, values: Sequence[str | bytes | int | float]) -> Sequence[bytes]:
         if not self._sha:
             self._sha = await self._client.script_load(self._script)
-        script = ("EVALSHA", self._sha, 0, *values)
+        script = ("EVALSHA", self._sha, *values)
         if not self._replicas:
             return cast("Sequence[bytes]", (await self._exchange(script))[0])
         wait = ("WAIT", self._replicas, 500)  # it speaks of its own connection's writes
@@ -201,8 +206,10 @@ class Inbox:
 
 def name_cause(error: Exception) -> str:
     """One word for the metrics."""
-    text = str(error)
-    for word in ("OOM", "READONLY", "LOADING", "MISCONF", "NOAUTH", "NOPERM", "WRONGTYPE", "replicas"):
+    if isinstance(error, AskError | TryAgainError):  # the ledger's slot moves to another node, key by key
+        return "moving"
+    text = f"{getattr(error, 'status_code', None)} {error}"  # redis-py takes the code out of some texts
+    for word in CAUSES:
         if word in text:
             return word.lower()
     return "redis"

@@ -10,7 +10,7 @@ import redis.asyncio as redis
 from redis.exceptions import RedisError, ResponseError
 
 from .contract import formats
-from .contract.connection import compute_memory_share
+from .contract.connection import compute_memory_share, name_mode
 from .contract.keys import Keys
 from .contract.settings import Durability
 from .durability import Assessment, judge
@@ -36,7 +36,8 @@ class Watch:
             async with asyncio.timeout(2):
                 info = await self._ask_or_hide(self.client.info())
                 config = await self._ask_or_hide(self.client.config_get("appendfsync", "maxmemory-policy"))
-                fault = formats.find_fault(self.keys, *await self.client.mget(formats.list_evidence(self.keys)))
+                evidence = await self.client.mget(formats.list_evidence(self.client, self.keys))
+                fault = formats.find_fault(self.keys, evidence)
         except (RedisError, OSError, TimeoutError) as error:
             if self.reachable or not self.met:
                 log.warning("Redis does not answer: deliveries get 503 until it does", extra={"error": str(error)})
@@ -56,6 +57,11 @@ class Watch:
             return {str(name): value for name, value in (await asked).items()}
         except ResponseError:  # managed servers and tight rights hide it
             return {}
+
+    @property
+    def mode(self) -> str:
+        """cluster, sentinel or single: how the server that we are connected to works."""
+        return name_mode(self.client)
 
     @property
     def full(self) -> bool:

@@ -84,7 +84,7 @@ class Source:
     def accept(self, proof: Proof, now: float) -> Accepted:
         """The event of a verified delivery."""
         delivery = proof.delivery
-        labels, kept, moment = self.labels, self.kept, int(now * 1000)
+        labels, kept, moment = self.labels, self.kept_headers, int(now * 1000)
         body_format = labels.format(delivery)
         fields = labels.peek(delivery, body_format)
         kind, stem = labels.type(delivery, fields)
@@ -140,7 +140,7 @@ class Source:
         return LabelReader(self.name, self.scheme, self.identity, self.type, self.check_type)
 
     @cached_property
-    def kept(self) -> Mapping[bytes, str]:
+    def kept_headers(self) -> Mapping[bytes, str]:
         """The headers that go with the event, by their bytes."""
         places = [*self.scheme.identity, *self.scheme.type, self.scheme.timestamp]
         spots = [spot for item in places if item.startswith("header:") for spot in parse_place(item)]

@@ -1,4 +1,7 @@
-"""A real server for every test process, a fresh queue for every test."""
+"""A real server for every test process, a fresh queue for every test.
+
+CLUSTER=1 runs the same tests on a cluster: three nodes for all tests, one for a test that stops its server.
+"""
 
 import secrets
 import tempfile
@@ -14,31 +17,32 @@ from receiver.contract.seal import Seal
 from receiver.contract.secrets import Secret
 from workers.ledger.transitions import Ledger
 
+from .support.cluster import CLUSTER, Cluster
 from .support.kit import Server
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def server() -> Iterator[Server | Cluster]:
     with tempfile.TemporaryDirectory(prefix="zr-", ignore_cleanup_errors=True) as folder:
-        found = Server(Path(folder))
+        found = Cluster(Path(folder)) if CLUSTER else Server(Path(folder))
         found.start()
         yield found
         found.stop()
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
+def own_server(tmp_path: Path) -> Iterator[Server | Cluster]:
     """A server that the test may stop, fill or kill."""
     with tempfile.TemporaryDirectory(prefix="zr-", ignore_cleanup_errors=True) as folder:
-        found = Server(Path(folder))
+        found = Cluster(Path(folder), primaries=1) if CLUSTER else Server(Path(folder))
         found.start()
         yield found
         found.stop()
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[redis.Redis]:
-    found = connect(server.url)
+def client(server: Server, keys: Keys) -> Iterator[redis.Redis]:
+    found = connect(server.url, keys.tag)
     yield found
     found.close()
 
@@ -56,7 +60,7 @@ def ledger(client: redis.Redis, keys: Keys) -> Ledger:
 @pytest.fixture
 def own_ledger(own_server: Server, keys: Keys) -> Iterator[Ledger]:
     """In the server that the test may stop; its client is closed, else its socket would warn in some later test."""
-    found = Ledger(connect(own_server.url), keys)
+    found = Ledger(connect(own_server.url, keys.tag), keys)
     yield found
     found.client.close()
 

@@ -56,7 +56,7 @@ def describe_places(items: tuple[str, ...]) -> str:
 
 def describe_status(row: Scheme) -> str:
     """Its status, and how sure the signature is."""
-    word = f"**{row.status}**" if row.confirmed else row.status
+    word = f"**{row.status}**" if row.is_confirmed else row.status
     missing = f", not known: {', '.join(row.missing_answers)}" if row.status == "signature-only" else ""
     return f"{word} ({row.confidence}{missing})"
 

@@ -30,13 +30,13 @@ def users(own_server: Server) -> dict[str, str]:
         if line.startswith(("user receiver", "user worker")):
             client.execute_command("ACL", "SETUSER", *line.split()[1:])
     client.close()
-    path = own_server.url.removeprefix("unix://")
-    return {name: f"unix://{name}:replace-me-{name}@{path}" for name in ("receiver", "worker")}
+    names = ("receiver", "worker")
+    return {name: own_server.url.replace("://", f"://{name}:replace-me-{name}@") for name in names}
 
 
 def test_the_main_path_needs_no_more_rights(users: dict[str, str], env: dict[str, str], own_server: Server) -> None:
     port = free_port()
-    ledger = Ledger(connect(own_server.url), Keys(env["QUEUE"]))
+    ledger = Ledger(connect(own_server.url, ""), Keys(env["QUEUE"]))
     body = payload()
     with (
         running("workers.cli", "serve", env={"PORT": str(port), "REDIS_URL": users["receiver"]}),
@@ -98,18 +98,18 @@ def answers(client: redis.Redis) -> bool:
 @pytest.mark.parametrize(
     ("user", "command"),
     [
-        ("receiver", ["GET", "zr:events:body:x"]),
-        ("receiver", ["LRANGE", "rq:queue:events", "0", "-1"]),
-        ("receiver", ["HGETALL", "rq:job:x"]),
+        ("receiver", ["GET", "zr:{events}:body:x"]),
+        ("receiver", ["LRANGE", "{events}:rq:queue:events", "0", "-1"]),
+        ("receiver", ["HGETALL", "{events}:rq:job:x"]),
         ("receiver", ["SET", "other", "x"]),
-        ("receiver", ["PUBLISH", "rq:pubsub:x", "x"]),
+        ("receiver", ["PUBLISH", "{events}:rq:pubsub:x", "x"]),
         ("receiver", ["FLUSHALL"]),
         ("receiver", ["KEYS", "*"]),
         ("worker", ["FLUSHALL"]),
         ("worker", ["KEYS", "*"]),
         ("worker", ["CONFIG", "SET", "dir", "/"]),
         ("worker", ["SET", "other", "x"]),
-        ("worker", ["PUBLISH", "rq:pubsub:x", "x"]),
+        ("worker", ["PUBLISH", "{events}:rq:pubsub:x", "x"]),
         ("worker", ["SHUTDOWN"]),
     ],
 )
@@ -122,7 +122,7 @@ def test_what_a_user_cannot_do(users: dict[str, str], user: str, command: list[s
 
 
 def test_a_worker_may_count_its_calls(users: dict[str, str], seal: Seal) -> None:
-    client = connect(users["worker"])
+    client = connect(users["worker"], "")
     budget = Budget(client)
 
     assert budget.take("k", Limit.READ, "a", "t").seconds == 0

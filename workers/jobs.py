@@ -1,5 +1,6 @@
 """The functions of RQ jobs for a stock `rq worker`: one unit in this process, with a lease of its own.
 
+export RQ_KEY_PREFIX={events}:rq
 rq worker events -S json --job-class receiver.contract.jobs.LedgerJob --queue-class receiver.contract.jobs.LedgerQueue
 """
 
@@ -12,8 +13,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 
-from receiver.contract.connection import FAULTS, connect
-from receiver.contract.keys import Keys
+from receiver.contract.connection import FAULTS
 
 from . import plugins, settings
 from .context import CURRENT, Context, Lease
@@ -54,7 +54,7 @@ def refuse(job: str) -> None:
 @cache
 def load_worker() -> tuple[Ledger, Router, Settings]:
     config = settings.read()
-    ledger = Ledger(connect(config.redis_url), Keys(config.queue, config.rq_prefix), config.keep_done)
+    ledger = Ledger.open(config)
     return ledger, plugins.load_handlers(config.handlers), config
 
 

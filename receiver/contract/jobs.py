@@ -1,17 +1,15 @@
 """RQ's Job and Queue for our queue: ids only. Nothing that is read from Redis can choose what runs.
 
-rq info   --job-class receiver.contract.jobs.LedgerJob --queue-class receiver.contract.jobs.LedgerQueue -S json
+export RQ_KEY_PREFIX={events}:rq
+rq info --job-class receiver.contract.jobs.LedgerJob --queue-class receiver.contract.jobs.LedgerQueue -S json
 """
 
 import hashlib
 import json
 from typing import Any
 
-from rq import Queue
-from rq.job import JOB_ID_PATTERN, Job, JobStatus
-from rq.serializers import JSONSerializer
-
 from .keys import JOB
+from .rq_names import JOB_ID_PATTERN, Job, JobStatus, JSONSerializer, Queue, refuse_other_prefix
 
 CALLABLES = {False: "workers.jobs.dispatch", True: "workers.jobs.run"}
 REFUSED = "workers.jobs.refuse"
@@ -45,11 +43,12 @@ class LedgerJob(Job):
 
 
 class LedgerQueue(Queue):
-    """RQ's queue, always with our Job class."""
+    """RQ's queue, always with our Job class. Raises ConfigurationError where RQ's keys are not this ledger's."""
 
     job_class = LedgerJob
 
     def __init__(self, name: str = "default", connection: Any = None, **options: Any) -> None:
+        refuse_other_prefix(name)
         super().__init__(
             name, connection=connection, **{**options, "job_class": LedgerJob, "serializer": JSONSerializer}
         )

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+API_TAG = "{api}"  # the hash tag of what the workers of all queues share
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 FIVE_BITS = bytes(ord(ALPHABET[byte & 31]) for byte in range(256))  # a random byte as a random letter
 EVENT = re.compile(r"evt_[0-9a-z]{26}")
@@ -37,6 +38,12 @@ def hash_handler(handler: str) -> str:
     return hashlib.sha256(handler.encode()).hexdigest()[:12]
 
 
+def find_tag(key: str) -> str:
+    """The hash tag of a key with its braces, or "" where it has none."""
+    found = re.search(r"\{([^}]*)\}", key)
+    return found[0] if found and found[1] else ""
+
+
 def read_event_id(unit: str) -> str:
     """The event that a unit of work, an event's dispatch or a run, belongs to."""
     return unit[:30]
@@ -46,16 +53,46 @@ def is_run(unit: str) -> bool:
     return len(unit) > 30
 
 
+def declare_keys(prefix: str) -> tuple[str, str]:
+    """The keys that every script declares: one that always exists, and one that never does.
+
+    While a slot moves key by key, a node that holds only a part of it then answers TRYAGAIN or ASK before the script
+    begins.
+    """
+    return f"{prefix}anchor", f"{prefix}never"
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of one queue's ledger; `ledger.lua` writes the same names."""
+    """The keys of one queue's ledger; `ledger.lua` writes the same names.
+
+    All of them, RQ's too, hold one hash tag: in cluster mode they share a slot, so that one script can change them all.
+    https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
+    """
 
     queue: str
-    rq_prefix: str = "rq"
+    rq_prefix: str = ""  # of RQ's own keys
+
+    def __post_init__(self) -> None:
+        if not self.rq_prefix:
+            object.__setattr__(self, "rq_prefix", f"{self.tag}:rq")
+
+    @property
+    def tag(self) -> str:
+        return f"{{{self.queue}}}"
 
     @property
     def prefix(self) -> str:
-        return f"zr:{self.queue}:"
+        return f"zr:{self.tag}:"
+
+    @property
+    def declared(self) -> tuple[str, str]:
+        return declare_keys(self.prefix)
+
+    @property
+    def earlier_ordinal(self) -> str:
+        """What stands in a ledger of 0.1.0, whose keys have no tag."""
+        return f"zr:{self.queue}:ordinal"
 
     @property
     def jobs(self) -> str:

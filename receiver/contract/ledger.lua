@@ -14,10 +14,11 @@
 -- final        zset    finished events by the time they expire
 -- wanted       zset    events that a redelivery wants replayed, by the time it came; the sweeper does it
 -- junk         zset    keys that hold what we did not write, by the time they were found
--- later        zset    units whose record has a later format than we read, by the time they are looked at again
+-- later        zset    units whose record has a later format than we read, by that format
 -- format       string  of the ledger, from its first event on: formats.py. FORMAT is what we write; a record of format 1
 --                      does not say so
 -- counters     hash    what happened, for the metrics
+-- anchor       string  always there; never is none: KEYS of every script, see keys.py
 local Z, R, Q = ARGV[1], ARGV[2], ARGV[3]
 local LIST = R .. ':queue:' .. Q
 local TYPES = {pending = 'zset', dispatching = 'zset', parked = 'zset', queued = 'zset', running = 'zset',
@@ -43,9 +44,12 @@ local pick = function(key, ...)  -- these fields by name; none where the key hol
   end
   return record
 end
-local LATER_MS = 60000  -- until what has a later format is looked at again
 local STAMP = FORMAT > 1 and {'format', FORMAT} or {}  -- of each record that we write
-local is_later = function(record) return (tonumber(record.format or 1) or 1) > FORMAT end
+local format_of = function(...)  -- the latest one of these records
+  local latest = 1
+  for _, record in ipairs({...}) do latest = math.max(latest, tonumber(record.format or 1) or 1) end
+  return latest
+end
 local number = function(key, field) return tonumber(get(key, field) or 0) or 0 end
 
 -- What a script does to indexes, counters and RQ's list is gathered, and done by flush() at its end: one command for
@@ -97,6 +101,7 @@ local last_ordinal = function()
   local found = redis.call('GET', Z .. 'ordinal')
   if not found then  -- the ledger begins
     redis.call('SET', Z .. 'format', FORMAT)
+    redis.call('SET', Z .. 'anchor', '')
     return 0
   end
   if string.find(found, '^%d+$') and #found < 15 then return tonumber(found) end

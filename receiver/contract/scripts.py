@@ -1,7 +1,7 @@
 """Lua that changes the ledger. Every script starts with `ledger.lua`: the keys, and the way a unit is queued."""
 
-from collections.abc import Sequence
 from importlib.resources import files
+from typing import Any
 
 from . import formats
 from .keys import Keys
@@ -18,6 +18,7 @@ def compose_script(package: str, *names: str, allow_oom: bool = False, heals: bo
     return head + shared + "".join(files(package).joinpath(name).read_text() for name in names)
 
 
-def build_arguments(keys: Keys, *rest: str | bytes | int | float) -> Sequence[str | bytes | int | float]:
-    """The arguments that `ledger.lua` expects, then the script's own."""
-    return [keys.prefix, keys.rq_prefix, keys.queue, *rest]
+def build_arguments(keys: Keys, *rest: str | bytes | int | float) -> list[Any]:
+    """What follows a script in EVALSHA: the keys it declares, the arguments of `ledger.lua`, then the script's own."""
+    declared = keys.declared
+    return [len(declared), *declared, keys.prefix, keys.rq_prefix, keys.queue, *rest]

@@ -19,7 +19,7 @@ from .records import Content, EventRecord, Labels
 from .secrets import Secret
 
 log = logging.getLogger(__name__)
-FORMAT = 1
+SEAL_FORMAT = 1
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Content).decode
 
@@ -97,12 +97,12 @@ def make_ciphers(values: tuple[str, ...]) -> dict[str, AESGCM]:
 
 
 def bind_labels(key: str, queue: str, labels: Labels) -> bytes:
-    return encode((FORMAT, key, queue, labels))
+    return encode((SEAL_FORMAT, key, queue, labels))
 
 
 def bind_name(key: str, queue: str, name: str) -> bytes:
     """Associated data of `wrap`. It never equals that of `bind_labels`, which ends with an object."""
-    return encode((FORMAT, key, queue, name))
+    return encode((SEAL_FORMAT, key, queue, name))
 
 
 def pack(content: Content) -> bytes:

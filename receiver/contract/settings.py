@@ -1,5 +1,6 @@
 """The environment, read once where a process starts, with every fault named at once."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -8,9 +9,11 @@ from urllib.parse import urlsplit
 
 from . import connection, secrets
 from .errors import ConfigurationError
+from .keys import Keys, find_tag
 from .seal import Seal
 
 DEFAULT_QUEUE = "events"
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 T = TypeVar("T")
 
 
@@ -64,6 +67,12 @@ def parse_word(text: str) -> str:
     return text
 
 
+def parse_rq_prefix(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:{}-]+", text):  # what RQ itself takes
+        raise ValueError(f"must be letters, digits and _ . : - {{ }} only: {text!r}")
+    return text
+
+
 def parse_level(text: str) -> str:
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError(f"must be debug, info, warning or error, not {text!r}")
@@ -86,13 +95,17 @@ class Shared:
     """What the receiver and the workers both need to know."""
 
     seal: Seal
-    redis_url: str = setting("REDIS_URL", parse_redis_url, "redis://127.0.0.1:6379/0")
+    redis_url: str = setting("REDIS_URL", parse_redis_url, DEFAULT_REDIS_URL)
     queue: str = setting("QUEUE", parse_word, DEFAULT_QUEUE)
     log_level: str = setting("LOG_LEVEL", parse_level, "INFO")
-    rq_prefix: str = setting("RQ_KEY_PREFIX", str, "rq")
+    rq_prefix: str = setting("RQ_KEY_PREFIX", parse_rq_prefix, "")
     keep_done: float = setting("KEEP_DONE", parse_duration, 86400.0)
     host: str = setting("HOST", str, "127.0.0.1")
     metrics_host: str = setting("METRICS_HOST", str, "")
+
+    @property
+    def keys(self) -> Keys:
+        return Keys(self.queue, self.rq_prefix)
 
     @property
     def metrics_address(self) -> str:
@@ -116,13 +129,25 @@ def load(kind: type[S], env: Mapping[str, str], faults: list[str], **overrides: 
             faults.append(f"{item.metadata['name']} {error}")
     if "seal" not in values:
         try:
-            values["seal"] = seal(env, values.get("queue", DEFAULT_QUEUE))
+            values["seal"] = read_seal(env, values.get("queue", DEFAULT_QUEUE))
         except ConfigurationError as error:
             faults += error.faults
+    faults += find_wrong_tag(values.get("queue", DEFAULT_QUEUE), values.get("rq_prefix", ""))
     return kind(**values) if len(faults) == before else None
 
 
-def seal(env: Mapping[str, str], queue: str) -> Seal:
+def find_wrong_tag(queue: str, rq_prefix: str) -> list[str]:
+    """What is wrong where RQ's keys would not share the slot of the ledger's."""
+    keys = Keys(queue)
+    if not rq_prefix or find_tag(rq_prefix) == keys.tag:
+        return []
+    return [
+        f"RQ_KEY_PREFIX must hold {keys.tag}, since RQ's keys share the slot of the ledger: leave it out, or set "
+        f"RQ_KEY_PREFIX={keys.rq_prefix}, not {rq_prefix!r}"
+    ]
+
+
+def read_seal(env: Mapping[str, str], queue: str) -> Seal:
     secret = secrets.read(env, "SEAL_KEY")
     if secret is None:
         raise ConfigurationError(["SEAL_KEY is not set: `openssl rand -hex 32` makes one, the same for all processes"])

@@ -175,17 +175,17 @@ class Scheme:
         return self.unknown if self.answers_source else ANSWERS
 
     @property
-    def confirmed(self) -> bool:
+    def is_confirmed(self) -> bool:
         """Whether all five answers have a source: signature, identity, type, body, and what counts as success."""
         return self.verifies and not self.missing_answers
 
     @property
     def status(self) -> str:
         """confirmed, signature-only or unconfirmed."""
-        return "confirmed" if self.confirmed else "signature-only" if self.verifies else "unconfirmed"
+        return "confirmed" if self.is_confirmed else "signature-only" if self.verifies else "unconfirmed"
 
     @property
-    def shared(self) -> bool:
+    def shares_keys(self) -> bool:
         """Whether the provider signs for all its customers with one key, and nothing tells that it is for us."""
         known = self.remote is not None and self.source != "" and not self.remote.own
         texts = [self.signed, *self.claims.values()]

@@ -21,7 +21,6 @@ from .. import settings as environment
 from ..contract import exposition, formats, logs
 from ..contract.connection import FAULTS, connect
 from ..contract.errors import ConfigurationError
-from ..contract.keys import Keys
 from ..settings import Settings
 from .protocol import GuardedProtocol
 
@@ -152,7 +151,8 @@ def main() -> None:
 
 def refuse_old_ledger(settings: Settings) -> None:
     """Raises ConfigurationError. Where Redis does not answer yet, `readiness` looks at the ledger once it does."""
-    client, keys = connect(settings.redis_url), Keys(settings.queue, settings.rq_prefix)
+    keys = settings.keys
+    client = connect(settings.redis_url, keys.tag)
     with contextlib.suppress(*FAULTS), contextlib.closing(client):
-        if fault := formats.find_fault(keys, *client.mget(formats.list_evidence(keys))):
+        if fault := formats.look_at_ledger(client, keys):
             raise ConfigurationError([fault])

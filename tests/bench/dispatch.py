@@ -27,7 +27,7 @@ def through_the_front_door(here: Stage, count: int) -> None:
     server = serve(here, port, 2 if count > 100_000 else 1)
     wait_for(lambda: listening(port))
     file = bodies(here.folder, "github")
-    while (missing := count - int(here.client.zcard("zr:bench:events"))) > 0:
+    while (missing := count - int(here.client.zcard("zr:{bench}:events"))) > 0:
         seconds = max(1, min(30, missing // 12_000))
         closed_loop(port, 64, seconds, kind="github", path="/webhooks/github", file=file)
     server.end()
@@ -40,7 +40,7 @@ def measure(worker: Worker, count: int, most: float = 6.0) -> Measured:
         here.start([sys.executable, "-m", "tests.bench.slow", str(slow)], here.env)
         here.env["SLOW_URL"] = f"http://127.0.0.1:{slow}/"
         worker.fill(here, count)
-        filled = int(here.client.zcard("zr:bench:events")) or count
+        filled = int(here.client.zcard("zr:{bench}:events")) or count
         process = worker.start(here)
         return drained(here, process, filled, most)
 
@@ -61,6 +61,6 @@ def drained(here: Stage, process: Process, count: int, most: float, first: int =
         redis_us=(here.redis.cpu() - cpu[1]) / (done - first) * 1e6,
         memory=process.memory(),
     )
-    if done >= count and here.client.exists("zr:bench:events"):  # ours: the ledger says the same as the handlers
-        wait_for(lambda: here.client.zcard("zr:bench:final") == here.client.zcard("zr:bench:events"))
+    if done >= count and here.client.exists("zr:{bench}:events"):  # ours: the ledger says the same as the handlers
+        wait_for(lambda: here.client.zcard("zr:{bench}:final") == here.client.zcard("zr:{bench}:events"))
     return found

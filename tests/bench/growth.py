@@ -39,7 +39,7 @@ def measure(count: int, rounds: int, worker: Callable[[], Worker]) -> Growth:
         put(large, count)
         waiting = (large.bytes_used() - empty) / size(large)
         process = worker().start(large)
-        wait_for(lambda: large.client.zcard("zr:bench:final") >= size(large), 600)
+        wait_for(lambda: large.client.zcard("zr:{bench}:final") >= size(large), 600)
         process.end()
         done = (large.bytes_used() - empty) / size(large)
         found: dict[int, list[Measured]] = {0: [], 1: []}
@@ -59,7 +59,7 @@ def measure(count: int, rounds: int, worker: Callable[[], Worker]) -> Growth:
 
 
 def size(here: Stage) -> int:
-    return int(here.client.zcard("zr:bench:events"))
+    return int(here.client.zcard("zr:{bench}:events"))
 
 
 def put(here: Stage, count: int) -> float:
@@ -88,7 +88,7 @@ def once(here: Stage, worker: Worker) -> Measured:
 
 def expired(here: Stage, worker: Worker) -> float:
     """Finished events a second that one idle worker deletes, once all of them have expired."""
-    here.client.zunionstore("zr:bench:final", {"zr:bench:final": 0.0})  # their time is over: scores become 0
+    here.client.zunionstore("zr:{bench}:final", {"zr:{bench}:final": 0.0})  # their time is over: scores become 0
     process, before, started = worker.start(here), size(here), time.perf_counter()
     wait_for(lambda: size(here) < before)
     time.sleep(5)

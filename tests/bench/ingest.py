@@ -78,7 +78,7 @@ def zyra(connections: int, seconds: float) -> Measured:
         file = bodies(here.folder, "zyra")
         load = closed_loop(port, connections, seconds, kind="zyra", path="/webhooks/zyra", file=file)
         steady()
-        stored = int(here.client.zcard("zr:bench:events"))
+        stored = int(here.client.zcard("zr:{bench}:events"))
         told = counters(metrics)
         if load.status or load.socket or told != {"accepted": stored} or stored < load.requests:
             raise SystemExit(f"void: {load}, {stored} events, the receiver counted {told}")
@@ -134,5 +134,13 @@ def calls(client: redis.Redis) -> int:
     """Commands that Redis executed, but those by which the receiver looks at it once a second, and this one."""
     found = client.info("commandstats")
     looking: tuple[str, ...] = ("cmdstat_info", "cmdstat_config|get", "cmdstat_ping")
-    looking += ("cmdstat_lpush", "cmdstat_ltrim", "cmdstat_expire", "cmdstat_hset", "cmdstat_hincrby")  # what it tells
+    looking += (
+        "cmdstat_mget",
+        "cmdstat_sadd",
+        "cmdstat_lpush",
+        "cmdstat_ltrim",
+        "cmdstat_expire",
+        "cmdstat_hset",
+        "cmdstat_hincrby",
+    )  # what it tells
     return sum(told["calls"] for name, told in found.items() if name not in looking)

@@ -47,7 +47,7 @@ def ours(processes: int = 1) -> Receiver:
     return Receiver(
         name="ours" if processes == 1 else f"ours, {processes} processes",
         start=lambda stage, port: serve(stage, port, processes),
-        count=lambda stage: int(stage.client.zcard("zr:bench:events")),
+        count=lambda stage: int(stage.client.zcard("zr:{bench}:events")),
     )
 
 

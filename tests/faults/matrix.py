@@ -1,6 +1,8 @@
 """The rows in their order; what CI runs; and the guards whose absence must be seen."""
 
-from . import hostile_rows, receiver_rows, redis_rows, worker_rows
+from tests.support.cluster import can_move_at_once
+
+from . import cluster_rows, hostile_rows, receiver_rows, redis_rows, release_rows, worker_rows
 from .row import Row
 
 ROWS = [
@@ -42,8 +44,16 @@ ROWS = [
     Row("43 hostile corpus", hostile_rows.hostile_corpus),
     Row("45 handler renamed by a deploy", worker_rows.handler_renamed),
     Row("records forged in Redis", hostile_rows.forged_records),
+    Row("46 worker killed, cluster", cluster_rows.worker_killed),
+    Row("47 receiver killed, cluster", cluster_rows.receiver_killed),
+    Row("48 primary killed, cluster", cluster_rows.primary_killed, {"durability": "replicated"}),
+    Row("49 primary paused, cluster", cluster_rows.primary_paused, {"durability": "replicated"}),
+    *([Row("50 slot moved at once", cluster_rows.slot_moved_at_once)] if can_move_at_once() else []),
+    Row("51 slot moved key by key", cluster_rows.slot_moved_by_keys),
+    Row("52 two releases side by side", release_rows.side_by_side),
 ]
-SHORT = [row for row in ROWS if row.name.split()[0] in {"1", "2", "5", "6", "7", "12", "13", "20", "25", "37", "39"}]
+IN_CI = {"1", "2", "5", "6", "7", "12", "13", "20", "25", "37", "39", "46", "47", "48", "49", "50", "51", "52"}
+SHORT = [row for row in ROWS if row.name.split()[0] in IN_CI]
 CONTROLS = [
     (Row("13 Redis killed", redis_rows.killed), "append-only file"),
     (Row("28 failover to a lagging replica", redis_rows.failover, {"durability": "everysec"}), "WAIT"),
@@ -51,4 +61,5 @@ CONTROLS = [
     (Row("10 worker paused 20 s", worker_rows.paused), "fencing"),
     (Row("records forged in Redis", hostile_rows.forged_records), "seal"),
     (Row("39 duplicate storm", receiver_rows.duplicate_storm), "dedup"),
+    (Row("51 slot moved key by key", cluster_rows.slot_moved_by_keys), "declared keys"),
 ]

@@ -15,7 +15,7 @@ def killed(scene: Scene) -> None:
     here = scene.here
     base, _ = here.receiver()
     here.worker()
-    wait_for(lambda: here.redis.client.scard("rq:workers"))  # a worker that finds no Redis at its start ends
+    wait_for(lambda: here.redis.client.scard("{events}:rq:workers"))  # a worker that finds no Redis at its start ends
     sending = scene.sending(base, count=3000, seconds=0.01)
     time.sleep(0.7)
     here.redis.kill()
@@ -29,7 +29,7 @@ def away(scene: Scene) -> None:
     here = scene.here
     base, _ = here.receiver()
     here.worker()
-    wait_for(lambda: here.redis.client.scard("rq:workers"))  # a worker that finds no Redis at its start ends
+    wait_for(lambda: here.redis.client.scard("{events}:rq:workers"))  # a worker that finds no Redis at its start ends
     scene.sending(base)
     time.sleep(0.5)
     here.redis.kill()
@@ -206,7 +206,7 @@ def sentinels_fail_over(scene: Scene) -> None:
     watching = [here.add(Sentinel(here.folder / f"sentinel{number}", here.redis.port)) for number in range(3)]
     wait_for(lambda: all(one.ready() for one in watching))
     url = f"sentinel://{','.join(f'127.0.0.1:{one.port}' for one in watching)}/main"
-    here.ledger.client = connect(url)
+    here.ledger.client = connect(url, here.ledger.keys.tag)
     base, _ = here.receiver(REDIS_URL=url)
     here.worker(REDIS_URL=url)
     scene.sending(base, at_once=8)
@@ -235,7 +235,7 @@ def spoilt_jobs(scene: Scene) -> None:
     scene.wait()
     chance, client = random.Random(31), here.redis.client
     for job in client.lrange(here.ledger.keys.jobs, 0, -1):
-        spoil, key = chance.randrange(4), b"rq:job:" + job  # where RQ would look for it
+        spoil, key = chance.randrange(4), b"{events}:rq:job:" + job  # where RQ would look for it
         if spoil == 1:
             client.hset(key, mapping={"data": b"\x80\x04junk", "status": "nonsense", "created_at": "never"})
         if spoil == 2:

@@ -1,4 +1,4 @@
-"""A worker with one guard off: python -m tests.faults.without sweeper work. For rows that must fail."""
+"""A receiver or worker with one guard off: python -m tests.faults.without sweeper work. For rows that must fail."""
 
 import sys
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from receiver.contract import seal
+from receiver.contract.keys import Keys
 from workers.cli import main
 from workers.ledger import transitions
 from workers.ledger.sweeper import Sweeper
@@ -20,7 +21,7 @@ def sweeper() -> None:
 
 def fencing() -> None:
     """Whoever says last how an attempt ended is believed."""
-    guard = "if get(key, 'token') ~= token or get(key, 'state') ~= 'running' then"
+    guard = "if own.token ~= token or own.state ~= 'running' then"
 
     def unfenced(name: str) -> str:
         script = composed(name)
@@ -45,6 +46,14 @@ def unsealed() -> None:
     vars(seal)["AESGCM"] = Unsealed
 
 
+def undeclared() -> None:
+    """Scripts run on whatever part of a slot is there."""
+    Keys.declared = property(lambda self: (self.name("anchor"),))  # type: ignore[assignment,method-assign]
+
+
+OF_WORKERS = {"sweeper": sweeper, "fencing": fencing, "seal": unsealed}
+OF_ALL = {"declared keys": undeclared}
+
 if __name__ == "__main__":
-    {"sweeper": sweeper, "fencing": fencing, "seal": unsealed}[sys.argv.pop(1)]()
+    (OF_WORKERS | OF_ALL)[sys.argv.pop(1)]()
     main()

@@ -16,6 +16,7 @@ BAD = [
     "hangs", "swallows", "leaks", "descriptors", "forks", "leaves-a-child", "exits", "base", "when", "task", "closes",
     "stops", "keeps-the-lock",
 ]  # fmt: skip
+STALE = 12  # runs whose first attempt says too late that it failed
 CONTACT = 9.0  # seconds: a worker that is younger lets no lease end
 
 
@@ -88,14 +89,22 @@ def paused(scene: Scene) -> None:
     base, _ = here.receiver()
     first = here.worker()
     time.sleep(CONTACT)
-    scene.sending(base, kind="fault.stale", count=12)
+    scene.sending(base, kind="fault.stale", count=STALE)
     scene.sending(base, seconds=0.3, count=100)
-    wait_for(lambda: here.log.stat().st_size > 3000)
+    wait_for(lambda: count(here.log, "start", "stale") == STALE)
     here.worker()
     scene.kills = 1
     with stopped(first.pid):
         time.sleep(20)
-    time.sleep(9)  # the first attempts of `stale` end now, and say that they failed
+        wait_for(lambda: count(here.log, "end", "stale") == STALE)
+    time.sleep(3)  # the first attempts of `stale` end now, and say that they failed: believed, they would start again
+    wait_for(lambda: not here.ledger.client.zcard(here.ledger.keys.name("waiting")), 60)
+
+
+def count(log: Path, word: str, name: str) -> int:
+    """The notes that handlers of this name made."""
+    notes = [line.split() for line in log.read_text().splitlines()]
+    return sum((note[0], note[2]) == (word, name) for note in notes)
 
 
 def fleet_away(scene: Scene) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,11 +17,13 @@ import redis
 
 from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
+from tests.support.cluster import Cluster
 from tests.support.kit import ROOT, answers, children_of, free_port, wait_for
 from workers.cli.embedded import make_redis_command
 from workers.ledger.transitions import Ledger
 
 from .proxy import Proxy
+from .without import OF_ALL, OF_WORKERS
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"  # Debian's libfaketime
 LOADED = {"LD_PRELOAD": FAKETIME, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
@@ -43,7 +45,7 @@ class Redis:
         }
         self.env: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
-        self.client = connect(f"unix://{self.socket}")
+        self.client = connect(f"unix://{self.socket}", "")
 
     def command(self) -> list[str]:
         command = make_redis_command(self.folder, Path(self.socket))
@@ -101,7 +103,7 @@ class Sentinel(Redis):
         return bool(main["num-slaves"] == 2 and main["num-other-sentinels"] == 2)
 
 
-S = TypeVar("S", bound=Redis)
+S = TypeVar("S", bound=Redis | Cluster)
 
 
 class World:
@@ -142,7 +144,7 @@ class World:
         }
         self.ledger = Ledger(self.redis.client, Keys("events"))
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.servers: list[Redis] = [self.redis]
+        self.servers: list[Redis | Cluster] = [self.redis]
 
     def clock(self, moment: str) -> None:
         """Sets Redis' clock, as seen from ours: +1h, -1h, +0."""
@@ -158,20 +160,22 @@ class World:
         self.servers.append(server)
         return server
 
+    def choose_command(self, guards: Collection[str]) -> tuple[str, ...]:
+        """The command line; without the guard that is off, if it is one of these."""
+        return ("tests.faults.without", self.without) if self.without in guards else ("workers.cli",)
+
     def receiver(self, **env: str) -> tuple[str, subprocess.Popen[bytes]]:
         """Its base URL, and the process, once it is ready."""
         port = free_port()
         return f"http://127.0.0.1:{port}", self.receiver_on(port, **env)
 
     def receiver_on(self, port: int, **env: str) -> subprocess.Popen[bytes]:
-        process = self.start("workers.cli", "serve", PORT=str(port), **env)
+        process = self.start(*self.choose_command(OF_ALL), "serve", PORT=str(port), **env)
         wait_for(lambda: ready(f"http://127.0.0.1:{port}"))
         return process
 
     def worker(self, *options: str, **env: str) -> subprocess.Popen[bytes]:
-        if self.without in ("sweeper", "fencing", "seal"):
-            return self.start("tests.faults.without", self.without, "work", *options, **env)
-        return self.start("workers.cli", "work", *options, **env)
+        return self.start(*self.choose_command(OF_WORKERS | OF_ALL), "work", *options, **env)
 
     def start(self, *command: str, **env: str) -> subprocess.Popen[bytes]:
         with self.errors.open("ab") as errors:
@@ -180,6 +184,14 @@ class World:
             )
         self.processes.append(process)
         return process
+
+    def run(self, *command: str) -> str:
+        """What a command of the command line prints."""
+        process = subprocess.run(
+            [sys.executable, "-m", "workers.cli", *command],
+            env=self.env, cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return process.stdout
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         process.kill()

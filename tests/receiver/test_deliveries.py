@@ -40,7 +40,7 @@ def marks(scheme: Scheme, one: Delivery) -> Marks:
 
 def test_there_are_deliveries_of_the_rows_that_are_confirmed() -> None:
     shown = {one["scheme"] for one in DATA}
-    confirmed = {name for name, row in load_schemes().items() if row.confirmed}
+    confirmed = {name for name, row in load_schemes().items() if row.is_confirmed}
 
     assert len(shown) >= 120
     assert confirmed <= shown | {"zyra"}

@@ -11,7 +11,7 @@ from tests.support.kit import Server, free_port, running, wait_for
 
 
 def test_no_mutation_makes_us_fail_and_no_unsigned_one_reaches_redis(own_server: Server, env: dict[str, str]) -> None:
-    port, client = free_port(), connect(own_server.url)
+    port, client = free_port(), connect(own_server.url, "")
     mutated = requests(7, 1000)
     with running("workers.cli", "serve", env={"PORT": str(port), "REDIS_URL": own_server.url}) as process:
         wait_for(lambda: alive(port))

@@ -2,14 +2,14 @@ import asyncio
 
 from receiver.contract.keys import Keys
 from receiver.contract.settings import Durability
-from receiver.inbox import connect
 from receiver.readiness import Watch
+from receiver.redis_connections import connect
 from tests.support.kit import Server
 
 
 def test_an_outage_is_told_once_and_readiness_stays(own_server: Server) -> None:
     async def look() -> list[tuple[bool, list[str]]]:
-        watch = Watch(connect(own_server.url), Keys("t"), Durability.EVERYSEC)
+        watch = Watch(connect(own_server.url, "{t}"), Keys("t"), Durability.EVERYSEC)
         seen = []
         for step in (lambda: None, own_server.stop, lambda: None, own_server.start):
             step()
@@ -25,7 +25,7 @@ def test_an_outage_is_told_once_and_readiness_stays(own_server: Server) -> None:
 
 def test_before_the_first_answer_nobody_is_ready() -> None:
     async def look() -> list[str]:
-        watch = Watch(connect("redis://127.0.0.1:1/0"), Keys("t"), Durability.EVERYSEC)
+        watch = Watch(connect("redis://127.0.0.1:1/0", "{t}"), Keys("t"), Durability.EVERYSEC)
         await watch.look()
         return watch.unready
 
@@ -34,7 +34,7 @@ def test_before_the_first_answer_nobody_is_ready() -> None:
 
 def test_who_may_not_ask_is_told_so_and_is_ready(own_server: Server) -> None:
     async def look() -> tuple[bool, int]:
-        watch = Watch(connect(own_server.url), Keys("t"), Durability.EVERYSEC)
+        watch = Watch(connect(own_server.url, "{t}"), Keys("t"), Durability.EVERYSEC)
         await watch.client.execute_command("ACL", "SETUSER", "default", "-config", "-info")
         await watch.look()
         await watch.client.aclose()
@@ -45,7 +45,7 @@ def test_who_may_not_ask_is_told_so_and_is_ready(own_server: Server) -> None:
 
 def test_hidden_settings_do_not_stop_readiness(own_server: Server) -> None:
     async def look() -> tuple[list[str], int]:
-        watch = Watch(connect(own_server.url), Keys("t"), Durability.EVERYSEC)
+        watch = Watch(connect(own_server.url, "{t}"), Keys("t"), Durability.EVERYSEC)
         await watch.client.execute_command("ACL", "SETUSER", "default", "-config")
         await watch.look()
         await watch.client.aclose()

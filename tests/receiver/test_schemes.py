@@ -119,7 +119,7 @@ def test_each_builder_is_described() -> None:
 
 def test_a_confirmed_row_has_a_positive_vector_that_others_made() -> None:
     proved = {name for entry in DATA["vectors"] if entry["valid"] for name in (entry["provider"], entry["scheme"])}
-    confirmed = {name for name, row in load_schemes().items() if row.confirmed}
+    confirmed = {name for name, row in load_schemes().items() if row.is_confirmed}
 
     assert {name for name, row in load_schemes().items() if row.vector} <= proved
     assert len(confirmed) >= 90

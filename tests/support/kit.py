@@ -44,7 +44,7 @@ class Server:
         command = make_redis_command(self.folder, self.folder / "redis.sock")
         command[command.index("--appendfsync") + 1] = "everysec"
         self.process = subprocess.Popen(command)
-        client = connect(self.url)
+        client = connect(self.url, "")
         wait_for(lambda: answers(client))
         client.close()
 
@@ -97,7 +97,7 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
     acceptance = Acceptance(labels=labels, key=key, mark=mark, window_ms=1000)
     script = compose_script("receiver", "accept.lua")
     values = build_arguments(ledger.keys, 100_000, pack_acceptances([acceptance]), sealed)
-    verdict, name = ledger.client.eval(script, 0, *values)
+    verdict, name = ledger.client.eval(script, *values)
     assert verdict == b"accepted"
     return str(name.decode())
 

@@ -60,7 +60,7 @@ class Run:
     @property
     def caller(self) -> Caller:
         rich = Limits(create=10_000, read=10_000)
-        return Caller(ring=ApiKey(lambda: KEY), budget=Budget(self.ledger.client, rich, 0.1))
+        return Caller(ring=ApiKey(lambda: KEY), budget=Budget(self.ledger.of_api, rich, 0.1))
 
     def journal(self) -> Journal:
         claim = self.claim

@@ -19,5 +19,5 @@ def run(ledger: Ledger, seal: Seal, sandbox: Sandbox, client: redis.Redis) -> It
     found = Run(ledger, seal, sandbox, claim)
     yield found
     found.line.close()
-    for name in client.scan_iter(budget.make_prefix(budget.compute_fingerprint(KEY)) + "*"):
-        client.delete(name)
+    for name in ledger.of_api.scan_iter(budget.make_prefix(budget.compute_fingerprint(KEY)) + "*"):
+        ledger.of_api.delete(name)

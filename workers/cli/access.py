@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
-from receiver.contract.connection import connect
 from receiver.contract.errors import ConfigurationError
-from receiver.contract.keys import Keys
 
 from .. import settings
 from ..ledger.transitions import Ledger
@@ -29,7 +27,7 @@ T = TypeVar("T")
 def open_ledger() -> tuple[Ledger, Settings]:
     """The ledger of the environment, and the settings that name it. Raises ConfigurationError."""
     config = settings.read(read_environment(), need_handlers=False)
-    return Ledger(connect(config.redis_url), Keys(config.queue, config.rq_prefix), config.keep_done), config
+    return Ledger.open(config), config
 
 
 def open_client() -> Zyra:
@@ -49,7 +47,7 @@ def read_settings() -> tuple[Settings, Ledger | None]:
     config = settings.read(env if sealed else {**env, "SEAL_KEY": secrets.token_hex(32)}, need_handlers=False)
     if "REDIS_URL" not in env or (config.api_user and not sealed):
         return config, None
-    return config, Ledger(connect(config.redis_url), Keys(config.queue, config.rq_prefix))
+    return config, Ledger.open(config)
 
 
 def list_all(zyra: Zyra, call: calls.Call) -> Iterator[Row]:

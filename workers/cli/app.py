@@ -3,6 +3,7 @@
 Only the command that is called is imported.
 """
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,12 @@ class Commands(TyperGroup):
         command = typer.main.get_command(module.app)
         command.name, command.help = cmd_name, COMMANDS[cmd_name]
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if (name := args[0]) not in COMMANDS and not name.startswith("-"):
+            near = "".join(f"; did you mean {one!r}?" for one in difflib.get_close_matches(name, COMMANDS, 1))
+            ctx.fail(f"there is no command {name!r}{near}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

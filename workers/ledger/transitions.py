@@ -6,16 +6,18 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import msgspec
 import redis
 from redis.exceptions import NoScriptError
 
-from receiver.contract.connection import decode_text
-from receiver.contract.keys import Keys, hash_handler, read_event_id
+from receiver.contract.connection import connect, connect_again, decode_text
+from receiver.contract.keys import API_TAG, Keys, hash_handler, read_event_id
 from receiver.contract.records import Labels, read_labels, read_number
 from receiver.contract.scripts import build_arguments, compose_script
+from receiver.contract.settings import Shared
 
 LEASE_SECONDS = 15.0  # that a claim holds without renewal
 LOST_AFTER_SECONDS = 10.0  # that an entry may be neither in the queue nor claimed
@@ -124,6 +126,16 @@ class Ledger:
         self.keys = keys
         self.keep = int(keep_done * 1000)
         self._scripts: dict[str, tuple[str, str]] = {}
+
+    @classmethod
+    def open(cls, settings: Shared) -> "Ledger":
+        """The ledger that these settings name; it connects at the first call."""
+        return cls(connect(settings.redis_url, settings.keys.tag), settings.keys, settings.keep_done)
+
+    @cached_property
+    def of_api(self) -> redis.Redis:
+        """A client for what all queues share of the API: in cluster mode another node may own it."""
+        return connect_again(self.client, API_TAG)
 
     def take(self, jobs: Sequence[str], more: int = 0, lease: float = LEASE_SECONDS) -> list[Claim]:
         """Claims the units behind these jobs, and of up to `more` that wait in the queue."""
@@ -247,10 +259,10 @@ class Ledger:
         sha, script = self._load_script(name)
         flat = build_arguments(self.keys, *values)
         try:
-            return self.client.evalsha(sha, 0, *flat)
+            return self.client.evalsha(sha, *flat)
         except NoScriptError:  # a restarted Redis: nothing was executed
             self.client.script_load(script)
-            return self.client.evalsha(sha, 0, *flat)
+            return self.client.evalsha(sha, *flat)
 
     def _load_script(self, name: str) -> tuple[str, str]:
         if name not in self._scripts:

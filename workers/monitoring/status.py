@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from receiver.contract.connection import compute_memory_share, decode_text
+from receiver.contract.keys import read_event_id
 from receiver.contract.records import read_number
 
 from ..ledger.query import format_time
@@ -118,16 +119,17 @@ def list_troubles(ledger: Ledger, status: Status) -> list[Trouble]:
     ]
     return troubles + [
         Trouble(what=f"Zyra refuses {key}", count=1, since=format_time(at), do="replace the key; its runs wait")
-        for key, at in list_refusals(ledger.client).items()
+        for key, at in list_refusals(ledger.of_api).items()
     ]
 
 
 def find_since(ledger: Ledger, index: str) -> str:
-    """When the first of an index came into it; pending and parked are in another order, so their event tells."""
+    """When the first of an index came into it; some are in another order, so that its event tells."""
     first: Any = ledger.client.zrange(ledger.keys.name(index), 0, 0, withscores=True) if index else []
     if not first:
         return ""
     name, score = first[0]
-    if index in ("pending", "parked"):
-        score = read_number(ledger.client.hget(ledger.keys.event(decode_text(name)), "received_at"))
+    if index in ("pending", "parked", "later"):
+        event = read_event_id(decode_text(name))
+        score = read_number(ledger.client.hget(ledger.keys.event(event), "received_at"))
     return format_time(int(score))

@@ -47,7 +47,7 @@ class Clients:
 
 def make_caller(settings: Settings, ledger: Ledger | None) -> Caller:
     """ledger: whose Redis holds the budget; without one nobody counts."""
-    budget = Budget(ledger.client, settings.api_limits, settings.api_minute) if ledger else None
+    budget = Budget(ledger.of_api, settings.api_limits, settings.api_minute) if ledger else None
     scim = ApiKey(make_reader(settings.scim_token)) if settings.scim_token else None
     return Caller(
         ring=choose_ring(settings, ledger),
@@ -62,7 +62,7 @@ def choose_ring(settings: Settings, ledger: Ledger | None) -> Ring:
         return Login(
             settings.api_user,
             make_reader(settings.api_password),
-            ledger.client,
+            ledger.of_api,
             settings.seal.of_all_queues,
             settings.api_routes or load_default_routes(),
         )

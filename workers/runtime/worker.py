@@ -1,7 +1,7 @@
 """RQ's worker class for our queue. RQ registers and lists it; the ledger says what it does.
 
 zyra-receiver work --processes 2
-rq worker events --worker-class workers.worker.Worker
+RQ_KEY_PREFIX={events}:rq rq worker events --worker-class workers.worker.Worker
 """
 
 import contextlib
@@ -15,14 +15,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import redis
-from rq import Queue
-from rq.worker import BaseWorker, WorkerStatus
 
 from receiver.contract import formats, memory
 from receiver.contract.connection import connect_again
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.jobs import LedgerJob, LedgerQueue
-from receiver.contract.keys import Keys
+from receiver.contract.keys import Keys, find_tag
+from receiver.contract.rq_names import RQ_KEY_PREFIX, BaseWorker, Queue, WorkerStatus
 
 from .. import plugins, settings
 from ..ledger.transitions import Ledger, Ticket
@@ -74,19 +73,21 @@ class Worker(BaseWorker):
         self.keep_going = keep_going
 
     def _set_connection(self, connection: redis.Redis) -> redis.Redis:
-        return connection  # RQ would raise its time-out to minutes: a parent that hangs renews no lease
+        """RQ would raise its time-out to minutes: a parent that hangs renews no lease."""
+        return connect_again(connection, find_tag(RQ_KEY_PREFIX))
 
     def work(self, burst: bool = False, *ignored: Any, **options: Any) -> bool:
         """Works until SIGTERM or SIGINT, or in burst mode until nothing is due. Raises ConfigurationError."""
         if len(self.queues) != 1:
             raise ConfigurationError(["a worker serves exactly one queue: start one for each"])
         config = self.settings or settings.read()
-        keys = Keys(self.queues[0].name, config.rq_prefix)
-        if fault := formats.find_fault(keys, *self.connection.mget(formats.list_evidence(keys))):
+        keys = Keys(self.queues[0].name, RQ_KEY_PREFIX)
+        ledger = Ledger(connect_again(self.connection, keys.tag, **TIMEOUTS_SECONDS), keys, config.keep_done)
+        if fault := formats.look_at_ledger(ledger.client, keys):
             raise ConfigurationError([fault])
         memory.settle()  # what is there before the forks is not touched by any collector, and so stays shared
         parent = Supervisor(
-            Ledger(connect_again(self.connection, **TIMEOUTS_SECONDS), keys, config.keep_done),
+            ledger,
             lambda pipe, clock, unit, ends: self._fork(config, keys, (pipe, clock, unit), ends),
             processes=self.processes,
             heartbeat=self._send_heartbeat,
@@ -148,7 +149,7 @@ class Worker(BaseWorker):
         except ConfigurationError as error:
             pipe.send(broken=str(error))
             return BROKEN_STATUS
-        ledger = Ledger(connect_again(self.connection, **TIMEOUTS_SECONDS), keys, config.keep_done)
+        ledger = Ledger(connect_again(self.connection, keys.tag, **TIMEOUTS_SECONDS), keys, config.keep_done)
         clients = partial(load_clients, config, ledger)
         process = Process(ledger, router, config.seal, pipe, clock, clients, self.concurrency, most)
         process.run_alone(*unit) if unit else process.run()

@@ -1,5 +1,5 @@
 -- budget: may one more call be made with a key? Time is Redis' own. Knows nothing of the ledger.
--- ARGV: prefix of the key's names, class, limit, window (ms), who asks, ticket of this call, pause after a refusal (ms).
+-- KEYS: see keys.py. ARGV: prefix of the key's names, class, limit, window (ms), who asks, ticket of this call, pause after a refusal (ms).
 -- <class>          zset  calls of the last window by time, each "<time>-<number> <who>"
 -- <class>:hold     what Retry-After said, for as long as it said
 -- <class>:waits    zset  who waits, by the last time that was told to one of his
@@ -10,6 +10,7 @@ local P, class, limit, window = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(AR
 local who, ticket, pause = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('SETNX', KEYS[1], '')  -- the anchor: see keys.py
 local whole = function(number) return string.format('%.0f', number) end
 
 local refused = redis.call('PTTL', P .. 'refused')

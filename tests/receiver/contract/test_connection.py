@@ -6,6 +6,7 @@ from redis.sentinel import SentinelConnectionPool
 
 from receiver.contract.connection import compute_memory_share, connect, connect_again, parse_sentinels
 from receiver.contract.settings import parse_redis_url
+from receiver.contract.slot import SlotMoved
 
 
 @pytest.mark.parametrize(
@@ -37,17 +38,20 @@ def test_what_is_no_url_of_ours_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["redis://u:p@h:1/2", "sentinel://u:p@h:1/main?db=2"])
 def test_a_client_never_repeats_a_call_and_gives_up_in_time(url: str) -> None:
-    for one in (connect(url, read=3.0, name="n"), connect_again(connect(url, name="n"), socket_timeout=3.0)):
+    for one in (
+        connect(url, "", read=3.0, name="n"),
+        connect_again(connect(url, "", name="n"), "", socket_timeout=3.0),
+    ):
         told = one.connection_pool.connection_kwargs
 
         assert (told["socket_timeout"], told["socket_connect_timeout"], told["client_name"]) == (3.0, 1.0, "n")
         assert (told["username"], told["password"], told["db"]) == ("u", "p", 2)
-        assert told["retry"].get_retries() == 0
+        assert told["retry"]._supported_errors == (SlotMoved,)
 
 
 def test_another_client_asks_the_same_sentinels() -> None:
-    first = connect("sentinel://127.0.0.1:1/main")
-    second = connect_again(first)
+    first = connect("sentinel://127.0.0.1:1/main", "")
+    second = connect_again(first, "")
 
     assert isinstance(second.connection_pool, SentinelConnectionPool)
     assert second.connection_pool is not first.connection_pool

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import redis
-from rq.job import JobStatus
 
 from receiver.contract import keys as names
 from receiver.contract.jobs import LedgerJob, LedgerQueue
 from receiver.contract.keys import Keys
+from receiver.contract.rq_names import RQ_KEY_PREFIX, JobStatus
 
 EVENT = "evt_" + "0" * 26
 
@@ -25,7 +25,7 @@ EVENT = "evt_" + "0" * 26
     ],
 )
 def test_a_job_is_what_its_id_says(client: redis.Redis, job: str, function: str) -> None:
-    client.hset(f"rq:job:{job}", mapping=FORGED)
+    client.hset(f"{RQ_KEY_PREFIX}:job:{job}", mapping=FORGED)
 
     found = LedgerJob.fetch(job, client)
 
@@ -53,12 +53,14 @@ FORGED: dict[Any, Any] = {
 
 
 def test_a_job_of_the_wrong_type_does_not_raise(client: redis.Redis) -> None:
-    client.set("rq:job:wrong", "type")
+    client.set(f"{RQ_KEY_PREFIX}:job:wrong", "type")
 
     assert LedgerJob.fetch("wrong", client).func_name == "workers.jobs.refuse"
 
 
-def test_a_queue_knows_no_other_job_class(client: redis.Redis, keys: Keys) -> None:
+def test_a_queue_knows_no_other_job_class(client: redis.Redis) -> None:
+    keys = Keys("events")
+    client.delete(keys.jobs)
     queue = LedgerQueue(keys.queue, connection=client, job_class="rq.job.Job", serializer="pickle")
     client.rpush(keys.jobs, f"1-{EVENT}")
 

@@ -26,6 +26,6 @@ def test_every_key_is_below_our_prefix() -> None:
     found = Keys("q")
 
     assert {found.event("e"), found.body("e"), found.run("r"), found.name("events")} == {
-        "zr:q:event:e", "zr:q:body:e", "zr:q:run:r", "zr:q:events",
+        "zr:{q}:event:e", "zr:{q}:body:e", "zr:{q}:run:r", "zr:{q}:events",
     }  # fmt: skip
-    assert (found.jobs, found.intermediate) == ("rq:queue:q", "rq:queue:q:intermediate")
+    assert (found.jobs, found.intermediate) == ("{q}:rq:queue:q", "{q}:rq:queue:q:intermediate")

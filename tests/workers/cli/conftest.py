@@ -19,7 +19,7 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: redis.Redis
         monkeypatch.setenv("ZYRA_API_LIMITS", "create=1000,read=1000")
         monkeypatch.setenv("ZYRA_SCIM_TOKEN", "scim-demo")
         yield found
-    for name in client.scan_iter("zr::api*"):
+    for name in client.scan_iter("zr::{api}*"):
         client.delete(name)
 
 

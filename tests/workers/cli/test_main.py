@@ -6,12 +6,26 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 from tests.support.kit import Tool
 from workers.cli import find_hiding_package
 
 
 def test_the_version_is_that_of_the_package(tool: Tool) -> None:
     assert tool("--version") == (0, f"{metadata.version('zyra-receiver')}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "error"),
+    [
+        ("evnts", "there is no command 'evnts'; did you mean 'events'?"),
+        ("zzz", "there is no command 'zzz'"),
+        ("-q", "No such option: -q"),
+    ],
+)
+def test_a_mistyped_command_is_told_with_the_one_that_was_meant(tool: Tool, typed: str, error: str) -> None:
+    assert tool(typed) == (2, "", f"error: {error}\n")
 
 
 def test_a_package_that_hides_ours_is_named(tmp_path: Path) -> None:

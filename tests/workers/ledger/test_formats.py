@@ -72,7 +72,7 @@ class Release:
 
     def sweep(self) -> None:
         """Sweeps as if the time of all that waits had come."""
-        for name in ("later", "parked", "waiting"):
+        for name in ("parked", "waiting"):
             units = self.ledger.client.zrange(self.ledger.keys.name(name), 0, -1)
             if units:
                 self.ledger.client.zadd(self.ledger.keys.name(name), dict.fromkeys(units, 1))
@@ -135,8 +135,6 @@ def test_what_a_later_release_wrote_waits_for_one_of_its_workers(
         ("written by a later release", 3)
     ]
     later.sweep()
-    client.zadd(keys.name("later"), dict.fromkeys(events[:3], 1))
-    later.sweep()
     assert {claim.unit for claim in later.ledger.take([], 10)} == set(events[:3])
 
 
@@ -153,7 +151,7 @@ def test_a_run_whose_journal_a_later_release_wrote_is_left_to_it(releases: tuple
 
 
 def test_a_ledger_has_a_number_from_its_first_event_on(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
-    evidence = formats.list_evidence(ledger.keys)
+    evidence = [ledger.keys.name("ordinal"), ledger.keys.name("format")]
     assert client.mget(evidence) == [None, None]
 
     accept(ledger, seal)

@@ -58,7 +58,7 @@ def test_accept_queues_a_job_that_says_what_it_is(ledger: Ledger, event: str, cl
     (job,) = client.lrange(keys.jobs, 0, -1)
 
     assert job.decode() == f"1-{event}"
-    assert not client.exists(f"rq:job:{job.decode()}")
+    assert not client.exists(f"{ledger.keys.rq_prefix}:job:{job.decode()}")
     assert client.zrange(keys.name("pending"), 0, -1) == [event.encode()]
     assert state(ledger, event) == ("accepted", [])
 
@@ -395,7 +395,7 @@ def test_what_is_final_goes_as_a_whole(client: redis.Redis, keys: Keys, seal: Se
 
     assert ledger.sweep().deleted == 1
     left = {key.decode().removeprefix(keys.prefix).partition(":")[0] for key in client.keys(keys.prefix + "*")}
-    assert left == {"ordinal", "format", "counters", "seen"}
+    assert left == {"ordinal", "format", "anchor", "counters", "seen"}
 
 
 @pytest.mark.parametrize(

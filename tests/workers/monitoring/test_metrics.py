@@ -38,7 +38,7 @@ def test_the_ledgers_metrics(ledger: Ledger, seal: Seal, client: redis.Redis) ->
 
 def test_metrics_without_redis() -> None:
     registry = CollectorRegistry()
-    registry.register(LedgerCollector(Ledger(connect("redis://127.0.0.1:1/0"), Keys("q"))))
+    registry.register(LedgerCollector(Ledger(connect("redis://127.0.0.1:1/0", "{q}"), Keys("q"))))
 
     assert generate_latest(registry).decode().splitlines()[-1] == "zr_ledger_up 0.0"
 

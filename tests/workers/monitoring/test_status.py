@@ -20,8 +20,9 @@ def dead(ledger: Ledger, seal: Seal) -> None:
 
 
 def beat(ledger: Ledger, name: str, when: str) -> None:
-    ledger.client.sadd(f"rq:workers:{ledger.keys.queue}", name)
-    ledger.client.hset(name, "last_heartbeat", when)
+    key = f"{ledger.keys.rq_prefix}:worker:{name}"
+    ledger.client.sadd(f"{ledger.keys.rq_prefix}:workers:{ledger.keys.queue}", key)
+    ledger.client.hset(key, "last_heartbeat", when)
 
 
 def test_an_idle_ledger_has_no_trouble(ledger: Ledger) -> None:

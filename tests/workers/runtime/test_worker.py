@@ -15,6 +15,7 @@ import httpx2
 import pytest
 import redis
 
+from receiver.contract.connection import connect
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
@@ -260,10 +261,7 @@ def test_a_worker_killed_whole_loses_nothing(ledger: Ledger, seal: Seal, notes: 
 
 
 def test_redis_restarts_under_a_worker(own_server: Any, env: dict[str, str], seal: Seal, notes: Notes) -> None:
-    from receiver.contract.connection import connect
-    from receiver.contract.keys import Keys
-
-    ledger = Ledger(connect(own_server.url), Keys(env["QUEUE"]))
+    ledger = Ledger(connect(own_server.url, ""), Keys(env["QUEUE"]))
     event = accept(ledger, seal, b'{"seconds": 2}', kind="short")
     with working(REDIS_URL=own_server.url):
         wait_for(lambda: notes(event))
@@ -284,7 +282,7 @@ def test_forged_jobs_run_nothing(ledger: Ledger, seal: Seal, notes: Notes, clien
         "json-evil": json.dumps(["os.system", None, [command], {}]).encode(),
         "pickle-evil": pickle.dumps(("os.system", None, (command,), {})),
     }.items():
-        client.hset(f"rq:job:{name}", mapping={"data": data, "status": "queued", "origin": keys.queue})
+        client.hset(f"{keys.rq_prefix}:job:{name}", mapping={"data": data, "status": "queued", "origin": keys.queue})
         client.rpush(keys.jobs, name)
     event = accept(ledger, seal, kind="basic.one")
     forged = f"{event}-" + "0" * 12
@@ -337,8 +335,15 @@ CLASSES = ["--job-class", "receiver.contract.jobs.LedgerJob", "--queue-class", "
 
 
 def rq(*arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rq.cli", *arguments, "--url", os.environ["REDIS_URL"]]
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, cwd=ROOT, check=False)
+    keys = Keys(os.environ["QUEUE"])
+    client = connect(os.environ["REDIS_URL"], keys.tag)
+    client.ping()
+    owner = client.connection_pool.connection_kwargs.get("owner")
+    client.close()
+    url = f"redis://{owner.address[0]}:{owner.address[1]}/0" if owner else os.environ["REDIS_URL"]
+    command = [sys.executable, "-m", "rq.cli", *arguments, "--url", url]
+    env = {"RQ_KEY_PREFIX": keys.rq_prefix} | os.environ
+    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, cwd=ROOT, check=False, env=env)
 
 
 def test_rq_knows_our_worker_and_our_queue(ledger: Ledger, seal: Seal, notes: Notes, env: dict[str, str]) -> None:
@@ -369,7 +374,7 @@ def test_a_stock_rq_worker_drains_a_thousand_events(
 ) -> None:
     events = [accept(ledger, seal, kind="basic.one") for _ in range(1000)]
     client.rpush(ledger.keys.jobs, "evil")
-    client.hset("rq:job:evil", "data", '["os.system", null, ["false"], {}]')
+    client.hset(f"{ledger.keys.rq_prefix}:job:evil", "data", '["os.system", null, ["false"], {}]')
 
     found = rq("worker", env["QUEUE"], "--burst", "--quiet", "--worker-class", "rq.SimpleWorker", *CLASSES)
 
@@ -413,5 +418,5 @@ def test_a_client_refuses_calls_once_its_lease_is_lost() -> None:
 
 def test_a_worker_serves_one_queue(client: redis.Redis) -> None:
     with pytest.raises(ConfigurationError, match="exactly one queue"):
-        Worker(["a", "b"], connection=client).work()
+        Worker(["events", "events"], connection=client).work()
     assert to_list("a") == ["a"]

@@ -131,6 +131,6 @@ def test_a_key_is_called_by_its_digest() -> None:
 @pytest.fixture(autouse=True)
 def clean(client: redis.Redis, key: str) -> Iterator[None]:
     yield
-    for name in client.scan_iter(f"zr::api:{key}*"):
+    for name in client.scan_iter(f"zr::{{api}}:{key}*"):
         client.delete(name)
     client.delete(module.REFUSED_KEYS)

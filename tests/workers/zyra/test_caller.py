@@ -283,7 +283,7 @@ def test_trouble_at_zyra_is_no_acceptance(run: Run, caplog: pytest.LogCaptureFix
 
     assert caplog.text.count("Zyra refuses the API key") == 1
     assert "accepted again" not in caplog.text
-    for name in run.ledger.client.scan_iter("zr::api*"):
+    for name in run.ledger.client.scan_iter("zr::{api}*"):
         run.ledger.client.delete(name)
 
 
@@ -301,7 +301,7 @@ def test_a_key_that_is_replaced_meanwhile_is_not_blamed(run: Run) -> None:
         zyra.devices.get("d")
 
     assert zyra.devices.get("d").id == "d"
-    for name in run.ledger.client.scan_iter("zr::api*"):
+    for name in run.ledger.client.scan_iter("zr::{api}*"):
         run.ledger.client.delete(name)
 
 
@@ -333,7 +333,7 @@ def test_a_wrong_password_is_one_alert_and_a_pause(
     assert len([one for one in run.sandbox.log() if "login" in str(one["path"])]) == 1
     assert caplog.text.count("Zyra refuses the API key") == 1
     assert run.outcomes() == []
-    for name in run.ledger.client.scan_iter("zr::api*"):
+    for name in run.ledger.client.scan_iter("zr::{api}*"):
         run.ledger.client.delete(name)
 
 
@@ -361,7 +361,7 @@ def test_tokens_that_are_never_accepted_are_a_refused_key(
     assert isinstance(caught.value, RetryLater)
     assert len(asked) <= 6
     assert caplog.text.count("Zyra refuses the API key") == 1
-    for name in run.ledger.client.scan_iter("zr::api*"):
+    for name in run.ledger.client.scan_iter("zr::{api}*"):
         run.ledger.client.delete(name)
 
 
@@ -373,7 +373,7 @@ def test_a_login_that_is_limited_holds_back(run: Run, seal: Seal) -> None:
             zyra.devices.get("d")
 
     assert 1 <= caught.value.seconds <= 9
-    for name in run.ledger.client.scan_iter("zr::api*"):
+    for name in run.ledger.client.scan_iter("zr::{api}*"):
         run.ledger.client.delete(name)
 
 

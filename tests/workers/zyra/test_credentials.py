@@ -41,7 +41,7 @@ def user(sandbox: Sandbox, client: redis.Redis) -> Iterator[str]:
     name = f"{secrets.token_hex(6)}@example.com"
     sandbox.state.users[name] = User("pw", "org_admin")
     yield name
-    for key in client.scan_iter("zr::api:u*"):
+    for key in client.scan_iter("zr::{api}:u*"):
         client.delete(key)
 
 
@@ -67,7 +67,7 @@ def test_one_login_serves_all_workers(sandbox: Sandbox, user: str, client: redis
 
     assert logins(sandbox) == ["login"]
     assert len(sandbox.calls("GET")) == 8
-    stored = client.get(f"zr::api:{login(user, client, seal).name}:token")
+    stored = client.get(f"zr::{{api}}:{login(user, client, seal).name}:token")
     assert isinstance(stored, bytes)
     assert b"eyJ" not in stored  # sealed
     for one in workers:
@@ -136,7 +136,7 @@ def test_who_waits_too_long_for_a_login_comes_back(
 ) -> None:
     monkeypatch.setattr(credentials, "MAX_LOOKS", 2)
     ring = login(user, client, seal)
-    client.set(f"zr::api:{ring.name}:token:lock", "1", px=5000)
+    client.set(f"zr::{{api}}:{ring.name}:token:lock", "1", px=5000)
     one = zyra(sandbox, ring)
 
     with pytest.raises(RetryLater, match="another worker logs in"):
@@ -150,7 +150,7 @@ def test_an_old_token_serves_while_another_worker_renews_it(
     ring = login(user, client, seal)
     one = zyra(sandbox, ring)
     one.virtual_servers.get("vs_0001")
-    client.set(f"zr::api:{ring.name}:token:lock", "1", px=60_000)
+    client.set(f"zr::{{api}}:{ring.name}:token:lock", "1", px=60_000)
     monkeypatch.setattr(credentials, "RENEW_EARLY_SECONDS", 1e9)
     monkeypatch.setattr(credentials, "RENEW_EARLY_SHARE", 1.0)
 
@@ -195,7 +195,7 @@ def test_only_the_beginning_of_a_key_is_shown() -> None:
 @pytest.fixture
 def budget(client: redis.Redis) -> Iterator[Budget]:
     yield Budget(client, RICH, 0.4)
-    for key in client.scan_iter("zr::api*"):
+    for key in client.scan_iter("zr::{api}*"):
         client.delete(key)
 
 
@@ -287,7 +287,7 @@ def test_a_short_wait_is_waited_and_a_long_one_is_not(
     assert 10 < caught.value.seconds < 62
     one.close()
     slow.close()
-    for key in client.scan_iter("zr::api:*"):
+    for key in client.scan_iter("zr::{api}:*"):
         client.delete(key)
 
 
@@ -308,5 +308,5 @@ def test_zyras_limit_holds_everybody_back(sandbox: Sandbox, client: redis.Redis,
         assert isinstance(caught.value, ZyraError)
         one.close()
         other.close()
-    for key in client.scan_iter("zr::api:*"):
+    for key in client.scan_iter("zr::{api}:*"):
         client.delete(key)

@@ -5,11 +5,11 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from redis import ResponseError
+from redis import Redis, ResponseError
 
 from receiver import settings as receiving
 from receiver.contract import formats
-from receiver.contract.connection import GONE, connect, decode_text
+from receiver.contract.connection import GONE, connect, decode_text, describe_mode
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
 from receiver.contract.settings import Durability, Shared
@@ -83,17 +83,26 @@ def conclude(url: str, verdict: Assessment | None) -> int:
 
 
 def judge_redis(settings: Shared, level: Durability, replicas: int) -> Assessment | None:
-    client, keys = connect(settings.redis_url), Keys(settings.queue, settings.rq_prefix)
+    client = connect(settings.redis_url, settings.keys.tag)
     try:
         info = read_or_hidden(client.info)
         config = read_or_hidden(lambda: client.config_get("appendfsync", "maxmemory-policy"))
-        evidence = read_or_hidden(lambda: client.mget(formats.list_evidence(keys))) or (None, None)
+        fault = look_at_ledger(client, settings.keys)
+        print_line("Redis:", describe_mode(client))
     except GONE:
         return None
     finally:
         client.close()
     texts = {decode_text(name): decode_text(value) for name, value in config.items()}
-    return judge(level, info, texts, replicas, formats.find_fault(keys, *evidence))
+    return judge(level, info, texts, replicas, fault)
+
+
+def look_at_ledger(client: Redis, keys: Keys) -> str:
+    """What is wrong with the ledger, or that it may not be read."""
+    try:
+        return formats.look_at_ledger(client, keys)
+    except ResponseError as error:
+        return f"Redis refuses to read the ledger: {error}"
 
 
 def read_or_hidden(ask: Callable[[], Any]) -> Any:
@@ -167,7 +176,7 @@ def describe_origin(source: Source) -> str:
     else:
         texts = source.list_texts()
         origin = f"{len(texts)} given" if texts else "none yet: the provider will tell its secret"
-    if source.scheme.shared:
+    if source.scheme.shares_keys:
         origin += "; one key signs for all customers of the provider: what is meant for another one verifies too"
     return origin
 

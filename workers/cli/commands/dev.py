@@ -172,7 +172,7 @@ def start(folder: Path, port: int, children: Children, options: Options) -> dict
 def start_redis(folder: Path, children: Children) -> str:
     path = make_socket_path(folder)
     url = f"unix://{path}"
-    client = connect(url)
+    client = connect(url, "")
     try:  # a server that outlived its dev, where the system does not end children with their parent
         client.shutdown(nosave=True)
         time.sleep(0.5)

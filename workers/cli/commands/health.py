@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Annotated
 
 import httpx2
@@ -9,7 +10,15 @@ import typer
 
 from receiver.contract.connection import GONE, connect, decode_text
 from receiver.contract.errors import ConfigurationError
-from receiver.contract.settings import parse_redis_url
+from receiver.contract.keys import Keys
+from receiver.contract.settings import (
+    DEFAULT_QUEUE,
+    DEFAULT_REDIS_URL,
+    find_wrong_tag,
+    parse_redis_url,
+    parse_rq_prefix,
+    parse_word,
+)
 
 from ..errors import CommandFailed
 from ..output import print_line
@@ -42,23 +51,23 @@ def check_receiver(base: str) -> int:
     return 0
 
 
-def read_redis_url() -> str:
+def read(name: str, parse: Callable[[str], str], default: str) -> str:
     try:
-        return parse_redis_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
+        return parse(os.environ[name]) if name in os.environ else default
     except ValueError as error:
-        raise ConfigurationError([f"REDIS_URL {error}"]) from None
+        raise ConfigurationError([f"{name} {error}"]) from None
 
 
 def check_worker() -> int:
     """A worker counts as alive while Redis does not answer: a restart would not help."""
-    client, prefix = (
-        connect(read_redis_url()),
-        os.environ.get("RQ_KEY_PREFIX", "rq"),
-    )
+    queue, prefix = read("QUEUE", parse_word, DEFAULT_QUEUE), read("RQ_KEY_PREFIX", parse_rq_prefix, "")
+    if faults := find_wrong_tag(queue, prefix):
+        raise ConfigurationError(faults)
+    keys = Keys(queue, prefix)
+    client = connect(read("REDIS_URL", parse_redis_url, DEFAULT_REDIS_URL), keys.tag)
     try:
-        hosts = [
-            decode_text(client.hget(decode_text(key), "hostname") or "") for key in client.smembers(f"{prefix}:workers")
-        ]
+        workers = client.smembers(f"{keys.rq_prefix}:workers")
+        hosts = [decode_text(client.hget(decode_text(worker), "hostname") or "") for worker in workers]
     except GONE as error:
         print_line(f"Redis does not answer, so nothing is known: {error}")
         return 0

@@ -119,7 +119,7 @@ def backfill_event(ledger: Ledger, seal: Seal, source: str, gap: Gap) -> str:
     key, sealed = seal.close(EventRecord(labels=labels, content=content))
     acceptance = Acceptance(labels=labels, key=key, mark=f"{source}:r:{mark}", window_ms=FILLED_MS)
     values = build_arguments(ledger.keys, 10**9, pack_acceptances([acceptance]), sealed)
-    verdict, name = ledger.client.eval(compose_script("receiver", "accept.lua"), 0, *values)
+    verdict, name = ledger.client.eval(compose_script("receiver", "accept.lua"), *values)
     return f"{verdict.decode()} {name.decode()}"
 
 

@@ -56,7 +56,7 @@ def list_schemes(
     confirmed: Annotated[bool, typer.Option(help="Only confirmed schemes.")] = False,
 ) -> int:
     """List the signature schemes that a source may name."""
-    rows = {name: row for name, row in sorted(schemes().items()) if row.confirmed or not confirmed}
+    rows = {name: row for name, row in sorted(schemes().items()) if row.is_confirmed or not confirmed}
     if as_json:
         for name, row in rows.items():
             print_line(json.dumps(describe_scheme(name, row), ensure_ascii=False))

@@ -8,7 +8,6 @@ import typer
 
 from receiver import settings
 from receiver.contract.connection import connect, decode_text
-from receiver.contract.keys import Keys
 from receiver.notices import KEEP_DAYS, name_secret
 from receiver.sources import Source
 
@@ -24,7 +23,8 @@ QUIET_DAYS = 3  # without a use, while another secret of the source was used, af
 def sources(as_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False) -> None:
     """List the sources, how many deliveries each secret verified in the last week, and which is safe to remove."""
     config = settings.read(read_environment())
-    client, keys = connect(config.redis_url), Keys(config.queue, config.rq_prefix)
+    keys = config.keys
+    client = connect(config.redis_url, keys.tag)
     now = time.time()
     last = {decode_text(k): int(v) for k, v in client.hgetall(keys.name("secrets")).items()}
     days = [f"{datetime.fromtimestamp(now, UTC) - timedelta(days=n):%Y%m%d}" for n in range(KEEP_DAYS)]

@@ -7,7 +7,6 @@ import typer
 
 from receiver.contract import logs
 from receiver.contract.connection import connect
-from receiver.contract.keys import Keys
 
 from ... import settings
 from ...ledger.transitions import Ledger
@@ -31,14 +30,10 @@ def work(
     make_current_folder_importable()
     config = settings.read()
     logs.setup(config.log_level)
-    exporter = export(
-        config.metrics_address,
-        config.metrics_port,
-        Ledger(connect(config.redis_url), Keys(config.queue, config.rq_prefix), config.keep_done),
-    )
+    exporter = export(config.metrics_address, config.metrics_port, Ledger.open(config))
     worker = Worker(
         config.queue,
-        connection=connect(config.redis_url, read=3.0, name="zyra-worker"),
+        connection=connect(config.redis_url, config.keys.tag, read=3.0, name="zyra-worker"),
         settings=config,
         processes=processes,
         concurrency=concurrency,

@@ -32,6 +32,8 @@ if redis.call('TYPE', R .. ':queues').ok ~= 'set' and redis.call('EXISTS', R .. 
 end
 
 redis.call('SETNX', Z .. 'format', FORMAT)  -- one that was moved aside, or went with all the rest
+redis.call('SETNX', Z .. 'anchor', '')
+redis.call('UNLINK', Z .. 'never')
 
 -- Members of an index that name no record of ours count as work, and would fill MAX_PENDING: a sample of each index is
 -- looked at, and where it holds many, a large one.
@@ -119,14 +121,11 @@ for _, name in ipairs({'waiting', 'parked'}) do
   end
 end
 
--- What a later release wrote waits for one of its processes.
-for _, unit in ipairs(few('later', now)) do
+-- What a later release wrote waits for one of its processes: that is us, where the format is not above ours.
+for _, unit in ipairs(few('later', FORMAT)) do
   if sound(unit, 'later') then
-    if is_later(pick(unit_key(unit), 'format')) or is_later(pick(event_key(string.sub(unit, 1, 30)), 'format')) then
-      add('later', now + LATER_MS, unit)
-    else
-      requeue(unit, state_when_queued(unit))
-    end
+    local format = format_of(pick(unit_key(unit), 'format'), pick(event_key(string.sub(unit, 1, 30)), 'format'))
+    if format > FORMAT then add('later', format, unit) else requeue(unit, state_when_queued(unit)) end
   end
 end
 

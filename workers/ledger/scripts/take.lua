@@ -24,10 +24,11 @@ local claim = function(job)
     return settle(id)
   end
   if own.job ~= ordinal or own.state ~= (run and 'queued' or 'accepted') then return count('jobs_stale') end
-  if is_later(event) or is_later(own) then  -- whatever it says, we do not guess
+  local format = format_of(event, own)
+  if format > FORMAT then  -- whatever it says, we do not guess
     redis.call('HSET', key, 'job', '')
     drop(index(unit, 'queued'), unit)
-    return add('later', now + LATER_MS, unit)
+    return add('later', format, unit)
   end
   local token = whole((tonumber(own.token or 0) or 0) + 1)
   note(flat, 'token', token)

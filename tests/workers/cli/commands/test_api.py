@@ -131,7 +131,7 @@ def test_with_a_login(tool: Tool, sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ZYRA_API_PASSWORD", "pw")
 
     assert tool("api", "devices", "get", "dev_0001")[0] == 0
-    for name in client.scan_iter("zr::api:u*"):
+    for name in client.scan_iter("zr::{api}:u*"):
         client.delete(name)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.support.kit import ROOT, Dead, Server, Tool, accept, dispatch, free_port
 from workers.cli import embedded, local, output
@@ -299,15 +300,17 @@ def test_endpoints_need_a_key_and_a_sane_url(tool: Tool, tmp_path: Path, monkeyp
     assert not path.exists()
 
 
-def test_health_of_both_roles(tool: Tool, client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_of_both_roles(tool: Tool, client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
     monkeypatch.setenv("PORT", str(free_port()))
     assert tool("health")[0] == 1
-    monkeypatch.setenv("RQ_KEY_PREFIX", "zr-test-health")
+    monkeypatch.setenv("RQ_KEY_PREFIX", "rq")
+    assert tool("health", "--role", "worker")[0] == 2
+    monkeypatch.setenv("RQ_KEY_PREFIX", f"{keys.tag}:health")
     assert tool("health", "--role", "worker") == (1, "", "error: no worker of this host is registered\n")
-    client.sadd("zr-test-health:workers", "zr-test-worker")
-    client.hset("zr-test-worker", "hostname", socket.gethostname())
+    client.sadd(f"{keys.tag}:health:workers", f"{keys.tag}:worker")
+    client.hset(f"{keys.tag}:worker", "hostname", socket.gethostname())
     assert tool("health", "--role", "worker")[:2] == (0, "ok\n")
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert tool("health", "--role", "worker")[0] == 0  # nobody can tell, and a restart would not help

@@ -1,0 +1,116 @@
+"""Faults of a cluster: its nodes killed, and the ledger's slot moved from one to another, while deliveries arrive."""
+
+import os
+import signal
+import threading
+import time
+
+from receiver.contract.connection import connect
+from tests.support.cluster import Cluster, Node
+from tests.support.kit import children_of, wait_for
+
+from .row import Scene
+
+MOVES = 3  # of the slot while a provider sends
+PAUSE_SECONDS = 0.004  # between two parts of a slot that moves key by key: some seconds for all
+
+
+def build(scene: Scene, replicas: int = 0) -> Cluster:
+    """A cluster in place of the world's server."""
+    here = scene.here
+    cluster = here.add(Cluster(here.folder / "cluster", replicas=replicas, fsync="always"))
+    here.env["REDIS_URL"] = cluster.url
+    here.ledger.client = connect(cluster.url, here.ledger.keys.tag)
+    return cluster
+
+
+def worker_killed(scene: Scene) -> None:
+    """A worker whole, in the midst of runs; another one takes over."""
+    build(scene)
+    here = scene.here
+    base, _ = here.receiver()
+    first = here.worker()
+    scene.sending(base, seconds=0.3, count=200)
+    wait_for(lambda: here.log.stat().st_size > 3000)
+    here.worker()
+    scene.kills = 1
+    for pid in [first.pid, *children_of(first.pid)]:
+        os.kill(pid, signal.SIGKILL)
+    first.wait()
+
+
+def receiver_killed(scene: Scene) -> None:
+    """SIGKILL under load, three times."""
+    build(scene)
+    here = scene.here
+    base, process = here.receiver()
+    here.worker()
+    sending = scene.sending(base, count=3000, at_once=16, seconds=0.01)
+    for _ in range(3):
+        time.sleep(0.5)
+        here.kill(process)
+        scene.insist(sending.is_alive(), "it was over before the fault was")
+        process = here.receiver_on(int(base.rpartition(":")[2]))
+
+
+def primary_killed(scene: Scene) -> None:
+    """The slot's owner dies, and one of its replicas is elected: everybody finds it by themselves."""
+    cluster = build(scene, replicas=2)  # one must confirm when the other is the primary
+    owner = fail_over(scene, cluster, signal.SIGKILL)
+    owner.wait()
+
+
+def primary_paused(scene: Scene) -> None:
+    """The slot's owner is silent until its replica is elected, and comes back as if nothing had been."""
+    cluster = build(scene, replicas=1)
+    owner = fail_over(scene, cluster, signal.SIGSTOP)
+    wait_for(lambda: list(cluster.list_owners(scene.here.ledger.keys.tag)))
+    time.sleep(1)
+    owner.signal(signal.SIGCONT)
+
+
+def fail_over(scene: Scene, cluster: Cluster, number: int) -> Node:
+    """Sends, and gives this signal to the slot's owner under load; that node."""
+    here = scene.here
+    base, _ = here.receiver()
+    here.worker()
+    sending = scene.sending(base, at_once=8, count=1500)
+    time.sleep(0.7)
+    scene.insist(sending.is_alive(), "it was over before the fault was")
+    scene.kills = 1  # nobody waits for replicas when a run ends: what ended just now may run again
+    owner = cluster.find_owner(here.ledger.keys.tag)
+    owner.signal(number)
+    return owner
+
+
+def slot_moved_at_once(scene: Scene) -> None:
+    """Valkey 9 and Redis 8.4: the keys change hands in one moment."""
+    cluster = build(scene)
+    tag = scene.here.ledger.keys.tag
+    sending = start_all(scene)
+    for _ in range(MOVES):
+        time.sleep(0.5)
+        scene.insist(sending.is_alive(), "it was over before the slot moved")
+        cluster.migrate_at_once(tag, cluster.choose_other(tag))
+
+
+def slot_moved_by_keys(scene: Scene) -> None:
+    """All other servers: the keys go one after the other, and no script may run on a part of them."""
+    cluster = build(scene)
+    tag = scene.here.ledger.keys.tag
+    sending = start_all(scene)
+    for _ in range(MOVES):
+        time.sleep(0.5)
+        scene.insist(sending.is_alive(), "it was over before the slot moved")
+        moved = cluster.migrate_by_keys(tag, cluster.choose_other(tag), PAUSE_SECONDS)
+        scene.insist(moved > 100, f"only {moved} keys moved")
+    scene.insist(scene.sent.refused > 0, "no delivery was refused while the slot moved")
+
+
+def start_all(scene: Scene) -> threading.Thread:
+    """A receiver, two workers, and a provider that sends."""
+    here = scene.here
+    base, _ = here.receiver()
+    here.worker()
+    here.worker()
+    return scene.sending(base, at_once=16, count=3000, seconds=0.01)
