@@ -7,7 +7,7 @@ from .contract.settings import parse_duration
 
 FIELD = re.compile("[A-Za-z0-9_$-]+([.][A-Za-z0-9_$-]+)*(:[A-Za-z0-9_-]+)?")
 TYPE = re.compile(r"[A-Za-z0-9._:/-]{1,250}")
-PATH = re.compile(r"(?:[A-Za-z0-9_$.-]|\{resource\})+")
+PATH = re.compile(r"(?:[A-Za-z0-9_$.-]|\{(?:resource|family)\})+")
 
 
 def parse_names(value: object) -> tuple[str, ...]:

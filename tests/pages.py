@@ -7,6 +7,7 @@ from pathlib import Path
 from receiver.schemes import Scheme
 from receiver.schemes import load_schemes as schemes
 from tests.support.vectors import DATA
+from workers.zyra.routes import LookUp, Route
 from workers.zyra.routes import load_default_routes as routes
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -94,12 +95,19 @@ def describe_window(row: Scheme) -> str:
     return "time signed, no window" if row.timestamp else "none but dedup"
 
 
+def describe_look_up(route: Route) -> str:
+    """How a lost answer is found out, in words; "" if nobody can."""
+    gone = "gone, or " * (route.look_up is LookUp.GONE) + ", ".join(route.after)
+    words = {LookUp.STATUS: f"status is {gone}", LookUp.GONE: gone.removesuffix(", or ")}
+    return words.get(route.look_up, route.look_up)
+
+
 def render_routes() -> Iterator[str]:
     """The table of docs/api.md: a row for each call of the route table."""
     yield "| call | verb and path | limit | certainty | page | a lost answer is found out by |"
     yield "|---|---|---|---|---|---|"
     for one in routes().values():
-        found_out = one.look_up.replace(": ", " is ") or ("-" if not one.changes else "nobody: outcome-unknown")
+        found_out = describe_look_up(one) or ("-" if not one.changes else "nobody: outcome-unknown")
         yield f"| `{one.name}` | `{one.call}` | {one.limit} | {one.certainty} | {one.source} | {found_out} |"
 
 

@@ -12,7 +12,11 @@ import msgspec
 from receiver.contract.body import read
 from receiver.contract.records import EventRecord
 
-PATHS = ("data.id", "data.{resource}_id", "{resource}_id", "resource_id", "id")
+PATHS = (  # places that name the resource come first; `id` at the top is the event's own
+    "data.{resource}.id", "data.{resource}_id", "data.resource.id", "data.resource_id", "{resource}.id",
+    "{resource}_id", "resource.id", "resource_id", "data.object.id", "object.id", "data.id", "data.{family}_id",
+    "{family}_id",
+)  # fmt: skip
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,15 +84,18 @@ def find_resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
                 value = value.get(step) if isinstance(value, dict) else None
         if isinstance(value, list) and len(value) == 1:  # a field of a form
             value = value[0]
-        is_event = steps == ("id",) and isinstance(value, str) and value.startswith("evt")
-        if isinstance(value, str | int) and not isinstance(value, bool) and value != "" and not is_event:
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
             return str(value)
     return ""
 
 
 @lru_cache(maxsize=1024)
 def expand_paths(kind: str, paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """The paths' steps. {resource} stands for each word of the type but the last, in reverse: breach, then sla."""
-    words = kind.split(".")[-2::-1] or [kind]
-    expanded = [path.format(resource=word) for path in paths for word in (words if "{resource}" in path else words[:1])]
+    """The paths' steps. Of sla.breach.started {resource} is breach, and {family} is sla."""
+    resource, *families = kind.split(".")[-2::-1] or [kind]
+    expanded = [
+        path.replace("{resource}", resource).replace("{family}", family)
+        for path in paths
+        for family in (families if "{family}" in path else [""])
+    ]
     return tuple(tuple(path.split(".")) for path in expanded)

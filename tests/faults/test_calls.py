@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from receiver.contract.seal import Seal
+from tests.support.disguise import CHANGES
 from tests.support.kit import accept, children_of, running, wait_for
 from tests.support.sandbox import KEY, PLENTY, Sandbox, playing
 from workers.ledger import query
@@ -109,6 +110,48 @@ def test_zyras_own_word_is_obeyed_to_the_second(world: World, tmp_path: Path, mo
     assert len(together) <= 4
     assert later
     assert min(later) - first >= 3.9  # its three calls came at once, so Retry-After was 4 or 5
+
+
+@pytest.mark.parametrize("disguise", [*CHANGES])
+def test_kills_among_three_calls_repeat_none_however_zyra_is(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disguise: str
+) -> None:
+    """60 kills at random points, whatever states, ids and answers look like: once, or a dead letter that says so."""
+    draw, killed, seen = random.Random(SEED), list[int](), set[str]()
+    plenty = {"ZYRA_API_LIMITS": "read=100000,create=100000"}
+    with playing(tmp_path, PLENTY, minute=1.0, jitter=0.01, disguise=disguise) as sandbox:
+        events = world.events("call.three", 90)
+        with working(world, sandbox, monkeypatch, "--processes", "12", "--concurrency", "1", **plenty) as worker:
+
+            def kill(pid: int) -> None:
+                if pid in children_of(worker.pid):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+
+            until = time.monotonic() + 120
+            while world.states() - Counter({"done": 90, "dead": 90}) and time.monotonic() < until:
+                for began in (tmp_path / "pids").glob("*-1"):
+                    if began.name not in seen and (text := began.read_text()):
+                        seen.add(began.name)
+                        threading.Timer(draw.uniform(0, 0.06), kill, [int(text)]).start()
+                time.sleep(0.002)
+        log = [one for one in sandbox.log() if one["status"] == 200 and one["method"] != "GET"]
+        servers = sandbox.state.areas["virtual_servers"].values()
+        made = Counter(str(row["note"]) for row in servers if "note" in row)
+
+    calls = Counter((one["method"], one["path"]) for one in log if one["path"] != "/api/v1/virtual-servers")
+    found = {one["id"]: one["runs"][0] for one in query.search(world.ledger, Filter(limit=1000))}
+    dead = {name: run["error"] for name, run in found.items() if run["state"] == "dead"}
+    print(
+        disguise, "killed", len(killed), "states", world.states(), "errors", Counter(one[:60] for one in dead.values())
+    )
+    assert len(killed) >= 60
+    assert {run["state"] for run in found.values()} <= {"done", "dead"}
+    assert {one.partition(":")[0] for one in dead.values()} <= {"outcome-unknown"}
+    assert max(made.values()) == 1
+    assert max(calls.values()) == 1
+    assert set(made) == set(events)
+    assert disguise == "other words" or not dead
 
 
 def test_a_worker_that_is_killed_between_two_calls_repeats_none(

@@ -1,4 +1,4 @@
-"""A receiver or worker with one guard off: python -m tests.faults.without sweeper work. For rows that must fail."""
+"""A worker with one guard off: python -m tests.faults.without sweeper work. For rows that must fail."""
 
 import sys
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from receiver.contract import seal
-from receiver.contract.keys import Keys
 from workers.cli import main
 from workers.ledger import transitions
 from workers.ledger.sweeper import Sweeper
@@ -46,14 +45,8 @@ def unsealed() -> None:
     vars(seal)["AESGCM"] = Unsealed
 
 
-def undeclared() -> None:
-    """Scripts run on whatever part of a slot is there."""
-    Keys.declared = property(lambda self: (self.name("anchor"),))  # type: ignore[assignment,method-assign]
-
-
-OF_WORKERS = {"sweeper": sweeper, "fencing": fencing, "seal": unsealed}
-OF_ALL = {"declared keys": undeclared}
+GUARDS = {"sweeper": sweeper, "fencing": fencing, "seal": unsealed}
 
 if __name__ == "__main__":
-    (OF_WORKERS | OF_ALL)[sys.argv.pop(1)]()
+    GUARDS[sys.argv.pop(1)]()
     main()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ from workers.cli.embedded import make_redis_command
 from workers.ledger.transitions import Ledger
 
 from .proxy import Proxy
-from .without import OF_ALL, OF_WORKERS
+from .without import GUARDS
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"  # Debian's libfaketime
 LOADED = {"LD_PRELOAD": FAKETIME, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
@@ -160,22 +160,19 @@ class World:
         self.servers.append(server)
         return server
 
-    def choose_command(self, guards: Collection[str]) -> tuple[str, ...]:
-        """The command line; without the guard that is off, if it is one of these."""
-        return ("tests.faults.without", self.without) if self.without in guards else ("workers.cli",)
-
     def receiver(self, **env: str) -> tuple[str, subprocess.Popen[bytes]]:
         """Its base URL, and the process, once it is ready."""
         port = free_port()
         return f"http://127.0.0.1:{port}", self.receiver_on(port, **env)
 
     def receiver_on(self, port: int, **env: str) -> subprocess.Popen[bytes]:
-        process = self.start(*self.choose_command(OF_ALL), "serve", PORT=str(port), **env)
+        process = self.start("workers.cli", "serve", PORT=str(port), **env)
         wait_for(lambda: ready(f"http://127.0.0.1:{port}"))
         return process
 
     def worker(self, *options: str, **env: str) -> subprocess.Popen[bytes]:
-        return self.start(*self.choose_command(OF_WORKERS | OF_ALL), "work", *options, **env)
+        command = ("tests.faults.without", self.without) if self.without in GUARDS else ("workers.cli",)
+        return self.start(*command, "work", *options, **env)
 
     def start(self, *command: str, **env: str) -> subprocess.Popen[bytes]:
         with self.errors.open("ab") as errors:

@@ -24,6 +24,15 @@ def blind(event: Event, zyra: Zyra) -> None:
     zyra.virtual_servers.stop(str(made.id))
 
 
+@router.on("call.three", name="three")
+def three(event: Event, zyra: Zyra) -> None:
+    """Three changing calls."""
+    (Path(os.environ["PIDS"]) / f"{event.id}-{event.attempt}").write_text(str(os.getpid()))
+    made = zyra.virtual_servers.create(name=f"three-{event.key}", note=event.id)
+    zyra.virtual_servers.stop(str(made.id))
+    zyra.virtual_servers.terminate(str(made.id))
+
+
 @router.on("call.read", name="read")
 async def read(event: Event, zyra: AsyncZyra) -> None:
     await zyra.virtual_servers.get("vs_0001")

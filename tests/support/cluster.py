@@ -9,7 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
 from redis.crc import key_slot
+from redis.retry import Retry
 
 from workers.cli.embedded import binary, read_major_version
 
@@ -34,7 +36,7 @@ class Node:
     def __init__(self, folder: Path, program: str, fsync: str) -> None:
         folder.mkdir(parents=True)
         self.port, self.bus_port = free_port(), free_port()
-        self.client = redis.Redis(port=self.port, socket_timeout=5)
+        self.client = redis.Redis(port=self.port, socket_timeout=5, retry=Retry(NoBackoff(), 0))
         self._command = [
             program, "--port", str(self.port), "--cluster-port", str(self.bus_port), "--bind", "127.0.0.1",
             "--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--dir", str(folder),
@@ -184,13 +186,17 @@ class SlotMove:
         self.slot, self.source, self.target, self.nodes = slot, source, target, nodes
         target.ask("SETSLOT", slot, "IMPORTING", source.id)
         source.ask("SETSLOT", slot, "MIGRATING", target.id)
+        self._left: list[bytes] = []
 
     def move_batch(self) -> int:
-        """How many keys went. The one that scripts rely on goes last, which is the worst order."""
-        keys = self.source.client.execute_command("CLUSTER", "GETKEYSINSLOT", self.slot, BATCH_KEYS)
-        keys = [key for key in keys if not key.endswith(b":anchor")] or keys
+        """How many keys went, in the worst order: records, then the indexes that name them, then what scripts declare."""
+        if not self._left:
+            everything = self.source.client.execute_command("CLUSTER", "GETKEYSINSLOT", self.slot, self.count_left())
+            self._left = sorted(everything, key=lambda key: (key.endswith(b":anchor"), key.count(b":") < 3))
+        keys, self._left = self._left[:BATCH_KEYS], self._left[BATCH_KEYS:]
         if keys:
-            self.source.client.execute_command("MIGRATE", "127.0.0.1", self.target.port, "", 0, 5000, "KEYS", *keys)
+            command = ("MIGRATE", "127.0.0.1", self.target.port, "", 0, 5000, "REPLACE", "KEYS", *keys)
+            self.source.client.execute_command(*command)
         return len(keys)
 
     def count_left(self) -> int:

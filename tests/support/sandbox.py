@@ -21,6 +21,7 @@ from workers.zyra.caller import Caller
 from workers.zyra.client import Zyra
 from workers.zyra.credentials import ApiKey
 
+from .disguise import Disguise
 from .kit import free_port, wait_for
 
 KEY = "zyra_sk_sandbox_0001"
@@ -80,10 +81,11 @@ def playing(
     jitter: float = 0.0,
     shape: Shape | None = None,
     chaos: Chaos | None = None,
+    disguise: str = "tidy",
 ) -> Iterator[Sandbox]:
     state = State(folder, KEY)
     port = free_port()
-    app: ASGIApp = create_app(state, limits, minute, shape, chaos)
+    app: ASGIApp = Disguise(create_app(state, limits, minute, shape, chaos), disguise)
     config = uvicorn.Config(
         Slow(app, jitter) if jitter else app, host="127.0.0.1", port=port, log_config=None, access_log=False
     )

@@ -8,6 +8,7 @@ errors        what ends a command with exit code 1
 output        prints words, tables and JSON
 fields        reads name=value
 embedded      the processes of `dev`, with a Redis-compatible server
+registration  registers an endpoint at Zyra
 rotation      replaces the secret of our endpoint at Zyra; `secret_file` keeps it
 secret_forms  tells what is wrong with how a secret looks
 scheme_words  says how a provider is set up, and how it retries

@@ -5,6 +5,8 @@ Only the command that is called is imported.
 
 import difflib
 import importlib
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -84,8 +86,13 @@ def run(arguments: list[str] | None = None) -> None:
     Every error leaves here: on standard error, beginning with `error:`.
     """
     forbid_core_dumps()
+    logging.getLogger().addHandler(logging.NullHandler())  # a command says itself what went wrong, and once
     try:
         status = app(arguments or sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would speak of it at its end
+        status = 0
     except CommandFailed as error:
         quit_with(1, *str(error).splitlines())
     except ZyraError as error:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -20,7 +21,12 @@ def print_note(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, default=str), flush=True)
+    print(encode(value), flush=True)
+
+
+def encode(value: Any) -> str:
+    """JSON in which a number stays a number."""
+    return json.dumps(value, default=lambda one: float(one) if isinstance(one, Decimal) else str(one))
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -51,17 +57,20 @@ class ResultPrinter:
             print_json(result)
         else:
             for name, value in result.items():
-                print_line(f"{name}:", json.dumps(value, default=str) if isinstance(value, dict | list) else value)
+                print_line(f"{name}:", encode(value) if isinstance(value, dict | list) else value)
         return 0
 
     def print_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        shown = list(islice(rows, self._limit))
+        shown = list(islice(rows, self._limit + 1))
+        if len(shown) > self._limit:
+            shown.pop()
+            print_note(f"{self._limit} are shown, and there are more: --limit N shows N")
         if self.plain:
             for row in shown:
                 print_json(row)
             return 0
         present = [name for name in FIRST if any(name in row for row in shown)]
         rest = [name for row in shown[:1] for name, value in row.items() if not isinstance(value, dict | list)]
-        names = list(dict.fromkeys(present + rest))[:MAX_COLUMNS]
+        names = list(dict.fromkeys(present + rest))[:MAX_COLUMNS] or FIRST[:3]
         print_table([name.upper() for name in names], [[row.get(name, "") for name in names] for row in shown])
         return 0

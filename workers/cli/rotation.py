@@ -8,7 +8,7 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from receiver.schemes import load_schemes as schemes
 from receiver.signatures import signing
 from receiver.sources import SENDER
 
-from ..zyra import Zyra, calls
+from ..zyra import Zyra
 from ..zyra.models import Endpoint
 from . import secret_file
-from .access import list_all, wait_for_budget
+from .access import wait_for_budget
 from .errors import CommandFailed
 from .output import print_line
+from .registration import create_endpoint, list_ours
 from .secret_file import Rotation
 
 OURS = "zyra-receiver"
@@ -64,15 +65,6 @@ def rotate(zyra: Zyra, url: str, path: Path, events: Sequence[str], proof: Probe
     )
 
 
-def iterate_endpoints(zyra: Zyra) -> Iterator[Endpoint]:
-    return map(Endpoint, list_all(zyra, calls.make_listed_call(zyra.caller.routes["endpoints.list"])))
-
-
-def list_ours(zyra: Zyra, url: str) -> dict[str, Endpoint]:
-    """The endpoints with our URL, by id."""
-    return {row.id: row for row in iterate_endpoints(zyra) if row.url == url and row.id}
-
-
 def find_only(ours: Mapping[str, Endpoint], url: str) -> Endpoint:
     """Raises CommandFailed."""
     if len(ours) == 1:
@@ -106,22 +98,22 @@ def make_second(zyra: Zyra, old: Endpoint, path: Path, events: Sequence[str]) ->
     secret_file.check_writable(path)
     wanted = events or list_types(zyra, old)
     description = f"{OURS} (in place of {old.id})"
-    second = wait_for_budget(lambda: zyra.webhooks.endpoints.create(str(old.url), wanted, description))
-    try:
-        rotation = Rotation(first=str(old.id), endpoint=str(second.id), secret=read_secret(second), before=before)
-        secret_file.begin_rotation(path, rotation)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            secret_file.write(path, before)  # first of all, since receivers read it
-        wait_for_budget(
-            lambda: zyra.webhooks.endpoints.delete(str(second.id))
-        )  # nobody could verify what it would send
-        secret_file.end_rotation(path)
-        if isinstance(error, OSError):
-            raise CommandFailed(f"cannot write {path}: {error.strerror}: nothing was changed at Zyra") from None
-        raise
-    print_line(f"registered {second.id}; its secret is in {path}, before the old one")
-    return rotation
+    begun: list[Rotation] = []
+
+    def keep(name: str, secret: str) -> None:
+        rotation = Rotation(first=str(old.id), endpoint=name, secret=secret, before=before)
+        try:
+            secret_file.begin_rotation(path, rotation)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                secret_file.write(path, before)  # first of all, since receivers read it
+            secret_file.end_rotation(path)
+            raise
+        begun.append(rotation)
+
+    name = create_endpoint(zyra, str(old.url), wanted, description, path, keep, ", before the present one and a comma")
+    print_line(f"registered {name}; its secret is in {path}, before the old one")
+    return begun[0]
 
 
 def list_types(zyra: Zyra, old: Endpoint) -> list[str]:
@@ -130,13 +122,6 @@ def list_types(zyra: Zyra, old: Endpoint) -> list[str]:
     if not types:
         raise CommandFailed(f"Zyra does not say which types {old.id} is told: name them with --events")
     return types
-
-
-def read_secret(endpoint: Endpoint) -> str:
-    """The secret of a new endpoint."""
-    if not endpoint.secret:
-        raise CommandFailed(f"Zyra's answer holds no secret: delete {endpoint.id}, and look at `api check`")
-    return endpoint.secret
 
 
 def restore(path: Path, note: Rotation) -> None:

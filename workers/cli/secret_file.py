@@ -97,6 +97,13 @@ def write(path: Path, text: str) -> None:
         os.close(descriptor)
 
 
+def keep_answer(path: Path, content: bytes) -> Path:
+    """Keeps an answer whose secret could not be read, for its owner alone; where. Raises OSError."""
+    kept = path.with_name(f".{path.name}.answer")
+    write(kept, content.decode("utf-8", "backslashreplace"))
+    return kept
+
+
 def note_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.rotation")
 

@@ -12,16 +12,25 @@ from .environment import read_seconds, require
 
 router = Router()
 FOLDER = Path(require("ARCHIVE_DIR", "a folder for invoices, which all workers share"))
+DRAFTS = ("draft", "drafted", "preparing")
+ISSUED = (
+    "issued", "paid", "open", "sent", "due", "unpaid", "overdue", "past_due", "finalized", "final", "pending",
+    "partially_paid", "refunded", "void", "voided", "cancelled", "canceled", "uncollectible",
+)  # fmt: skip
 DRAFT = read_seconds("DRAFT_WAIT", 3600)  # until a draft is looked at again
 
 
 @router.on("invoice.generated", reconciled=True)
 @router.on("invoice.paid", name="workers.handlers.archive_invoices.archive_paid", reconciled=True)
 def archive(event: Event, zyra: Zyra) -> None:
+    if not event.resource_id:
+        raise GiveUp("the event names no invoice: say where its id is by `resource_id` of the source")
     invoice = zyra.invoices.get(event.resource_id)
     number = invoice.invoice_number or event.resource_id
-    if str(invoice.status).lower() == "draft":
+    if invoice.state in DRAFTS:
         raise RetryLater(DRAFT, f"{number} is still a draft")
+    if invoice.state not in ISSUED:
+        raise GiveUp(f"{number} is in state {invoice.state!r}, which is not known: look at it")
     if None in (invoice.total, invoice.subtotal) or invoice.total != (invoice.subtotal or 0) + (
         invoice.tax_amount or 0
     ):
@@ -31,10 +40,8 @@ def archive(event: Event, zyra: Zyra) -> None:
     new = FOLDER / f".{number}.{event.key[:8]}"  # two events of an invoice may be at work at once
     try:
         zyra.invoices.pdf(event.resource_id, new)
-        if not new.read_bytes()[:5] == b"%PDF-":
-            raise ValueError(f"{number}: what Zyra answers is no PDF")
         new.replace(FOLDER / f"{number}.pdf")
-        new.write_text(json.dumps(invoice, default=str, indent=1))
+        new.write_text(json.dumps(invoice, default=float, indent=1))
         new.replace(FOLDER / f"{number}.json")
     finally:
         new.unlink(missing_ok=True)

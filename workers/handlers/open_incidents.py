@@ -47,7 +47,7 @@ def resolve_incident(event: Event, zyra: Zyra) -> None:
 
 def is_over(name: str, zyra: Zyra) -> bool:
     row = next((row for row in islice(zyra.sla.breaches(), MAX_BREACHES) if row.id == name), None)
-    return row is not None and (str(row.status).lower() in OVER or bool(row.get("resolved_at")))
+    return row is not None and (row.state in OVER or bool(row.get("resolved_at")))
 
 
 def find_breach(event: Event) -> str:

@@ -12,17 +12,26 @@ router = Router()
 LOOK_AGAIN_SECONDS = 10.0  # until a server that is being stopped is looked at again
 SAME_EVENT_SECONDS = 60.0  # within which one event of a server is enough
 HOUR_SECONDS = 3600.0
+IN_ERROR = ("error", "errored", "in_error", "error_state", "failed", "failure", "faulted", "crashed")  # in any spelling
+WELL = (  # nothing is to be restarted
+    "running", "starting", "stopped", "stopping", "restarting", "rebooting", "resizing", "creating", "created",
+    "provisioning", "pending", "terminated", "terminating", "deleted", "deleting",
+)  # fmt: skip
 WEEK_SECONDS = 7 * 86400.0  # longer than any run
 
 
 @router.on("virtual_server.error")
 def restart(event: Event, zyra: Zyra) -> None:
     server = event.resource_id
-    status = zyra.virtual_servers.get(server).status
+    if not server:
+        raise GiveUp("the event names no server: say where its id is by `resource_id` of the source")
+    state = zyra.virtual_servers.get(server).state
+    if state not in (*IN_ERROR, *WELL):
+        raise GiveUp(f"{server} is in state {state!r}, which is not known: look at it")
     begun = allow(f"restart:{event.id}", times=0, seconds=WEEK_SECONDS, who="us")  # by an earlier attempt
-    if status == "stopping" and begun:
+    if state == "stopping" and begun:
         raise RetryLater(LOOK_AGAIN_SECONDS, f"{server} is being stopped")
-    if status != "error" and not (status == "stopped" and begun):
+    if state not in IN_ERROR and not (state == "stopped" and begun):
         return
     if not allow(f"restarting:{server}", times=1, seconds=SAME_EVENT_SECONDS, who=event.id):
         raise RetryLater(SAME_EVENT_SECONDS, "another event's handler is restarting it")

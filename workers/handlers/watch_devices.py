@@ -7,27 +7,32 @@ https://getzyra.io/documentation/user-guides/device-owner/stage-1/05-dashboard-t
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from workers import Event, RetryLater, Router, Zyra, ZyraError, post
+from workers import Event, GiveUp, RetryLater, Router, Zyra, ZyraError, post
 
 from .environment import read_seconds, require
 
 router = Router()
 URL = require("CHAT_URL", "the channel's incoming webhook")
 GRACE = read_seconds("OFFLINE_GRACE", 300)
-WELL = ("online", "active")  # both take work; how all else is called, no page says
-GONE = ("removed", "revoked", "rejected")
+OFFLINE = ("offline", "unreachable", "disconnected", "lost", "down")
+WELL = ("online", "active", "approved", "busy", "idle", "in_use")  # the first two take work; of others no page speaks
+GONE = ("removed", "revoked", "rejected", "deleted")
 
 
 @router.on("device.offline", reconciled=True)
 def offline(event: Event, zyra: Zyra) -> None:
+    if not event.resource_id:
+        raise GiveUp("the event names no device: say where its id is by `resource_id` of the source")
     left = GRACE - (datetime.now(UTC) - event.received_at).total_seconds()
     if left > 0:
         raise RetryLater(left, "it may come back")
     try:
-        status = str(zyra.devices.get(event.resource_id).status).lower()
+        state = zyra.devices.get(event.resource_id).state
     except ZyraError as error:
         if error.status != 404:  # removed
             raise
         return
-    if status not in (*WELL, *GONE):
+    if state in OFFLINE:
         post(URL, json={"text": f"Zyra: device {quote(event.resource_id, safe='')} has been offline for {GRACE:.0f} s"})
+    elif state not in (*WELL, *GONE):
+        raise GiveUp(f"device {event.resource_id} is in state {state!r}, which is not known: look at it")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..event import Event
 from ..router import RECONCILED
+from ..zyra.models import read_state
 
 REORDER_SECONDS = 60.0  # within which two webhooks may have come in the other order
 
@@ -99,11 +100,16 @@ class Gap:
     row: Mapping[str, Any]
 
 
+def find_family(kind: str) -> str:
+    """The family of resources that events of this type are about, or ""."""
+    return next((name for name, one in FAMILIES.items() if kind.startswith(one.prefixes)), "")
+
+
 def find_heard(events: Iterable[Event]) -> dict[tuple[str, str], Heard]:
     """What was heard of each resource, by family and id; events come newest first."""
     grouped: dict[tuple[str, str], list[Event]] = {}
     for event in events:
-        family = next((name for name, one in FAMILIES.items() if event.type.startswith(one.prefixes)), "")
+        family = find_family(event.type)
         if family and event.resource_id:
             grouped.setdefault((family, event.resource_id), []).append(event)
     return {name: summarize(several) for name, several in grouped.items()}
@@ -130,7 +136,7 @@ def compare(family: str, rows: Iterable[Mapping[str, Any]], heard: Mapping[tuple
     """Where what is listed of a family's resources is not what we heard last of them."""
     one = FAMILIES[family]
     for row in rows:
-        resource, status = read_id(row), str(row.get("status", "")).lower()
+        resource, status = read_id(row), read_state(row)
         kind, before = one.types.get(status, ""), heard.get((family, resource))
         if kind and resource and not (before and is_told(one, kind, status, before)):
             last = before.last if before else None

@@ -4,11 +4,14 @@ A call is written as a generator of effects, for both clients; `transport.py` pe
 """
 
 import logging
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
 from typing import Any, TypeVar
+
+from receiver.contract.keys import read_event_id
 
 from ..errors import RetryLater
 from ..retry_after import parse_retry_after
@@ -17,13 +20,15 @@ from .budget import Budget, draw_ticket
 from .calls import Answer, Call
 from .credentials import Ring
 from .effects import Do, Send, Step, Wait
-from .errors import RateLimited, Unauthorized, Unreachable, ZyraError
+from .errors import OutcomeUnknown, RateLimited, ServerError, Unauthorized, Unreachable, Unreadable, ZyraError
 from .journal import Entry, Journal, State
+from .models import Row
 from .recovery import Recovery
-from .routes import Routes, load_default_routes
+from .routes import LookUp, Routes, load_default_routes
 
 log = logging.getLogger(__name__)
 MAX_WAIT_MINUTES = 1 / 12  # for room in the budget; what takes longer becomes RetryLater, and frees its place
+LIST_SECONDS = 2.0  # until what was made stands in its list
 MAX_JOURNAL_LOOKS = 3  # for one call
 UNSENT_CODES = ("budget", "refused-before")  # errors that were logged once, for all calls that they stop
 T = TypeVar("T")
@@ -52,6 +57,14 @@ class Caller:
         """What the API's answer holds. Raises ZyraError, and LeaseLost."""
         return self._log_errors(call, calls.read_data)
 
+    def fetch_answer(self, call: Call) -> Result[Answer]:
+        """The answer of a call that succeeded, whatever it holds. Raises ZyraError, and LeaseLost."""
+        return self._log_errors(call, calls.read_answer)
+
+    def fetch_row(self, call: Call) -> Result[Row]:
+        """The object that the API's answer holds. Raises ZyraError, and LeaseLost."""
+        return self._log_errors(call, calls.read_row)
+
     def fetch_page(self, call: Call) -> Result[calls.Page]:
         """One page of a list. Raises ZyraError, and LeaseLost."""
         return self._log_errors(call, calls.read_page)
@@ -63,13 +76,47 @@ class Caller:
     def _log_errors(
         self, call: Call, read: Callable[[Call, Answer], T], into: str | PathLike[str] | None = None
     ) -> Result[T]:
-        """Logs what to do about an error."""
+        """Logs each request with its request id, and what to do about an error."""
         try:
-            return read(call, (yield from self.perform(call, into)))
+            return read(call, (yield from self._log_requests(self.perform(call, into))))
         except ZyraError as error:
+            if self.journal is None and call.route.changes and may_have_happened(error):
+                error.advice = f"it may have happened all the same: look before you repeat it, {advise_look(call)}"
             is_known = isinstance(error, RateLimited | Unauthorized) and error.code in UNSENT_CODES
             log.log(logging.DEBUG if is_known else logging.WARNING, "%s: %s", error, error.advice)
             raise
+
+    def _log_requests(self, flow: Result[T]) -> Result[T]:
+        """The flow, with a line for each request, as Zyra asks for: "always log the request ID".
+
+        https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli
+        """
+        value, failure = None, None
+        while True:
+            try:
+                step = flow.throw(failure) if failure else flow.send(value)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            value, failure, started = None, None, time.monotonic()
+            try:
+                value = yield step
+            except GeneratorExit:
+                flow.close()
+                raise
+            except BaseException as error:
+                failure = error
+            if isinstance(step, Send):
+                self._log_request(step.call, value, failure, time.monotonic() - started)
+
+    def _log_request(self, call: Call, answer: Answer | None, failure: BaseException | None, seconds: float) -> None:
+        facts = {"method": call.route.method, "path": call.route.path, "ms": round(seconds * 1000)}
+        if answer is not None:
+            facts |= {"status": answer.status, "request_id": answer.request_id}
+        else:
+            facts |= {"status": 0, "error": str(failure)}
+        if self.journal:
+            facts |= {"event": read_event_id(self.journal.run), "handler": self.who, "attempt": self.journal.attempt}
+        log.info("API call", extra=facts)
 
     def perform(self, call: Call, into: Path = None) -> Result[Answer]:
         """The answer, whatever its status. Raises ZyraError where there is none, and LeaseLost."""
@@ -88,7 +135,7 @@ class Caller:
         """
         entry: Entry | None = yield Do(lambda: journal.find(call) or journal.find_lost(call))
         if entry and entry.state is State.DONE:
-            return entry.answer
+            return (yield from self._find_said(call, entry, journal)) if entry.said else entry.answer
         if entry:
             try:
                 outcome = yield from Recovery(self.spend, journal, self.routes, self.budget, self.guard).look_up(
@@ -113,11 +160,13 @@ class Caller:
         sent_entry: Entry = yield Do(lambda: journal.begin(call))
         try:
             answer: Answer = yield request
-            document = calls.parse(answer)
+            document = answer.document
             refusal = isinstance(document, dict) and document.get("success") is False
-            if answer.is_success and not refusal and (not answer.content or document is not None):
+            if answer.is_success and not refusal and lacks_id(call, answer):
+                answer = yield from self._find_created(call, sent_entry, journal, answer)
+            elif answer.is_success and not refusal and (not answer.content or document is not None):
                 yield Do(lambda: journal.record_answer(sent_entry, answer))
-            elif refusal or (400 <= answer.status < 500 and answer.status != 408):
+            elif refusal or (300 <= answer.status < 500 and answer.status != 408):
                 yield Do(lambda: journal.record_refusal(sent_entry, answer))
             else:
                 journal.forget_cache(sent_entry)
@@ -128,6 +177,32 @@ class Caller:
             raise
         is_renewed = yield from self._judge(answer, request, ring, last)
         return None if is_renewed else answer
+
+    def _find_created(self, call: Call, entry: Entry, journal: Journal, answer: Answer) -> Result[Answer]:
+        """What a create has made whose answer tells no id: found by its name. Raises OutcomeUnknown without one."""
+        recovery = Recovery(self.spend, journal, self.routes, self.budget, self.guard)
+        reason = f"Zyra answered {answer.status} without an id"
+        found = yield from recovery.find_by_name(call, reason)
+        if found is None:  # lists may come a moment later
+            yield Wait(LIST_SECONDS)
+            found = yield from recovery.find_by_name(call, reason)
+        if found is None:
+            raise OutcomeUnknown(0, "", f"{reason}, and lists nothing of this name", call=str(call))
+        if not (yield Do(lambda: journal.record_answer(entry, found, looked_up=True))):
+            raise RetryLater(5, f"{call}: another attempt of the run changed its journal meanwhile")
+        return found
+
+    def _find_said(self, call: Call, entry: Entry, journal: Journal) -> Result[Answer]:
+        """The answer of a call that has happened, as a person said. Of a create: the only thing of its name."""
+        if not lacks_id(call, entry.answer):
+            return entry.answer
+        recovery = Recovery(self.spend, journal, self.routes, self.budget, self.guard)
+        found = yield from recovery.find_only(call)
+        if found is None:
+            reason = "a person said that it happened, but its list does not hold exactly one thing of its name"
+            raise OutcomeUnknown(0, "", reason, call=str(call))
+        yield Do(lambda: journal.record_answer(entry, found, looked_up=True))
+        return found
 
     def spend(self, request: Send) -> Result[Answer]:
         """A call that changes nothing, or one that is nobody's run."""
@@ -158,7 +233,7 @@ class Caller:
         while (room := (yield Do(lambda: budget.take(ring.name, limit, self.who, mine)))).seconds:
             waited += room.seconds
             if room.refused:
-                raise delay(Unauthorized(401, "refused-before", "the key was refused a moment ago"), room.seconds, call)
+                raise delay(ring.refusal(401, "refused-before", "it was refused a moment ago"), room.seconds, call)
             if waited > MAX_WAIT_MINUTES * budget.minute:
                 why = f"the budget of {budget.limits.get(limit)} {limit} calls a minute is spent"
                 raise delay(RateLimited(0, "budget", why), room.seconds, call)
@@ -197,7 +272,7 @@ class Caller:
     def _report_refusal(self, ring: Ring) -> None:
         """One alert, however many find out."""
         if self.budget is None or self.budget.refuse(ring.name, ring.shown):
-            log.error("Zyra refuses the API key %s: %s", ring.shown, Unauthorized.advice)
+            log.error("Zyra refuses %s %s: %s", ring.noun, ring.shown, ring.refusal.advice)
 
     def _accept(self, ring: Ring) -> bool:
         """Whether the key was known to be no good; looked at in memory, but for the first time."""
@@ -208,6 +283,28 @@ class Caller:
         log.warning("%s: Zyra's limit is reached: no %s calls for %g s", call, limit, seconds)
         if self.budget:
             self.budget.hold(ring.name, limit, seconds)
+
+
+def lacks_id(call: Call, answer: Answer) -> bool:
+    """Whether a create's answer does not tell what it has made."""
+    if call.route.look_up is not LookUp.NAMED or not (answer.document is not None or not answer.content):
+        return False
+    document = calls.to_mapping(answer.document)
+    row = calls.to_mapping(document.get("data")) or document
+    return not any(calls.read_row_id(calls.to_mapping(place)) for place in (row, *row.values()))
+
+
+def may_have_happened(error: ZyraError) -> bool:
+    """Whether a call that ended with this error may have taken effect."""
+    return isinstance(error, ServerError | Unreadable) or (isinstance(error, Unreachable) and not error.unsent)
+
+
+def advise_look(call: Call) -> str:
+    """How a person finds out what has become of a call."""
+    if call.route.name == "request":  # one that is in no table
+        return f"`zyra-receiver api get {call.path}`"
+    area = call.route.area.replace("_", "-")
+    return f"`zyra-receiver api {area} " + (f"get {call.ids[0]}`" if call.ids else "list`")
 
 
 def delay(error: Any, seconds: float, call: Call) -> Any:

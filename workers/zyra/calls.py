@@ -5,15 +5,20 @@ https://getzyra.io/documentation/user-guides/organization/stage-4/01-api-and-cli
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from ..retry_after import parse_retry_after
-from .errors import RateLimited, Unreadable, ZyraError, choose_class
-from .routes import Certainty, Limit, Route
+from .errors import RateLimited, Redirected, Unreadable, WrongVerb, ZyraError, choose_class
+from .models import Row
+from .routes import Certainty, Kind, Limit, Route
 
+MAX_REQUEST_ID = 200  # characters that are kept
+MAX_READINGS = 20  # of a list that shrinks while it is read
 MAX_PAGE_ITEMS = 200  # the most that a list call may ask for
 
 
@@ -37,7 +42,7 @@ class Call:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """What came back, whole. headers: names in lower case. size: of its content in bytes, also where that is a file."""
 
@@ -50,12 +55,28 @@ class Answer:
     def is_success(self) -> bool:
         return 200 <= self.status < 300
 
+    @cached_property
+    def document(self) -> Any:
+        """Its content as JSON; None where there is none, or it is no JSON."""
+        try:
+            return json.loads(self.content, parse_float=Decimal) if self.content else None
+        except (ValueError, RecursionError, ArithmeticError):
+            return None
+
+    @property
+    def request_id(self) -> str:
+        """The id by which Zyra's support finds the call: of the envelope, else of the header; "" where none is told."""
+        document = to_mapping(self.document)
+        places = [to_mapping(document.get("meta")), to_mapping(document.get("error")), document]
+        told = [str(place["request_id"]) for place in places if place.get("request_id")]
+        return (told[0] if told else self.headers.get("x-request-id", ""))[:MAX_REQUEST_ID]
+
 
 def make_listed_call(
-    route: Route, ids: tuple[str, ...] = (), params: Mapping[str, Any] | None = None, body: Any = None
+    route: Route, ids: Sequence[object] = (), params: Mapping[str, Any] | None = None, body: Any = None
 ) -> Call:
-    """Raises ValueError for ids that are none."""
-    return Call(route=route, path=route.at(*ids), ids=ids, params=params or {}, body=body)
+    """Raises NoId for ids that are none."""
+    return Call(route=route, path=route.at(*ids), ids=tuple(map(str, ids)), params=params or {}, body=body)
 
 
 def make_call(method: str, path: str, params: Mapping[str, Any] | None = None, body: Any = None) -> Call:
@@ -70,36 +91,74 @@ def make_call(method: str, path: str, params: Mapping[str, Any] | None = None, b
 
 def read_data(call: Call, answer: Answer) -> Any:
     """What stands under `data`, or the whole document where there is no envelope. Raises ZyraError."""
-    document = parse(answer)
-    if answer.is_success and not (isinstance(document, dict) and document.get("success") is False):
+    document = answer.document
+    if call.route.answer is Kind.REDIRECT and 300 <= answer.status < 400 and "location" in answer.headers:
+        return {"location": answer.headers["location"]}
+    if answer.is_success and says_success(answer):
         if answer.content and document is None:
             raise Unreadable(answer.status, "unreadable", "the answer is no JSON", call=str(call))
         return document["data"] if isinstance(document, dict) and "data" in document else document
-    raise make_error(call, answer, document)
+    raise make_error(call, answer)
 
 
-def parse(answer: Answer) -> Any:
-    try:
-        return json.loads(answer.content, parse_float=Decimal) if answer.content else None
-    except (ValueError, RecursionError, ArithmeticError):
-        return None
+def read_answer(call: Call, answer: Answer) -> Answer:
+    """The answer itself. Raises ZyraError where it tells of no success."""
+    if answer.is_success and says_success(answer):
+        return answer
+    raise make_error(call, answer)
 
 
-def make_error(call: Call, answer: Answer, document: Any) -> ZyraError:
-    fields = to_mapping(document)
+def says_success(answer: Answer) -> bool:
+    """Whether the envelope, if there is one, does not say otherwise."""
+    return to_mapping(answer.document).get("success") is not False
+
+
+def read_row(call: Call, answer: Answer) -> Row:
+    """The object of an answer, with the request id; an empty one where nothing was told. Raises ZyraError."""
+    data = read_data(call, answer)
+    if not isinstance(data, dict | None):
+        raise Unreadable(answer.status, "unreadable", "the answer holds no object", call=str(call))
+    return Row.make(data or {}, answer.request_id)
+
+
+def make_error(call: Call, answer: Answer) -> ZyraError:
+    fields = to_mapping(answer.document)
     block = to_mapping(fields.get("error")) or fields
-    meta = to_mapping(fields.get("meta"))
     failure = choose_class(answer.status)(
         answer.status,
         str(block.get("code") or ""),
         str(block.get("message") or block.get("detail") or block.get("error") or "")[:300],
         block.get("details") or block.get("detail"),
-        str(meta.get("request_id") or block.get("request_id") or ""),
+        answer.request_id,
         str(call),
     )
     if isinstance(failure, RateLimited):
         failure.seconds = parse_retry_after(answer.headers.get("retry-after", ""))
+    if isinstance(failure, Redirected):
+        failure.location = answer.headers.get("location", "")[:300]
+        failure.advice = advise_on_redirect(call, failure.location)
+    if isinstance(failure, WrongVerb) and (allowed := answer.headers.get("allow", "")):
+        failure.advice = (
+            f"the path takes {allowed[:100]}: {advise_route(call, allowed.partition(',')[0], call.route.path)}"
+        )
     return failure
+
+
+def advise_on_redirect(call: Call, location: str) -> str:
+    """What a person is to set, so that the call goes to its new address."""
+    parts = urlsplit(location)
+    path = parts.path
+    for value, name in zip(call.ids, call.route.parameters, strict=False):  # its ids become parameters again
+        path = path.replace(quote(value, safe="-_~"), f"{{{name}}}")
+    advice = f"it has moved to {location or 'nowhere that it tells'}"
+    if parts.netloc:
+        advice += f"; if that is another host, set ZYRA_API_URL={parts.scheme}://{parts.netloc}"
+    return f"{advice}; {advise_route(call, call.route.method, path)}" if path not in ("", call.route.path) else advice
+
+
+def advise_route(call: Call, method: str, path: str) -> str:
+    """The line of ZYRA_API_ROUTES for a call."""
+    return f"""in ZYRA_API_ROUTES: "{call.route.name}" = "{method.strip()} {path}\""""
 
 
 def encode(body: Any) -> bytes:
@@ -121,17 +180,18 @@ def to_mapping(value: Any) -> dict[str, Any]:
 class Page:
     items: list[dict[str, Any]]
     total: int | None
+    request_id: str = ""
 
 
 def read_page(call: Call, answer: Answer) -> Page:
     """One page of a list. Where `total` and the items stand is not documented: all the likely places are looked at."""
-    data, document = read_data(call, answer), parse(answer)
+    data, document = read_data(call, answer), answer.document
     items = data if isinstance(data, list) else max(filter(is_rows, to_mapping(data).values()), key=len, default=None)
     if items is None:
         raise Unreadable(answer.status, "unreadable", "the answer holds no list", call=str(call))
     places = [to_mapping(document), to_mapping(to_mapping(document).get("meta")), to_mapping(data)]
     totals = [place[name] for place in places for name in ("total", "totalResults") if type(place.get(name)) is int]
-    return Page([item for item in items if isinstance(item, dict)], totals[0] if totals else None)
+    return Page([item for item in items if isinstance(item, dict)], totals[0] if totals else None, answer.request_id)
 
 
 def is_rows(value: Any) -> bool:
@@ -142,7 +202,9 @@ def is_rows(value: Any) -> bool:
 class Pages:
     """The pages of a list, one after the other. next: the call for the page that comes, or None after the last one.
 
-    The list ends by its total, or where it names none, by an empty page.
+    The list ends by its total, or where it names none, by an empty page. Rows that have ids come once. What is deleted
+    while the list is read moves the rest towards its beginning, out of the pages to come: where the total has shrunk,
+    the list is read again from its beginning, until that brings nothing new. Without a total nobody can notice.
     """
 
     def __init__(self, call: Call) -> None:
@@ -150,9 +212,14 @@ class Pages:
         self.count = 0  # pages so far
         self.total = 0  # items so far
         self._before: Page | None = None
+        self._seen: set[str] = set()  # ids
+        self._first_total: int | None = None  # of this reading
+        self._is_new = False  # whether this reading has brought a row that was not seen before
+        self._readings = 1
+        self._repeatable = True  # whether all rows have ids
 
     def take(self, page: Page) -> list[dict[str, Any]]:
-        """The items of the page that `next` brought. Raises Unreadable: a list that never ends is no list."""
+        """The items of the page that `next` brought that are new. Raises Unreadable: a list that never ends is none."""
         call, before = self.next, self._before
         assert call
         if before is not None and page.items and page.items == before.items:
@@ -160,8 +227,37 @@ class Pages:
         self.count, self.total, self._before = self.count + 1, self.total + len(page.items), page
         offset = (call.params["startIndex"] - 1 if call.route.is_scim else call.params["offset"]) + len(page.items)
         has_more = page.items and (page.total is None or offset < page.total)
+        new = self._choose_new(page)
+        if not has_more and self._must_read_again(page):
+            has_more, offset = True, 0
         self.next = replace(call, params={**call.params, **make_page_parameters(call, offset)}) if has_more else None
-        return page.items
+        return new
+
+    def _choose_new(self, page: Page) -> list[dict[str, Any]]:
+        new = []
+        for item in page.items:
+            name = read_row_id(item)
+            self._repeatable = self._repeatable and name != ""
+            if name == "" or name not in self._seen:
+                new.append(item)
+            self._seen.add(name)
+        self._is_new = self._is_new or bool(new)
+        if self._first_total is None:
+            self._first_total = page.total
+        return new
+
+    def _must_read_again(self, page: Page) -> bool:
+        """At the end of a reading: whether rows may have slipped by. Prepares the next reading."""
+        shrank = page.total is not None and self._first_total is not None and page.total < self._first_total
+        again = shrank and self._is_new and self._repeatable and self._readings < MAX_READINGS
+        self._readings, self._first_total, self._is_new, self._before = self._readings + 1, None, False, None
+        return again
+
+
+def read_row_id(item: Mapping[str, Any]) -> str:
+    """The id of a list's row, which may be a number; "" where it has none."""
+    value = item.get("id")
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def make_page_parameters(call: Call, offset: int) -> dict[str, int]:
@@ -176,5 +272,5 @@ def make_page_parameters(call: Call, offset: int) -> dict[str, int]:
 def read_size(call: Call, answer: Answer) -> int:
     """Bytes of an answer that was saved as a file. Raises ZyraError."""
     if not answer.is_success:
-        raise make_error(call, answer, parse(answer))
+        raise make_error(call, answer)
     return answer.size

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import redis
@@ -24,7 +24,7 @@ from ..errors import RetryLater
 from . import calls
 from .budget import PREFIX, compute_fingerprint
 from .effects import Do, Send, Step, Wait
-from .errors import Unreadable
+from .errors import Unauthorized, Unreadable, WrongPassword
 from .routes import Route, Routes
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ class ApiKey:
     """read: called for each call, so that a changed key file counts at once."""
 
     read: Callable[[], str]
+    noun: ClassVar[str] = "the API key"
+    refusal: ClassVar[type[Unauthorized]] = Unauthorized
 
     @property
     def name(self) -> str:
@@ -79,14 +81,21 @@ class Token(msgspec.Struct, frozen=True):
 class Login:
     """The token stands sealed in Redis. One worker gets a new one, the others wait for it, or use the old one."""
 
+    noun: ClassVar[str] = "the login of"
+    refusal: ClassVar[type[Unauthorized]] = WrongPassword
+
     def __init__(self, user: str, password: Callable[[], str], client: redis.Redis, seal: Seal, routes: Routes) -> None:
         self._user = user
         self._password = password
         self._client = client
         self._seal = seal
         self._routes = routes
-        self.name = "u" + hashlib.sha256(user.encode()).hexdigest()[:15]
         self.shown = user
+
+    @property
+    def name(self) -> str:
+        """Of user and password, so that a corrected password is not refused for what the wrong one did."""
+        return "u" + hashlib.sha256(f"{self._user}\0{self._password()}".encode()).hexdigest()[:15]
 
     def token(self) -> Generator[Step, Any, str]:
         """Raises ZyraError, and RetryLater where another worker takes too long for it."""
@@ -126,6 +135,8 @@ class Login:
             if answer.is_success:
                 return read_token(self._routes["auth.refresh"], answer, known.refresh)
         answer = yield from self._ask("auth.login", {"email": self._user, "password": self._password()})
+        if answer.status in (400, 401, 403):
+            raise WrongPassword(answer.status, "", "the login is refused", request_id=answer.request_id, call="login")
         return read_token(self._routes["auth.login"], answer)
 
     def _ask(self, name: str, body: dict[str, str]) -> Generator[Step, Any, calls.Answer]:

@@ -1,6 +1,9 @@
 """
 ZyraError                 an answer that is no success; left to fly it is an ordinary failure: tried again
 ├── Unauthorized          401: nobody's call with this key is let through for a while (also a RetryLater)
+│   └── WrongPassword     likewise, of a login
+├── Redirected            3xx: the call has another address by now
+├── WrongVerb             405: the path is right, and the verb is another one
 ├── Forbidden             403: the key's user lacks the role; a person can mend that
 ├── NotFound              404: no later attempt can help (also a GiveUp)
 ├── Conflict              409: likewise
@@ -21,6 +24,9 @@ from typing import Any
 
 from ..errors import GiveUp, RetryLater
 
+MAX_DETAILS = 10  # of an error that are told
+MAX_DETAIL_CHARACTERS = 400  # of all of them
+
 
 class ZyraError(Exception):
     """code, message, details and request_id are the API's own words; status is 0 where there was no answer."""
@@ -36,8 +42,22 @@ class ZyraError(Exception):
         self.details = details
         self.request_id = request_id
         self.call = call
-        message_line = " ".join(filter(None, [call, str(status or ""), code, message, request_id]))
-        Exception.__init__(self, message_line)  # not super(): beside us may stand a RetryLater, which wants seconds
+        words = [call, str(status or ""), code, message, describe_details(details), request_id]
+        Exception.__init__(self, " ".join(filter(None, words)))  # not super(): a RetryLater beside us wants seconds
+
+
+def describe_details(details: Any) -> str:
+    """What an answer says besides its message, in one line: of FastAPI's list each field and what is wrong with it."""
+    if isinstance(details, list):
+        return "; ".join(filter(None, map(describe_details, details[:MAX_DETAILS])))[:MAX_DETAIL_CHARACTERS]
+    if isinstance(details, dict):
+        place = ".".join(str(step) for step in details.get("loc") or () if step != "body")
+        text = details.get("msg") or details.get("message")
+        if text:
+            return f"{place or details.get('field') or ''}: {text}".removeprefix(": ")[:MAX_DETAIL_CHARACTERS]
+        pairs = (f"{name}: {describe_details(value)}" for name, value in list(details.items())[:MAX_DETAILS])
+        return "; ".join(pairs)[:MAX_DETAIL_CHARACTERS]
+    return str(details)[:MAX_DETAIL_CHARACTERS] if details not in (None, "") else ""
 
 
 class NoId(ValueError, GiveUp):
@@ -50,6 +70,23 @@ class Unauthorized(ZyraError, RetryLater):
     advice = "the API key is revoked or wrong: make a new one at Zyra under Settings, API Keys, and replace it; \
 its runs wait for it"
     seconds = 30.0
+
+
+class WrongPassword(Unauthorized):
+    """The login was refused."""
+
+    advice = "ZYRA_API_USER or ZYRA_API_PASSWORD is wrong: correct it; its runs wait for it"
+
+
+class Redirected(ZyraError):
+    """location: where the API points to. It is not followed: the key must not go elsewhere, nor a body be lost."""
+
+    location = ""
+    advice = "this call has another address: name it in ZYRA_API_ROUTES, or in ZYRA_API_URL if the host differs"
+
+
+class WrongVerb(ZyraError):
+    advice = "the path is right, but takes another verb: name it in ZYRA_API_ROUTES; `zyra-receiver api check` compares"
 
 
 class Forbidden(ZyraError):
@@ -96,8 +133,18 @@ class OutcomeUnknown(ZyraError, GiveUp):
 `events replay ID --keep-calls --unanswered happened`, or repeat"
 
 
-KINDS = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict, 422: Invalid, 429: RateLimited}
+KINDS = {
+    405: WrongVerb,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    422: Invalid,
+    429: RateLimited,
+}
 
 
 def choose_class(status: int) -> type[ZyraError]:
+    if 300 <= status < 400:
+        return Redirected
     return KINDS.get(status, ServerError if status >= 500 else ZyraError)

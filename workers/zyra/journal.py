@@ -22,7 +22,7 @@ from receiver.contract.seal import Seal
 
 from ..errors import LeaseLost
 from ..ledger.transitions import Ledger
-from .calls import Answer, Call, parse, to_mapping
+from .calls import Answer, Call, to_mapping
 
 log = logging.getLogger(__name__)
 MAX_ANSWER_BYTES = 256 * 1024  # of an answer that are kept
@@ -35,7 +35,10 @@ class State(StrEnum):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """at: milliseconds since 1970. looked_up: whether the outcome was found out later. A new field needs a default."""
+    """at: milliseconds since 1970. looked_up: whether the outcome was found out later. said: whether a person told it.
+
+    A new field needs a default.
+    """
 
     number: int
     method: str
@@ -48,11 +51,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     content: bytes = b""
     request_id: str = ""
     looked_up: bool = False
+    said: bool = False
     format: int = 1
 
     @property
     def answer(self) -> Answer:
-        return Answer(status=self.status, headers={}, content=self.content)
+        return Answer(status=self.status, headers={"x-request-id": self.request_id}, content=self.content)
 
     def is_of(self, call: Call) -> bool:
         return (self.method, self.path, self.digest) == (call.route.method, call.path, call.digest)
@@ -74,7 +78,7 @@ class Journal:
         self._ledger = ledger
         self._seal = seal
         self._token = token
-        self._attempt = attempt
+        self.attempt = attempt
         self._entries: dict[int, tuple[Entry, bytes]] | None = None
         self._last = 0  # the highest number that was given, as the run's record says
         self._used: set[int] = set()
@@ -108,7 +112,7 @@ class Journal:
                 method=call.route.method,
                 path=call.path,
                 digest=call.digest,
-                attempt=self._attempt,
+                attempt=self.attempt,
                 at=int(time.time() * 1000),
                 format=FORMAT,
             )
@@ -137,9 +141,9 @@ class Journal:
         """The ids of what the run's other calls have made."""
         with self._busy:
             resources = [
-                to_mapping(parse(entry.answer)) for entry, _ in self._load().values() if entry.state is State.DONE
+                to_mapping(entry.answer.document) for entry, _ in self._load().values() if entry.state is State.DONE
             ]
-        return {str(to_mapping(one.get("data")).get("id")) for one in resources}
+        return {str((to_mapping(one.get("data")) or one).get("id")) for one in resources}
 
     def _change(self, entry: Entry, state: State, answer: Answer | None, content: bytes, looked_up: bool) -> bool:
         with self._busy:
@@ -149,7 +153,7 @@ class Journal:
                 state=state,
                 status=answer.status if answer else 0,
                 content=content,
-                request_id=read_request_id(answer) if answer else "",
+                request_id=answer.request_id if answer else entry.request_id,
                 looked_up=looked_up,
             )
             sealed = self._seal_entry(changed)
@@ -171,15 +175,14 @@ class Journal:
 
     def _decide(self, known: dict[int, tuple[Entry, bytes]], text: Any) -> None:
         """What a person said, at a replay, of calls that nobody heard an answer of."""
-        try:
-            word = msgspec.json.decode(self._seal.unwrap(name_word(self.run), text), type=Word)
-        except (SealError, msgspec.MsgspecError):
+        word = open_word(self._seal, self.run, text)
+        if word is None:
             log.warning("what a person said of unanswered calls is not what was sealed: they are looked up")
             return
         state = State.DONE if word.happened else State.REFUSED
         for number, (entry, sealed) in known.items():
             if entry.state is State.SENT and digest(sealed) in word.entries:
-                known[number] = msgspec.structs.replace(entry, state=state, status=200, looked_up=True), sealed
+                known[number] = msgspec.structs.replace(entry, state=state, status=200, said=True), sealed
 
     def _seal_entry(self, entry: Entry) -> bytes:
         return self._seal.wrap(name_entry(self.run, entry.number), msgspec.json.encode(entry))
@@ -211,6 +214,14 @@ def seal_word(ledger: Ledger, seal: Seal, run: str, happened: bool) -> bytes:
     return seal.wrap(name_word(run), msgspec.json.encode(word))
 
 
+def open_word(seal: Seal, run: str, text: Any) -> Word | None:
+    """What a person said, or None where that is not what was sealed."""
+    try:
+        return msgspec.json.decode(seal.unwrap(name_word(run), text), type=Word)
+    except (SealError, msgspec.MsgspecError):
+        return None
+
+
 def digest(sealed: bytes) -> str:
     return hashlib.sha256(sealed).hexdigest()
 
@@ -220,27 +231,25 @@ def name_word(run: str) -> str:
 
 
 def list_calls(ledger: Ledger, seal: Seal, run: str) -> Sequence[dict[str, Any]]:
-    """The calls of a run for `events show`."""
+    """The calls of a run for `events show`. said: what a person told of a call without an answer, else ""."""
+    text = ledger.client.hget(ledger.keys.run(run), "unanswered")
+    word = open_word(seal, run, text) if text is not None else None
+    told = dict.fromkeys(word.entries, "happened" if word.happened else "repeat") if word else {}
     return [
         {
             "order": entry.number,
             "call": f"{entry.method} {entry.path}",
             "outcome": entry.state.value if entry.state is not State.SENT else "unknown",
+            "said": told.get(digest(sealed), "happened" if entry.said else ""),
             "status": entry.status,
             "attempt": entry.attempt,
             "at": entry.at,
             "request_id": entry.request_id,
             "looked_up": entry.looked_up,
         }
-        for entry, _ in load_entries(ledger, seal, run).values()
+        for entry, sealed in load_entries(ledger, seal, run).values()
     ]
 
 
 def name_entry(run: str, number: int) -> str:
     return f"calls:{run}:{number}"
-
-
-def read_request_id(answer: Answer) -> str:
-    document = to_mapping(parse(answer))
-    block = to_mapping(document.get("meta")) or to_mapping(document.get("error"))
-    return str(block.get("request_id") or "")

@@ -3,10 +3,11 @@
 An attribute is None where its field is missing, or is not of its type; money and scores come as numbers or as text.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -22,6 +23,21 @@ class Field(Generic[T]):
     def __get__(self, row: "Row", owner: type) -> T | None: ...
     def __get__(self, row: "Row | None", owner: type) -> "Field[T] | T | None":
         return self if row is None else self._read(row.get(self._name))
+
+
+class Named(Field[str]):
+    """A text that may have one of several names, there or in an object one level down."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(names[0], as_name)
+        self._names = names
+
+    def __get__(self, row: "Row | None", owner: type) -> Any:
+        if row is None:
+            return self
+        places = [row, *(value for value in row.values() if isinstance(value, dict))]
+        found = (as_name(place.get(name)) for place in places for name in self._names)
+        return next((text for text in found if text), None)
 
 
 def as_text(value: Any) -> str | None:
@@ -68,12 +84,42 @@ def as_mapping(value: Any) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def normalize_state(state: str) -> str:
+    """A state as it is compared: STOPPED, Stopped and stopped are one; so are in-error, "in error" and IN_ERROR."""
+    return re.sub(r"[^a-z0-9]+", "_", state.casefold()).strip("_")
+
+
+def read_state(row: Mapping[str, Any]) -> str:
+    """The state of a thing, ready to be compared, as `status` or `state` tells it, there or one level down; else ""."""
+    for name in ("status", "state"):
+        value = row.get(name)
+        if isinstance(value, str) and value:
+            return normalize_state(value)
+        if isinstance(value, dict) and (inner := read_state(value)):
+            return inner
+    return ""
+
+
 class Row(dict[str, Any]):
-    """Whatever the API tells of one thing."""
+    """Whatever the API tells of one thing. request_id: of the call that told it, for Zyra's support; "" if unknown."""
+
+    request_id = ""
 
     id = Field("id", as_name)
     name = Field("name", as_text)
     status = Field("status", as_text)
+
+    @property
+    def state(self) -> str:
+        """The status as it is compared: in lower case, words joined by _; "" if none is told."""
+        return read_state(self)
+
+    @classmethod
+    def make(cls, fields: Mapping[str, Any], request_id: str) -> Self:
+        """A row of these fields."""
+        row = cls(fields)
+        row.request_id = request_id
+        return row
 
 
 class Device(Row):
@@ -101,13 +147,16 @@ class Job(Row):
 class Endpoint(Row):
     """https://getzyra.io/documentation/user-guides/organization/stage-4/02-webhooks
 
-    secret: told once, in the answer to its creation.
+    secret: told once, in the answer to its creation. No page names its field, nor that of the id.
     """
+
+    SECRET_NAMES = ("secret", "signing_secret", "webhook_secret", "secret_key")
+    id = Named("id", "endpoint_id", "webhook_id", "webhook_endpoint_id")
+    secret = Named(*SECRET_NAMES)
 
     url = Field("url", as_text)
     events = Field("events", as_texts)
     description = Field("description", as_text)
-    secret = Field("secret", as_text)
 
 
 class Invoice(Row):

@@ -12,10 +12,13 @@ import httpx2
 from receiver.contract.addresses import LOOPBACK_NAMES
 
 from .calls import to_mapping
+from .models import Endpoint
 from .routes import PARAMETER, Kind, Route, Routes
 
 MAX_DOCUMENT_BYTES = 32 * 1024 * 1024  # of a document
+SAME_WORD = 0.7  # likeness of the last words of two paths: jobs and ml-jobs, but not resize and terminate
 VERBS = ("get", "post", "put", "patch", "delete")
+RESOURCES = ("devices", "virtual_servers", "ml_jobs", "inference", "fine_tuning_jobs", "invoices", "endpoints")
 Operations = dict[tuple[str, str], tuple[str, dict[str, Any]]]  # by verb and bare path: the path as written, the rest
 
 
@@ -93,10 +96,25 @@ def strip_parameters(path: str) -> str:
 def hint(route: Route, operations: Operations) -> str:
     others = [verb for verb, path in operations if path == strip_parameters(route.path)]
     if others:
-        return f": there it is {' or '.join(others)}"
-    same = [path for verb, path in operations if verb == route.method]
-    near = difflib.get_close_matches(strip_parameters(route.path), same, 1, 0.8)
-    return f": is it {operations[route.method, near[0]][0]}?" if near else ""
+        written = operations[others[0], strip_parameters(route.path)][0]
+        return f': there it is {" or ".join(others)}; in ZYRA_API_ROUTES: "{route.name}" = "{others[0]} {written}"'
+    same = [path for verb, path in operations if verb == route.method and does_the_same(route, path)]
+    near = difflib.get_close_matches(strip_parameters(route.path), same, 1, 0.6)
+    if not near:
+        return ""
+    written = operations[route.method, near[0]][0]
+    return f': if that is this one, in ZYRA_API_ROUTES: "{route.name}" = "{route.method} {written}"'
+
+
+def does_the_same(route: Route, path: str) -> bool:
+    """Whether a path may be another address of the call: with as many ids, and the same last word.
+
+    /servers/{id}/terminate is near to /servers/{id}/resize, and does something else.
+    """
+    ours = strip_parameters(route.path)
+    mine, other = (([""] + [step for step in one.split("/") if step and step != "{}"])[-1] for one in (ours, path))
+    is_near = difflib.SequenceMatcher(None, mine, other).ratio() >= SAME_WORD
+    return is_near and ours.count("{}") == path.count("{}") and ours.endswith("{}") == path.endswith("{}")
 
 
 def list_details(route: Route, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
@@ -105,6 +123,7 @@ def list_details(route: Route, operation: Mapping[str, Any], document: Mapping[s
     for name in (*paging, *route.query):
         if name not in names:
             yield f"{route.name}: {route.call} takes no parameter {name!r} in the specification"
+    yield from list_answer_details(route, operation, document)
     schema = find_body(operation, document)
     needed = [name for name in list_rows(schema.get("required")) if isinstance(name, str)]
     for name in needed:
@@ -114,6 +133,47 @@ def list_details(route: Route, operation: Mapping[str, Any], document: Mapping[s
     for name in route.fields:
         if known and name not in known:
             yield f"{route.name}: {route.call} has no field {name!r} in the specification"
+
+
+def list_answer_details(route: Route, operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
+    """What an answer of the specification lacks that we rely on."""
+    outer = to_mapping(find_answer(operation, document).get("properties"))
+    data = to_mapping(resolve(outer.get("data"), document))
+    inner = to_mapping(data.get("properties"))
+    if route.answer is Kind.LIST:
+        meta = to_mapping(to_mapping(resolve(outer.get("meta"), document)).get("properties"))
+        if outer and not {"total", "totalResults"} & {*outer, *meta, *inner}:
+            yield f"{route.name}: the answer tells no 'total' in the specification: read until a page is empty"
+        places = [data, *(to_mapping(resolve(one, document)) for one in (inner or outer).values())]
+        items = next((resolve(place["items"], document) for place in places if place.get("type") == "array"), None)
+        names = to_mapping(to_mapping(items).get("properties"))
+    else:
+        names = inner or ({} if "data" in outer else outer)
+    for wanted in list_wanted(route) if names else ():
+        if not {*wanted} & {*names}:
+            what = " or ".join(repr(one) for one in wanted)
+            yield f"{route.name}: the answer holds no {what} in the specification, but {', '.join(sorted(names)[:12])}"
+
+
+def list_wanted(route: Route) -> Iterator[tuple[str, ...]]:
+    """Fields that we read of an answer, each under any of these names."""
+    if route.area in RESOURCES and route.answer in (Kind.ONE, Kind.LIST):
+        own = f"{route.area.removesuffix('s')}_id"
+        if route.name.endswith((".get", ".list", ".create", ".submit", ".register")):
+            yield ("id", own) if route.area == "endpoints" else ("id",)
+        if route.name.endswith(".get") and route.area != "endpoints":
+            yield "status", "state"
+    if route.name == "endpoints.create":
+        yield Endpoint.SECRET_NAMES
+
+
+def find_answer(operation: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of an answer that says success."""
+    for status, answer in sorted(to_mapping(operation.get("responses")).items()):
+        content = to_mapping(to_mapping(resolve(answer, document)).get("content"))
+        if str(status).startswith("2") and (kind := to_mapping(content.get("application/json"))):
+            return to_mapping(resolve(kind.get("schema"), document))
+    return {}
 
 
 def find_body(operation: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,19 +9,10 @@ import httpx2
 from . import calls
 from .caller import Caller
 from .calls import Call
-from .errors import Unreadable
 from .models import Row
 from .transport import run, run_async
 
 R = TypeVar("R", bound=Row)
-
-
-def make_row(call: Call, value: Any, kind: type[R]) -> R:
-    if value is None:
-        return kind()
-    if not isinstance(value, dict):
-        raise Unreadable(200, "unreadable", "the answer holds no object", call=str(call))
-    return kind(value)
 
 
 class Blocking(Generic[R]):
@@ -34,7 +25,8 @@ class Blocking(Generic[R]):
 
     def one(self, name: str, *ids: str, body: Any = None, params: dict[str, Any] | None = None) -> R:
         call = calls.make_listed_call(self._caller.routes[name], ids, params, body)
-        return make_row(call, run(self._caller.fetch(call), self._http), self._kind)
+        row: Row = run(self._caller.fetch_row(call), self._http)
+        return self._kind.make(row, row.request_id)
 
     def many(self, name: str, *ids: str, params: dict[str, Any]) -> Iterator[R]:
         return self.list_all(calls.make_listed_call(self._caller.routes[name], ids, params))
@@ -46,7 +38,8 @@ class Blocking(Generic[R]):
     def list_all(self, call: Call) -> Iterator[R]:
         pages = calls.Pages(call)
         while pages.next:
-            yield from map(self._kind, pages.take(run(self._caller.fetch_page(pages.next), self._http)))
+            page = run(self._caller.fetch_page(pages.next), self._http)
+            yield from (self._kind.make(item, page.request_id) for item in pages.take(page))
 
 
 class Awaiting(Generic[R]):
@@ -59,7 +52,8 @@ class Awaiting(Generic[R]):
 
     async def one(self, name: str, *ids: str, body: Any = None, params: dict[str, Any] | None = None) -> R:
         call = calls.make_listed_call(self._caller.routes[name], ids, params, body)
-        return make_row(call, await run_async(self._caller.fetch(call), self._http), self._kind)
+        row: Row = await run_async(self._caller.fetch_row(call), self._http)
+        return self._kind.make(row, row.request_id)
 
     def many(self, name: str, *ids: str, params: dict[str, Any]) -> AsyncIterator[R]:
         return self.list_all(calls.make_listed_call(self._caller.routes[name], ids, params))
@@ -71,5 +65,6 @@ class Awaiting(Generic[R]):
     async def list_all(self, call: Call) -> AsyncIterator[R]:
         pages = calls.Pages(call)
         while pages.next:
-            for item in pages.take(await run_async(self._caller.fetch_page(pages.next), self._http)):
-                yield self._kind(item)
+            page = await run_async(self._caller.fetch_page(pages.next), self._http)
+            for item in pages.take(page):
+                yield self._kind.make(item, page.request_id)

@@ -15,8 +15,8 @@ import msgspec
 
 from .errors import NoId
 
-CALL = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/(?:[A-Za-z0-9._~/-]|\{[a-z_]+\})*)")
-PARAMETER = re.compile(r"\{([a-z_]+)\}")
+CALL = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/(?:[A-Za-z0-9._~/-]|\{[A-Za-z0-9_-]+\})*)")
+PARAMETER = re.compile(r"\{([A-Za-z0-9_-]+)\}")
 
 
 class Limit(StrEnum):
@@ -44,6 +44,17 @@ class Kind(StrEnum):
     LIST = "list"
     FILE = "file"
     NOTHING = "nothing"
+    REDIRECT = "redirect"  # its address is the answer
+
+
+class LookUp(StrEnum):
+    """How to find out whether a call whose answer got lost has happened."""
+
+    NONE = ""
+    SAFE = "safe"
+    NAMED = "named"
+    STATUS = "status"
+    GONE = "gone"
 
 
 class Certainty(StrEnum):
@@ -63,7 +74,10 @@ class Route:
     answer: Kind = Kind.ONE
     fields: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
-    look_up: str = ""
+    look_up: LookUp = LookUp.NONE
+    after: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    begins: str = ""
     name: str = ""
 
     @property
@@ -91,14 +105,23 @@ class Route:
         """SCIM has tokens, lists and documents of its own (RFC 7644)."""
         return self.path.startswith("/scim/")
 
-    def at(self, *ids: str) -> str:
-        """The path for these ids, quoted, since an id must not climb to another path. Raises NoId."""
+    def at(self, *ids: object) -> str:
+        """The path for these ids, quoted, since an id must not climb to another path. Numbers are ids, too.
+
+        Raises NoId.
+        """
         if len(ids) != len(self.parameters):
             raise NoId(f"{self.name} takes {', '.join(self.parameters) or 'no id'}")
-        if not all(ids) or any(part in (".", "..") for part in ids):
-            raise NoId(f"{self.name}: an id is empty, or no id: {', '.join(ids)}")
-        values = iter(ids)
+        values = iter([read_id(self.name, one) for one in ids])
         return PARAMETER.sub(lambda _: quote(next(values), safe="-_~"), self.path)
+
+
+def read_id(name: str, value: object) -> str:
+    """An id as it stands in a path. Raises NoId for what is none, such as None, also where it became text."""
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if text.strip() in ("", ".", "..") or text.casefold() in ("none", "null", "undefined"):
+        raise NoId(f"{name}: {value!r} is no id")
+    return text
 
 
 Routes = Mapping[str, Route]
@@ -112,8 +135,19 @@ def load_default_routes() -> Routes:
     return MappingProxyType({name: msgspec.convert(row | {"name": name}, Route) for name, row in rows.items()})
 
 
+class Change(msgspec.Struct, forbid_unknown_fields=True):
+    """What a file may say of a call. after, before: states, as `routes.toml` has them."""
+
+    call: str = ""
+    after: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+
+
 def load_routes(path: Path | None) -> Routes:
-    """The table, with the calls that a file says otherwise: "devices.approve" = "PUT /...". Raises ValueError."""
+    """The table, with what a file says otherwise. Raises ValueError.
+
+    "devices.approve" = "PUT /..." is another call; "devices.approve" = {after = ["ready"]} names other states.
+    """
     routes = dict(load_default_routes())
     if path is None:
         return routes
@@ -121,13 +155,27 @@ def load_routes(path: Path | None) -> Routes:
         changes = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"cannot be read: {path}: {error}") from None
-    for name, call in changes.items():
+    for name, change in changes.items():
         if name not in routes:
             raise ValueError(f'names no call: {name!r}: `zyra-receiver api routes` lists all, such as "devices.get"')
-        if not isinstance(call, str) or not CALL.fullmatch(call):
-            raise ValueError(f'{name} must be a verb and a path, such as "POST /api/v1/devices/{{id}}/approve"')
-        changed = replace(routes[name], call=call)
-        if changed.parameters != routes[name].parameters:
-            raise ValueError(f"{name} must hold {routes[name].parameters}, in this order, as {routes[name].call} does")
-        routes[name] = changed
+        routes[name] = change_route(routes[name], change)
     return routes
+
+
+def change_route(route: Route, value: object) -> Route:
+    """The route as a file wants it. Raises ValueError."""
+    try:
+        change = msgspec.convert(value, Change) if isinstance(value, dict) else Change(call=str(value))
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{route.name}: {error}; it may have call, after and before") from None
+    call = change.call or route.call
+    if not CALL.fullmatch(call):
+        raise ValueError(f'{route.name} must be a verb and a path, such as "POST /api/v1/devices/{{id}}/approve"')
+    if (change.after or change.before) and route.look_up not in (LookUp.STATUS, LookUp.GONE):
+        raise ValueError(f"{route.name} is not looked up by a state: it takes no after and no before")
+    changed = replace(route, call=call, after=change.after or route.after, before=change.before or route.before)
+    names = changed.parameters
+    moved = any(name in route.parameters and name != own for name, own in zip(names, route.parameters, strict=False))
+    if len(names) != len(route.parameters) or moved:
+        raise ValueError(f"{route.name} must hold ids for {route.parameters}, in this order; they may have other names")
+    return changed

@@ -152,6 +152,7 @@ class AnswerReader:
     def __init__(self, step: Send, into: IO[bytes] | None, until: float) -> None:
         self._call = str(step.call)
         self._into = into
+        self._begins = step.call.route.begins.encode()
         self._most = MAX_FILE_BYTES if into else MAX_ANSWER_BYTES
         self._chunks: list[bytes] = []
         self._until = until
@@ -168,5 +169,10 @@ class AnswerReader:
             self._chunks.append(chunk)
 
     def answer(self, response: httpx2.Response) -> Answer:
+        if self._into and self._begins:
+            self._into.seek(0)
+            if self._into.read(len(self._begins)) != self._begins:
+                kind = self._begins.decode()
+                raise Unreadable(response.status_code, "unreadable", f"the file is no {kind}", call=self._call)
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(status=response.status_code, headers=headers, content=b"".join(self._chunks), size=self.size)

@@ -23,6 +23,7 @@ from workers.ledger.transitions import Ledger
 from workers.zyra.budget import Budget
 from workers.zyra.routes import Limit
 
+pytestmark = pytest.mark.xdist_group("cluster")  # one cluster for all of them
 A, B, C = ("a", 1), ("b", 2), ("c", 3)
 VIEW = [  # CLUSTER SLOTS of three nodes, the last with a replica
     [0, 5000, [b"a", 1, b"ida"]],
@@ -262,6 +263,27 @@ def test_a_connection_to_a_server_that_became_a_replica_is_dropped(own_server: S
     client.set(keys.name("x"), "1")
     assert client.client_id() != before
     client.close()
+    admin.close()
+
+
+def test_and_so_is_one_that_does_not_block(own_server: Server, keys: Keys) -> None:
+    admin = redis.Redis.from_url(own_server.url)
+    port = free_port()
+    admin.config_set("port", port)
+
+    async def use() -> None:
+        client = redis_connections.connect(f"redis://127.0.0.1:{port}", keys.tag)
+        before = await client.client_id()
+        admin.replicaof("127.0.0.1", "1")
+        with pytest.raises(SlotMoved, match="READONLY"):
+            await client.set(keys.name("x"), "1")
+        admin.replicaof("NO", "ONE")
+        await client.set(keys.name("x"), "1")
+        assert await client.client_id() != before
+        assert name_mode(client) == "single"
+        await client.aclose()
+
+    asyncio.run(use())
     admin.close()
 
 

@@ -26,6 +26,7 @@ from tests.support.sandbox import PLENTY, Sandbox, playing
 from workers import Event, GiveUp, RetryLater, Zyra, plugins
 from workers.event import PATHS, find_resource_id
 from workers.outgoing import PostFailed, post, send
+from workers.zyra.errors import Unreadable
 
 SECRET = base64.b64encode(b"k" * 24).decode()
 
@@ -96,6 +97,19 @@ def test_invoices_are_archived_once_they_are_issued(
         archive(event("invoice.paid", "inv_0002"), client)
 
 
+def test_an_invoice_in_a_state_that_is_not_known_is_a_dead_letter(
+    zyra: tuple[Sandbox, Zyra], recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARCHIVE_DIR", str(tmp_path))
+    (sandbox, client), archive = zyra, recipe("archive_invoices").archive
+    sandbox.state.areas["invoices"]["inv_0001"]["status"] = "embargoed"
+
+    with pytest.raises(GiveUp, match="is in state 'embargoed', which is not known"):
+        archive(event("invoice.paid", "inv_0001"), client)
+    with pytest.raises(GiveUp, match="names no invoice"):
+        archive(event("invoice.paid", ""), client)
+
+
 def test_what_is_no_pdf_is_not_archived_as_one(
     zyra: tuple[Sandbox, Zyra], recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +124,7 @@ def test_what_is_no_pdf_is_not_archived_as_one(
     archive(event("invoice.paid", "42"), client)
     monkeypatch.setattr("workers.sandbox.accounts.PDF", b"<html>log in</html>")
 
-    with pytest.raises(ValueError, match="no PDF"):
+    with pytest.raises(Unreadable, match="no %PDF-"):
         archive(event("invoice.paid", "inv_0001"), client)
 
     assert sorted(path.name for path in (tmp_path / "archive").iterdir()) == ["7.json", "7.pdf"]
@@ -194,7 +208,8 @@ def test_servers_of_a_failed_job_are_terminated(zyra: tuple[Sandbox, Zyra], reci
     servers["vs_0001"]["job_id"] = servers["vs_0002"]["job_id"] = "job_7"
     jobs = sandbox.state.areas["fine_tuning_jobs"]
     jobs |= {"None": {"id": "None", "status": "failed"}, "job_7": {"id": "job_7", "status": "running"}}
-    module.clean_up(event("job.failed", "None"), client)  # as some writer of JSON may call none
+    with pytest.raises(GiveUp, match="no id"):
+        module.clean_up(event("job.failed", "None"), client)  # as some writer of JSON may call none
     for name in ("job_7", "job_8"):  # what the API does not confirm ends no server
         with pytest.raises(GiveUp, match="its servers stay"):
             module.clean_up(event("job.failed", name), client)
@@ -240,7 +255,7 @@ def test_a_server_that_is_gone_by_now_spares_none_of_the_others(zyra: tuple[Sand
         module.clean_up(event("job.failed", "7"), SimpleNamespace(virtual_servers=Stale(), **families))
 
 
-@pytest.mark.parametrize("status", ["Offline", "unreachable", None])
+@pytest.mark.parametrize("status", ["Offline", "UNREACHABLE"])
 def test_whatever_a_device_is_that_is_not_well(
     zyra: tuple[Sandbox, Zyra], recipe: Recipe, others: Others, status: str | None
 ) -> None:
@@ -254,7 +269,10 @@ def test_whatever_a_device_is_that_is_not_well(
     module.offline(event("device.offline", "dev_0002", age=301), client)
 
     assert len(others.told) == 1
-    with pytest.raises(GiveUp, match="no id"):
+    sandbox.state.areas["devices"]["dev_0001"]["status"] = "haunted"
+    with pytest.raises(GiveUp, match="is in state 'haunted', which is not known"):
+        module.offline(event("device.offline", "dev_0001", age=301), client)
+    with pytest.raises(GiveUp, match="names no device"):
         module.offline(event("device.offline", age=301), client)
     sandbox.state.revoke("zyra_sk_sandbox_0001")
     with pytest.raises(RetryLater):

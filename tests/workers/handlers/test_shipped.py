@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.disguise import CHANGES
 from tests.support.run import Run
 from tests.support.sandbox import PLENTY, Sandbox, playing
 from workers import Event, GiveUp, RetryLater
@@ -24,7 +25,9 @@ Make = Callable[..., Event]
 
 @pytest.fixture
 def sandbox(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    with playing(tmp_path, PLENTY, shape=parse_shape(getattr(request, "param", ""))) as found:
+    wanted = getattr(request, "param", "")
+    disguise = wanted if wanted in CHANGES else "tidy"
+    with playing(tmp_path, PLENTY, shape=parse_shape("" if wanted in CHANGES else wanted), disguise=disguise) as found:
         yield found
 
 
@@ -69,6 +72,23 @@ def test_a_server_is_restarted_only_if_it_still_needs_it(
     restart(event(), run.attempt())
 
     assert asked(run) == expected
+
+
+@pytest.mark.parametrize("sandbox", ["capitals"], indirect=True)
+def test_a_server_in_error_is_restarted_in_any_spelling(run: Run, event: Make) -> None:
+    restart(event(), run.attempt())
+
+    assert asked(run) == ["stop", "start"]
+
+
+def test_a_state_that_is_not_known_is_a_dead_letter(run: Run, event: Make) -> None:
+    becomes(run, "hibernating")
+
+    with pytest.raises(GiveUp, match="vs_0002 is in state 'hibernating', which is not known: look at it"):
+        restart(event(), run.attempt())
+    with pytest.raises(GiveUp, match="the event names no server"):
+        restart(event(server=""), run.attempt())
+    assert asked(run) == []
 
 
 def test_a_start_that_fails_for_hours_is_tried_to_the_end(run: Run, event: Make, ledger: Ledger) -> None:

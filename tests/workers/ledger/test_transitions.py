@@ -196,11 +196,11 @@ def test_what_waits_is_due_at_its_time(
     ledger: Ledger, event: str, verdict: Verdict, attempts: int, failures: int
 ) -> None:
     (claim,) = dispatched(ledger, "a")
-    end(ledger, claim, verdict, delay=0.3)
+    end(ledger, claim, verdict, delay=2.0)
     assert ledger.sweep().due == 0
     assert state(ledger, event) == ("dispatched", ["waiting"])
 
-    wait_for(lambda: ledger.sweep().due == 1, 3)
+    wait_for(lambda: ledger.sweep().due == 1, 10)
     (again,) = ledger.take([], 10)
 
     assert (again.attempt, again.failures) == (attempts + 1, failures)

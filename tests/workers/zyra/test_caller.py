@@ -331,7 +331,7 @@ def test_a_wrong_password_is_one_alert_and_a_pause(
             zyra.virtual_servers.stop("vs_0001")
 
     assert len([one for one in run.sandbox.log() if "login" in str(one["path"])]) == 1
-    assert caplog.text.count("Zyra refuses the API key") == 1
+    assert caplog.text.count("Zyra refuses the login of") == 1
     assert run.outcomes() == []
     for name in run.ledger.client.scan_iter("zr::{api}*"):
         run.ledger.client.delete(name)
@@ -360,7 +360,7 @@ def test_tokens_that_are_never_accepted_are_a_refused_key(
 
     assert isinstance(caught.value, RetryLater)
     assert len(asked) <= 6
-    assert caplog.text.count("Zyra refuses the API key") == 1
+    assert caplog.text.count("Zyra refuses the login of") == 1
     for name in run.ledger.client.scan_iter("zr::{api}*"):
         run.ledger.client.delete(name)
 

@@ -139,7 +139,8 @@ def test_a_list_that_is_none_is_an_error() -> None:
         (422, errors.Invalid, GiveUp),
         (429, errors.RateLimited, RetryLater),
         (500, errors.ServerError, Exception),
-        (301, ZyraError, Exception),
+        (301, errors.Redirected, Exception),
+        (405, errors.WrongVerb, Exception),
     ],
 )
 def test_errors_tell_all_that_the_api_said(status: int, kind: type[ZyraError], family: type[Exception]) -> None:

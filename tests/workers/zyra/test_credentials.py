@@ -24,7 +24,7 @@ from workers.zyra.budget import Budget
 from workers.zyra.caller import Caller
 from workers.zyra.calls import Answer
 from workers.zyra.credentials import ApiKey, Login, read_token
-from workers.zyra.errors import Forbidden, RateLimited, Unauthorized, Unreadable, ZyraError
+from workers.zyra.errors import Forbidden, RateLimited, Unauthorized, Unreadable, WrongPassword, ZyraError
 from workers.zyra.routes import Limits, load_default_routes
 
 RICH = Limits(create=1000, read=1000, bulk=1000)
@@ -43,6 +43,25 @@ def user(sandbox: Sandbox, client: redis.Redis) -> Iterator[str]:
     yield name
     for key in client.scan_iter("zr::{api}:u*"):
         client.delete(key)
+
+
+def test_a_corrected_password_works_at_once(
+    sandbox: Sandbox, user: str, client: redis.Redis, seal: Seal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the wrong one did is nothing against the right one; and it is called a password."""
+    budget, passwords = Budget(client, RICH), ["wrong"]
+    ring = Login(user, lambda: passwords[-1], client, seal, load_default_routes())
+    caller = zyra(sandbox, ring, budget)
+    for _ in range(3):
+        with pytest.raises(WrongPassword):
+            caller.devices.get("dev_0001")
+    assert len(logins(sandbox)) == 1
+    assert caplog.text.count(f"Zyra refuses the login of {user}: ZYRA_API_USER or ZYRA_API_PASSWORD is wrong") == 1
+
+    passwords.append("pw")
+
+    assert caller.devices.get("dev_0001").id == "dev_0001"
+    caller.close()
 
 
 def login(user: str, client: redis.Redis, seal: Seal, password: str = "pw") -> Login:

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,15 +191,62 @@ def test_each_difference_of_a_specification_is_named() -> None:
     assert found == [
         "devices.list: GET /api/v1/devices takes no parameter 'offset' in the specification",
         "devices.list: GET /api/v1/devices takes no parameter 'status' in the specification",
-        "devices.approve: POST /api/v1/devices/{id}/approve is not in the specification: there it is PUT",
-        "virtual_servers.stop: POST /api/v1/virtual-servers/{id}/stop is not in the specification: "
-        "is it /api/v1/virtual-servers/{server}/halt?",
+        "devices.approve: POST /api/v1/devices/{id}/approve is not in the specification: there it is PUT; "
+        'in ZYRA_API_ROUTES: "devices.approve" = "PUT /api/v1/devices/{id}/approve"',
+        "virtual_servers.stop: POST /api/v1/virtual-servers/{id}/stop is not in the specification",
         "endpoints.create: POST /api/v1/webhooks/endpoints needs the field 'team', says the specification",
         "endpoints.create: POST /api/v1/webhooks/endpoints has no field 'events' in the specification",
         "cost_advisor.summary: GET /api/v1/cost-advisor/summary is not in the specification",
         "PUT /api/v1/devices/{id}/approve is in the specification, and not in our table",
         "POST /api/v1/virtual-servers/{server}/halt is in the specification, and not in our table",
     ]
+
+
+def describe(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"200": {"content": {"application/json": {"schema": {"properties": schema}}}}}
+
+
+def test_what_an_answer_lacks_is_named() -> None:
+    spec = make_document(load_default_routes(), Shape())
+    paths = spec["paths"]
+    device: dict[str, Any] = {"properties": {"uuid": {}, "phase": {}}}
+    paths["/api/v1/devices/{id}"]["get"]["responses"] = describe({"data": {"$ref": "#/components/schemas/Odd"}})
+    spec["components"]["schemas"] = {**spec["components"].get("schemas", {}), "Odd": device}
+    rows: dict[str, Any] = {"data": {"type": "array", "items": {"properties": {"uuid": {}}}}}
+    paths["/api/v1/virtual-servers"]["get"]["responses"] = describe(rows)
+    paths["/api/v1/webhooks/endpoints"]["post"]["responses"] = describe(
+        {"data": {"properties": {"id": {}, "hmac": {}}}}
+    )
+    paths["/api/v1/invoices"]["get"]["responses"] = describe({**rows, "meta": {"properties": {"total": {}}}})
+
+    assert list(compare(load_default_routes(), spec)) == [
+        "devices.get: the answer holds no 'id' in the specification, but phase, uuid",
+        "devices.get: the answer holds no 'status' or 'state' in the specification, but phase, uuid",
+        "virtual_servers.list: the answer tells no 'total' in the specification: read until a page is empty",
+        "virtual_servers.list: the answer holds no 'id' in the specification, but uuid",
+        "endpoints.create: the answer holds no 'secret' or 'signing_secret' or 'webhook_secret' or 'secret_key' in the "
+        "specification, but hmac, id",
+        "invoices.list: the answer holds no 'id' in the specification, but uuid",
+    ]
+
+
+def test_only_what_the_file_accepts_and_does_the_same_is_proposed(tmp_path: Path) -> None:
+    spec = make_document(load_default_routes(), Shape())
+    paths = spec["paths"]
+    paths["/api/v1/virtual-servers/{id}/terminate"] = paths.pop("/api/v1/virtual-servers/{id}/resize")
+    paths["/api/v2/vms/{serverId}/stop"] = paths.pop("/api/v1/virtual-servers/{id}/stop")
+    paths["/api/v1/ml-jobs"] = paths.pop("/api/v1/ml/jobs")
+
+    proposals = [re.findall(r"in ZYRA_API_ROUTES: (.+)$", line) for line in compare(load_default_routes(), spec)]
+    lines = [found[0] for found in proposals if found]
+    (tmp_path / "r.toml").write_text("\n".join(lines))
+
+    assert lines == [
+        '"virtual_servers.stop" = "POST /api/v2/vms/{serverId}/stop"',
+        '"ml_jobs.list" = "GET /api/v1/ml-jobs"',
+        '"ml_jobs.submit" = "POST /api/v1/ml-jobs"',
+    ]
+    assert load_routes(tmp_path / "r.toml")["virtual_servers.stop"].at("x") == "/api/v2/vms/x/stop"
 
 
 def test_a_specification_that_is_odd_is_read_as_far_as_that_goes() -> None:

@@ -58,6 +58,8 @@ def api(
             if what in METHODS:
                 return call_by_path(zyra, what.upper(), rest, params, body, show)
             return call_by_name(zyra, what, rest, params, body, out, show)
+    except BrokenPipeError:  # of our own output: an OSError, too
+        raise
     except OSError as error:
         raise ConfigurationError([f"cannot write {out}: {error.strerror}"]) from None
     except ValueError as error:

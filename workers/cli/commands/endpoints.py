@@ -20,7 +20,8 @@ from .. import rotation, secret_file
 from ..access import open_client, wait_for_budget
 from ..errors import CommandFailed
 from ..output import print_line, print_table
-from ..rotation import OURS, ProbePlan, iterate_endpoints, list_ours, read_secret
+from ..registration import create_endpoint, iterate_endpoints, list_ours
+from ..rotation import OURS, ProbePlan
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -144,19 +145,17 @@ def create(zyra: Zyra, url: str, events: list[str], path: Path) -> None:
     if secret_file.read(path) is not None:
         raise ConfigurationError([f"{path} exists, and holds another endpoint's secret: name a new file"])
     secret_file.check_writable(path)
-    endpoint = wait_for_budget(lambda: zyra.webhooks.endpoints.create(url, events, OURS))
-    try:
-        secret_file.write(path, read_secret(endpoint))
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.truncate(path, 0)
-        wait_for_budget(
-            lambda: zyra.webhooks.endpoints.delete(str(endpoint.id))
-        )  # nobody could verify what it would send
-        if isinstance(error, OSError):
-            raise CommandFailed(f"cannot write {path}: {error.strerror}: nothing is registered") from None
-        raise
-    print_line(f"registered {endpoint.id}; its secret is in {path}: set ZYRA_WEBHOOK_SECRET_FILE to it")
+
+    def keep(name: str, secret: str) -> None:
+        try:
+            secret_file.write(path, secret)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.truncate(path, 0)
+            raise
+
+    name = create_endpoint(zyra, url, events, OURS, path, keep)
+    print_line(f"registered {name}; its secret is in {path}: set ZYRA_WEBHOOK_SECRET_FILE to it")
 
 
 def update(zyra: Zyra, known: Endpoint, events: list[str], path: Path) -> int:

@@ -3,9 +3,10 @@
 import base64
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -23,6 +24,7 @@ from ..errors import CommandFailed
 from ..output import print_json, print_line, print_note, print_table
 from .reconcile import reconcile
 
+T = TypeVar("T")
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
@@ -60,7 +62,8 @@ def list_events(
     as_lines: Json = False,
 ) -> None:
     """List events, newest first."""
-    matches = query.search(open_ledger()[0], filter_by(state, type, source, since, limit))
+    found = query.search(open_ledger()[0], filter_by(state, type, source, since, limit + 1))
+    matches = note_rest(found, limit)
     if as_lines:
         for event in matches:
             print_json(event)
@@ -70,6 +73,15 @@ def list_events(
         head,
         [(e["received_at"], e["id"], e["source"], e["type"], describe_state(e), describe_runs(e)) for e in matches],
     )
+
+
+def note_rest(found: Iterable[T], limit: int) -> Iterator[T]:
+    """As many as `limit`; a note where there are more."""
+    for number, one in enumerate(found):
+        if number == limit:
+            print_note(f"{limit} are taken, and there are more: --limit N takes N")
+            return
+        yield one
 
 
 def describe_state(event: dict[str, Any]) -> str:
@@ -112,9 +124,11 @@ def show(
         print_line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{failure}")
         for call in run["calls"]:
             looked = ", looked up" if call["looked_up"] else ""
+            looked += f", a person said: {call['said']}" if call["said"] else ""
             status = f" {call['status']}" if call["status"] else ""
             print_line(
                 f"  call {call['order']}: {call['call']}: {call['outcome']}{status}{looked}, attempt {call['attempt']}"
+                + (f", request {call['request_id']}" if call["request_id"] else "")
             )
     return 0
 
@@ -215,7 +229,8 @@ def explain(
     refusals.sort(key=lambda one: -one["at"])
     for one in refusals:
         open_captured(one, config.seal)
-    chosen = [one for one in refusals if refusal in ("", one["id"]) and source in ("", one["source"])][:limit]
+    chosen = [one for one in refusals if refusal in ("", one["id"]) and source in ("", one["source"])]
+    chosen = list(note_rest(chosen, limit))
     if refusal and not chosen:
         raise CommandFailed(f"there is no refusal {refusal!r}, or not any more: they are kept for a day")
     if as_lines:
@@ -263,7 +278,10 @@ def require_selection(everything: bool, *selection: object) -> None:
 
 
 def choose(ledger: Ledger, ids: list[str] | None, wanted: query.Filter) -> list[str]:
-    return ids or [event["id"] for event in query.search(ledger, wanted)]
+    if ids:
+        return ids
+    found = query.search(ledger, replace(wanted, limit=wanted.limit + 1))
+    return [event["id"] for event in note_rest(found, wanted.limit)]
 
 
 def act_on_each(events: list[str], rate: float, act: Any, dry_run: bool) -> int:

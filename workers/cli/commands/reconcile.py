@@ -1,7 +1,6 @@
 """zyra-receiver events reconcile"""
 
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -20,12 +19,14 @@ from ...errors import RetryLater
 from ...event import Event, make_event
 from ...ledger import query
 from ...ledger.transitions import Ledger
-from ...monitoring.reconciliation import FAMILIES, Gap, Heard, compare, find_heard, find_unlisted, read_id
+from ...monitoring.reconciliation import FAMILIES, Gap, Heard, compare, find_family, find_heard, find_unlisted, read_id
 from ...router import RECONCILED
 from ...zyra import Zyra, ZyraError, calls
 from ...zyra.errors import NotFound
+from ...zyra.models import read_state
 from ...zyra.transport import run
 from ..access import list_all, open_client, open_ledger, wait_for_budget
+from ..errors import CommandFailed
 from ..output import print_json, print_line, print_note, print_table
 
 FILLED_MS = 7 * 86_400_000  # for which a gap that was filled is not filled again
@@ -45,8 +46,14 @@ def reconcile(
 ) -> int:
     """Find webhooks that never came: compare Zyra's API with the last events. Exits with 1 if any is missing."""
     ledger, config = open_ledger()
-    began, heard = time.time(), find_heard(read(ledger, config.seal, query.Filter(source=source, limit=most)))
-    gaps, missed = [], 0
+    began, events = time.time(), list(read(ledger, config.seal, query.Filter(source=source, limit=most)))
+    ours = [event for event in events if find_family(event.type)]
+    if ours and not any(event.resource_id for event in ours):
+        raise CommandFailed(
+            f"none of the last {len(ours)} events tells the id of its resource, so nothing can be compared: say where "
+            f'it stands, in RECEIVER_CONFIG under [sources.{source}]: resource_id = ["data.id"]'
+        )
+    heard, gaps, missed = find_heard(events), [], 0
     with closing(open_client()) as zyra:
         for family in FAMILIES:
             try:
@@ -99,7 +106,7 @@ def is_gone(zyra: Zyra, gap: Gap) -> bool:
         row = wait_for_budget(lambda: run(zyra.caller.fetch(call), zyra.http))
     except NotFound as error:
         return bool(error.code or error.message)  # else it is not the API's own word, but some proxy's
-    return family.types.get(str(calls.to_mapping(row).get("status")).lower()) == family.gone
+    return family.types.get(read_state(calls.to_mapping(row))) == family.gone
 
 
 def backfill_event(ledger: Ledger, seal: Seal, source: str, gap: Gap) -> str:
@@ -112,7 +119,7 @@ def backfill_event(ledger: Ledger, seal: Seal, source: str, gap: Gap) -> str:
         "data": dict(gap.row),
     }
     labels = Labels(id=make_event_id(moment), source=source, type=gap.type, received_at=moment, origin=RECONCILED)
-    content = Content(body=json.dumps(body, default=str).encode())
+    content = Content(body=calls.encode(body))
     mark = hashlib.sha256(
         f"{gap.family} {gap.resource} {gap.type} {gap.heard.id if gap.heard else ''}".encode()
     ).hexdigest()[:32]

@@ -1,13 +1,15 @@
 """`zyra-receiver api` against the sandbox."""
 
 import json
+import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.support.kit import Tool
+from tests.support.kit import ROOT, Tool, run
 from tests.support.sandbox import KEY, Sandbox
 from workers.cli.output import ResultPrinter
 from workers.sandbox.state import User
@@ -65,6 +67,59 @@ def test_what_is_wrong_is_said(tool: Tool, sandbox: Sandbox, words: list[str], c
     found = tool("api", *words)
 
     assert (found[0], told in found[2]) == (code, True), found
+
+
+def test_a_list_that_was_cut_says_so(tool: Tool, sandbox: Sandbox) -> None:
+    code, out, err = tool("api", "devices", "list", "--limit", "1")
+
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert err == "1 are shown, and there are more: --limit N shows N\n"
+    assert tool("api", "devices", "list")[2] == ""
+
+
+def test_an_error_is_said_once(env: dict[str, str], sandbox: Sandbox) -> None:
+    """In a process of its own: pytest's own handlers would hide what Python prints where there are none."""
+    found = run("workers.cli", "api", "devices", "get", "dev_none")
+
+    assert found.returncode == 1
+    assert found.stderr.count("GET /api/v1/devices/dev_none 404") == 1
+    assert all(line.startswith("error: ") for line in found.stderr.splitlines())
+
+
+def test_who_reads_one_line_hears_of_no_broken_pipe(env: dict[str, str], sandbox: Sandbox) -> None:
+    for command in ("api devices list", "api get /api/v1/devices", "schemes list", "api routes"):
+        shell = f"{sys.executable} -m workers.cli {command} | true"
+
+        found = subprocess.run(["sh", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=False)
+
+        assert found.stderr == "", command
+
+
+def test_numbers_stay_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"total": Decimal("48.50"), "lines": [{"price": Decimal("0.1")}], "count": 2}
+    ResultPrinter(True, 1).print_one(row)
+    ResultPrinter(False, 1).print_one(row)
+
+    assert capsys.readouterr().out.splitlines() == [
+        '{"total": 48.5, "lines": [{"price": 0.1}], "count": 2}', "total: 48.50", 'lines: [{"price": 0.1}]', "count: 2",
+    ]  # fmt: skip
+
+
+def test_an_empty_list_has_its_head(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    ResultPrinter(False, 5).print_many([])
+
+    assert capsys.readouterr().out == "ID  NAME  STATUS\n"
+
+
+def test_what_is_no_pdf_is_refused(
+    tool: Tool, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.sandbox.accounts.PDF", b"<html>log in</html>")
+
+    code, _, err = tool("api", "invoices", "pdf", "inv_0001", "--out", str(tmp_path / "a.pdf"))
+
+    assert (code, "the file is no %PDF-" in err, (tmp_path / "a.pdf").exists()) == (1, True, False)
 
 
 def test_our_table_is_compared(tool: Tool, sandbox: Sandbox, tmp_path: Path) -> None:

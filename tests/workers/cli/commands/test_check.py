@@ -3,8 +3,25 @@ import redis
 
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
-from tests.support.kit import accept, run
+from tests.support.cluster import CLUSTER
+from tests.support.kit import Server, Tool, accept, run
 from workers.ledger.transitions import Ledger
+
+
+def test_a_ledger_that_may_not_be_read_is_a_fault(env: dict[str, str], own_server: Server, tool: Tool) -> None:
+    admin = redis.Redis.from_url(own_server.url)
+    admin.execute_command("ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-mget")
+    admin.close()
+    url = own_server.url.replace("://", "://u:p@")
+
+    found = run("workers.cli", "check", env={"REDIS_URL": url})
+
+    assert found.returncode == 2
+    assert "error: Redis refuses to read the ledger: " in found.stderr
+
+
+def test_the_mode_of_the_server_is_named(tool: Tool) -> None:
+    assert ("Redis: cluster mode, slot" if CLUSTER else "Redis: single server\n") in tool("check")[1]
 
 
 @pytest.mark.parametrize("command", [["check"], ["check", "--role", "worker"], ["serve"], ["work", "--burst"]])

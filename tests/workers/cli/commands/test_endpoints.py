@@ -320,14 +320,14 @@ def test_an_endpoint_without_types_would_be_told_nothing(tool: Tool, sandbox: Sa
 def test_a_full_disk_loses_no_secret(tool: Tool, sandbox: Sandbox, secret: Path) -> None:
     register = ("endpoints", "register", "--url", URL, "--secret-file", str(secret))
     secret.touch()
-    assert "nothing is registered" in on_a_full_disk(*register)
+    assert "nothing else has changed" in on_a_full_disk(*register)
     assert (urls(sandbox), secret.read_text()) == ([], "")
     assert tool(*register)[0] == 0
     before = secret.read_text()
 
     said = on_a_full_disk("endpoints", "rotate", "--url", URL, "--secret-file", str(secret), "--no-probe")
 
-    assert "nothing was changed" in said
+    assert "nothing else has changed" in said
     assert (len(urls(sandbox)), secret.read_text()) == (1, before)
     (old,) = sandbox.state.endpoints.values()
     new = sandbox.state.add_endpoint(URL, old["events"], "")
@@ -379,7 +379,7 @@ def deaf(sandbox: Sandbox) -> Iterator[Callable[[], Zyra]]:
     real.close()
 
 
-def test_an_endpoint_without_a_secret_is_none(
+def test_an_endpoint_whose_secret_cannot_be_read_is_told(
     tool: Tool,
     sandbox: Sandbox,
     secret: Path,
@@ -388,15 +388,16 @@ def test_an_endpoint_without_a_secret_is_none(
     register = ("endpoints", "register", "--url", URL, "--secret-file", str(secret))
     with deaf(sandbox) as client:
         monkeypatch.setattr("workers.cli.commands.endpoints.open_client", client)
-        assert "holds no secret" in tool(*register)[2]
-        assert (urls(sandbox), secret.exists()) == ([], False)
+        assert "no field that we know as its secret" in tool(*register)[2]
+        assert (urls(sandbox), secret.exists()) == ([URL], False)
+        sandbox.state.endpoints.clear()
         row = sandbox.state.add_endpoint(URL, ["job.failed"], "")
         secret.write_text(row["secret"])
 
         code, _, err = tool("endpoints", "rotate", *register[2:], "--no-probe")
 
-    assert (code, "holds no secret" in err) == (1, True)
-    assert (urls(sandbox), secret.read_text()) == ([URL], row["secret"])
+    assert (code, "before the present one and a comma" in err) == (1, True)
+    assert (urls(sandbox), secret.read_text()) == ([URL, URL], row["secret"])
 
 
 def test_a_url_that_nobody_answers_keeps_both(tool: Tool, sandbox: Sandbox, secret: Path) -> None:

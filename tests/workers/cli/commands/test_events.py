@@ -94,7 +94,7 @@ def test_show_lists_the_calls_of_a_run(tool: Tool, ledger: Ledger, seal: Seal) -
 
     plain, one = tool("events", "show", event)[1], json.loads(tool("events", "show", event, "--json")[1])
 
-    assert "call 1: POST /api/v1/virtual-servers/vs_1/stop: done 200, looked up, attempt 1\n" in plain
+    assert "call 1: POST /api/v1/virtual-servers/vs_1/stop: done 200, looked up, attempt 1, request req_1\n" in plain
     assert "call 2: POST /api/v1/virtual-servers/vs_1/start: unknown, attempt 1\n" in plain
     assert [call["request_id"] for call in one["runs"][0]["calls"]] == ["req_1", ""]
     ledger.client.hset(ledger.keys.name(f"calls:{run.unit}"), "1", b"forged")

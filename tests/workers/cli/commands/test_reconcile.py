@@ -45,6 +45,18 @@ def gaps(found: tuple[int, str, str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in found[1].splitlines()]
 
 
+def test_events_that_tell_no_resource_cannot_be_compared(
+    tool: Tool, sandbox: Sandbox, ledger: Ledger, seal: Seal
+) -> None:
+    accept(ledger, seal, b'{"id": "vs_0002", "status": "running"}', "virtual_server.started")
+
+    code, _, err = tool(*RECONCILE)
+
+    assert code == 1
+    assert "none of the last 1 events tells the id of its resource, so nothing can be compared" in err
+    assert 'under [sources.zyra]: resource_id = ["data.id"]' in err
+
+
 def test_what_was_lost_is_told_and_made_once(
     tool: Tool,
     sandbox: Sandbox,
