@@ -74,6 +74,7 @@ def fail_over(scene: Scene, cluster: Cluster, number: int) -> Node:
     here = scene.here
     base, _ = here.receiver()
     here.worker()
+    wait_for_workers(scene, 1)
     sending = scene.sending(base, at_once=8, count=1500)
     time.sleep(0.7)
     scene.insist(sending.is_alive(), "it was over before the fault was")
@@ -113,4 +114,11 @@ def start_all(scene: Scene) -> threading.Thread:
     base, _ = here.receiver()
     here.worker()
     here.worker()
+    wait_for_workers(scene, 2)
     return scene.sending(base, at_once=16, count=3000, seconds=0.01)
+
+
+def wait_for_workers(scene: Scene, count: int) -> None:
+    """Until so many are registered: one that finds no Redis at its start, or half a slot, ends."""
+    ledger = scene.here.ledger
+    wait_for(lambda: ledger.client.scard(f"{ledger.keys.rq_prefix}:workers") == count)
