@@ -68,15 +68,7 @@ class OwnerTlsConnection(OwnerConnection, redis.SSLConnection):
     """The same by TLS."""
 
 
-LIBRARY = Library(
-    redis.Redis,
-    redis.ConnectionPool,
-    OwnerConnection,
-    OwnerTlsConnection,
-    redis.UnixDomainSocketConnection,
-    Sentinel,
-    Retry,
-)
+LIBRARY = Library(redis, OwnerConnection, OwnerTlsConnection, Sentinel, Retry)
 
 
 def connect(url: str, tag: str) -> redis.Redis:

@@ -80,26 +80,16 @@ OWNED = {redis.Connection: OwnerConnection, redis.SSLConnection: OwnerTlsConnect
 
 
 class Library(NamedTuple):
-    """The classes of redis-py that make a client: those that block, or those that do not."""
+    """What a client is made of. redis: redis-py's package, the blocking one or `redis.asyncio`."""
 
-    client: Any
-    pool: Any
-    plain: Any
-    tls: Any
-    socket: Any
+    redis: Any
+    connection: Any
+    tls_connection: Any
     sentinel: Any
     retry: Any
 
 
-BLOCKING = Library(
-    redis.Redis,
-    redis.ConnectionPool,
-    OwnerConnection,
-    OwnerTlsConnection,
-    redis.UnixDomainSocketConnection,
-    Sentinel,
-    Retry,
-)
+BLOCKING = Library(redis, OwnerConnection, OwnerTlsConnection, Sentinel, Retry)
 
 
 def connect(url: str, tag: str, *, read: float = 2.0, name: str = "zyra-receiver") -> redis.Redis:
@@ -120,17 +110,17 @@ def make_client(url: str, tag: str, library: Library, max_connections: int | Non
         asking = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS, **once}
         sentinels = library.sentinel(hosts, sentinel_kwargs=asking)
         return sentinels.master_for(
-            service, library.client, max_connections=max_connections, **login, **options, **once
+            service, library.redis.Redis, max_connections=max_connections, **login, **options, **once
         )
     arguments = {**options, **once, **read_url(url)}
     kind = arguments.pop("connection_class", redis.Connection)
     if kind is redis.UnixDomainSocketConnection:
-        connection = library.socket
+        connection = library.redis.UnixDomainSocketConnection
     else:
-        connection = library.tls if kind is redis.SSLConnection else library.plain
+        connection = library.tls_connection if kind is redis.SSLConnection else library.connection
         arguments["owner"] = SlotOwner(arguments.pop("nodes"), tag)
-    pool = library.pool(connection_class=connection, max_connections=max_connections, **arguments)
-    return library.client.from_pool(pool)
+    pool = library.redis.ConnectionPool(connection_class=connection, max_connections=max_connections, **arguments)
+    return library.redis.Redis.from_pool(pool)
 
 
 def read_url(url: str) -> dict[str, Any]:
@@ -159,9 +149,8 @@ def describe_mode(client: Any) -> str:
     owner: SlotOwner | None = client.connection_pool.connection_kwargs.get("owner")
     mode = name_mode(client)
     place = f", slot {owner.slot} at {owner.address[0]}:{owner.address[1]}" if owner and owner.is_cluster else ""
-    return {"cluster": "cluster mode", "sentinel": "primary of a Sentinel service", "single": "single server"}[
-        mode
-    ] + place
+    words = {"cluster": "cluster mode", "sentinel": "primary of a Sentinel service", "single": "single server"}
+    return words[mode] + place
 
 
 def parse_sentinels(url: str) -> tuple[list[tuple[str, int]], str, dict[str, str | int]]:

@@ -23,7 +23,7 @@ def list_evidence(client: Any, keys: Keys) -> list[str]:
 
 
 def look_at_ledger(client: redis.Redis, keys: Keys) -> str:
-    """`find_fault` of the ledger that stands there. Raises what Redis raises."""
+    """What `find_fault` says of the ledger on this server. Raises what Redis raises."""
     client.ping()  # only a client that is connected knows whether that is to a cluster
     return find_fault(keys, client.mget(list_evidence(client, keys)))
 

@@ -53,7 +53,7 @@ def is_run(unit: str) -> bool:
     return len(unit) > 30
 
 
-def declare_keys(prefix: str) -> tuple[str, str]:
+def list_script_keys(prefix: str) -> tuple[str, str]:
     """The keys that every script declares: one that always exists, and one that never does.
 
     While a slot moves key by key, a node that holds only a part of it then answers TRYAGAIN or ASK before the script
@@ -86,12 +86,13 @@ class Keys:
         return f"zr:{self.tag}:"
 
     @property
-    def declared(self) -> tuple[str, str]:
-        return declare_keys(self.prefix)
+    def script_keys(self) -> tuple[str, str]:
+        """See `list_script_keys`."""
+        return list_script_keys(self.prefix)
 
     @property
     def earlier_ordinal(self) -> str:
-        """What stands in a ledger of 0.1.0, whose keys have no tag."""
+        """The key of the last job number in a ledger of 0.1.0, whose keys have no tag."""
         return f"zr:{self.queue}:ordinal"
 
     @property

@@ -18,7 +18,7 @@
 -- format       string  of the ledger, from its first event on: formats.py. FORMAT is what we write; a record of format 1
 --                      does not say so
 -- counters     hash    what happened, for the metrics
--- anchor       string  always there; never is none: KEYS of every script, see keys.py
+-- anchor       string  always there. Every script declares it, and `never`, which no key is called: keys.py
 local Z, R, Q = ARGV[1], ARGV[2], ARGV[3]
 local LIST = R .. ':queue:' .. Q
 local TYPES = {pending = 'zset', dispatching = 'zset', parked = 'zset', queued = 'zset', running = 'zset',

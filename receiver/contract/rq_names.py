@@ -12,7 +12,7 @@ from .settings import DEFAULT_QUEUE, parse_rq_prefix, parse_word
 
 
 def choose_prefix() -> str:
-    """By the environment. What is wrong there is refused when the settings are read, not here."""
+    """The prefix for this environment. Invalid values are ignored here, and refused where the settings are read."""
     queue, given = DEFAULT_QUEUE, ""
     with suppress(ValueError):
         queue = parse_word(os.environ.get("QUEUE", DEFAULT_QUEUE))
@@ -38,7 +38,7 @@ else:
 
 
 def refuse_other_prefix(queue: str) -> None:
-    """Raises ConfigurationError where RQ was imported for another queue: its worker would wait in vain."""
+    """Raises ConfigurationError where RQ was imported for another queue: a worker would listen to that one."""
     keys = Keys(queue)
     if find_tag(RQ_KEY_PREFIX) != keys.tag:
         raise ConfigurationError(

@@ -20,5 +20,5 @@ def compose_script(package: str, *names: str, allow_oom: bool = False, heals: bo
 
 def build_arguments(keys: Keys, *rest: str | bytes | int | float) -> list[Any]:
     """What follows a script in EVALSHA: the keys it declares, the arguments of `ledger.lua`, then the script's own."""
-    declared = keys.declared
-    return [len(declared), *declared, keys.prefix, keys.rq_prefix, keys.queue, *rest]
+    names = keys.script_keys
+    return [len(names), *names, keys.prefix, keys.rq_prefix, keys.queue, *rest]

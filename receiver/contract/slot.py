@@ -18,7 +18,7 @@ from redis.exceptions import ClusterDownError, MovedError, ReadOnlyError
 Address = tuple[str, int]
 MAX_NODES_TRIED = 3  # by one connection, each for its time-out
 ELSEWHERE = (MovedError, ReadOnlyError, ClusterDownError)  # the server did nothing: it does not hold the slot any more
-NO_ADDRESS = (None, "", b"", "?", b"?")  # what a node says that does not know how it is reached
+NO_ADDRESS = (None, "", b"", "?", b"?")  # the host that a node names if it does not know its own
 
 
 class SlotMoved(redis.ConnectionError):
@@ -52,9 +52,9 @@ class SlotOwner:
         return self._nodes[:MAX_NODES_TRIED]
 
     def learn(self, asked: Address, slots: Any, own_id: Any) -> Address:
-        """The owner by what a node says: CLUSTER SLOTS and CLUSTER MYID. `asked`: how that node was reached.
+        """The owner, as a node's answers to CLUSTER SLOTS and CLUSTER MYID name it. asked: the address of that node.
 
-        A node may know itself by another address than the one that leads to it from here: then ours counts.
+        A node may announce an address that cannot be reached from here; for the node itself `asked` counts.
         Raises ConnectionError where no node owns the slot.
         """
         self.is_cluster = True
@@ -70,7 +70,7 @@ class SlotOwner:
         return owner
 
     def leave(self, asked: Address, error: redis.ResponseError) -> SlotMoved:
-        """Notes that this node is not the owner. What to raise."""
+        """Notes that this node is not the owner, and returns the error to raise."""
         self.generation += 1
         if isinstance(error, MovedError):
             self._prefer((asked[0] if error.host in NO_ADDRESS else error.host, error.port))

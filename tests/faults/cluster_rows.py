@@ -1,14 +1,15 @@
 """Faults of a cluster: its nodes killed, and the ledger's slot moved from one to another, while deliveries arrive."""
 
-import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 from receiver.contract.connection import connect
 from tests.support.cluster import Cluster, Node
-from tests.support.kit import children_of, wait_for
+from tests.support.kit import wait_for
 
+from . import worker_rows
 from .row import Scene
 
 MOVES = 3  # of the slot while a provider sends
@@ -27,16 +28,7 @@ def build(scene: Scene, replicas: int = 0) -> Cluster:
 def worker_killed(scene: Scene) -> None:
     """A worker whole, in the midst of runs; another one takes over."""
     build(scene)
-    here = scene.here
-    base, _ = here.receiver()
-    first = here.worker()
-    scene.sending(base, seconds=0.3, count=200)
-    wait_for(lambda: here.log.stat().st_size > 3000)
-    here.worker()
-    scene.kills = 1
-    for pid in [first.pid, *children_of(first.pid)]:
-        os.kill(pid, signal.SIGKILL)
-    first.wait()
+    worker_rows.killed_in_midst(scene)
 
 
 def receiver_killed(scene: Scene) -> None:
@@ -86,26 +78,29 @@ def fail_over(scene: Scene, cluster: Cluster, number: int) -> Node:
 
 def slot_moved_at_once(scene: Scene) -> None:
     """Valkey 9 and Redis 8.4: the keys change hands in one moment."""
-    cluster = build(scene)
-    tag = scene.here.ledger.keys.tag
-    sending = start_all(scene)
-    for _ in range(MOVES):
-        time.sleep(0.5)
-        scene.insist(sending.is_alive(), "it was over before the slot moved")
-        cluster.migrate_at_once(tag, cluster.choose_other(tag))
+    move_often(scene, Cluster.migrate_at_once)
 
 
 def slot_moved_by_keys(scene: Scene) -> None:
     """All other servers: the keys go one after the other, and no script may run on a part of them."""
+
+    def move(cluster: Cluster, tag: str, target: Node) -> None:
+        moved = cluster.migrate_by_keys(tag, target, PAUSE_SECONDS)
+        scene.insist(moved > 100, f"only {moved} keys moved")
+
+    move_often(scene, move)
+    scene.insist(scene.sent.refused > 0, "no delivery was refused while the slot moved")
+
+
+def move_often(scene: Scene, move: Callable[[Cluster, str, Node], None]) -> None:
+    """Moves the ledger's slot from node to node, under load."""
     cluster = build(scene)
     tag = scene.here.ledger.keys.tag
     sending = start_all(scene)
     for _ in range(MOVES):
         time.sleep(0.5)
         scene.insist(sending.is_alive(), "it was over before the slot moved")
-        moved = cluster.migrate_by_keys(tag, cluster.choose_other(tag), PAUSE_SECONDS)
-        scene.insist(moved > 100, f"only {moved} keys moved")
-    scene.insist(scene.sent.refused > 0, "no delivery was refused while the slot moved")
+        move(cluster, tag, cluster.choose_other(tag))
 
 
 def start_all(scene: Scene) -> threading.Thread:

@@ -2,12 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from receiver.contract.logs import escape
+
+T = TypeVar("T")
 
 
 def print_line(*parts: object) -> None:
@@ -27,6 +28,15 @@ def print_json(value: Any) -> None:
 def encode(value: Any) -> str:
     """JSON in which a number stays a number."""
     return json.dumps(value, default=lambda one: float(one) if isinstance(one, Decimal) else str(one))
+
+
+def cut(rows: Iterable[T], limit: int) -> Iterator[T]:
+    """The first rows, at most so many; says on standard error if there are more."""
+    for number, row in enumerate(rows):
+        if number == limit:
+            print_note(f"there are more than {limit}: raise --limit to get them")
+            return
+        yield row
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -61,10 +71,7 @@ class ResultPrinter:
         return 0
 
     def print_many(self, rows: Iterable[Mapping[str, Any]]) -> int:
-        shown = list(islice(rows, self._limit + 1))
-        if len(shown) > self._limit:
-            shown.pop()
-            print_note(f"{self._limit} are shown, and there are more: --limit N shows N")
+        shown = list(cut(rows, self._limit))
         if self.plain:
             for row in shown:
                 print_json(row)

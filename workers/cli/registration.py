@@ -33,7 +33,7 @@ def create_endpoint(
     keep: Callable[[str, str], None],
     place: str = "",
 ) -> str:
-    """A new endpoint, once `keep` has stored its id and secret; its id. Where it cannot, there is no new endpoint.
+    """Creates an endpoint, stores its id and secret by `keep`, and returns its id. What cannot be stored is deleted.
 
     path: the file that is to hold the secret. place: where in it, in words, should a person have to put it there.
     Raises CommandFailed, and ZyraError where it surely was not made.
@@ -49,12 +49,12 @@ def create_endpoint(
         raise
     except KeyboardInterrupt:
         remove_unknown(zyra, url, [*before], "broken off")
-    told = calls.to_mapping(answer.document)
-    endpoint = Endpoint.make(calls.to_mapping(told.get("data")) or told, answer.request_id)
+    document = calls.to_mapping(answer.document)
+    endpoint = Endpoint.make(calls.to_mapping(document.get("data")) or document, answer.request_id)
     name = endpoint.id or next((one for one in list_ours(zyra, url) if one not in before), "")
     if not endpoint.secret:
         try:
-            kept = keep_answer(path, answer, name, list_fields(told), place)
+            kept = keep_answer(path, answer, name, list_fields(document), place)
         except OSError as error:
             remove_unknown(zyra, url, [*before], f"cannot keep Zyra's answer beside {path}: {error.strerror}", name)
         raise CommandFailed(kept)
@@ -66,7 +66,7 @@ def create_endpoint(
 
 
 def keep_answer(path: Path, answer: Answer, name: str, fields: Sequence[str], place: str) -> str:
-    """Keeps what was told only once. What to say of it."""
+    """Stores the answer, and returns the message for the user."""
     kept = secret_file.keep_answer(path, answer.content)
     known = ", ".join(Endpoint.SECRET_NAMES)
     fate = f"`endpoints delete {name}`" if name else "delete the new one of `endpoints list`"
@@ -86,7 +86,7 @@ def list_fields(document: dict[str, object], prefix: str = "") -> list[str]:
 
 
 def remove_unknown(zyra: Zyra, url: str, before: Sequence[str], reason: str, name: str = "") -> NoReturn:
-    """Deletes an endpoint that was made just now, and whose secret nobody has kept: nobody could verify what it sends.
+    """Deletes a new endpoint whose secret was not stored, because nobody could verify what it sends.
 
     name: its id, if it is known. Raises CommandFailed, which says what is there now.
     """

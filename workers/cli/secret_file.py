@@ -98,7 +98,7 @@ def write(path: Path, text: str) -> None:
 
 
 def keep_answer(path: Path, content: bytes) -> Path:
-    """Keeps an answer whose secret could not be read, for its owner alone; where. Raises OSError."""
+    """Stores an answer whose secret could not be read, for its owner alone; returns the file. Raises OSError."""
     kept = path.with_name(f".{path.name}.answer")
     write(kept, content.decode("utf-8", "backslashreplace"))
     return kept

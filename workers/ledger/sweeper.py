@@ -57,8 +57,8 @@ class Sweeper:
     def lose_contact(self) -> None:
         self.contact_since = 0.0
 
-    def shed(self) -> None:
+    def shed_bodies(self) -> None:
         """Drops bodies of finished events where Redis is short of memory. Raises what Redis raises."""
         if compute_memory_share(self.ledger.client.info("memory")) > SHED_ABOVE_SHARE:
-            dropped = self.ledger.shed()
+            dropped = self.ledger.shed_bodies()
             log.warning("Redis is short of memory: bodies of finished events dropped", extra={"dropped": dropped})

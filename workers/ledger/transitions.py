@@ -197,7 +197,7 @@ class Ledger:
                 pipe.zcard(self.keys.name(name))
             return not any(pipe.execute())
 
-    def shed(self, most: int = MAX_SWEPT) -> int:
+    def shed_bodies(self, most: int = MAX_SWEPT) -> int:
         return int(self.call("shed.lua", most))
 
     def replay(

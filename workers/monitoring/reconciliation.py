@@ -10,6 +10,7 @@ from typing import Any
 
 from ..event import Event
 from ..router import RECONCILED
+from ..zyra.calls import read_row_id
 from ..zyra.models import read_state
 
 REORDER_SECONDS = 60.0  # within which two webhooks may have come in the other order
@@ -126,17 +127,11 @@ def summarize(events: list[Event]) -> Heard:
     )
 
 
-def read_id(row: Mapping[str, Any]) -> str:
-    """A row's id, which may be a number; "" where it has none."""
-    value = row.get("id")
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-
-
 def compare(family: str, rows: Iterable[Mapping[str, Any]], heard: Mapping[tuple[str, str], Heard]) -> Iterator[Gap]:
     """Where what is listed of a family's resources is not what we heard last of them."""
     one = FAMILIES[family]
     for row in rows:
-        resource, status = read_id(row), read_state(row)
+        resource, status = read_row_id(row), read_state(row)
         kind, before = one.types.get(status, ""), heard.get((family, resource))
         if kind and resource and not (before and is_told(one, kind, status, before)):
             last = before.last if before else None
@@ -153,7 +148,7 @@ def find_unlisted(
     family: str, rows: Iterable[Mapping[str, Any]], heard: Mapping[tuple[str, str], Heard]
 ) -> Iterator[Gap]:
     """What we heard of and is not listed. It may still be there: pages shift while they are read."""
-    one, there = FAMILIES[family], {read_id(row) for row in rows}
+    one, there = FAMILIES[family], {read_row_id(row) for row in rows}
     for (other, resource), before in heard.items():
         if other == family and one.gone and resource not in there and not is_told(one, one.gone, "gone", before):
             yield Gap(

@@ -124,7 +124,7 @@ def list_troubles(ledger: Ledger, status: Status) -> list[Trouble]:
 
 
 def find_since(ledger: Ledger, index: str) -> str:
-    """When the first of an index came into it; some are in another order, so that its event tells."""
+    """When the first entry of an index was added, or in an index that is in another order, its event received."""
     first: Any = ledger.client.zrange(ledger.keys.name(index), 0, 0, withscores=True) if index else []
     if not first:
         return ""

@@ -240,7 +240,7 @@ class Supervisor:
             return False
         self._tell_lost(lost)
         try:  # a Redis that is short of memory refuses RQ's heartbeat: that must not stop what helps it
-            self.sweeper.shed()
+            self.sweeper.shed_bodies()
             self._heartbeat(bool(tickets))
         except FAULTS as error:
             log.warning("no heartbeat", extra={"error": str(error)})

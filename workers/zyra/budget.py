@@ -17,13 +17,13 @@ import redis
 from redis.exceptions import NoScriptError
 
 from receiver.contract.connection import decode_text
-from receiver.contract.keys import API_TAG, declare_keys
+from receiver.contract.keys import API_TAG, list_script_keys
 
 from .routes import Limit, Limits
 
 MARGIN_SECONDS = 1.0  # that a call may be longer on its way than another
 PREFIX = f"zr::{API_TAG}:"  # no queue is called ""
-DECLARED_KEYS = declare_keys(f"{PREFIX}:")
+SCRIPT_KEYS = list_script_keys(f"{PREFIX}:")
 REFUSED_KEYS = f"{PREFIX}:refused"  # keys that Zyra refuses, as they may be shown, and since when
 
 
@@ -80,10 +80,10 @@ class Budget:
     def _run(self, values: list[str | int]) -> Any:
         text, sha = load_script()
         try:
-            return self.client.evalsha(sha, len(DECLARED_KEYS), *DECLARED_KEYS, *values)
+            return self.client.evalsha(sha, len(SCRIPT_KEYS), *SCRIPT_KEYS, *values)
         except NoScriptError:  # a new Redis: nothing was executed
             self.client.script_load(text)
-            return self.client.evalsha(sha, len(DECLARED_KEYS), *DECLARED_KEYS, *values)
+            return self.client.evalsha(sha, len(SCRIPT_KEYS), *SCRIPT_KEYS, *values)
 
     def hold(self, key: str, limit: Limit, seconds: float) -> None:
         """Zyra said when to come back: until then no worker calls."""

@@ -73,9 +73,7 @@ class Caller:
         """Saves the answer as a file; its size in bytes. Raises ZyraError, and LeaseLost."""
         return self._log_errors(call, calls.read_size, into)
 
-    def _log_errors(
-        self, call: Call, read: Callable[[Call, Answer], T], into: str | PathLike[str] | None = None
-    ) -> Result[T]:
+    def _log_errors(self, call: Call, read: Callable[[Call, Answer], T], into: Path = None) -> Result[T]:
         """Logs each request with its request id, and what to do about an error."""
         try:
             return read(call, (yield from self._log_requests(self.perform(call, into))))
@@ -135,12 +133,10 @@ class Caller:
         """
         entry: Entry | None = yield Do(lambda: journal.find(call) or journal.find_lost(call))
         if entry and entry.state is State.DONE:
-            return (yield from self._find_said(call, entry, journal)) if entry.said else entry.answer
+            return (yield from self._find_said(call, entry, journal)) if entry.by_person else entry.answer
         if entry:
             try:
-                outcome = yield from Recovery(self.spend, journal, self.routes, self.budget, self.guard).look_up(
-                    call, entry
-                )
+                outcome = yield from self._make_recovery(journal).look_up(call, entry)
                 has_happened = yield Do(
                     lambda: (
                         journal.record_answer(entry, outcome, looked_up=True)
@@ -160,13 +156,13 @@ class Caller:
         sent_entry: Entry = yield Do(lambda: journal.begin(call))
         try:
             answer: Answer = yield request
-            document = answer.document
-            refusal = isinstance(document, dict) and document.get("success") is False
-            if answer.is_success and not refusal and lacks_id(call, answer):
+            is_refusal = not calls.says_success(answer)
+            is_whole = not answer.content or answer.document is not None
+            if answer.is_success and not is_refusal and is_whole and lacks_id(call, answer):
                 answer = yield from self._find_created(call, sent_entry, journal, answer)
-            elif answer.is_success and not refusal and (not answer.content or document is not None):
+            elif answer.is_success and not is_refusal and is_whole:
                 yield Do(lambda: journal.record_answer(sent_entry, answer))
-            elif refusal or (300 <= answer.status < 500 and answer.status != 408):
+            elif is_refusal or (300 <= answer.status < 500 and answer.status != 408):
                 yield Do(lambda: journal.record_refusal(sent_entry, answer))
             else:
                 journal.forget_cache(sent_entry)
@@ -178,9 +174,12 @@ class Caller:
         is_renewed = yield from self._judge(answer, request, ring, last)
         return None if is_renewed else answer
 
+    def _make_recovery(self, journal: Journal) -> Recovery:
+        return Recovery(self.spend, journal, self.routes, self.budget, self.guard)
+
     def _find_created(self, call: Call, entry: Entry, journal: Journal, answer: Answer) -> Result[Answer]:
-        """What a create has made whose answer tells no id: found by its name. Raises OutcomeUnknown without one."""
-        recovery = Recovery(self.spend, journal, self.routes, self.budget, self.guard)
+        """Looks up by its name what a create has made, because its answer has no id. Raises OutcomeUnknown."""
+        recovery = self._make_recovery(journal)
         reason = f"Zyra answered {answer.status} without an id"
         found = yield from recovery.find_by_name(call, reason)
         if found is None:  # lists may come a moment later
@@ -193,11 +192,10 @@ class Caller:
         return found
 
     def _find_said(self, call: Call, entry: Entry, journal: Journal) -> Result[Answer]:
-        """The answer of a call that has happened, as a person said. Of a create: the only thing of its name."""
+        """The answer of a call of which a person said that it happened. For a create: the only thing of its name."""
         if not lacks_id(call, entry.answer):
             return entry.answer
-        recovery = Recovery(self.spend, journal, self.routes, self.budget, self.guard)
-        found = yield from recovery.find_only(call)
+        found = yield from self._make_recovery(journal).find_only(call)
         if found is None:
             reason = "a person said that it happened, but its list does not hold exactly one thing of its name"
             raise OutcomeUnknown(0, "", reason, call=str(call))
@@ -233,7 +231,11 @@ class Caller:
         while (room := (yield Do(lambda: budget.take(ring.name, limit, self.who, mine)))).seconds:
             waited += room.seconds
             if room.refused:
-                raise delay(ring.refusal(401, "refused-before", "it was refused a moment ago"), room.seconds, call)
+                raise delay(
+                    ring.refusal(401, "refused-before", f"{ring.noun} {ring.shown} was refused a moment ago"),
+                    room.seconds,
+                    call,
+                )
             if waited > MAX_WAIT_MINUTES * budget.minute:
                 why = f"the budget of {budget.limits.get(limit)} {limit} calls a minute is spent"
                 raise delay(RateLimited(0, "budget", why), room.seconds, call)
@@ -266,7 +268,7 @@ class Caller:
         elif answer.status == 429:
             yield Do(lambda: self._hold(answer, request.call, ring))
         elif answer.status < 500 and answer.status != 408 and self.budget and (yield Do(lambda: self._accept(ring))):
-            log.info("the API key %s is accepted again", ring.shown)
+            log.info("%s %s is accepted again", ring.noun, ring.shown)
         return False
 
     def _report_refusal(self, ring: Ring) -> None:
@@ -287,7 +289,7 @@ class Caller:
 
 def lacks_id(call: Call, answer: Answer) -> bool:
     """Whether a create's answer does not tell what it has made."""
-    if call.route.look_up is not LookUp.NAMED or not (answer.document is not None or not answer.content):
+    if call.route.look_up is not LookUp.NAMED:
         return False
     document = calls.to_mapping(answer.document)
     row = calls.to_mapping(document.get("data")) or document

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from ..retry_after import parse_retry_after
 from .errors import RateLimited, Redirected, Unreadable, WrongVerb, ZyraError, choose_class
 from .models import Row
-from .routes import Certainty, Kind, Limit, Route
+from .routes import Certainty, Kind, Limit, Route, write_change
 
 MAX_REQUEST_ID = 200  # characters that are kept
 MAX_READINGS = 20  # of a list that shrinks while it is read
@@ -65,7 +65,7 @@ class Answer:
 
     @property
     def request_id(self) -> str:
-        """The id by which Zyra's support finds the call: of the envelope, else of the header; "" where none is told."""
+        """Zyra's id of the request, from the envelope or else from the header; "" if there is none."""
         document = to_mapping(self.document)
         places = [to_mapping(document.get("meta")), to_mapping(document.get("error")), document]
         told = [str(place["request_id"]) for place in places if place.get("request_id")]
@@ -109,7 +109,7 @@ def read_answer(call: Call, answer: Answer) -> Answer:
 
 
 def says_success(answer: Answer) -> bool:
-    """Whether the envelope, if there is one, does not say otherwise."""
+    """Whether the envelope reports no failure; an answer without one reports none."""
     return to_mapping(answer.document).get("success") is not False
 
 
@@ -138,27 +138,25 @@ def make_error(call: Call, answer: Answer) -> ZyraError:
         failure.location = answer.headers.get("location", "")[:300]
         failure.advice = advise_on_redirect(call, failure.location)
     if isinstance(failure, WrongVerb) and (allowed := answer.headers.get("allow", "")):
-        failure.advice = (
-            f"the path takes {allowed[:100]}: {advise_route(call, allowed.partition(',')[0], call.route.path)}"
-        )
+        verb = allowed.partition(",")[0].strip()
+        change = write_change(call.route.name, verb, call.route.path)
+        failure.advice = f"the path takes {allowed[:100]}: {change}"
     return failure
 
 
 def advise_on_redirect(call: Call, location: str) -> str:
     """What a person is to set, so that the call goes to its new address."""
     parts = urlsplit(location)
-    path = parts.path
-    for value, name in zip(call.ids, call.route.parameters, strict=False):  # its ids become parameters again
-        path = path.replace(quote(value, safe="-_~"), f"{{{name}}}")
+    names = {
+        quote(value, safe="-_~"): f"{{{name}}}" for value, name in zip(call.ids, call.route.parameters, strict=False)
+    }
+    path = "/".join(names.get(step, step) for step in parts.path.split("/"))  # its ids become parameters again
     advice = f"it has moved to {location or 'nowhere that it tells'}"
     if parts.netloc:
         advice += f"; if that is another host, set ZYRA_API_URL={parts.scheme}://{parts.netloc}"
-    return f"{advice}; {advise_route(call, call.route.method, path)}" if path not in ("", call.route.path) else advice
-
-
-def advise_route(call: Call, method: str, path: str) -> str:
-    """The line of ZYRA_API_ROUTES for a call."""
-    return f"""in ZYRA_API_ROUTES: "{call.route.name}" = "{method.strip()} {path}\""""
+    if path not in ("", call.route.path):
+        advice += f"; {write_change(call.route.name, call.route.method, path)}"
+    return advice
 
 
 def encode(body: Any) -> bytes:
@@ -219,7 +217,7 @@ class Pages:
         self._repeatable = True  # whether all rows have ids
 
     def take(self, page: Page) -> list[dict[str, Any]]:
-        """The items of the page that `next` brought that are new. Raises Unreadable: a list that never ends is none."""
+        """The new items of the page that `next` asked for. Raises Unreadable for a list that never ends."""
         call, before = self.next, self._before
         assert call
         if before is not None and page.items and page.items == before.items:
@@ -228,7 +226,7 @@ class Pages:
         offset = (call.params["startIndex"] - 1 if call.route.is_scim else call.params["offset"]) + len(page.items)
         has_more = page.items and (page.total is None or offset < page.total)
         new = self._choose_new(page)
-        if not has_more and self._must_read_again(page):
+        if not has_more and self._begin_again(page):
             has_more, offset = True, 0
         self.next = replace(call, params={**call.params, **make_page_parameters(call, offset)}) if has_more else None
         return new
@@ -246,8 +244,8 @@ class Pages:
             self._first_total = page.total
         return new
 
-    def _must_read_again(self, page: Page) -> bool:
-        """At the end of a reading: whether rows may have slipped by. Prepares the next reading."""
+    def _begin_again(self, page: Page) -> bool:
+        """Begins to read the list again if rows may have moved to pages that were read before; whether it does."""
         shrank = page.total is not None and self._first_total is not None and page.total < self._first_total
         again = shrank and self._is_new and self._repeatable and self._readings < MAX_READINGS
         self._readings, self._first_total, self._is_new, self._before = self._readings + 1, None, False, None

@@ -94,7 +94,7 @@ class Login:
 
     @property
     def name(self) -> str:
-        """Of user and password, so that a corrected password is not refused for what the wrong one did."""
+        """A digest of user and password: a corrected password must not inherit the refusal of the wrong one."""
         return "u" + hashlib.sha256(f"{self._user}\0{self._password()}".encode()).hexdigest()[:15]
 
     def token(self) -> Generator[Step, Any, str]:

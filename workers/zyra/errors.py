@@ -79,7 +79,7 @@ class WrongPassword(Unauthorized):
 
 
 class Redirected(ZyraError):
-    """location: where the API points to. It is not followed: the key must not go elsewhere, nor a body be lost."""
+    """location: the address that the API names. It is not followed, because the key must not go elsewhere."""
 
     location = ""
     advice = "this call has another address: name it in ZYRA_API_ROUTES, or in ZYRA_API_URL if the host differs"

@@ -35,9 +35,9 @@ class State(StrEnum):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """at: milliseconds since 1970. looked_up: whether the outcome was found out later. said: whether a person told it.
+    """at: milliseconds since 1970. looked_up: whether the outcome was found out later.
 
-    A new field needs a default.
+    by_person: whether a person told the outcome. A new field needs a default.
     """
 
     number: int
@@ -51,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     content: bytes = b""
     request_id: str = ""
     looked_up: bool = False
-    said: bool = False
+    by_person: bool = False
     format: int = 1
 
     @property
@@ -182,7 +182,7 @@ class Journal:
         state = State.DONE if word.happened else State.REFUSED
         for number, (entry, sealed) in known.items():
             if entry.state is State.SENT and digest(sealed) in word.entries:
-                known[number] = msgspec.structs.replace(entry, state=state, status=200, said=True), sealed
+                known[number] = msgspec.structs.replace(entry, state=state, status=200, by_person=True), sealed
 
     def _seal_entry(self, entry: Entry) -> bytes:
         return self._seal.wrap(name_entry(self.run, entry.number), msgspec.json.encode(entry))
@@ -231,16 +231,16 @@ def name_word(run: str) -> str:
 
 
 def list_calls(ledger: Ledger, seal: Seal, run: str) -> Sequence[dict[str, Any]]:
-    """The calls of a run for `events show`. said: what a person told of a call without an answer, else ""."""
+    """The calls of a run for `events show`. person_says: of a call without an answer: happened, repeat or ""."""
     text = ledger.client.hget(ledger.keys.run(run), "unanswered")
     word = open_word(seal, run, text) if text is not None else None
-    told = dict.fromkeys(word.entries, "happened" if word.happened else "repeat") if word else {}
+    words = dict.fromkeys(word.entries, "happened" if word.happened else "repeat") if word else {}
     return [
         {
             "order": entry.number,
             "call": f"{entry.method} {entry.path}",
             "outcome": entry.state.value if entry.state is not State.SENT else "unknown",
-            "said": told.get(digest(sealed), "happened" if entry.said else ""),
+            "person_says": words.get(digest(sealed), "happened" if entry.by_person else ""),
             "status": entry.status,
             "attempt": entry.attempt,
             "at": entry.at,

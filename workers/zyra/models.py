@@ -90,7 +90,7 @@ def normalize_state(state: str) -> str:
 
 
 def read_state(row: Mapping[str, Any]) -> str:
-    """The state of a thing, ready to be compared, as `status` or `state` tells it, there or one level down; else ""."""
+    """The normalized state in `status` or `state`, at the top or one level down; "" if there is none."""
     for name in ("status", "state"):
         value = row.get(name)
         if isinstance(value, str) and value:
@@ -111,7 +111,7 @@ class Row(dict[str, Any]):
 
     @property
     def state(self) -> str:
-        """The status as it is compared: in lower case, words joined by _; "" if none is told."""
+        """The normalized status: lower case, words joined by _; "" if there is none."""
         return read_state(self)
 
     @classmethod

@@ -13,7 +13,7 @@ from receiver.contract.addresses import LOOPBACK_NAMES
 
 from .calls import to_mapping
 from .models import Endpoint
-from .routes import PARAMETER, Kind, Route, Routes
+from .routes import PARAMETER, Kind, Route, Routes, write_change
 
 MAX_DOCUMENT_BYTES = 32 * 1024 * 1024  # of a document
 SAME_WORD = 0.7  # likeness of the last words of two paths: jobs and ml-jobs, but not resize and terminate
@@ -97,13 +97,13 @@ def hint(route: Route, operations: Operations) -> str:
     others = [verb for verb, path in operations if path == strip_parameters(route.path)]
     if others:
         written = operations[others[0], strip_parameters(route.path)][0]
-        return f': there it is {" or ".join(others)}; in ZYRA_API_ROUTES: "{route.name}" = "{others[0]} {written}"'
+        return f": there it is {' or '.join(others)}; {write_change(route.name, others[0], written)}"
     same = [path for verb, path in operations if verb == route.method and does_the_same(route, path)]
     near = difflib.get_close_matches(strip_parameters(route.path), same, 1, 0.6)
     if not near:
         return ""
     written = operations[route.method, near[0]][0]
-    return f': if that is this one, in ZYRA_API_ROUTES: "{route.name}" = "{route.method} {written}"'
+    return f": if that is this one, {write_change(route.name, route.method, written)}"
 
 
 def does_the_same(route: Route, path: str) -> bool:

@@ -76,13 +76,11 @@ class Recovery:
         is_before = state in map(normalize_state, route.before) if state else ends and is_marked_active(row)
         if is_before and not (ends and is_marked_gone(row)):
             return None
-        reason = f"its state is {state!r}, which decides nothing" if state else "it has no state that decides anything"
-        raise OutcomeUnknown(
-            0, "", f"{get}: {reason}; name it in ZYRA_API_ROUTES, under after or before", call=str(call)
-        )
+        reason = f"state {state!r} is not known to come before or after the call; ZYRA_API_ROUTES may name it"
+        raise OutcomeUnknown(0, "", f"{get}: {reason}", call=str(call))
 
     def find_only(self, call: Call) -> Found:
-        """What a create has made that surely happened: the only thing of its name; None unless there is just one."""
+        """What a create has surely made: the only thing of its name, or None if there is not exactly one."""
         name = calls.to_mapping(call.body).get("name")
         if call.route.look_up is not LookUp.NAMED or not isinstance(name, str):
             return None
@@ -94,7 +92,7 @@ class Recovery:
         return found[0] if found else None
 
     def _list_named(self, call: Call, name: str, others: set[str], most: int = 2) -> Generator[Step, Any, list[Answer]]:
-        """Things of this name, at most so many. others: ids of what other calls of the run have made.
+        """Up to `most` things of this name. others: ids of what other calls of the run have made.
 
         A list of several pages is read twice, since what is deleted meanwhile moves the rest.
         """

@@ -135,6 +135,11 @@ def load_default_routes() -> Routes:
     return MappingProxyType({name: msgspec.convert(row | {"name": name}, Route) for name, row in rows.items()})
 
 
+def write_change(name: str, verb: str, path: str) -> str:
+    """The line of ZYRA_API_ROUTES that gives a call another verb and path."""
+    return f'in ZYRA_API_ROUTES: "{name}" = "{verb} {path}"'
+
+
 class Change(msgspec.Struct, forbid_unknown_fields=True):
     """What a file may say of a call. after, before: states, as `routes.toml` has them."""
 

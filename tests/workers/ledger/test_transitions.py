@@ -429,7 +429,7 @@ def test_shedding_drops_bodies_of_finished_events_only(ledger: Ledger, seal: Sea
     dispatch(ledger, take(ledger), "unhandled")
     kept = accept(ledger, seal)
 
-    assert ledger.shed() == 1
+    assert ledger.shed_bodies() == 1
     assert [client.exists(ledger.keys.body(event)) for event in (done, kept)] == [0, 1]
     assert ledger.replay(done) == ("the body is gone", 0)
 
@@ -440,10 +440,10 @@ def test_shedding_goes_on_where_it_ended(ledger: Ledger, seal: Seal) -> None:
         dispatch(ledger, take(ledger), "unhandled")
         time.sleep(0.002)
 
-    dropped = [ledger.shed(1) for _ in range(12)]
+    dropped = [ledger.shed_bodies(1) for _ in range(12)]
 
     assert sum(dropped) == 4
-    assert ledger.shed(1) == 0
+    assert ledger.shed_bodies(1) == 0
 
 
 # --- people

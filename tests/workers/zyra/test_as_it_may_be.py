@@ -297,7 +297,7 @@ def test_a_create_of_which_a_person_said_that_it_happened_gets_the_only_one_of_i
     run.ledger.finish([Outcome(unit=run.claim.unit, token=run.claim.token, verdict=Verdict.DEAD)])
     word = seal_word(run.ledger, run.seal, run.claim.unit, happened=True)
     run.ledger.replay(run.claim.event, keep_calls=True, unanswered={run.claim.unit: word})
-    assert [one["said"] for one in list_calls(run.ledger, run.seal, run.claim.unit)] == ["happened"]
+    assert [one["person_says"] for one in list_calls(run.ledger, run.seal, run.claim.unit)] == ["happened"]
     (run.claim,) = run.ledger.take([], 1)
 
     if not found:
@@ -306,7 +306,7 @@ def test_a_create_of_which_a_person_said_that_it_happened_gets_the_only_one_of_i
         return
     assert create(within(run, answer), "web").id == found
     (call,) = list_calls(run.ledger, run.seal, run.claim.unit)
-    assert (call["outcome"], call["said"], call["looked_up"]) == ("done", "happened", True)
+    assert (call["outcome"], call["person_says"], call["looked_up"]) == ("done", "happened", True)
 
 
 def test_an_id_one_level_down_is_one(run: Run) -> None:
@@ -423,6 +423,13 @@ def test_a_redirect_says_where_to_and_how_to_set_it(location: str, advice: str) 
 
     assert advice in moved.value.advice
     assert moved.value.location == location
+
+
+def test_an_id_is_told_from_the_words_around_it() -> None:
+    with pytest.raises(Redirected) as moved:
+        client(lambda _: Reply(308, headers={"location": "/api/v2/devices/d"})).devices.get("d")
+
+    assert '"devices.get" = "GET /api/v2/devices/{id}"' in moved.value.advice
 
 
 def test_a_redirect_of_a_change_has_not_happened(run: Run) -> None:

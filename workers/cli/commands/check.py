@@ -87,7 +87,7 @@ def judge_redis(settings: Shared, level: Durability, replicas: int) -> Assessmen
     try:
         info = read_or_hidden(client.info)
         config = read_or_hidden(lambda: client.config_get("appendfsync", "maxmemory-policy"))
-        fault = look_at_ledger(client, settings.keys)
+        fault = find_ledger_fault(client, settings.keys)
         print_line("Redis:", describe_mode(client))
     except GONE:
         return None
@@ -97,8 +97,8 @@ def judge_redis(settings: Shared, level: Durability, replicas: int) -> Assessmen
     return judge(level, info, texts, replicas, fault)
 
 
-def look_at_ledger(client: Redis, keys: Keys) -> str:
-    """What is wrong with the ledger, or that it may not be read."""
+def find_ledger_fault(client: Redis, keys: Keys) -> str:
+    """The ledger's fault, which may be that this user has no right to read it."""
     try:
         return formats.look_at_ledger(client, keys)
     except ResponseError as error:

@@ -3,10 +3,10 @@
 import base64
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
@@ -21,10 +21,9 @@ from ...ledger import query
 from ...ledger.transitions import Ledger
 from ..access import open_ledger
 from ..errors import CommandFailed
-from ..output import print_json, print_line, print_note, print_table
+from ..output import cut, print_json, print_line, print_note, print_table
 from .reconcile import reconcile
 
-T = TypeVar("T")
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
@@ -63,7 +62,7 @@ def list_events(
 ) -> None:
     """List events, newest first."""
     found = query.search(open_ledger()[0], filter_by(state, type, source, since, limit + 1))
-    matches = note_rest(found, limit)
+    matches = cut(found, limit)
     if as_lines:
         for event in matches:
             print_json(event)
@@ -73,15 +72,6 @@ def list_events(
         head,
         [(e["received_at"], e["id"], e["source"], e["type"], describe_state(e), describe_runs(e)) for e in matches],
     )
-
-
-def note_rest(found: Iterable[T], limit: int) -> Iterator[T]:
-    """As many as `limit`; a note where there are more."""
-    for number, one in enumerate(found):
-        if number == limit:
-            print_note(f"{limit} are taken, and there are more: --limit N takes N")
-            return
-        yield one
 
 
 def describe_state(event: dict[str, Any]) -> str:
@@ -124,7 +114,7 @@ def show(
         print_line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{failure}")
         for call in run["calls"]:
             looked = ", looked up" if call["looked_up"] else ""
-            looked += f", a person said: {call['said']}" if call["said"] else ""
+            looked += f", a person said: {call['person_says']}" if call["person_says"] else ""
             status = f" {call['status']}" if call["status"] else ""
             print_line(
                 f"  call {call['order']}: {call['call']}: {call['outcome']}{status}{looked}, attempt {call['attempt']}"
@@ -230,7 +220,7 @@ def explain(
     for one in refusals:
         open_captured(one, config.seal)
     chosen = [one for one in refusals if refusal in ("", one["id"]) and source in ("", one["source"])]
-    chosen = list(note_rest(chosen, limit))
+    chosen = list(cut(chosen, limit))
     if refusal and not chosen:
         raise CommandFailed(f"there is no refusal {refusal!r}, or not any more: they are kept for a day")
     if as_lines:
@@ -281,7 +271,7 @@ def choose(ledger: Ledger, ids: list[str] | None, wanted: query.Filter) -> list[
     if ids:
         return ids
     found = query.search(ledger, replace(wanted, limit=wanted.limit + 1))
-    return [event["id"] for event in note_rest(found, wanted.limit)]
+    return [event["id"] for event in cut(found, wanted.limit)]
 
 
 def act_on_each(events: list[str], rate: float, act: Any, dry_run: bool) -> int:

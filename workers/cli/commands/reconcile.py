@@ -19,7 +19,7 @@ from ...errors import RetryLater
 from ...event import Event, make_event
 from ...ledger import query
 from ...ledger.transitions import Ledger
-from ...monitoring.reconciliation import FAMILIES, Gap, Heard, compare, find_family, find_heard, find_unlisted, read_id
+from ...monitoring.reconciliation import FAMILIES, Gap, Heard, compare, find_family, find_heard, find_unlisted
 from ...router import RECONCILED
 from ...zyra import Zyra, ZyraError, calls
 from ...zyra.errors import NotFound
@@ -90,7 +90,7 @@ def find_gaps(zyra: Zyra, family: str, heard: Mapping[tuple[str, str], Heard]) -
     rows = [
         row for one in FAMILIES[family].lists for row in list_all(zyra, calls.make_listed_call(zyra.caller.routes[one]))
     ]
-    if rows and not any(map(read_id, rows)):
+    if rows and not any(map(calls.read_row_id, rows)):
         raise NoIds(f"Zyra lists {family} without ids, so they cannot be compared: `api check` says what has changed")
     yield from compare(family, rows, heard)
     yield from (gap for gap in find_unlisted(family, rows, heard) if is_gone(zyra, gap))

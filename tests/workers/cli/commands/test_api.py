@@ -73,7 +73,7 @@ def test_a_list_that_was_cut_says_so(tool: Tool, sandbox: Sandbox) -> None:
     code, out, err = tool("api", "devices", "list", "--limit", "1")
 
     assert (code, len(out.splitlines())) == (0, 1)
-    assert err == "1 are shown, and there are more: --limit N shows N\n"
+    assert err == "there are more than 1: raise --limit to get them\n"
     assert tool("api", "devices", "list")[2] == ""
 
 
