@@ -3,8 +3,9 @@
 from typing import Any
 
 import redis.asyncio as redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelManagedConnection
 from redis.exceptions import ResponseError
 
 from .contract.connection import GONE, Library, make_client
@@ -15,7 +16,26 @@ READ_SECONDS = 1.0
 MAX_CONNECTIONS = 16
 
 
-class OwnerConnection(redis.Connection):
+class GuardedWrites(AbstractConnection):
+    """Of a connection that ended: redis-py expects an OSError when it writes, uvloop raises a RuntimeError."""
+
+    async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
+        try:
+            await super().send_packed_command(*arguments, **options)
+        except RuntimeError as error:
+            await self.disconnect(nowait=True)
+            raise redis.ConnectionError(str(error)) from None
+
+
+class UnixConnection(GuardedWrites, redis.UnixDomainSocketConnection):
+    """To a server on this machine."""
+
+
+class SentinelConnection(GuardedWrites, SentinelManagedConnection):
+    """To the primary that Sentinels name."""
+
+
+class OwnerConnection(GuardedWrites, redis.Connection):
     """`contract.connection.OwnerConnection`, without blocking."""
 
     def __init__(self, *, owner: SlotOwner, **options: Any) -> None:
@@ -68,7 +88,15 @@ class OwnerTlsConnection(OwnerConnection, redis.SSLConnection):
     """The same by TLS."""
 
 
-LIBRARY = Library(redis, OwnerConnection, OwnerTlsConnection, Sentinel, Retry)
+LIBRARY = Library(
+    redis=redis,
+    connection=OwnerConnection,
+    tls_connection=OwnerTlsConnection,
+    unix_connection=UnixConnection,
+    sentinel_connection=SentinelConnection,
+    sentinel=Sentinel,
+    retry=Retry,
+)
 
 
 def connect(url: str, tag: str) -> redis.Redis:

@@ -12,7 +12,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
 from .slot import ELSEWHERE, SlotMoved, SlotOwner, parse_hosts, split_hosts
 
@@ -85,11 +85,21 @@ class Library(NamedTuple):
     redis: Any
     connection: Any
     tls_connection: Any
+    unix_connection: Any
+    sentinel_connection: Any
     sentinel: Any
     retry: Any
 
 
-BLOCKING = Library(redis, OwnerConnection, OwnerTlsConnection, Sentinel, Retry)
+BLOCKING = Library(
+    redis=redis,
+    connection=OwnerConnection,
+    tls_connection=OwnerTlsConnection,
+    unix_connection=redis.UnixDomainSocketConnection,
+    sentinel_connection=SentinelManagedConnection,
+    sentinel=Sentinel,
+    retry=Retry,
+)
 
 
 def connect(url: str, tag: str, *, read: float = 2.0, name: str = "zyra-receiver") -> redis.Redis:
@@ -109,13 +119,12 @@ def make_client(url: str, tag: str, library: Library, max_connections: int | Non
         hosts, service, login = parse_sentinels(url)
         asking = {"socket_timeout": SENTINEL_SECONDS, "socket_connect_timeout": SENTINEL_SECONDS, **once}
         sentinels = library.sentinel(hosts, sentinel_kwargs=asking)
-        return sentinels.master_for(
-            service, library.redis.Redis, max_connections=max_connections, **login, **options, **once
-        )
+        kind = {"connection_class": library.sentinel_connection, "max_connections": max_connections}
+        return sentinels.master_for(service, library.redis.Redis, **kind, **login, **options, **once)
     arguments = {**options, **once, **read_url(url)}
     kind = arguments.pop("connection_class", redis.Connection)
     if kind is redis.UnixDomainSocketConnection:
-        connection = library.redis.UnixDomainSocketConnection
+        connection = library.unix_connection
     else:
         connection = library.tls_connection if kind is redis.SSLConnection else library.connection
         arguments["owner"] = SlotOwner(arguments.pop("nodes"), tag)

@@ -72,7 +72,8 @@ class Scene:
         except AssertionError:
             recovery = self.settle
             self.insist(False, f"not settled after {self.settle:g} s")
-        self.insist(self.loud or not self.here.tracebacks(), "a traceback in the logs")
+        traceback = "" if self.loud else self.here.first_traceback()
+        self.insist(not traceback, f"a traceback in the logs:\n{traceback}")
         return check(
             name,
             self.sent,

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(200)]
 def test_a_fault_loses_nothing(row: Row) -> None:
     report = row.run()
 
-    assert report.holds, report
+    assert report.holds, f"{report}\n{report.note}"
 
 
 @pytest.mark.parametrize(("row", "guard"), CONTROLS, ids=[guard for _, guard in CONTROLS])

@@ -220,8 +220,13 @@ class World:
             found[(name or b"").decode()] = expires / 1000 - KEEP
         return found
 
-    def tracebacks(self) -> int:
-        return self.errors.read_bytes().count(b"Traceback")
+    def first_traceback(self) -> str:
+        """The first one in the logs of all processes, with the line before it, or an empty string."""
+        lines = self.errors.read_text(errors="replace").splitlines()
+        for number, line in enumerate(lines):
+            if "Traceback" in line:
+                return "\n".join(lines[max(number - 1, 0) : number + 60])
+        return ""
 
     def end(self) -> None:
         for process in self.processes:
