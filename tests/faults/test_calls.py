@@ -1,6 +1,7 @@
 """Calls back into the API under faults: real workers, a real Redis, the sandbox in the role of Zyra, minutes of 1 s."""
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -110,6 +111,28 @@ def test_zyras_own_word_is_obeyed_to_the_second(world: World, tmp_path: Path, mo
     assert len(together) <= 4
     assert later
     assert min(later) - first >= 3.9  # its three calls came at once, so Retry-After was 4 or 5
+
+
+def test_after_the_first_hold_zyra_refuses_one_call_a_minute_at_most(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three processes, demand far above the budget, and a limit at Zyra that is a third of what we believe."""
+    minute, believed, true = 5.0, 30, 10
+    env = {"ZYRA_API_MINUTE": str(minute), "ZYRA_API_LIMITS": f"read={believed}"}
+    with playing(tmp_path, {"read": true}, minute=minute) as sandbox:
+        world.events("call.read", 300)
+        with working(world, sandbox, monkeypatch, "--processes", "3", "--concurrency", "8", **env):
+            wait_for(lambda: any(one["status"] == 429 for one in sandbox.log()), 60)
+            time.sleep(10 * minute)
+        log = [(float(str(one["at"])), one["status"]) for one in sandbox.log()]
+
+    refused = [at for at, status in log if status == 429]
+    later = [at for at in refused if at > refused[0] + 1]  # the others were under way already
+    served = [at for at, status in log if status == 200]
+    print("refused in the first hold", len(refused) - len(later), "later", len(later), "served", len(served))
+    assert all(one - before > minute for before, one in itertools.pairwise(later))
+    assert max(sum(begin <= at < begin + minute / 10 for at in served if at > refused[0]) for begin in served) <= 3
+    assert len(served) > 40
 
 
 @pytest.mark.parametrize("disguise", [*CHANGES])

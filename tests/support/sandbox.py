@@ -21,7 +21,7 @@ from workers.zyra.caller import Caller
 from workers.zyra.client import Zyra
 from workers.zyra.credentials import ApiKey
 
-from .disguise import Disguise
+from .disguise import Disguise, Elsewhere
 from .kit import free_port, wait_for
 
 KEY = "zyra_sk_sandbox_0001"
@@ -85,7 +85,8 @@ def playing(
 ) -> Iterator[Sandbox]:
     state = State(folder, KEY)
     port = free_port()
-    app: ASGIApp = Disguise(create_app(state, limits, minute, shape, chaos), disguise)
+    app: ASGIApp = create_app(state, limits, minute, shape, chaos)
+    app = Elsewhere(app) if disguise == "elsewhere" else Disguise(app, disguise)
     config = uvicorn.Config(
         Slow(app, jitter) if jitter else app, host="127.0.0.1", port=port, log_config=None, access_log=False
     )

@@ -5,7 +5,6 @@ high-volume operations a minute. Whose minute that is, is not known: we take it 
 """
 
 import hashlib
-import math
 import secrets
 import time
 from dataclasses import dataclass
@@ -29,10 +28,14 @@ REFUSED_KEYS = f"{PREFIX}:refused"  # keys that Zyra refuses, as they may be sho
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """seconds: until to come back; 0 if the call may be made. refused: whether that is since the key is no good."""
+    """seconds: until to come back; 0 if the call may be made. refused: whether that is since the key is no good.
+
+    limit: calls a minute, as they are now.
+    """
 
     seconds: float = 0.0
     refused: bool = False
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,8 @@ class Waiting:
 
     limit: str
     left: int
-    most: int
+    most: int  # calls a minute, as it is now
+    believed: int  # the same where no 429 has lowered it
     held: float  # seconds for which Zyra told us to hold back
     who: dict[str, int]  # calls that wait, by handler
 
@@ -65,31 +69,32 @@ class Budget:
 
     def take(self, key: str, limit: Limit, who: str, ticket: str) -> Room:
         """One call, if there is room. who: the handler; of several that wait each gets a fair share."""
-        values: list[str | int] = [
-            make_prefix(key),
-            limit,
-            self.limits.get(limit),
-            self.window,
-            read_handler(who),
-            ticket,
-            int(self.pause * 1000),
-        ]
-        verdict, *wait = self._run(values)
-        return Room(math.ceil(wait[0]) / 1000, verdict == 2) if verdict else Room()
+        verdict, *told = self._ask(key, limit, "take", read_handler(who), ticket, int(self.pause * 1000))
+        return Room(told[0] / 1000, verdict == 2, told[1]) if verdict else Room()
 
-    def _run(self, values: list[str | int]) -> Any:
+    def hold(self, key: str, limit: Limit, seconds: float) -> None:
+        """Zyra said when to come back: until then no worker calls."""
+        self._ask(key, limit, "hold", max(1, int(seconds * 1000)), 0)
+
+    def lower(self, key: str, limit: Limit, seconds: float) -> int:
+        """The same after a 429: it has disproved the limit, which is lowered and rises again slowly. The limit then.
+
+        It is lowered once for all calls that were under way; the hold lasts long enough for their answers.
+        """
+        return int(self._ask(key, limit, "hold", int(max(seconds, MARGIN_SECONDS) * 1000), 1))
+
+    def read_limit(self, key: str, limit: Limit) -> int:
+        """Calls a minute, as a 429 may have lowered them."""
+        return int(self._ask(key, limit, "read"))
+
+    def _ask(self, key: str, limit: Limit, *asked: str | int) -> Any:
         text, sha = load_script()
+        values = [make_prefix(key), limit, self.limits.get(limit), self.window, *asked]
         try:
             return self.client.evalsha(sha, len(SCRIPT_KEYS), *SCRIPT_KEYS, *values)
         except NoScriptError:  # a new Redis: nothing was executed
             self.client.script_load(text)
             return self.client.evalsha(sha, len(SCRIPT_KEYS), *SCRIPT_KEYS, *values)
-
-    def hold(self, key: str, limit: Limit, seconds: float) -> None:
-        """Zyra said when to come back: until then no worker calls."""
-        name, wait = f"{make_prefix(key)}{limit}:hold", int(seconds * 1000)
-        if wait > max(0, self.client.pttl(name)):  # another answer may have said more
-            self.client.set(name, "1", px=wait)
 
     def refuse(self, key: str, shown: str = "") -> bool:
         """The key is no good: nobody calls with it for a while. Whether that is news.
@@ -116,15 +121,16 @@ class Budget:
         """What is left, and who waits, by class."""
         seconds, micro = self.client.time()
         now = seconds * 1000 + micro // 1000
-        return [self._read_waiting(make_prefix(key) + limit, limit, now) for limit in Limit]
+        return [self._read_waiting(key, limit, now) for limit in Limit]
 
-    def _read_waiting(self, name: str, limit: Limit, now: int) -> Waiting:
+    def _read_waiting(self, key: str, limit: Limit, now: int) -> Waiting:
+        name, most = make_prefix(key) + limit, self.read_limit(key, limit)
         used = self.client.zcount(name, now - self.window, "+inf")
         handlers = [decode_text(one) for one in self.client.zrangebyscore(f"{name}:waits", now - self.window, "+inf")]
-        counts = {one: self.client.zcount(f"{name}:line:{one}", now - self.window, "+inf") for one in handlers}
+        counts = {one: self.client.zcount(f"{name}:told:{one}", now - self.window, "+inf") for one in handlers}
         hold = max(0, self.client.pttl(f"{name}:hold")) / 1000
-        most = self.limits.get(limit)
-        return Waiting(limit=limit, left=max(0, most - used), most=most, held=hold, who=counts)
+        believed = self.limits.get(limit)
+        return Waiting(limit=limit, left=max(0, most - used), most=most, believed=believed, held=hold, who=counts)
 
 
 def list_refusals(client: redis.Redis) -> dict[str, int]:

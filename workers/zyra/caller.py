@@ -237,7 +237,7 @@ class Caller:
                     call,
                 )
             if waited > MAX_WAIT_MINUTES * budget.minute:
-                why = f"the budget of {budget.limits.get(limit)} {limit} calls a minute is spent"
+                why = f"the budget of {room.limit} {limit} calls a minute is spent"
                 raise delay(RateLimited(0, "budget", why), room.seconds, call)
             yield Wait(room.seconds)
             self.guard()
@@ -282,18 +282,15 @@ class Caller:
 
     def _hold(self, answer: Answer, call: Call, ring: Ring) -> None:
         limit, seconds = call.route.limit, parse_retry_after(answer.headers.get("retry-after", ""))
-        log.warning("%s: Zyra's limit is reached: no %s calls for %g s", call, limit, seconds)
-        if self.budget:
-            self.budget.hold(ring.name, limit, seconds)
+        then = f", then at most {self.budget.lower(ring.name, limit, seconds)} a minute" if self.budget else ""
+        log.warning("%s: Zyra's limit is reached: no %s calls for %g s%s", call, limit, seconds, then)
 
 
 def lacks_id(call: Call, answer: Answer) -> bool:
     """Whether a create's answer does not tell what it has made."""
     if call.route.look_up is not LookUp.NAMED:
         return False
-    document = calls.to_mapping(answer.document)
-    row = calls.to_mapping(document.get("data")) or document
-    return not any(calls.read_row_id(calls.to_mapping(place)) for place in (row, *row.values()))
+    return not calls.read_row_id(calls.find_row(call.route, calls.to_mapping(calls.read_data(call, answer))))
 
 
 def may_have_happened(error: ZyraError) -> bool:

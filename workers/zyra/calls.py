@@ -20,6 +20,9 @@ from .routes import Certainty, Kind, Limit, Route, write_change
 MAX_REQUEST_ID = 200  # characters that are kept
 MAX_READINGS = 20  # of a list that shrinks while it is read
 MAX_PAGE_ITEMS = 200  # the most that a list call may ask for
+WRAPPERS = ("data", "result", "resource", "item")  # names under which a thing may stand
+TOTAL_PLACES = ("data", "result", "meta", "pagination", "paging", "page")
+TOTAL_NAMES = ("total", "totalResults", "total_count", "totalCount", "total_items")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +121,34 @@ def read_row(call: Call, answer: Answer) -> Row:
     data = read_data(call, answer)
     if not isinstance(data, dict | None):
         raise Unreadable(answer.status, "unreadable", "the answer holds no object", call=str(call))
-    return Row.make(data or {}, answer.request_id)
+    return Row.make(find_row(call.route, data or {}), answer.request_id)
+
+
+def find_row(route: Route, data: Mapping[str, Any], levels: int = 2) -> dict[str, Any]:
+    """The fields of one thing, wherever they stand: its id is under `id`, and its state under `status` or `state`.
+
+    It may be some levels down, under the name of its kind: {"server": {"uuid": ...}}.
+    """
+    row = {**to_mapping(data.get("attributes")), **data}  # as JSON:API has them
+    if levels and not find_id(route, row):
+        kinds = [*WRAPPERS, *(name.removesuffix("_id") for name in route.id)]
+        within = (find_row(route, to_mapping(data.get(name)), levels - 1) for name in kinds)
+        row.update(next((one for one in within if find_id(route, one)), {}))
+    if name := find_id(route, row):
+        row["id"] = row[name]
+    if not {"status", "state"} & {*row} and (told := [name for name in route.state if name in row]):
+        row["status"] = row[told[0]]
+    return row
+
+
+def find_id(route: Route, row: Mapping[str, Any]) -> str:
+    """The name of the field that holds the id; "" if there is none."""
+    return next((name for name in route.id if is_id(row.get(name))), "")
+
+
+def is_id(value: Any) -> bool:
+    """Whether it may be one: a text or a number."""
+    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
 def make_error(call: Call, answer: Answer) -> ZyraError:
@@ -184,12 +214,23 @@ class Page:
 def read_page(call: Call, answer: Answer) -> Page:
     """One page of a list. Where `total` and the items stand is not documented: all the likely places are looked at."""
     data, document = read_data(call, answer), answer.document
-    items = data if isinstance(data, list) else max(filter(is_rows, to_mapping(data).values()), key=len, default=None)
+    items = data if isinstance(data, list) else find_items(to_mapping(data))
     if items is None:
         raise Unreadable(answer.status, "unreadable", "the answer holds no list", call=str(call))
-    places = [to_mapping(document), to_mapping(to_mapping(document).get("meta")), to_mapping(data)]
-    totals = [place[name] for place in places for name in ("total", "totalResults") if type(place.get(name)) is int]
-    return Page([item for item in items if isinstance(item, dict)], totals[0] if totals else None, answer.request_id)
+    tops = [to_mapping(document), to_mapping(data)]
+    places = [*tops, *(to_mapping(top.get(name)) for top in tops for name in TOTAL_PLACES)]
+    totals = [place[name] for place in places for name in TOTAL_NAMES if type(place.get(name)) is int]
+    rows = [find_row(call.route, item) for item in items if isinstance(item, dict)]
+    return Page(rows, totals[0] if totals else None, answer.request_id)
+
+
+def find_items(data: Mapping[str, Any]) -> list[Any] | None:
+    """The longest list of things in an object, or else one level down."""
+    for places in ([data], [value for value in data.values() if isinstance(value, dict)]):
+        lists: list[list[Any]] = [value for place in places for value in place.values() if is_rows(value)]
+        if lists:
+            return max(lists, key=len)
+    return None
 
 
 def is_rows(value: Any) -> bool:
@@ -254,8 +295,7 @@ class Pages:
 
 def read_row_id(item: Mapping[str, Any]) -> str:
     """The id of a list's row, which may be a number; "" where it has none."""
-    value = item.get("id")
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return str(item["id"]) if is_id(item.get("id")) else ""
 
 
 def make_page_parameters(call: Call, offset: int) -> dict[str, int]:

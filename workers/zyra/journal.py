@@ -22,7 +22,7 @@ from receiver.contract.seal import Seal
 
 from ..errors import LeaseLost
 from ..ledger.transitions import Ledger
-from .calls import Answer, Call, to_mapping
+from .calls import Answer, Call, find_row, read_data, read_row_id, to_mapping
 
 log = logging.getLogger(__name__)
 MAX_ANSWER_BYTES = 256 * 1024  # of an answer that are kept
@@ -137,13 +137,12 @@ class Journal:
         """It has not happened: it may be made again. Whether that was recorded."""
         return self._change(entry, State.REFUSED, answer, b"", answer is None)
 
-    def list_made_ids(self) -> set[str]:
-        """The ids of what the run's other calls have made."""
+    def list_made_ids(self, call: Call) -> set[str]:
+        """The ids of what the run's other calls to the same path have made."""
         with self._busy:
-            resources = [
-                to_mapping(entry.answer.document) for entry, _ in self._load().values() if entry.state is State.DONE
-            ]
-        return {str((to_mapping(one.get("data")) or one).get("id")) for one in resources}
+            entries = [entry for entry, _ in self._load().values() if entry.state is State.DONE]
+        made = [one.answer for one in entries if (one.method, one.path) == (call.route.method, call.path)]
+        return {read_row_id(find_row(call.route, to_mapping(read_data(call, answer)))) for answer in made}
 
     def _change(self, entry: Entry, state: State, answer: Answer | None, content: bytes, looked_up: bool) -> bool:
         with self._busy:

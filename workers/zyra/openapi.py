@@ -11,7 +11,7 @@ import httpx2
 
 from receiver.contract.addresses import LOOPBACK_NAMES
 
-from .calls import to_mapping
+from .calls import TOTAL_NAMES, to_mapping
 from .models import Endpoint
 from .routes import PARAMETER, Kind, Route, Routes, write_change
 
@@ -142,7 +142,7 @@ def list_answer_details(route: Route, operation: Mapping[str, Any], document: Ma
     inner = to_mapping(data.get("properties"))
     if route.answer is Kind.LIST:
         meta = to_mapping(to_mapping(resolve(outer.get("meta"), document)).get("properties"))
-        if outer and not {"total", "totalResults"} & {*outer, *meta, *inner}:
+        if outer and not {*TOTAL_NAMES} & {*outer, *meta, *inner}:
             yield f"{route.name}: the answer tells no 'total' in the specification: read until a page is empty"
         places = [data, *(to_mapping(resolve(one, document)) for one in (inner or outer).values())]
         items = next((resolve(place["items"], document) for place in places if place.get("type") == "array"), None)
@@ -158,11 +158,10 @@ def list_answer_details(route: Route, operation: Mapping[str, Any], document: Ma
 def list_wanted(route: Route) -> Iterator[tuple[str, ...]]:
     """Fields that we read of an answer, each under any of these names."""
     if route.area in RESOURCES and route.answer in (Kind.ONE, Kind.LIST):
-        own = f"{route.area.removesuffix('s')}_id"
         if route.name.endswith((".get", ".list", ".create", ".submit", ".register")):
-            yield ("id", own) if route.area == "endpoints" else ("id",)
+            yield route.id
         if route.name.endswith(".get") and route.area != "endpoints":
-            yield "status", "state"
+            yield route.state
     if route.name == "endpoints.create":
         yield Endpoint.SECRET_NAMES
 

@@ -56,7 +56,7 @@ class Recovery:
         """
         name = calls.to_mapping(call.body).get("name")
         if call.route.look_up is LookUp.NAMED and isinstance(name, str) and self.journal.key in name:
-            return (yield from self._look_up_name(call, name, self.journal.list_made_ids()))
+            return (yield from self._look_up_name(call, name, self.journal.list_made_ids(call)))
         if call.route.look_up is LookUp.NAMED:
             reason += "; a name that holds event.key would let us find out what it has made"
         raise OutcomeUnknown(0, "", reason, call=str(call))
@@ -69,7 +69,7 @@ class Recovery:
             if not isinstance(answer.document, dict):  # not the API's own word, but some proxy's
                 raise Unreadable(404, "unreadable", "the answer is no JSON", call=str(get))
             return Answer(status=200, headers=answer.headers, content=b"") if route.look_up is LookUp.GONE else None
-        row = calls.to_mapping(calls.read_data(get, answer))
+        row = calls.find_row(get.route, calls.to_mapping(calls.read_data(get, answer)))
         state, ends = read_state(row), route.look_up is LookUp.GONE
         if state in map(normalize_state, route.after):
             return answer
@@ -84,7 +84,7 @@ class Recovery:
         name = calls.to_mapping(call.body).get("name")
         if call.route.look_up is not LookUp.NAMED or not isinstance(name, str):
             return None
-        found = yield from self._list_named(call, name, self.journal.list_made_ids())
+        found = yield from self._list_named(call, name, self.journal.list_made_ids(call))
         return found[0] if len(found) == 1 else None
 
     def _look_up_name(self, call: Call, name: str, others: set[str]) -> Found:

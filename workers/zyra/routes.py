@@ -78,6 +78,8 @@ class Route:
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     begins: str = ""
+    id: tuple[str, ...] = ("id", "uuid")
+    state: tuple[str, ...] = ("status", "state")
     name: str = ""
 
     @property
@@ -103,7 +105,7 @@ class Route:
     @property
     def is_scim(self) -> bool:
         """SCIM has tokens, lists and documents of its own (RFC 7644)."""
-        return self.path.startswith("/scim/")
+        return self.area.startswith("scim_") or self.path.startswith("/scim/")
 
     def at(self, *ids: object) -> str:
         """The path for these ids, quoted, since an id must not climb to another path. Numbers are ids, too.
@@ -131,8 +133,13 @@ Routes = Mapping[str, Route]
 def load_default_routes() -> Routes:
     """Every route by area.name."""
     areas = tomllib.loads(files(__package__).joinpath("routes.toml").read_text("utf-8"))
-    rows = {f"{area}.{name}": row for area, routes in areas.items() for name, row in routes.items()}
-    return MappingProxyType({name: msgspec.convert(row | {"name": name}, Route) for name, row in rows.items()})
+    routes = {}
+    for area, values in areas.items():
+        shared = {name: value for name, value in values.items() if not isinstance(value, dict)}
+        for name, row in values.items():
+            if isinstance(row, dict):
+                routes[f"{area}.{name}"] = msgspec.convert({**shared, **row, "name": f"{area}.{name}"}, Route)
+    return MappingProxyType(routes)
 
 
 def write_change(name: str, verb: str, path: str) -> str:
@@ -141,17 +148,20 @@ def write_change(name: str, verb: str, path: str) -> str:
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True):
-    """What a file may say of a call. after, before: states, as `routes.toml` has them."""
+    """What a file may say of a call, as `routes.toml` has it. Of an area it may say id and state only."""
 
     call: str = ""
     after: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    id: tuple[str, ...] = ()
+    state: tuple[str, ...] = ()
 
 
 def load_routes(path: Path | None) -> Routes:
     """The table, with what a file says otherwise. Raises ValueError.
 
-    "devices.approve" = "PUT /..." is another call; "devices.approve" = {after = ["ready"]} names other states.
+    "devices.approve" = "PUT /..." is another call; "devices.approve" = {after = ["ready"]} names other states;
+    devices = {id = ["serial"], state = ["phase"]} names the fields of all devices.
     """
     routes = dict(load_default_routes())
     if path is None:
@@ -161,9 +171,13 @@ def load_routes(path: Path | None) -> Routes:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"cannot be read: {path}: {error}") from None
     for name, change in changes.items():
-        if name not in routes:
+        of_area = [route for route in routes.values() if route.area == name]
+        if name not in routes and not of_area:
             raise ValueError(f'names no call: {name!r}: `zyra-receiver api routes` lists all, such as "devices.get"')
-        routes[name] = change_route(routes[name], change)
+        if of_area and not (isinstance(change, dict) and change.keys() <= {"id", "state"}):
+            raise ValueError(f'{name} is an area: {{id = ["..."], state = ["..."]}} names the fields of its answers')
+        for route in of_area or [routes[name]]:
+            routes[route.name] = change_route(route, change)
     return routes
 
 
@@ -172,13 +186,20 @@ def change_route(route: Route, value: object) -> Route:
     try:
         change = msgspec.convert(value, Change) if isinstance(value, dict) else Change(call=str(value))
     except msgspec.ValidationError as error:
-        raise ValueError(f"{route.name}: {error}; it may have call, after and before") from None
+        raise ValueError(f"{route.name}: {error}; it may have call, after, before, id and state") from None
     call = change.call or route.call
     if not CALL.fullmatch(call):
         raise ValueError(f'{route.name} must be a verb and a path, such as "POST /api/v1/devices/{{id}}/approve"')
     if (change.after or change.before) and route.look_up not in (LookUp.STATUS, LookUp.GONE):
         raise ValueError(f"{route.name} is not looked up by a state: it takes no after and no before")
-    changed = replace(route, call=call, after=change.after or route.after, before=change.before or route.before)
+    changed = replace(
+        route,
+        call=call,
+        after=change.after or route.after,
+        before=change.before or route.before,
+        id=change.id or route.id,
+        state=change.state or route.state,
+    )
     names = changed.parameters
     moved = any(name in route.parameters and name != own for name, own in zip(names, route.parameters, strict=False))
     if len(names) != len(route.parameters) or moved:

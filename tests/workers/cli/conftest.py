@@ -5,9 +5,8 @@ import pytest
 import redis
 
 from receiver.contract.seal import Seal
-from tests.support.kit import Tool, accept, dispatch
+from tests.support.kit import accept, dispatch
 from tests.support.sandbox import KEY, PLENTY, Sandbox, playing
-from workers.cli import main
 from workers.ledger.transitions import Ledger, Outcome, Verdict
 
 
@@ -21,18 +20,6 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: redis.Redis
         yield found
     for name in client.scan_iter("zr::{api}*"):
         client.delete(name)
-
-
-@pytest.fixture
-def tool(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> Tool:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        out, err = capsys.readouterr()
-        code = ended.value.code
-        return code if isinstance(code, int) else 1, out, err
-
-    return call
 
 
 @pytest.fixture

@@ -204,8 +204,8 @@ def test_states_may_be_configured(run: Run, tmp_path: Path, state: str, again: b
     ("line", "told"),
     [
         ('"devices.list" = {after = ["a"]}', "is not looked up by a state"),
-        ('"devices.approve" = {afterwards = ["a"]}', "it may have call, after and before"),
-        ('"devices.approve" = {after = "a"}', "it may have call, after and before"),
+        ('"devices.approve" = {afterwards = ["a"]}', "it may have call, after, before, id and state"),
+        ('"devices.approve" = {after = "a"}', "it may have call, after, before, id and state"),
     ],
 )
 def test_what_is_wrong_with_states(tmp_path: Path, line: str, told: str) -> None:
@@ -316,7 +316,9 @@ def test_an_id_one_level_down_is_one(run: Run) -> None:
         asked.append(request.method)
         return Reply(201, json={"data": {"virtual_server": {"id": 5}}})
 
-    assert create(within(run, answer), "web")["virtual_server"]["id"] == 5
+    made = create(within(run, answer), "web")
+
+    assert (made.id, made["virtual_server"]) == ("5", {"id": 5})
     assert asked == ["POST"]
 
 

@@ -149,7 +149,8 @@ def show_budget(rest: list[str], show: ResultPrinter) -> int:
     for one in classes:
         who = ", ".join(f"{name} ({count})" for name, count in one.who.items()) or "nobody"
         hold = f", held by Zyra for {one.held:.0f} s" if one.held else ""
-        print_line(f"{one.limit}: {one.left} of {one.most} a minute left{hold}; waiting: {who}")
+        lowered = f", lowered from {one.believed} after a 429, and rising" if one.most < one.believed else ""
+        print_line(f"{one.limit}: {one.left} of {one.most} a minute left{lowered}{hold}; waiting: {who}")
     return 0
 
 

@@ -23,7 +23,7 @@ from ...monitoring.reconciliation import FAMILIES, Gap, Heard, compare, find_fam
 from ...router import RECONCILED
 from ...zyra import Zyra, ZyraError, calls
 from ...zyra.errors import NotFound
-from ...zyra.models import read_state
+from ...zyra.models import Row
 from ...zyra.transport import run
 from ..access import list_all, open_client, open_ledger, wait_for_budget
 from ..errors import CommandFailed
@@ -103,10 +103,10 @@ def is_gone(zyra: Zyra, gap: Gap) -> bool:
         return False  # no thing has such an id
     call = calls.make_listed_call(zyra.caller.routes[family.get], (gap.resource,))
     try:
-        row = wait_for_budget(lambda: run(zyra.caller.fetch(call), zyra.http))
+        row: Row = wait_for_budget(lambda: run(zyra.caller.fetch_row(call), zyra.http))
     except NotFound as error:
         return bool(error.code or error.message)  # else it is not the API's own word, but some proxy's
-    return family.types.get(read_state(calls.to_mapping(row))) == family.gone
+    return family.types.get(row.state) == family.gone
 
 
 def backfill_event(ledger: Ledger, seal: Seal, source: str, gap: Gap) -> str:

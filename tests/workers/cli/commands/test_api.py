@@ -11,11 +11,12 @@ import redis
 
 from tests.support.kit import ROOT, Tool, run
 from tests.support.sandbox import KEY, Sandbox
+from workers.cli.commands.api import show_budget
 from workers.cli.output import ResultPrinter
 from workers.sandbox.state import User
 from workers.zyra.budget import Budget, compute_fingerprint
 from workers.zyra.openapi import load
-from workers.zyra.routes import Limit, load_default_routes
+from workers.zyra.routes import Limit, Limits, load_default_routes
 
 
 def test_calls_by_name(tool: Tool, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -144,6 +145,18 @@ def test_what_is_left_of_the_budget(tool: Tool, sandbox: Sandbox, client: redis.
         ("read", 999, 1000), ("create", 1000, 1000), ("bulk", 100, 100),
     ]  # fmt: skip
     assert {row["key"] for row in rows} == {KEY[:18]}
+
+
+def test_a_limit_that_a_429_has_lowered_is_told(
+    tool: Tool, sandbox: Sandbox, client: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Budget(client, Limits(read=1000)).lower(compute_fingerprint(KEY), Limit.READ, 5)
+
+    show_budget([], ResultPrinter(False, 10))
+
+    assert (
+        "read: 250 of 250 a minute left, lowered from 1000 after a 429, and rising, held by" in capsys.readouterr().out
+    )
 
 
 def test_a_person_waits_for_room(
