@@ -21,6 +21,7 @@ from workers.runtime.clients import Clients
 from workers.runtime.pipe import Clock, Pipe, make_pair
 from workers.runtime.process import Process
 from workers.settings import Settings
+from workers.zyra.routes import Limits
 
 OPEN: list[Pipe] = []  # a process whose parent's end is gone ends at once: these stay open as long as the tests run
 
@@ -68,7 +69,8 @@ def start(ledger: Ledger, router: Router, seal: Seal) -> Iterator[Start]:
     def begin(on: Ledger | None = None, run: bool = True) -> tuple[Process, Pipe]:
         parent, child = make_pair()
         OPEN.append(parent)
-        settings = Settings(seal=seal, api_url="http://127.0.0.1:1", api_key=Secret("K", "zyra_sk_1", None))
+        key, plenty = Secret("K", "zyra_sk_1", None), Limits(read=1000)
+        settings = Settings(seal=seal, api_url="http://127.0.0.1:1", api_key=key, api_limits=plenty)
         process = Process(on or ledger, router, seal, child, Clock(), lambda: Clients(settings, ledger), 4)
         if run:
             thread = threading.Thread(target=process.run)
