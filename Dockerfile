@@ -21,6 +21,6 @@ ENV PATH=/app/bin:$PATH PYTHONPATH=/handlers PYTHONUNBUFFERED=1 PYTHONDONTWRITEB
 WORKDIR /handlers
 USER 10001:10001
 EXPOSE 8080 9464 9465
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["zyra-receiver", "health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["python", "-m", "receiver.health"]
 ENTRYPOINT ["zyra-receiver"]
 CMD ["serve"]

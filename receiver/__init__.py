@@ -17,8 +17,10 @@ schemes         how providers sign: data
 config          reads the sources from a file; `source_options` checks their options
 settings        the environment of the receiver
 durability      what this Redis can promise
-readiness       looks at Redis once a second, for health and back-pressure
+readiness       looks at Redis once a second, for health and back-pressure; `outage` says when 503s begin and end
 notices         tells operators which deliveries were refused, and which secrets are used
 metrics         counters
+health          the health check of a container, without the rest
+delivery_log    a line in the log for each delivery, with the `client_address` of refused ones
 contract        what receiver and workers share
 """

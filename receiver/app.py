@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from . import config
 from . import settings as environment
 from .contract import memory
+from .delivery_log import DeliveryLog
 from .endpoint import PREFIX, Endpoint
 from .inbox import Inbox
 from .metrics import Metrics
@@ -55,7 +56,7 @@ def create_app(
     active = settings or environment.read()
     keys = active.keys
     client = connect(active.redis_url, keys.tag)
-    watch = Watch(connect(active.redis_url, keys.tag), keys, active.durability, active.replicas)
+    watch = Watch(connect(active.redis_url, keys.tag), keys, active.durability, active.replicas, active.max_pending)
     metrics = Metrics(registry)
     source_keys = {
         source.name: SourceKeys(source.name, source.scheme, source.secrets) for source in active.sources.values()
@@ -72,6 +73,7 @@ def create_app(
             log.warning("source %s: no source confirms %s of %s", source.name, unknown, source.scheme.title)
         else:
             log.warning("source %s: its scheme, %s, is not confirmed", source.name, source.scheme.title)
+    delivery_log = DeliveryLog(active.log_deliveries, active.trusted_proxies)
     inbox = Inbox(
         client,
         keys,
@@ -89,7 +91,10 @@ def create_app(
         await watch.look()
         watching = asyncio.create_task(watch_forever(watch, metrics, notices, connections))
         memory.settle()
+        for source in active.sources.values():
+            metrics.note_source(source.name, source.scheme.title, source.scheme.retries)
         yield {STATE: connections}
+        delivery_log.flush()
         watching.cancel()
         await client.aclose()
         await watch.client.aclose()
@@ -106,7 +111,9 @@ def create_app(
         for source in active.sources.values()
         if source.scheme.remote
     }
-    app.endpoint = Endpoint(active.sources, source_keys, inbox, watch, metrics, notices, remote, active.max_body_bytes)
+    app.endpoint = Endpoint(
+        active.sources, source_keys, inbox, watch, metrics, notices, remote, active.max_body_bytes, delivery_log
+    )
     app.router.redirect_slashes = False  # providers count a redirect as a failure
     app.state.watch = watch
     app.state.drain_seconds = active.drain_seconds
@@ -119,6 +126,7 @@ async def watch_forever(watch: Watch, metrics: Metrics, notices: Notices, connec
         metrics.look_at(connections)
         trim(time.monotonic())
         metrics.redis_up.set(watch.reachable)
+        metrics.accepting.set(not (watch.refusal or watch.outage.find_recent()))
         metrics.redis_hides.set(len(watch.verdict.hidden))
         await asyncio.sleep(1)
         await watch.look()

@@ -3,10 +3,12 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from .delivery import Delivery, inflate
+from .delivery_log import DeliveryLog
 from .errors import (
     BadSignature,
     NotFound,
@@ -17,19 +19,21 @@ from .errors import (
     WrongMethod,
 )
 from .handshakes import Answer
-from .inbox import Inbox
+from .inbox import Inbox, Receipt
 from .metrics import Metrics
 from .notices import Notices
 from .readiness import Watch
 from .remote.keys import RemoteKeys
-from .responses import refuse, render_success, reply, send_answer
+from .responses import Headers, refuse, render_success, reply, send_answer
 from .source_keys import SourceKeys
-from .sources import Source
+from .sources import Accepted, Source
 
 PREFIX = "/webhooks/"
 PLAIN = (b"", b"identity")
 GZIP = (*PLAIN, b"gzip")
 GUARDED = frozenset((b"content-encoding", b"content-length"))
+ECHOED = {b"x-request-id": "request_id", b"traceparent": "traceparent"}  # headers that go back; their names in the log
+MAX_ECHO_BYTES = 200  # of one
 
 
 class Disconnected(Exception):
@@ -49,6 +53,7 @@ class Endpoint:
         notices: Notices,
         remote: Mapping[str, RemoteKeys],
         max_body_bytes: int,
+        delivery_log: DeliveryLog,
     ) -> None:
         self._sources = sources
         self._keys = keys
@@ -58,21 +63,23 @@ class Endpoint:
         self._watch = watch
         self._metrics = metrics
         self._notices = notices
+        self._log = delivery_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = scope["headers"]
+        echo = [header for header in headers if header[0] in ECHOED and len(header[1]) <= MAX_ECHO_BYTES]
         try:
             source = self._source(scope)
-            headers = scope["headers"]
             limit = source.max_body or self._limit
             self._guard(headers, source.scheme.gzip != "", limit)
             body = await self._body(receive, limit)
             started = time.perf_counter()
-            delivery = Delivery(scope["headers"], body, scope["method"], build_url(source, scope))
+            delivery = Delivery(headers, body, scope["method"], build_url(source, scope))
             if source.scheme.gzip and delivery.text(b"content-encoding") == "gzip":
                 delivery.body = inflate(body, limit)
             if source.scheme.handshakes and (answered := await self._handshake(source, delivery)):
                 self._metrics.handshake(source.name)
-                await reply(send, answered)
+                await reply(send, answered, echo)
                 return
             if delivery.method != "POST":
                 raise WrongMethod("method")
@@ -87,22 +94,33 @@ class Endpoint:
             if self._watch.full:
                 raise Unavailable("memory")
             receipt = await self._inbox.accept(accepted)
-            self._metrics.accept(source.name, receipt.duplicate, accepted.untyped, time.perf_counter() - started)
-            await send_answer(
-                send, source.success_status, render_success(source.scheme, receipt), source.success_headers
-            )
+            spent = time.perf_counter() - started
+            self._metrics.accept(source.name, receipt.duplicate, accepted.untyped, spent)
+            self._log.accept(describe(accepted, receipt, spent, echo))
+            body = render_success(source.scheme, receipt)
+            more = [*source.success_headers, *echo] if echo else source.success_headers
+            await send_answer(send, source.success_status, body, more)
         except BadSignature as rejected:
-            self._metrics.reject(rejected, source.name)
+            self._reject(scope, source.name, rejected, echo)
             self._notices.note_refusal(source, delivery, rejected.cause, time.perf_counter() - started)
-            await refuse(send, rejected, source.scheme.failure_status, source.scheme.silent)
+            await refuse(send, rejected, source.scheme.failure_status, source.scheme.silent, echo)
         except Rejected as rejected:
             name = scope["path"][len(PREFIX) :]
-            self._metrics.reject(rejected, name if name in self._sources else "")
-            await refuse(send, rejected)
+            self._reject(scope, name if name in self._sources else "", rejected, echo)
+            await refuse(send, rejected, echo=echo)
         except Disconnected:
             self._metrics.disconnects.inc()
         except asyncio.CancelledError:  # the server ends, and this request took too long for that
-            await refuse(send, Unavailable("shutdown"))
+            await refuse(send, Unavailable("shutdown"), echo=echo)
+
+    def _reject(self, scope: Scope, source: str, rejected: Rejected, echo: Headers) -> None:
+        """Counts and logs. source: "" of a path that names none."""
+        self._metrics.reject(rejected, source)
+        if isinstance(rejected, Unavailable):
+            self._watch.outage.count(rejected.cause, source)
+        else:
+            request_id = dict(echo).get(b"x-request-id", b"").decode("latin-1")
+            self._log.refuse(scope, source, rejected.status, rejected.cause, request_id)
 
     async def _handshake(self, source: Source, delivery: Delivery) -> Answer | None:
         """The answer to a challenge or a ping, if the delivery is one. Raises Rejected."""
@@ -146,6 +164,23 @@ class Endpoint:
             if not message.get("more_body"):
                 return bytes(body + part) if body else part
             body += part
+
+
+def describe(accepted: Accepted, receipt: Receipt, seconds: float, echo: Headers) -> dict[str, Any]:
+    """What the log says of a delivery."""
+    labels = accepted.event.labels
+    facts: dict[str, Any] = {
+        "event": receipt.id,
+        "source": labels.source,
+        "type": labels.type,
+        "verdict": "duplicate" if receipt.duplicate else "accepted",
+        "ms": round(seconds * 1000, 1),
+    }
+    if labels.delivery_id:
+        facts["delivery_id"] = labels.delivery_id
+    for name, value in echo:
+        facts[ECHOED[name]] = value.decode("latin-1")
+    return facts
 
 
 def build_url(source: Source, scope: Scope) -> str:

@@ -8,10 +8,11 @@ from typing import Any, cast
 import msgspec
 import redis.asyncio as redis
 from hiredis import pack_command
-from redis.exceptions import AskError, NoScriptError, RedisError, ResponseError, TryAgainError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from .contract.keys import Keys
 from .contract.records import Acceptance, pack_acceptances
+from .contract.redis_faults import name_cause
 from .contract.scripts import build_arguments, compose_script
 from .contract.seal import Seal
 from .contract.settings import Durability
@@ -24,19 +25,6 @@ MAX_BATCH_EVENTS = 64  # events in one script call: larger ones make everybody w
 MAX_BATCH_BYTES = 4 * 1024 * 1024  # of bodies, likewise
 MAX_BATCHES = 3  # batches at once, where Redis is far or slow
 MAX_WAITING = 4096  # requests that may wait for their batch
-CAUSES = (
-    "OOM",
-    "READONLY",
-    "LOADING",
-    "MISCONF",
-    "NOAUTH",
-    "WRONGPASS",
-    "NOPERM",
-    "WRONGTYPE",
-    "MOVED",
-    "CLUSTERDOWN",
-    "replicas",
-)
 ANSWER_SECONDS = 1.5  # until a request is answered 503; 2 s are promised, and the loop may be late
 
 
@@ -202,14 +190,3 @@ class Inbox:
             untyped=accepted.untyped,
         )
         return acceptance, sealed
-
-
-def name_cause(error: Exception) -> str:
-    """One word for the metrics."""
-    if isinstance(error, AskError | TryAgainError):  # the ledger's slot moves to another node, key by key
-        return "moving"
-    text = f"{getattr(error, 'status_code', None)} {error}"  # redis-py takes the code out of some texts
-    for word in CAUSES:
-        if word in text:
-            return word.lower()
-    return "redis"

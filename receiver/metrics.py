@@ -1,9 +1,11 @@
 """The receiver's counters. With several server processes they meet in the files of PROMETHEUS_MULTIPROC_DIR."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from .contract.ledger_metrics import Description
 from .errors import Rejected, Unavailable
 from .server.connections import Connections
 
@@ -17,13 +19,18 @@ class Metrics:
         self.duplicates = Counter("zr_duplicates", "Redeliveries of known events", ["source"], registry=registry)
         self.untyped = Counter("zr_untyped", "Events whose provider named no type", ["source"], registry=registry)
         self.refused = Counter("zr_refused", "Deliveries refused", ["source", "status", "cause"], registry=registry)
-        self.unavailable = Counter("zr_unavailable", "Deliveries answered 503, by cause", ["cause"], registry=registry)
+        self.unavailable = Counter("zr_unavailable", "Deliveries answered 503", ["source", "cause"], registry=registry)
         self.disconnects = Counter("zr_disconnects", "Senders that left before they were answered", registry=registry)
         self.ack = Histogram(
             "zr_ack_seconds", "From the complete request to the answer", buckets=BUCKETS_SECONDS, registry=registry
         )
         self.handshakes = Counter("zr_handshakes", "Challenges and pings answered", ["source"], registry=registry)
         self.redis_up = make_gauge("zr_redis_up", "1 while Redis answers", registry)
+        self.accepting = make_gauge("zr_accepting", "1 while the next delivery would not get 503", registry)
+        self.source_info = Gauge(
+            "zr_source_info", "1, with how the source repeats what got no 2xx: yes, no or unknown",
+            ["source", "scheme", "repeats"], registry=registry, multiprocess_mode="livemax",
+        )  # fmt: skip
         self.redis_hides = make_gauge("zr_redis_hides", "Durability settings that Redis would not tell", registry)
         self._children: dict[tuple[Counter, tuple[str, ...]], Counter] = {}
 
@@ -33,6 +40,18 @@ class Metrics:
         self.malformed = Counter("zr_malformed", "Requests that are no HTTP", registry=registry)
         self.evicted = Counter("zr_evicted", "Connections closed to make room for others", registry=registry)
         self._counted = (0, 0)
+
+    def describe(self) -> Iterator[Description]:
+        """All of them."""
+        for one in vars(self).values():
+            if isinstance(one, Counter | Gauge | Histogram):
+                (metric,) = one.describe()
+                yield Description(metric.name, metric.type, tuple(one._labelnames), metric.documentation)
+
+    def note_source(self, source: str, scheme: str, retries: str) -> None:
+        """retries: in the words of its scheme."""
+        repeats = "unknown" if not retries else "no" if retries.startswith("none") else "yes"
+        self.source_info.labels(source, scheme, repeats).set(1)
 
     def look_at(self, connections: Connections) -> None:
         """Tells how many connections there are, and what was counted since the last look."""
@@ -55,7 +74,7 @@ class Metrics:
     def reject(self, rejected: Rejected, source: str) -> None:
         """source: "" of a path that names none."""
         if isinstance(rejected, Unavailable):
-            self._child(self.unavailable, rejected.cause).inc()
+            self._child(self.unavailable, source, rejected.cause).inc()
         else:
             self._child(self.refused, source, str(rejected.status), rejected.cause).inc()
 

@@ -10,6 +10,8 @@ from .handshakes import Answer
 from .inbox import Receipt
 from .schemes import Scheme
 
+Headers = Sequence[tuple[bytes, bytes]]
+
 
 def render_success(scheme: Scheme, receipt: Receipt) -> bytes:
     """The body of a success."""
@@ -20,16 +22,17 @@ def render_success(scheme: Scheme, receipt: Receipt) -> bytes:
     return f'{{"id": "{receipt.id}", "status": "{status}"{state}}}'.encode()
 
 
-async def reply(send: Send, answered: Answer) -> None:
-    """Sends the answer to a handshake."""
+async def reply(send: Send, answered: Answer, echo: Headers = ()) -> None:
+    """Sends the answer to a handshake. echo: headers of the request that go back."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answered.headers]
+    headers.extend(echo)
     headers.append((b"content-length", b"%d" % len(answered.body)))
     await send({"type": "http.response.start", "status": answered.status, "headers": headers})
     await send({"type": "http.response.body", "body": answered.body})
 
 
-async def refuse(send: Send, rejected: Rejected, status: int = 0, silent: bool = False) -> None:
-    headers = []
+async def refuse(send: Send, rejected: Rejected, status: int = 0, silent: bool = False, echo: Headers = ()) -> None:
+    headers = [*echo]
     if rejected.closes:
         headers.append((b"connection", b"close"))
     if isinstance(rejected, WrongMethod):
@@ -40,7 +43,7 @@ async def refuse(send: Send, rejected: Rejected, status: int = 0, silent: bool =
     await send_answer(send, status or rejected.status, body, headers)
 
 
-async def send_answer(send: Send, status: int, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
+async def send_answer(send: Send, status: int, body: bytes, more: Headers = ()) -> None:
     """more: headers; where they name no content type, it is JSON."""
     text = b"" if status == 204 else body
     headers = [(b"content-length", b"%d" % len(text)), *more]

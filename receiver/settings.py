@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from . import config
+from .client_address import Network, parse_networks
 from .contract.errors import ConfigurationError
 from .contract.settings import Durability, Shared, load, make_number_parser, parse_durability, parse_duration, setting
 from .sources import Source
@@ -24,6 +25,7 @@ class Settings(Shared):
     )  # 0: see `body_budget`
     max_connections: int = setting("MAX_CONNECTIONS", make_number_parser(8, 10**6), 0)  # 0: as many as open files allow
     max_pending: int = setting("MAX_PENDING", make_number_parser(1, 10**9), 100_000)
+    trusted_proxies: tuple[Network, ...] = setting("TRUSTED_PROXIES", parse_networks, ())
     drain_seconds: float = setting("DRAIN_SECONDS", parse_duration, 3.0)
 
 

@@ -19,6 +19,7 @@ from .schemes import Handshake, Scheme
 from .signatures.verify import Key, Proof
 
 log = logging.getLogger(__name__)
+KEPT_HEADERS = ("content-type", "user-agent", "x-request-id", "traceparent")
 SENDER = "zyra-receiver-send"  # the user agent of our own `send` command
 
 
@@ -145,4 +146,4 @@ class Source:
         places = [*self.scheme.identity, *self.scheme.type, self.scheme.timestamp]
         spots = [spot for item in places if item.startswith("header:") for spot in parse_place(item)]
         named = [spot.name for spot in spots if spot.kind == "header"]
-        return {name.encode(): name for name in ("content-type", "user-agent", *named, *self.keep_headers)}
+        return {name.encode(): name for name in (*KEPT_HEADERS, *named, *self.keep_headers)}

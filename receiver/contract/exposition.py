@@ -1,9 +1,11 @@
 """Metrics as Prometheus text, on a port of their own, with bounds on what whoever reaches the port may use."""
 
 import asyncio
+import json
 import logging
 import socket
 import threading
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -11,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 log = logging.getLogger(__name__)
 MAX_CONNECTIONS = 32  # at once; the oldest one goes
 REQUEST_SECONDS = 5.0  # from the connection to its end
+Probes = Mapping[str, Callable[[], list[str]]]  # by path: the reasons for a 503, or none
 MAX_HEAD_BYTES = 8 * 1024
 
 
@@ -20,9 +23,9 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
 
 
-def serve(listener: socket.socket, registry: CollectorRegistry) -> None:
+def serve(listener: socket.socket, registry: CollectorRegistry, probes: Probes | None = None) -> None:
     """Answers one request a connection, for ever."""
-    asyncio.run(Exposition(registry).run(listener))
+    asyncio.run(Exposition(registry, probes or {}).run(listener))
 
 
 def serve_in_thread(listener: socket.socket, registry: CollectorRegistry) -> threading.Thread:
@@ -32,8 +35,9 @@ def serve_in_thread(listener: socket.socket, registry: CollectorRegistry) -> thr
 
 
 class Exposition:
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, probes: Probes) -> None:
         self._registry = registry
+        self._probes = probes
         self._open: dict[asyncio.StreamWriter, None] = {}
 
     async def run(self, listener: socket.socket) -> None:
@@ -61,6 +65,8 @@ class Exposition:
         first, *lines = head.decode("latin-1").split("\r\n")
         if not first.startswith("GET "):
             return render_response("405 Method Not Allowed", "text/plain", b"use GET\n")
+        if probe := self._probes.get(first.split()[1]):
+            return render_health(probe())
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         encode, content_type = choose_encoder(headers.get("accept", ""))
         try:
@@ -68,6 +74,12 @@ class Exposition:
         except Exception:
             log.exception("the metrics cannot be written")
             return render_response("500 Internal Server Error", "text/plain", b"see the log\n")
+
+
+def render_health(reasons: list[str]) -> bytes:
+    status = "503 Service Unavailable" if reasons else "200 OK"
+    facts = {"status": "unavailable", "reasons": reasons} if reasons else {"status": "ok"}
+    return render_response(status, "application/json", json.dumps(facts).encode())
 
 
 def render_response(status: str, content_type: str, body: bytes) -> bytes:

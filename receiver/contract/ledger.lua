@@ -17,7 +17,8 @@
 -- later        zset    units whose record has a later format than we read, by that format
 -- format       string  of the ledger, from its first event on: formats.py. FORMAT is what we write; a record of format 1
 --                      does not say so
--- counters     hash    what happened, for the metrics
+-- workers      zset    workers, by their last sign of life
+-- counters     hash    what happened, for the metrics; by handler, too: ledger_metrics.py
 -- anchor       string  always there. Every script declares it, and `never`, which no key is called: keys.py
 local Z, R, Q = ARGV[1], ARGV[2], ARGV[3]
 local LIST = R .. ':queue:' .. Q

@@ -1,12 +1,18 @@
 """Formats log records, one line each: JSON in a pipe, plain words on a terminal."""
 
+import contextlib
 import json
 import logging
 import sys
 import time
+from collections import deque
+from functools import lru_cache
 from typing import Any, TextIO
 
+import msgspec
+
 MAX_VALUE_CHARACTERS = 2000  # of one value: a hostile field must not fill a disk
+encode = msgspec.json.Encoder().encode
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
@@ -17,9 +23,8 @@ class Line(logging.Formatter):
         return json.dumps(self.fields(record), default=str)
 
     def fields(self, record: logging.LogRecord) -> dict[str, Any]:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         out: dict[str, Any] = {
-            "time": f"{stamp}.{int(record.msecs):03d}Z",
+            "time": format_time(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "text": record.getMessage()[:MAX_VALUE_CHARACTERS],
@@ -30,6 +35,45 @@ class Line(logging.Formatter):
         if record.exc_info:
             out["traceback"] = self.formatException(record.exc_info)[-4 * MAX_VALUE_CHARACTERS :]
         return out
+
+
+class Lines:
+    """Lines of level info with one text, which are written in one piece: a record for each would cost much more.
+
+    They are kept in memory until `flush`. Threads may add. Where lines are no JSON, they are ordinary records.
+    """
+
+    def __init__(self, log: logging.Logger, text: str) -> None:
+        self._log = log
+        self._text = text
+        self._waiting: deque[tuple[float, dict[str, Any]]] = deque()
+
+    def __bool__(self) -> bool:
+        """Whether any wait."""
+        return bool(self._waiting)
+
+    def add(self, facts: dict[str, Any]) -> None:
+        """facts: what the line says besides time, level, logger and text."""
+        self._waiting.append((time.time(), facts))
+
+    def flush(self) -> None:
+        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        handlers = logging.root.handlers
+        if len(handlers) != 1 or type(handlers[0].formatter) is not Line or not isinstance(handlers[0], Stream):
+            for _, facts in lines:
+                self._log.info(self._text, extra=facts)
+        elif lines:
+            head = {"level": "info", "logger": self._log.name, "text": self._text}
+            handlers[0].write(b"\n".join([encode({"time": format_time(at), **head, **facts}) for at, facts in lines]))
+
+
+class Stream(logging.StreamHandler[TextIO]):
+    """Also writes lines that are formatted already."""
+
+    def write(self, lines: bytes) -> None:
+        with self.lock or contextlib.nullcontext():
+            self.stream.write(lines.decode() + "\n")
+            self.flush()
 
 
 class Words(Line):
@@ -45,6 +89,16 @@ class Words(Line):
         return "\n".join([f"{head} {rest}".rstrip(), *lines])
 
 
+def format_time(at: float) -> str:
+    """Seconds since 1970 as RFC 3339, with milliseconds."""
+    return f"{format_second(int(at))}.{int(at % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def format_second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+
+
 def escape(text: str) -> str:
     """The text with terminal codes and line breaks made visible."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
@@ -53,7 +107,7 @@ def escape(text: str) -> str:
 def setup(level: str, stream: TextIO | None = None) -> None:
     """All loggers of this process, ours, uvicorn's and RQ's, write to standard error in one form."""
     target = stream or sys.stderr
-    handler = logging.StreamHandler(target)
+    handler = Stream(target)
     handler.setFormatter(Words() if target.isatty() else Line())
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level)

@@ -85,6 +85,12 @@ def parse_durability(text: str) -> Durability:
     return Durability(text)
 
 
+def parse_switch(text: str) -> bool:
+    if text.lower() not in ("on", "off"):
+        raise ValueError(f"must be on or off, not {text!r}")
+    return text.lower() == "on"
+
+
 def setting(name: str, parse: Callable[[str], T], default: T) -> T:
     """A field that is read from the variable name."""
     return field(default=default, metadata={"name": name, "parse": parse})
@@ -98,6 +104,7 @@ class Shared:
     redis_url: str = setting("REDIS_URL", parse_redis_url, DEFAULT_REDIS_URL)
     queue: str = setting("QUEUE", parse_word, DEFAULT_QUEUE)
     log_level: str = setting("LOG_LEVEL", parse_level, "INFO")
+    log_deliveries: bool = setting("LOG_DELIVERIES", parse_switch, True)
     rq_prefix: str = setting("RQ_KEY_PREFIX", parse_rq_prefix, "")
     keep_done: float = setting("KEEP_DONE", parse_duration, 86400.0)
     host: str = setting("HOST", str, "127.0.0.1")
@@ -121,12 +128,14 @@ def load(kind: type[S], env: Mapping[str, str], faults: list[str], **overrides: 
     before = len(faults)
     values: dict[str, Any] = dict(overrides)
     for item in fields(kind):
-        if item.name in overrides or (text := env.get(item.metadata.get("name", ""))) is None:
-            continue
+        name = item.metadata.get("name", "")
         try:
-            values[item.name] = item.metadata["parse"](text)
+            if item.name not in overrides and (text := read_text(env, name)) is not None:
+                values[item.name] = item.metadata["parse"](text)
         except ValueError as error:
-            faults.append(f"{item.metadata['name']} {error}")
+            faults.append(f"{name} {error}")
+        except ConfigurationError as error:
+            faults += error.faults
     if "seal" not in values:
         try:
             values["seal"] = read_seal(env, values.get("queue", DEFAULT_QUEUE))
@@ -134,6 +143,17 @@ def load(kind: type[S], env: Mapping[str, str], faults: list[str], **overrides: 
             faults += error.faults
     faults += find_wrong_tag(values.get("queue", DEFAULT_QUEUE), values.get("rq_prefix", ""))
     return kind(**values) if len(faults) == before else None
+
+
+def read_text(env: Mapping[str, str], name: str) -> str | None:
+    """The value of a variable. REDIS_URL, which may hold a password, also comes from a file, read once.
+
+    Raises ConfigurationError.
+    """
+    if name != "REDIS_URL" or f"{name}_FILE" not in env:
+        return env.get(name)
+    secret = secrets.read(env, name)
+    return secret.values[0] if secret else None
 
 
 def find_wrong_tag(queue: str, rq_prefix: str) -> list[str]:

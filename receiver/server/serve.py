@@ -21,6 +21,7 @@ from .. import settings as environment
 from ..contract import exposition, formats, logs
 from ..contract.connection import FAULTS, connect
 from ..contract.errors import ConfigurationError
+from ..contract.ledger_metrics import LedgerCollector
 from ..settings import Settings
 from .protocol import GuardedProtocol
 
@@ -107,21 +108,23 @@ def serve(settings: Settings) -> None:
     if settings.processes > 1:
         with tempfile.TemporaryDirectory(prefix="zr-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            serve_metrics(settings.metrics_address, settings.metrics_port)
+            serve_metrics(settings)
             Workers(config, [listener], settings.drain_seconds).run()
     else:
-        serve_metrics(settings.metrics_address, settings.metrics_port)
+        serve_metrics(settings)
         Server(config).run(sockets=[listener])
 
 
-def serve_metrics(host: str, port: int) -> None:
+def serve_metrics(settings: Settings) -> None:
     """Serves the metrics of this process, or of all that share PROMETHEUS_MULTIPROC_DIR. Port 0 is off."""
+    host, port, keys = settings.metrics_address, settings.metrics_port, settings.keys
     if not port:
         return
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(LedgerCollector(connect(settings.redis_url, keys.tag), keys, "receiver"))
     try:
         exposition.serve_in_thread(exposition.listen(host, port), registry)
     except OSError as error:

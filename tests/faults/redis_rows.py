@@ -7,18 +7,20 @@ from receiver.contract.connection import connect
 from tests.support.kit import free_port, wait_for
 
 from .row import Scene
-from .world import Redis, Sentinel, faked, status
+from .world import Redis, Sentinel, faked, status, stopped
 
 
 def killed(scene: Scene) -> None:
     """SIGKILL under load, and a start from its append-only file."""
     here = scene.here
     base, _ = here.receiver()
-    here.worker()
-    wait_for(lambda: here.redis.client.scard("{events}:rq:workers"))  # a worker that finds no Redis at its start ends
+    worker = here.worker()
+    wait_for(lambda: here.redis.client.scard("{events}:rq:workers"))
     sending = scene.sending(base, count=3000, seconds=0.01)
-    time.sleep(0.7)
-    here.redis.kill()
+    time.sleep(0.4)
+    with stopped(worker.pid):  # so that events wait in Redis when it dies
+        time.sleep(0.3)
+        here.redis.kill()
     scene.insist(sending.is_alive(), "it was over before the fault was")
     time.sleep(1)
     here.redis.start()
@@ -29,7 +31,7 @@ def away(scene: Scene) -> None:
     here = scene.here
     base, _ = here.receiver()
     here.worker()
-    wait_for(lambda: here.redis.client.scard("{events}:rq:workers"))  # a worker that finds no Redis at its start ends
+    wait_for(lambda: here.redis.client.scard("{events}:rq:workers"))
     scene.sending(base)
     time.sleep(0.5)
     here.redis.kill()

@@ -15,11 +15,12 @@ from redis.exceptions import AskError, TryAgainError
 from receiver import inbox as module
 from receiver.contract.keys import Keys, make_event_id
 from receiver.contract.records import Content, EventRecord, Labels
+from receiver.contract.redis_faults import name_cause
 from receiver.contract.seal import Seal
 from receiver.contract.settings import Durability
 from receiver.contract.slot import SlotMoved
 from receiver.errors import Unavailable
-from receiver.inbox import Inbox, Receipt, name_cause
+from receiver.inbox import Inbox, Receipt
 from receiver.redis_connections import connect
 from receiver.sources import Accepted
 from tests.support.cluster import CLUSTER

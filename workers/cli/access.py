@@ -45,7 +45,7 @@ def read_settings() -> tuple[Settings, Ledger | None]:
     env = read_environment()
     sealed = "SEAL_KEY" in env or "SEAL_KEY_FILE" in env
     config = settings.read(env if sealed else {**env, "SEAL_KEY": secrets.token_hex(32)}, need_handlers=False)
-    if "REDIS_URL" not in env or (config.api_user and not sealed):
+    if not {"REDIS_URL", "REDIS_URL_FILE"} & env.keys() or (config.api_user and not sealed):
         return config, None
     return config, Ledger.open(config)
 

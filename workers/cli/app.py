@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.logs import escape
 from receiver.contract.memory import forbid_core_dumps
+from receiver.contract.redis_faults import explain
 
 from ..errors import RetryLater
 from ..zyra.errors import ZyraError
@@ -38,6 +39,7 @@ COMMANDS = {
     "sandbox": "Run a Zyra to develop against, with faults on request; trigger its events.",
     "endpoints": "Register, list, rotate and delete our webhook endpoint at Zyra.",
     "status": "Show what is flowing, what is stuck, and what to do.",
+    "metrics": "List the metrics that receivers and workers show.",
     "health": "Check whether this container is alive: exit code 0 if it is.",
 }
 
@@ -106,7 +108,7 @@ def run(arguments: list[str] | None = None) -> None:
     except (typer.Abort, KeyboardInterrupt):
         quit_with(130, "interrupted")
     except redis.RedisError as error:
-        quit_with(1, f"Redis does not answer as it should: {error}. Is REDIS_URL right, and does Redis run?")
+        quit_with(1, f"{explain(error)}. Is REDIS_URL right, and does Redis run?")
     sys.exit(status if isinstance(status, int) else 0)
 
 

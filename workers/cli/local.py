@@ -43,7 +43,7 @@ def find_running_dev(env: Mapping[str, str] = os.environ) -> dict[str, Any]:
 def read_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     """env, and where it says nothing about Redis, what the running `dev` uses."""
     completed = dict(env)
-    if "REDIS_URL" in env or not (dev := find_running_dev(env)):
+    if {"REDIS_URL", "REDIS_URL_FILE"} & env.keys() or not (dev := find_running_dev(env)):
         return completed
     for name, key in PLAIN.items():
         completed.setdefault(name, dev[key])

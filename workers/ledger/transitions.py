@@ -79,6 +79,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     delay: float = 0.0  # seconds until the next attempt
     error: str = ""
+    tallies: dict[str, int] = {}
 
     @property
     def ticket(self) -> Ticket:

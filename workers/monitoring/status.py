@@ -1,20 +1,18 @@
 """What is flowing, what is stuck, since when, and what to do."""
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from receiver.contract.connection import compute_memory_share, decode_text
+from receiver.contract.figures import EVENT_INDEXES, RUN_INDEXES, count_workers, measure_oldest, read_counters
 from receiver.contract.keys import read_event_id
 from receiver.contract.records import read_number
 
 from ..ledger.query import format_time
 from ..ledger.transitions import Ledger
 from ..zyra.budget import list_refusals
-from .figures import EVENT_INDEXES, RUN_INDEXES, measure_oldest
 
 SLOW_SECONDS = 60.0  # that an event may wait for its dispatch before status says that workers do not keep up
-ALIVE_SECONDS = 90.0  # since a worker's last sign of life
 INDEXES = (*EVENT_INDEXES.values(), *RUN_INDEXES.values(), "later", "junk")
 
 
@@ -52,39 +50,24 @@ def survey(ledger: Ledger) -> Status:
         pipe.llen(keys.jobs)
         pipe.info("memory")
         pipe.time()
-        pipe.hgetall(keys.name("counters"))
-        *cards, length, memory, (seconds, micro), counters = pipe.execute()
+        *cards, length, memory, (seconds, micro) = pipe.execute()
     counts, now = dict(zip(INDEXES, cards, strict=True)), seconds + micro / 1e6
     status = Status(
         queue=keys.queue,
         counts=counts,
         queue_length=length,
-        workers=count_workers(ledger, now),
-        oldest_seconds=measure_oldest(ledger, now),
+        workers=count_workers(client, keys, now),
+        oldest_seconds=measure_oldest(client, keys, now),
         memory=compute_memory_share(memory),
         untyped={
-            decode_text(name).partition(":")[2]: read_number(count)
-            for name, count in sorted(counters.items())
-            if decode_text(name).startswith("untyped:")
+            name.partition(":")[2]: count
+            for name, count in read_counters(client, keys).items()
+            if name.startswith("untyped:")
         },
         stuck=[],
     )
     status.stuck.extend(list_troubles(ledger, status))
     return status
-
-
-def count_workers(ledger: Ledger, now: float) -> int:
-    """Workers of this queue that RQ has heard of lately."""
-    names = ledger.client.smembers(f"{ledger.keys.rq_prefix}:workers:{ledger.keys.queue}")
-    beats = [decode_text(ledger.client.hget(decode_text(name), "last_heartbeat") or "") for name in names]
-    return sum(now - parse_time(beat) < ALIVE_SECONDS for beat in beats)
-
-
-def parse_time(beat: str) -> float:
-    try:
-        return datetime.fromisoformat(beat.replace("Z", "+00:00")).astimezone(UTC).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def list_troubles(ledger: Ledger, status: Status) -> list[Trouble]:

@@ -95,12 +95,26 @@ def judge_timeout(claim: Claim, handler: Handler) -> Outcome:
     return judge_failure(claim, handler, make_timeout_error(handler))
 
 
-def conclude(ready: Attempt, error: BaseException | None) -> Outcome:
-    """The outcome of a handler's end. Logs failures."""
+def describe_end(ready: Attempt, verdict: Verdict, seconds: float) -> dict[str, object]:
+    """What the log says of an attempt's end."""
+    claim = ready.claim
+    return {
+        "event": claim.event,
+        "type": ready.event.type,
+        "resource": ready.event.resource_id,
+        "handler": ready.handler.name,
+        "attempt": claim.attempt,
+        "outcome": verdict.value,
+        "ms": round(seconds * 1000, 1),
+    }
+
+
+def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0) -> Outcome:
+    """The outcome of a handler's end. Logs failures. seconds: that it took."""
     if error is None:
         return make_outcome(ready.claim, Verdict.DONE)
     outcome = judge_failure(ready.claim, ready.handler, error)
-    extra = {"run": ready.claim.unit, "handler": ready.handler.name, "outcome": outcome.verdict}
+    extra = describe_end(ready, outcome.verdict, seconds)
     level = LEVELS.get(outcome.verdict, logging.WARNING)
     wants_traceback = outcome.verdict in (Verdict.FAILED, Verdict.DEAD)
     log.log(level, "attempt ended: %s", outcome.error[:200], extra=extra, exc_info=wants_traceback and error)

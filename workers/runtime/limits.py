@@ -10,16 +10,22 @@ from pathlib import Path
 
 from receiver.contract.memory import forbid_core_dumps
 
-MEMORY_SHARE = 0.75  # of the container's or machine's memory, for one process
+MEMORY_SHARE = 0.75  # of the container's or machine's memory, for all processes together
+LEAST_BYTES = 64 << 20  # for one process: with less it could not even start
+MEMORY_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of cgroup v2, and v1
 WORN_SHARE = 0.6  # of its limit: a process that uses more takes nothing new, before its neighbours feel it
 PDEATHSIG = 1  # prctl's PR_SET_PDEATHSIG: a process ends when its parent does
 FIRST_TO_GO = "800"  # of 1000: whom the kernel ends when memory runs out, rather than the parent
 
 
-def apply(memory: int = 0) -> int:
-    """Sets the limits of this process and answers how many bytes of data it may hold; 0 takes our share."""
+def apply(memory: int = 0, processes: int = 1) -> int:
+    """Sets the limits of this process and answers how many bytes of data it may hold.
+
+    memory: that many; 0: our share of what there is. processes: that share it.
+    """
     forbid_core_dumps()
-    most, (_, ceiling) = memory or int(count_available_bytes() * MEMORY_SHARE), resource.getrlimit(resource.RLIMIT_DATA)
+    share = max(LEAST_BYTES, int(count_available_bytes() * MEMORY_SHARE / processes))
+    most, (_, ceiling) = memory or share, resource.getrlimit(resource.RLIMIT_DATA)
     if ceiling != resource.RLIM_INFINITY:  # a limit that stands already
         most = min(most, ceiling)
     with contextlib.suppress(ValueError, OSError):  # not every system has this one
@@ -32,9 +38,11 @@ def apply(memory: int = 0) -> int:
 def count_available_bytes() -> int:
     """Bytes of memory that this container, or else the machine, has."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
-        return min(machine, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return machine
+    limits = [machine]
+    for file in MEMORY_FILES:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            limits.append(int(Path(file).read_text()))
+    return min(limits)
 
 
 def find_wear(most: int) -> str:

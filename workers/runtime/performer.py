@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 class Performer:
     """clients: makes the API clients, if any handler takes one.
 
-    ended: hears how each handler ended, by an exception or by none. In a process that it forked off, nobody does.
+    on_finished: hears how each handler ended, by an exception or by none, and after how many seconds. In a process
+    that it forked off, nobody does.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         clients: "Callable[[], Clients] | None",
-        on_finished: Callable[[Attempt, BaseException | None], None],
+        on_finished: Callable[[Attempt, BaseException | None, float], None],
     ) -> None:
         self._ledger = ledger
         self._clients = clients
@@ -98,7 +99,9 @@ class Performer:
     def _finish(self, ready: Attempt, error: BaseException | None) -> None:
         if os.getpid() != self._pid:
             os._exit(0 if error is None else 1)
-        self._on_finished(ready, error)
+        now = time.monotonic()
+        _, since = self._running.get(ready.claim.ticket, (ready, now))
+        self._on_finished(ready, error, now - since)
         self._running.pop(ready.claim.ticket, None)
 
 

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import structs
 from redis.exceptions import OutOfMemoryError
 
-from receiver.contract import memory
+from receiver.contract import logs, memory
 from receiver.contract.connection import FAULTS
 from receiver.contract.keys import is_run
 from receiver.contract.seal import Seal
@@ -21,13 +22,14 @@ from ..context import Lease
 from ..ledger.transitions import Claim, Ledger, Outcome, Ticket, Verdict
 from ..router import Router
 from . import limits
-from .attempt import Attempt, conclude, describe_error, judge_unprepared, make_outcome, prepare
+from .attempt import Attempt, conclude, describe_end, describe_error, judge_unprepared, make_outcome, prepare
 from .claims import HeldClaims
 from .dispatcher import Dispatcher
 from .performer import Performer, announce
 from .pipe import Clock, Pipe
 from .process_watch import BEAT_SECONDS
 from .recorder import Recorder
+from .tallies import tally
 from .threads import Call, HandlerThreads
 
 if TYPE_CHECKING:
@@ -40,7 +42,10 @@ MAX_TAKEN = 128  # units taken in one round trip
 
 
 class Process:
-    """memory: bytes of data it may hold; well below that it asks to be replaced. 0: it does not look."""
+    """memory: bytes of data it may hold; well below that it asks to be replaced. 0: it does not look.
+
+    log_runs: whether attempts that end well are logged, too.
+    """
 
     def __init__(
         self,
@@ -52,6 +57,7 @@ class Process:
         clients: "Callable[[], Clients]",
         concurrency: int = 16,
         memory: int = 0,
+        log_runs: bool = True,
     ) -> None:
         self.ledger = ledger
         self.router = router
@@ -64,7 +70,8 @@ class Process:
         self._alone = False
         self._more = False  # whether the queue had as much as we asked for
         self._holding = HeldClaims(pipe, clock, concurrency)
-        self._recorder = Recorder(ledger, pipe, memory, self._holding.end)
+        self._recorder = Recorder(ledger, pipe, memory, self._end_recorded)
+        self._ends = logs.Lines(log, "attempt ended") if log_runs and log.isEnabledFor(logging.INFO) else None
         self._dispatcher = Dispatcher(
             ledger,
             router,
@@ -236,12 +243,21 @@ class Process:
         self.pipe.send(isolate=claim.ticket)
         self._holding.end([claim.ticket], parent_knows=True)
 
-    def _conclude(self, ready: Attempt, error: BaseException | None) -> None:
+    def _end_recorded(self, tickets: Sequence[Ticket], is_told: bool) -> None:
+        self._holding.end(tickets, is_told)
+        if self._ends:
+            self._ends.flush()
+
+    def _conclude(self, ready: Attempt, error: BaseException | None, seconds: float) -> None:
         if isinstance(error, MemoryError) and not self._alone:  # a neighbour may have taken the memory
             self._leave("an attempt found no memory")
             self._isolate(ready.claim)
         else:
-            self._end(conclude(ready, error))
+            outcome = conclude(ready, error, seconds)
+            outcome = structs.replace(outcome, tallies=tally(ready, outcome.verdict, seconds))
+            if error is None and self._ends is not None:
+                self._ends.add(describe_end(ready, outcome.verdict, seconds))
+            self._end(outcome)
 
     def _end(self, ended: Outcome) -> None:
         """Has the end recorded; from the next report on the attempt is no longer late, whatever happens."""

@@ -18,6 +18,7 @@ from ..ledger.sweeper import Sweeper
 from ..ledger.transitions import Ledger, Outcome, Ticket, Verdict
 from .pipe import Clock, Pipe, make_pair
 from .process_watch import NEVER, PREPARE_SECONDS, HeldUnit, WatchedProcess
+from .pulse import Phase
 
 log = logging.getLogger(__name__)
 RENEW_SECONDS = 5.0  # between renewals and heartbeats
@@ -43,6 +44,7 @@ class Supervisor:
         processes: int = 1,
         heartbeat: Callable[[bool], None] = lambda busy: None,
         burst: bool = False,
+        beat: Callable[[Phase], None] = lambda phase: None,
     ) -> None:
         self.ledger = ledger
         self.sweeper = Sweeper(ledger)
@@ -54,6 +56,7 @@ class Supervisor:
         self._processes = processes
         self._heartbeat = heartbeat
         self._burst = burst
+        self._beat = beat
         self._asked = 0
         self._stop_at = NEVER
         self._looked = time.monotonic()
@@ -96,6 +99,7 @@ class Supervisor:
             while self._asked:
                 self._stop()
             now = time.monotonic()
+            self._beat(Phase.STOPPING if self.stopping else Phase.RUNNING)
             if not self.stopping:
                 self._fill()
             self._watch(now)

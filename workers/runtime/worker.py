@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
+from importlib import metadata
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import redis
 from receiver.contract import formats, memory
 from receiver.contract.connection import connect_again
 from receiver.contract.errors import ConfigurationError
+from receiver.contract.figures import show_life
 from receiver.contract.jobs import LedgerJob, LedgerQueue
 from receiver.contract.keys import Keys, find_tag
 from receiver.contract.rq_names import RQ_KEY_PREFIX, BaseWorker, Queue, WorkerStatus
@@ -29,6 +31,8 @@ from ..settings import Settings
 from . import limits
 from .pipe import Clock, Pipe
 from .process import Process
+from .pulse import Phase, Pulse
+from .redis_wait import wait_for_redis
 from .supervisor import BROKEN_STATUS, Supervisor
 
 if TYPE_CHECKING:
@@ -59,10 +63,12 @@ class Worker(BaseWorker):
         processes: int = 1,
         concurrency: int = 16,
         keep_going: bool = False,
+        pulse: Pulse | None = None,
         prepare_for_work: bool = True,
         **options: Any,
     ) -> None:
         memory.forbid_core_dumps()
+        wait_for_redis(connection.ping)
         named = [queue if isinstance(queue, str) else queue.name for queue in to_list(queues)]
         super().__init__(
             named, name=name, connection=connection, worker_ttl=WORKER_TTL_SECONDS, prepare_for_work=prepare_for_work
@@ -71,6 +77,7 @@ class Worker(BaseWorker):
         self.processes = processes
         self.concurrency = concurrency
         self.keep_going = keep_going
+        self.pulse = pulse or Pulse()
 
     def _set_connection(self, connection: redis.Redis) -> redis.Redis:
         """RQ would raise its time-out to minutes: a parent that hangs renews no lease."""
@@ -83,40 +90,51 @@ class Worker(BaseWorker):
         config = self.settings or settings.read()
         keys = Keys(self.queues[0].name, RQ_KEY_PREFIX)
         ledger = Ledger(connect_again(self.connection, keys.tag, **TIMEOUTS_SECONDS), keys, config.keep_done)
-        if fault := formats.look_at_ledger(ledger.client, keys):
+        if fault := wait_for_redis(lambda: formats.look_at_ledger(ledger.client, keys)):
             raise ConfigurationError([fault])
         memory.settle()  # what is there before the forks is not touched by any collector, and so stays shared
         parent = Supervisor(
             ledger,
             lambda pipe, clock, unit, ends: self._fork(config, keys, (pipe, clock, unit), ends),
             processes=self.processes,
-            heartbeat=self._send_heartbeat,
+            heartbeat=partial(self._send_heartbeat, ledger),
             burst=burst,
+            beat=self.pulse.beat,
         )
 
         def stop(signum: int, frame: FrameType | None) -> None:
+            self.pulse.beat(Phase.STOPPING)
             parent.stop()
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        self.register_birth()  # type: ignore[no-untyped-call]
+        wait_for_redis(self._register)
+        facts = {"version": metadata.version("zyra-receiver"), "queue": keys.queue, "worker": self.name}
+        log.info("worker starts", extra=facts)
         try:
             parent.run()
         finally:
+            log.info("worker ends", extra=facts)
             for number, handler in before.items():
                 signal.signal(number, handler)
             with contextlib.suppress(redis.RedisError):
+                ledger.client.zrem(keys.name("workers"), self.name)
                 self.register_death()  # type: ignore[no-untyped-call]
         if parent.broken:
             raise ConfigurationError(parent.broken.splitlines())
         return True
 
-    def _send_heartbeat(self, busy: bool) -> None:
+    def _register(self) -> None:
+        """What RQ does at a worker's birth; also after a try that failed midway."""
+        self.connection.delete(self.key)
+        self.register_birth()  # type: ignore[no-untyped-call]
+
+    def _send_heartbeat(self, ledger: Ledger, busy: bool) -> None:
+        show_life(ledger.client, ledger.keys, self.name)
         state = WorkerStatus.BUSY if busy else WorkerStatus.IDLE
         if self.get_state() != state:
             self.set_state(state)
         if not self.connection.hexists(self.key, "birth"):  # we were out of reach for longer than our record lives
-            self.connection.delete(self.key)
-            self.register_birth()  # type: ignore[no-untyped-call]
+            self._register()
             log.warning("registered again")
         self.heartbeat()
 
@@ -143,7 +161,7 @@ class Worker(BaseWorker):
         for number in (signal.SIGTERM, signal.SIGINT):  # the parent decides; what a handler starts decides for itself
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(-1)
-        most = limits.apply(config.memory)
+        most = limits.apply(config.memory, self.processes)
         try:
             router = plugins.load_handlers(config.handlers, keep_going=self.keep_going)
         except ConfigurationError as error:
@@ -151,7 +169,10 @@ class Worker(BaseWorker):
             return BROKEN_STATUS
         ledger = Ledger(connect_again(self.connection, keys.tag, **TIMEOUTS_SECONDS), keys, config.keep_done)
         clients = partial(load_clients, config, ledger)
-        process = Process(ledger, router, config.seal, pipe, clock, clients, self.concurrency, most)
+        limit, log_runs = self.concurrency, config.log_deliveries
+        process = Process(ledger, router, config.seal, pipe, clock, clients, limit, most, log_runs)
+        if unit is None:
+            log.info("a process starts", extra={"handlers": [handler.name for handler in router]})
         process.run_alone(*unit) if unit else process.run()
         return 0
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.contract.logs import setup
+from receiver.contract.logs import Lines, setup
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +62,31 @@ def test_a_traceback_on_a_terminal_has_no_codes() -> None:
 
     assert "\x1b" not in out.getvalue()
     assert "ValueError: \\x1b]0;title\\x07" in out.getvalue()
+
+
+def test_lines_are_written_in_one_piece_and_in_the_same_form() -> None:
+    out = io.StringIO()
+    setup("INFO", out)
+    lines = Lines(logging.getLogger("x"), "delivery")
+    lines.add({"event": "evt_é\n", "ms": 1.5})
+    lines.add({"event": "evt_2"})
+    lines.flush()
+    lines.flush()
+
+    logging.getLogger("x").info("delivery", extra={"event": "evt_2"})
+
+    first, second, record = map(json.loads, out.getvalue().splitlines())
+    assert (first["event"], first["ms"]) == ("evt_é\n", 1.5)
+    assert second | {"time": ""} == record | {"time": ""}
+    assert not lines
+
+
+def test_lines_on_a_terminal_are_words() -> None:
+    out = Terminal()
+    setup("INFO", out)
+    lines = Lines(logging.getLogger("x"), "delivery")
+    lines.add({"event": "evt_1"})
+
+    lines.flush()
+
+    assert out.getvalue().endswith("delivery event=evt_1\n")

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from receiver import settings as receiving
@@ -65,3 +67,15 @@ def test_good_settings_are_read() -> None:
 
     assert found is not None
     assert (found.redis_url, found.log_level, found.keep_done, found.queue) == ("unix:///x", "DEBUG", 3600, "events")
+
+
+def test_the_url_of_redis_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("redis://:secret,with,commas@h:1/0\n")
+    env = {"SEAL_KEY": KEY, "REDIS_URL_FILE": str(tmp_path / "url")}
+
+    found = load(Shared, env, [])
+
+    assert found
+    assert found.redis_url == "redis://:secret,with,commas@h:1/0"
+    assert faults(**env | {"REDIS_URL": "redis://h"}) == ["REDIS_URL and REDIS_URL_FILE are both set: keep one"]
+    assert "REDIS_URL_FILE: cannot read" in faults(REDIS_URL_FILE=str(tmp_path / "none"))[0]

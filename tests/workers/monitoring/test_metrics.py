@@ -10,16 +10,17 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
+from receiver.contract.ledger_metrics import LedgerCollector
 from receiver.contract.seal import Seal
 from tests.support.kit import accept, free_port, wait_for
 from workers.cli.commands.work import export
 from workers.ledger.transitions import Ledger
-from workers.monitoring.metrics import LedgerCollector
+from workers.runtime.pulse import Pulse
 
 
 def test_the_ledgers_metrics(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
     registry = CollectorRegistry()
-    registry.register(LedgerCollector(ledger))
+    registry.register(LedgerCollector(ledger.client, ledger.keys, "worker"))
     assert registry.get_sample_value("zr_oldest_seconds") == 0
     event = accept(ledger, seal)
     client.hset(ledger.keys.event(event), "queued_at", 1000)
@@ -38,16 +39,16 @@ def test_the_ledgers_metrics(ledger: Ledger, seal: Seal, client: redis.Redis) ->
 
 def test_metrics_without_redis() -> None:
     registry = CollectorRegistry()
-    registry.register(LedgerCollector(Ledger(connect("redis://127.0.0.1:1/0", "{q}"), Keys("q"))))
+    registry.register(LedgerCollector(connect("redis://127.0.0.1:1/0", "{q}"), Keys("q"), "receiver"))
 
     assert generate_latest(registry).decode().splitlines()[-1] == "zr_ledger_up 0.0"
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # pytest has threads, `work` has none
 def test_metrics_have_a_process_of_their_own(ledger: Ledger) -> None:
-    assert export("127.0.0.1", 0, ledger) == 0
+    assert export("127.0.0.1", 0, ledger, Pulse()) == 0
     port = free_port()
-    pid = export("127.0.0.1", port, ledger)
+    pid = export("127.0.0.1", port, ledger, Pulse())
     try:
         assert "zr_ledger_up 1.0" in wait_for(lambda: fetch(port))
     finally:

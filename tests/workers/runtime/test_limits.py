@@ -1,7 +1,9 @@
 """What a worker process may use; each limit is set in a process of its own."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +47,26 @@ def test_our_share_is_most_of_what_there_is() -> None:
     code = "from workers.runtime import limits; print(limits.apply() / limits.count_available_bytes())"
 
     assert float(said(code)) == pytest.approx(0.75, abs=0.01)
+
+
+def test_processes_share_it() -> None:
+    code = "from workers.runtime import limits; print(limits.apply(0, 4) / limits.count_available_bytes())"
+
+    assert float(said(code)) == pytest.approx(0.1875, abs=0.01)
+
+
+@pytest.mark.parametrize(("texts", "found"), [(["max", None], 0), (["1048576", None], 1), ([None, "2097152"], 2)])
+def test_the_containers_limit_counts_in_both_versions(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, texts: list[str | None], found: int
+) -> None:
+    files = [tmp_path / "v2", tmp_path / "v1"]
+    for file, text in zip(files, texts, strict=True):
+        if text is not None:
+            file.write_text(text + "\n")
+    monkeypatch.setattr(limits, "MEMORY_FILES", tuple(map(str, files)))
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+    assert limits.count_available_bytes() == (found << 20 or machine)
 
 
 def test_no_limit_is_never_worn() -> None:

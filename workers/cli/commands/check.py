@@ -5,13 +5,14 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from redis import Redis, ResponseError
+from redis import Redis, RedisError, ResponseError
 
 from receiver import settings as receiving
 from receiver.contract import formats
 from receiver.contract.connection import GONE, connect, decode_text, describe_mode
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
+from receiver.contract.redis_faults import NO_ANSWER, explain, name_cause
 from receiver.contract.settings import Durability, Shared
 from receiver.durability import Assessment, judge
 from receiver.signatures.verify import PUBLIC
@@ -42,14 +43,14 @@ def check(role: Annotated[Role, typer.Option(help="Role whose configuration is v
 
 def check_receiver() -> int:
     settings = receiving.read(read_environment())
-    verdict = judge_redis(settings, settings.durability, settings.replicas)
     doubts = [doubt for source in settings.sources.values() for doubt in find_doubts(source)]
     for fault in (*find_commas(settings.sources), *find_shared_secrets(settings.sources), *doubts):
         print_line("warning:", fault)
-    for source in settings.sources.values() if verdict else ():
+    verdict = judge_redis(settings, settings.durability, settings.replicas)
+    for source in settings.sources.values():
         for guarantee in list_guarantees(source, settings.durability, verdict):
             print_line(f"{source.name}:", guarantee)
-    return conclude(settings.redis_url, verdict)
+    return conclude(verdict)
 
 
 def check_worker() -> int:
@@ -68,12 +69,10 @@ def check_worker() -> int:
         print_line(
             f"API: {settings.api_url}, {who}; a minute {most.create} creates, {most.read} reads, {most.bulk} of SCIM"
         )
-    return conclude(settings.redis_url, judge_redis(settings, Durability.NONE, 1))
+    return conclude(judge_redis(settings, Durability.NONE, 1))
 
 
-def conclude(url: str, verdict: Assessment | None) -> int:
-    if verdict is None:
-        raise CommandFailed(f"Redis does not answer at {hide_password(url)}: start it, or set REDIS_URL")
+def conclude(verdict: Assessment) -> int:
     for hidden in verdict.hidden:
         print_line("warning:", hidden)
     if verdict.lacks:
@@ -82,15 +81,16 @@ def conclude(url: str, verdict: Assessment | None) -> int:
     return 0
 
 
-def judge_redis(settings: Shared, level: Durability, replicas: int) -> Assessment | None:
+def judge_redis(settings: Shared, level: Durability, replicas: int) -> Assessment:
+    """What Redis lacks for a level. Raises CommandFailed where it does not answer, and says why."""
     client = connect(settings.redis_url, settings.keys.tag)
     try:
         info = read_or_hidden(client.info)
         config = read_or_hidden(lambda: client.config_get("appendfsync", "maxmemory-policy"))
         fault = find_ledger_fault(client, settings.keys)
         print_line("Redis:", describe_mode(client))
-    except GONE:
-        return None
+    except GONE as error:
+        raise CommandFailed(f"{hide_password(settings.redis_url)}: {explain_no_answer(error)}") from None
     finally:
         client.close()
     texts = {decode_text(name): decode_text(value) for name, value in config.items()}
@@ -98,11 +98,25 @@ def judge_redis(settings: Shared, level: Durability, replicas: int) -> Assessmen
 
 
 def find_ledger_fault(client: Redis, keys: Keys) -> str:
-    """The ledger's fault, which may be that this user has no right to read it."""
+    """The ledger's fault, which may be that it cannot be read or written. Raises GONE."""
     try:
-        return formats.look_at_ledger(client, keys)
-    except ResponseError as error:
-        return f"Redis refuses to read the ledger: {error}"
+        if fault := formats.look_at_ledger(client, keys):
+            return fault
+        client.set(keys.script_keys[0], "", xx=True)  # the anchor: refused where a write is
+    except GONE:
+        raise
+    except RedisError as error:
+        return f"deliveries get 503: {explain(error)} ({error})"
+    return ""
+
+
+def explain_no_answer(error: Exception) -> str:
+    """The sentence of `explain`, and what to do where nothing more is known."""
+    if name_cause(error) != NO_ANSWER or "SSL" in str(error):
+        return explain(error)
+    if "closed" in str(error) or "reset" in str(error):
+        return f"{explain(error)}: if it speaks TLS at this port, REDIS_URL begins with rediss://"
+    return f"{explain(error)}: start it, or set REDIS_URL"
 
 
 def read_or_hidden(ask: Callable[[], Any]) -> Any:
@@ -112,7 +126,7 @@ def read_or_hidden(ask: Callable[[], Any]) -> Any:
         return {}
 
 
-def list_guarantees(source: Source, level: Durability, verdict: Assessment | None) -> list[str]:
+def list_guarantees(source: Source, level: Durability, verdict: Assessment) -> list[str]:
     """What holds for a source, one line each."""
     scheme = source.scheme
     sure = {
@@ -124,7 +138,7 @@ def list_guarantees(source: Source, level: Durability, verdict: Assessment | Non
         f"scheme: {scheme.title}, {sure}",
         f"keys: {describe_origin(source)}",
         f"signed: {COVERS[scheme.covers]}",
-        f"durability: {DURABLE[level] if verdict and not verdict.lacks else 'NOT MET'}",
+        f"durability: {DURABLE[level] if not verdict.lacks else 'NOT MET'}",
         f"dedup: {describe_dedup(source)}",
         f"replay protection: {describe_window(source)}",
         f"answer: {source.success_status}; retries: {scheme.retries or 'no page says'}",

@@ -8,6 +8,7 @@ from typing import Annotated
 import httpx2
 import typer
 
+from receiver import health as health_check
 from receiver.contract.connection import GONE, connect, decode_text
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
@@ -18,6 +19,7 @@ from receiver.contract.settings import (
     parse_redis_url,
     parse_rq_prefix,
     parse_word,
+    read_text,
 )
 
 from ..errors import CommandFailed
@@ -32,12 +34,15 @@ def health(
     role: Annotated[Role, typer.Option(help="Role of this container.")] = Role.RECEIVER,
     url: Annotated[str, typer.Option(help="URL of the receiver; default: 127.0.0.1 and PORT.")] = "",
 ) -> int:
-    """Exit with 0 if the receiver answers /livez, or a worker of this host is registered."""
-    return (
-        check_receiver(url or f"http://127.0.0.1:{os.environ.get('PORT', '8080')}")
-        if role is Role.RECEIVER
-        else check_worker()
-    )
+    """Exit with 0 if the process of this role answers /livez. In containers: python -m receiver.health ROLE."""
+    if url:
+        return check_receiver(url)
+    if role is Role.WORKER and os.environ.get("METRICS_PORT") == "0":
+        return check_worker()
+    if status := health_check.main(role.value):
+        return status
+    print_line("ok")
+    return 0
 
 
 def check_receiver(base: str) -> int:
@@ -53,13 +58,17 @@ def check_receiver(base: str) -> int:
 
 def read(name: str, parse: Callable[[str], str], default: str) -> str:
     try:
-        return parse(os.environ[name]) if name in os.environ else default
+        text = read_text(os.environ, name)
+        return default if text is None else parse(text)
     except ValueError as error:
         raise ConfigurationError([f"{name} {error}"]) from None
 
 
 def check_worker() -> int:
-    """A worker counts as alive while Redis does not answer: a restart would not help."""
+    """Without a metrics port: whether a worker of this host is registered.
+
+    It counts as alive while Redis does not answer: a restart would not help.
+    """
     queue, prefix = read("QUEUE", parse_word, DEFAULT_QUEUE), read("RQ_KEY_PREFIX", parse_rq_prefix, "")
     if faults := find_wrong_tag(queue, prefix):
         raise ConfigurationError(faults)

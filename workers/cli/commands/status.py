@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ...monitoring.status import survey
+from ...monitoring.status import Status, survey
 from ..access import open_ledger
 from ..output import print_json, print_line
 
@@ -12,12 +12,20 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
-def status(as_object: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Show what is flowing, what is stuck, since when, and what to do."""
+def status(
+    as_object: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if anything is stuck, for cron.")] = False,
+) -> int:
+    """Show what is flowing, what is stuck, since when, and what to do. Exits with 1 if Redis does not answer."""
     report = survey(open_ledger()[0])
     if as_object:
         print_json(report.as_json())
-        return
+    else:
+        print_report(report)
+    return 1 if fail and report.stuck else 0
+
+
+def print_report(report: Status) -> None:
     counts = report.counts
     print_line(f"queue {report.queue}: {report.queue_length} entries, {report.workers} workers")
     print_line(

@@ -11,6 +11,7 @@ from receiver.contract.connection import connect
 from ... import settings
 from ...ledger.transitions import Ledger
 from ...runtime import limits
+from ...runtime.pulse import Pulse
 from ...runtime.worker import Worker
 from ..local import make_current_folder_importable
 
@@ -30,7 +31,8 @@ def work(
     make_current_folder_importable()
     config = settings.read()
     logs.setup(config.log_level)
-    exporter = export(config.metrics_address, config.metrics_port, Ledger.open(config))
+    pulse = Pulse()
+    exporter = export(config.metrics_address, config.metrics_port, Ledger.open(config), pulse)
     worker = Worker(
         config.queue,
         connection=connect(config.redis_url, config.keys.tag, read=3.0, name="zyra-worker"),
@@ -38,6 +40,7 @@ def work(
         processes=processes,
         concurrency=concurrency,
         keep_going=keep_going,
+        pulse=pulse,
     )
     try:
         worker.work(burst=burst)
@@ -46,8 +49,8 @@ def work(
             os.kill(exporter, 9)
 
 
-def export(host: str, port: int, ledger: Ledger) -> int:
-    """Serves /metrics from a process of its own, since the parent must stay free of threads; its pid, or 0 if off."""
+def export(host: str, port: int, ledger: Ledger, pulse: Pulse) -> int:
+    """Serves metrics and health from a process of its own: the parent must stay free of threads. Its pid; 0 if off."""
     if not port:
         return 0
     parent = os.getpid()
@@ -56,5 +59,5 @@ def export(host: str, port: int, ledger: Ledger) -> int:
     from ...monitoring.metrics import serve  # pragma: no cover - in a child that is ended by a signal
 
     limits.end_with_parent(parent)  # pragma: no cover
-    serve(host, port, ledger)  # pragma: no cover
+    serve(host, port, ledger, pulse)  # pragma: no cover
     return 0  # pragma: no cover

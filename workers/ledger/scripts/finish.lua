@@ -23,7 +23,7 @@ local finish = function(one)
   if not is_run(run) then return hand_back(run, token) end
   local key, id = unit_key(run), string.sub(run, 1, 30)
   local own = pick(key, 'token', 'state', 'attempts', 'failures', 'error', 'missing_since', 'later_since', 'suspect',
-    'next_at')
+    'next_at', 'handler')
   if own.token ~= token or own.state ~= 'running' then
     count('overlaps')
     return 'lost'
@@ -48,6 +48,8 @@ local finish = function(one)
   if later and (verdict == 'done' or verdict == 'dead') then redis.call('HDEL', key, 'later_since') end
   if verdict == 'died' and killed_again(run, error) >= DEATHS then verdict = 'dead' end
   count('attempts_' .. verdict)
+  if own.handler then count('handler:' .. verdict .. ':' .. own.handler) end
+  for name, by in pairs(one.tallies) do count(name, by) end
   if verdict == 'handed' or verdict == 'died' then
     if #change > 0 then redis.call('HSET', key, unpack(change)) end
     requeue(run, 'queued')

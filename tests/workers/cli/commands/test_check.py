@@ -17,7 +17,7 @@ def test_a_ledger_that_may_not_be_read_is_a_fault(env: dict[str, str], own_serve
     found = run("workers.cli", "check", env={"REDIS_URL": url})
 
     assert found.returncode == 2
-    assert "error: Redis refuses to read the ledger: " in found.stderr
+    assert "error: deliveries get 503: the user of REDIS_URL lacks a right" in found.stderr
 
 
 def test_the_mode_of_the_server_is_named(tool: Tool) -> None:

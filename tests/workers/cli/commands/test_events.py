@@ -223,7 +223,9 @@ def test_check_without_redis_or_keys(tool: Tool, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("REDIS_URL", "redis://user:secret@127.0.0.1:1/0")
     code, _, err = tool("check")
 
-    assert (code, err) == (1, "error: Redis does not answer at redis://...@127.0.0.1:1/0: start it, or set REDIS_URL\n")
+    refused = "Error 111 connecting to 127.0.0.1:1. Connection refused."
+    why = f"error: redis://...@127.0.0.1:1/0: Redis does not answer ({refused}): start it, or set REDIS_URL\n"
+    assert (code, err) == (1, why)
     monkeypatch.delenv("ZYRA_API_KEY")
     code, out, _ = tool("check", "--role", "worker")
     assert code == 1
