@@ -20,16 +20,14 @@ class DeliveryLog:
     """Of one server process. is_on: whether accepted deliveries are logged; refused ones always are."""
 
     def __init__(self, is_on: bool, trusted_proxies: Sequence[Network] = ()) -> None:
-        self._is_on = is_on and log.isEnabledFor(logging.INFO)
+        self.is_on = is_on and log.isEnabledFor(logging.INFO)
         self._trusted_proxies = trusted_proxies
         self._lines = logs.Lines(log, "delivery")
         self._next_sample: dict[str, float] = {}
         self._unlogged: dict[str, int] = {}  # refused deliveries since the last line of their source
 
     def accept(self, facts: dict[str, Any]) -> None:
-        """facts: what the line says besides time, level and text."""
-        if not self._is_on:
-            return
+        """Where `is_on`. facts: what the line says besides time, level and text."""
         if not self._lines:
             asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
         self._lines.add(facts)

@@ -31,8 +31,8 @@ from .sources import Accepted, Source
 PREFIX = "/webhooks/"
 PLAIN = (b"", b"identity")
 GZIP = (*PLAIN, b"gzip")
-GUARDED = frozenset((b"content-encoding", b"content-length"))
 ECHOED = {b"x-request-id": "request_id", b"traceparent": "traceparent"}  # headers that go back; their names in the log
+GUARDED = frozenset((b"content-encoding", b"content-length", *ECHOED))
 MAX_ECHO_BYTES = 200  # of one
 
 
@@ -67,11 +67,11 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = scope["headers"]
-        echo = [header for header in headers if header[0] in ECHOED and len(header[1]) <= MAX_ECHO_BYTES]
+        echo: list[tuple[bytes, bytes]] = []
         try:
             source = self._source(scope)
             limit = source.max_body or self._limit
-            self._guard(headers, source.scheme.gzip != "", limit)
+            self._guard(headers, source.scheme.gzip != "", limit, echo)
             body = await self._body(receive, limit)
             started = time.perf_counter()
             delivery = Delivery(headers, body, scope["method"], build_url(source, scope))
@@ -96,7 +96,8 @@ class Endpoint:
             receipt = await self._inbox.accept(accepted)
             spent = time.perf_counter() - started
             self._metrics.accept(source.name, receipt.duplicate, accepted.untyped, spent)
-            self._log.accept(describe(accepted, receipt, spent, echo))
+            if self._log.is_on:
+                self._log.accept(describe(accepted, receipt, spent, echo))
             body = render_success(source.scheme, receipt)
             more = [*source.success_headers, *echo] if echo else source.success_headers
             await send_answer(send, source.success_status, body, more)
@@ -142,10 +143,15 @@ class Endpoint:
             raise WrongMethod("method")
         return source
 
-    def _guard(self, headers: Iterable[tuple[bytes, bytes]], gzip: bool, limit: int) -> None:
+    def _guard(
+        self, headers: Iterable[tuple[bytes, bytes]], gzip: bool, limit: int, echo: list[tuple[bytes, bytes]]
+    ) -> None:
+        """Raises Rejected for what need not be read. echo: gets the headers that go back."""
         for name, value in headers:
             if name not in GUARDED:
                 continue
+            if name in ECHOED and len(value) <= MAX_ECHO_BYTES:
+                echo.append((name, value))
             if name == b"content-encoding" and value.strip().lower() not in (GZIP if gzip else PLAIN):
                 raise WrongEncoding("encoding")
             if name == b"content-length" and (len(value) > 15 or not value.isdigit() or int(value) > limit):

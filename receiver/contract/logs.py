@@ -46,6 +46,7 @@ class Lines:
     def __init__(self, log: logging.Logger, text: str) -> None:
         self._log = log
         self._text = text
+        self._head = encode({"level": "info", "logger": log.name, "text": text})[1:-1]
         self._waiting: deque[tuple[float, dict[str, Any]]] = deque()
 
     def __bool__(self) -> bool:
@@ -57,14 +58,19 @@ class Lines:
         self._waiting.append((time.time(), facts))
 
     def flush(self) -> None:
-        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        lines = list[tuple[float, dict[str, Any]]]()
+        with contextlib.suppress(IndexError):  # another thread may take some of them
+            while self._waiting:
+                lines.append(self._waiting.popleft())
         handlers = logging.root.handlers
-        if len(handlers) != 1 or type(handlers[0].formatter) is not Line or not isinstance(handlers[0], Stream):
-            for _, facts in lines:
-                self._log.info(self._text, extra=facts)
-        elif lines:
-            head = {"level": "info", "logger": self._log.name, "text": self._text}
-            handlers[0].write(b"\n".join([encode({"time": format_time(at), **head, **facts}) for at, facts in lines]))
+        if len(handlers) == 1 and type(handlers[0].formatter) is Line and isinstance(handlers[0], Stream):
+            handlers[0].write(b"".join([self._format(at, facts) for at, facts in lines]))
+            return
+        for _, facts in lines:
+            self._log.info(self._text, extra=facts)
+
+    def _format(self, at: float, facts: dict[str, Any]) -> bytes:
+        return b'{"time":"%b",%b,%b\n' % (format_time(at).encode(), self._head, encode(facts)[1:])
 
 
 class Stream(logging.StreamHandler[TextIO]):
@@ -72,8 +78,12 @@ class Stream(logging.StreamHandler[TextIO]):
 
     def write(self, lines: bytes) -> None:
         with self.lock or contextlib.nullcontext():
-            self.stream.write(lines.decode() + "\n")
             self.flush()
+            if buffer := getattr(self.stream, "buffer", None):
+                buffer.write(lines)
+                buffer.flush()
+            else:
+                self.stream.write(lines.decode())
 
 
 class Words(Line):

@@ -70,7 +70,7 @@ class Process:
         self._alone = False
         self._more = False  # whether the queue had as much as we asked for
         self._holding = HeldClaims(pipe, clock, concurrency)
-        self._recorder = Recorder(ledger, pipe, memory, self._end_recorded)
+        self._recorder = Recorder(ledger, pipe, memory, self._holding.end)
         self._ends = logs.Lines(log, "attempt ended") if log_runs and log.isEnabledFor(logging.INFO) else None
         self._dispatcher = Dispatcher(
             ledger,
@@ -121,6 +121,7 @@ class Process:
     def _stop(self) -> None:
         self._holding.wait_until_empty()
         self._recorder.stop()
+        self._write_log()
 
     def _listen(self) -> None:
         """What the parent says. A parent that is gone renews no lease: whatever we do now may be done twice."""
@@ -139,6 +140,7 @@ class Process:
             if not self.pipe.is_whole:
                 os._exit(1)  # pragma: no cover - a handler closed what was not its own: nothing here can be trusted
             self._report()
+            self._write_log()
             if not self._alone and not self.draining.is_set():
                 self._leave(limits.find_wear(self._memory))
 
@@ -243,8 +245,8 @@ class Process:
         self.pipe.send(isolate=claim.ticket)
         self._holding.end([claim.ticket], parent_knows=True)
 
-    def _end_recorded(self, tickets: Sequence[Ticket], is_told: bool) -> None:
-        self._holding.end(tickets, is_told)
+    def _write_log(self) -> None:
+        """The lines that wait."""
         if self._ends:
             self._ends.flush()
 

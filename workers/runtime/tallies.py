@@ -1,6 +1,8 @@
 """What is counted of an attempt by handler, besides its outcome: buckets of histograms, and their sums in ms."""
 
 import time
+from bisect import bisect_left
+from functools import lru_cache
 
 from ..ledger.transitions import Verdict
 from .attempt import Attempt
@@ -26,5 +28,11 @@ def tally(ready: Attempt, verdict: Verdict, seconds: float) -> dict[str, int]:
 def observe(word: str, handler: str, seconds: float, bounds: tuple[float, ...]) -> dict[str, int]:
     """One observation, in the one bucket that holds it: buckets are summed up where they are read."""
     value = max(0.0, seconds)
-    bound = next(bound for bound in bounds if value <= bound)
-    return {f"{word}:{bound:g}:{handler}": 1, f"{word}:ms:{handler}": int(value * 1000)}
+    names = name_counters(word, handler, bounds)
+    return {names[bisect_left(bounds, value)]: 1, names[-1]: int(value * 1000)}
+
+
+@lru_cache(maxsize=1024)
+def name_counters(word: str, handler: str, bounds: tuple[float, ...]) -> list[str]:
+    """Of each bucket, and of the sum."""
+    return [f"{word}:{bound:g}:{handler}" for bound in bounds] + [f"{word}:ms:{handler}"]
