@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from starlette.types import Scope
 
 from .client_address import Network, find_client
@@ -14,6 +15,19 @@ from .contract import logs
 log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.2  # for which lines wait for others: each by itself would cost more than all else of a delivery
 SAMPLE_SECONDS = 1.0  # between two lines of a source's refused deliveries
+
+
+class Line(msgspec.Struct, gc=False, omit_defaults=True):
+    """What the log says of an accepted delivery."""
+
+    event: str
+    source: str
+    type: str
+    verdict: str  # accepted, or duplicate
+    ms: float
+    delivery_id: str = ""
+    request_id: str = ""
+    traceparent: str = ""
 
 
 class DeliveryLog:
@@ -26,11 +40,11 @@ class DeliveryLog:
         self._next_sample: dict[str, float] = {}
         self._unlogged: dict[str, int] = {}  # refused deliveries since the last line of their source
 
-    def accept(self, facts: dict[str, Any]) -> None:
-        """Where `is_on`. facts: what the line says besides time, level and text."""
+    def accept(self, line: Line) -> None:
+        """Where `is_on`."""
         if not self._lines:
             asyncio.get_running_loop().call_later(GATHER_SECONDS, self.flush)
-        self._lines.add(facts)
+        self._lines.add(line)
 
     def flush(self) -> None:
         """Writes the lines that wait."""

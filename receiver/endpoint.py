@@ -3,12 +3,11 @@
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from .delivery import Delivery, inflate
-from .delivery_log import DeliveryLog
+from .delivery_log import DeliveryLog, Line
 from .errors import (
     BadSignature,
     NotFound,
@@ -172,21 +171,14 @@ class Endpoint:
             body += part
 
 
-def describe(accepted: Accepted, receipt: Receipt, seconds: float, echo: Headers) -> dict[str, Any]:
+def describe(accepted: Accepted, receipt: Receipt, seconds: float, echo: Headers) -> Line:
     """What the log says of a delivery."""
-    labels = accepted.event.labels
-    facts: dict[str, Any] = {
-        "event": receipt.id,
-        "source": labels.source,
-        "type": labels.type,
-        "verdict": "duplicate" if receipt.duplicate else "accepted",
-        "ms": round(seconds * 1000, 1),
-    }
-    if labels.delivery_id:
-        facts["delivery_id"] = labels.delivery_id
+    labels, verdict = accepted.event.labels, "duplicate" if receipt.duplicate else "accepted"
+    ms = round(seconds * 1000, 1)
+    line = Line(receipt.id, labels.source, labels.type, verdict, ms, labels.delivery_id)
     for name, value in echo:
-        facts[ECHOED[name]] = value.decode("latin-1")
-    return facts
+        setattr(line, ECHOED[name], value.decode("latin-1"))
+    return line
 
 
 def build_url(source: Source, scope: Scope) -> str:

@@ -46,31 +46,33 @@ class Lines:
     def __init__(self, log: logging.Logger, text: str) -> None:
         self._log = log
         self._text = text
-        self._head = encode({"level": "info", "logger": log.name, "text": text})[1:-1]
-        self._waiting: deque[tuple[float, dict[str, Any]]] = deque()
+        self._tail = b'Z",' + encode({"level": "info", "logger": log.name, "text": text})[1:-1] + b","
+        self._waiting: deque[tuple[float, msgspec.Struct]] = deque()
 
     def __bool__(self) -> bool:
         """Whether any wait."""
         return bool(self._waiting)
 
-    def add(self, facts: dict[str, Any]) -> None:
+    def add(self, facts: msgspec.Struct) -> None:
         """facts: what the line says besides time, level, logger and text."""
         self._waiting.append((time.time(), facts))
 
     def flush(self) -> None:
-        lines = list[tuple[float, dict[str, Any]]]()
+        lines = list[tuple[float, msgspec.Struct]]()
         with contextlib.suppress(IndexError):  # another thread may take some of them
-            while self._waiting:
+            while True:
                 lines.append(self._waiting.popleft())
         handlers = logging.root.handlers
         if len(handlers) == 1 and type(handlers[0].formatter) is Line and isinstance(handlers[0], Stream):
             handlers[0].write(b"".join([self._format(at, facts) for at, facts in lines]))
             return
         for _, facts in lines:
-            self._log.info(self._text, extra=facts)
+            self._log.info(self._text, extra=msgspec.to_builtins(facts))
 
-    def _format(self, at: float, facts: dict[str, Any]) -> bytes:
-        return b'{"time":"%b",%b,%b\n' % (format_time(at).encode(), self._head, encode(facts)[1:])
+    def _format(self, at: float, facts: msgspec.Struct) -> bytes:
+        second = int(at)
+        head = b'{"time":"%b.%03d' % (format_second(second).encode(), (at - second) * 1000)
+        return b"%b%b%b\n" % (head, self._tail, encode(facts)[1:])
 
 
 class Stream(logging.StreamHandler[TextIO]):

@@ -3,6 +3,8 @@
 import random
 import time
 
+import httpx2
+
 from receiver.contract.connection import connect
 from tests.support.kit import free_port, wait_for
 
@@ -124,6 +126,8 @@ def disk_full_everysec(scene: Scene) -> None:
     time.sleep(0.4)
     here.redis.fill_disk(20_000)
     wait_for(lambda: scene.sent.refused > 50)
+    wait_for(lambda: "cannot write to its disk" in httpx2.get(f"{base}/healthz").text)
+    scene.insist(status(base) == 200, "a balancer sends nothing any more, so that senders get no 503 of ours")
     here.redis.kill()
     here.redis.start()
     here.worker()

@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from receiver.contract.keys import Keys
 from receiver.contract.settings import Durability
 from receiver.readiness import Watch
@@ -52,3 +54,32 @@ def test_hidden_settings_do_not_stop_readiness(own_server: Server) -> None:
         return watch.unready, len(watch.verdict.hidden)
 
     assert asyncio.run(look()) == ([], 1)
+
+
+def test_what_deliveries_would_get_is_told_before_one_comes(
+    own_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def look() -> list[tuple[str, list[str], bool]]:
+        watch = Watch(connect(own_server.url, "{t}"), Keys("t"), Durability.EVERYSEC, max_pending=2)
+        seen = []
+        for command in (
+            ("PING",),
+            ("CONFIG", "SET", "min-replicas-to-write", "1"),
+            ("CONFIG", "SET", "min-replicas-to-write", "0"),
+            ("ZADD", watch.keys.name("pending"), "1", "a", "2", "b"),
+            ("ZREM", watch.keys.name("pending"), "a"),
+            ("SET", watch.keys.name("running"), "junk"),
+        ):
+            await watch.client.execute_command(*command)
+            await watch.look()
+            seen.append((watch.refusal, watch.unhealthy, watch.reachable))
+        await watch.client.aclose()
+        return seen
+
+    fine, replicas, again, pending, room, junk = asyncio.run(look())
+
+    assert fine == again == room == junk == ("", [], True)
+    assert replicas[0] == "too few replicas confirm what is written"
+    assert replicas[1:] == (["deliveries get 503: too few replicas confirm what is written"], True)
+    assert pending[0] == "2 events are open, and MAX_PENDING is 2: do workers run?"
+    assert [record.getMessage() for record in caplog.records] == [f"deliveries get 503: {replicas[0]}"]

@@ -95,18 +95,21 @@ def judge_timeout(claim: Claim, handler: Handler) -> Outcome:
     return judge_failure(claim, handler, make_timeout_error(handler))
 
 
-def describe_end(ready: Attempt, verdict: Verdict, seconds: float) -> dict[str, object]:
+class End(msgspec.Struct, gc=False):
     """What the log says of an attempt's end."""
-    claim = ready.claim
-    return {
-        "event": claim.event,
-        "type": ready.event.type,
-        "resource": ready.event.resource_id,
-        "handler": ready.handler.name,
-        "attempt": claim.attempt,
-        "outcome": verdict.value,
-        "ms": round(seconds * 1000, 1),
-    }
+
+    event: str
+    type: str
+    resource: str
+    handler: str
+    attempt: int
+    outcome: str
+    ms: float
+
+
+def describe_end(ready: Attempt, verdict: Verdict, seconds: float) -> End:
+    claim, event, ms = ready.claim, ready.event, round(seconds * 1000, 1)
+    return End(event.id, event.type, event.resource_id, ready.handler.name, claim.attempt, verdict.value, ms)
 
 
 def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0) -> Outcome:
@@ -114,7 +117,7 @@ def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0) 
     if error is None:
         return make_outcome(ready.claim, Verdict.DONE)
     outcome = judge_failure(ready.claim, ready.handler, error)
-    extra = describe_end(ready, outcome.verdict, seconds)
+    extra = msgspec.structs.asdict(describe_end(ready, outcome.verdict, seconds))
     level = LEVELS.get(outcome.verdict, logging.WARNING)
     wants_traceback = outcome.verdict in (Verdict.FAILED, Verdict.DEAD)
     log.log(level, "attempt ended: %s", outcome.error[:200], extra=extra, exc_info=wants_traceback and error)

@@ -3,6 +3,7 @@ import json
 import logging
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from receiver.contract.logs import Lines, setup
@@ -13,6 +14,11 @@ def keep_logging() -> Iterator[None]:
     before = logging.root.handlers[:], logging.root.level
     yield
     logging.root.handlers[:], logging.root.level = before
+
+
+class Facts(msgspec.Struct, omit_defaults=True):
+    event: str
+    ms: float = 0.0
 
 
 class Terminal(io.StringIO):
@@ -68,8 +74,8 @@ def test_lines_are_written_in_one_piece_and_in_the_same_form() -> None:
     out = io.StringIO()
     setup("INFO", out)
     lines = Lines(logging.getLogger("x"), "delivery")
-    lines.add({"event": "evt_é\n", "ms": 1.5})
-    lines.add({"event": "evt_2"})
+    lines.add(Facts("evt_é\n", 1.5))
+    lines.add(Facts("evt_2"))
     lines.flush()
     lines.flush()
 
@@ -85,7 +91,7 @@ def test_lines_on_a_terminal_are_words() -> None:
     out = Terminal()
     setup("INFO", out)
     lines = Lines(logging.getLogger("x"), "delivery")
-    lines.add({"event": "evt_1"})
+    lines.add(Facts("evt_1"))
 
     lines.flush()
 

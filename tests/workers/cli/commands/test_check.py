@@ -1,10 +1,14 @@
+import json
+import socket
+import threading
+
 import pytest
 import redis
 
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.support.cluster import CLUSTER
-from tests.support.kit import Server, Tool, accept, run
+from tests.support.kit import Dead, Server, Tool, accept, run
 from workers.ledger.transitions import Ledger
 
 
@@ -37,3 +41,47 @@ def test_a_ledger_of_an_older_release_is_refused(
     assert found.stderr.startswith(f"error: the ledger of QUEUE={keys.queue} has no format number")
     assert f"QUEUE={keys.queue}-1 for all receivers and workers" in found.stderr
     assert client.hget(keys.event(event), "state") == b"accepted"
+
+
+def test_status_has_an_exit_code_for_cron(tool: Tool, dead: Dead) -> None:
+    assert tool("status", "--fail")[0] == 0
+    dead()
+
+    assert tool("status")[0] == 0
+    assert tool("status", "--fail")[0] == 1
+    assert tool("status", "--fail", "--json")[0] == 1
+
+
+def test_a_server_that_is_not_what_the_url_says_is_explained(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def close_at_once() -> None:
+            while True:
+                try:
+                    listener.accept()[0].close()
+                except OSError:
+                    return
+
+        threading.Thread(target=close_at_once, daemon=True).start()
+        monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
+        code, _, err = tool("check")
+
+    assert (code, "if it speaks TLS at this port, REDIS_URL begins with rediss://" in err) == (1, True)
+
+
+def test_check_tries_to_write(tool: Tool, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = redis.Redis.from_url(own_server.url)
+    admin.config_set("min-replicas-to-write", 1)
+    monkeypatch.setenv("REDIS_URL", own_server.url)
+
+    code, _, err = tool("check")
+
+    assert (code, "deliveries get 503: too few replicas confirm" in err) == (2, True)
+    admin.close()
+
+
+def test_every_metric_is_listed(tool: Tool) -> None:
+    rows = [json.loads(line) for line in tool("metrics", "--list", "--json")[1].splitlines()]
+
+    assert {"name": "zr_unavailable_total", "labels": "source,cause", "of": "receivers"}.items() <= rows[4].items()
+    assert len({row["name"] for row in rows}) == len(rows) > 30
