@@ -37,7 +37,7 @@ def test_another_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def test_it_imports_next_to_nothing() -> None:
     code = "import sys; before = set(sys.modules); import receiver.health; print(*(set(sys.modules) - before))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    found = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
 
     assert {"receiver", "receiver.health", "socket"} <= set(found.stdout.split())
     assert not {name.partition(".")[0] for name in found.stdout.split()} & {

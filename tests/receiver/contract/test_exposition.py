@@ -35,3 +35,14 @@ def test_a_metric_that_cannot_be_written_is_500(caplog: pytest.LogCaptureFixture
     assert "the metrics cannot be written" in caplog.text
     registry.unregister(broken)  # type: ignore[arg-type]
     assert ask(listener).status_code == 200
+
+
+def test_probes_answer_beside_the_metrics() -> None:
+    reasons: list[str] = []
+    here = exposition.Exposition(CollectorRegistry(), {"/livez": lambda: reasons})
+
+    assert here._respond(b"GET /livez HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
+    reasons.append("it hangs")
+    answer = here._respond(b"GET /livez HTTP/1.1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert answer.endswith(b'{"status": "unavailable", "reasons": ["it hangs"]}')

@@ -19,6 +19,7 @@ def test_every_fault_is_named_at_once() -> None:
     found = faults(REDIS_URL="http://x", QUEUE="a b", LOG_LEVEL="loud", KEEP_DONE="soon", SEAL_KEY="")
 
     assert [text.split()[0] for text in found] == ["REDIS_URL", "QUEUE", "LOG_LEVEL", "KEEP_DONE", "SEAL_KEY"]
+    assert faults(LOG_DELIVERIES="maybe") == ["LOG_DELIVERIES must be on or off, not 'maybe'"]
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,8 @@ def test_states_may_be_configured(run: Run, tmp_path: Path, state: str, again: b
     ("line", "told"),
     [
         ('"devices.list" = {after = ["a"]}', "is not looked up by a state"),
+        ('devices = {after = ["a"]}', "is an area"),
+        ('devices = "GET /x"', "is an area"),
         ('"devices.approve" = {afterwards = ["a"]}', "it may have call, after, before, id and state"),
         ('"devices.approve" = {after = "a"}', "it may have call, after, before, id and state"),
     ],

@@ -66,7 +66,11 @@ def test_a_server_that_is_not_what_the_url_says_is_explained(tool: Tool, monkeyp
         monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
         code, _, err = tool("check")
 
+        monkeypatch.setenv("REDIS_URL", f"rediss://127.0.0.1:{listener.getsockname()[1]}/0")
+        with_tls = tool("check")
+
     assert (code, "if it speaks TLS at this port, REDIS_URL begins with rediss://" in err) == (1, True)
+    assert (with_tls[0], with_tls[2].startswith("error: rediss://127")) == (1, True)
 
 
 def test_check_tries_to_write(tool: Tool, own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,3 +89,18 @@ def test_every_metric_is_listed(tool: Tool) -> None:
 
     assert {"name": "zr_unavailable_total", "labels": "source,cause", "of": "receivers"}.items() <= rows[4].items()
     assert len({row["name"] for row in rows}) == len(rows) > 30
+    assert len(tool("metrics")[1].splitlines()) == len(rows)
+
+
+def test_a_password_that_is_wrong_is_called_one(
+    tool: Tool, own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = redis.Redis.from_url(own_server.url)
+    admin.config_set("requirepass", "right")
+    separator = "&" if "?" in own_server.url else "?"
+    monkeypatch.setenv("REDIS_URL", f"{own_server.url}{separator}password=wrong")
+
+    code, _, err = tool("check")
+
+    assert (code, "Redis refuses the user or the password of REDIS_URL" in err) == (1, True)
+    admin.close()

@@ -15,6 +15,7 @@ import redis
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.support.kit import ROOT, Dead, Server, Tool, accept, dispatch, free_port
+from tests.support.sandbox import Sandbox
 from workers.cli import embedded, local, output
 from workers.cli.commands import dev
 from workers.ledger.transitions import Ledger, Outcome, Verdict
@@ -316,6 +317,11 @@ def test_health_of_both_roles(tool: Tool, client: redis.Redis, keys: Keys, monke
     assert tool("health", "--role", "worker")[:2] == (0, "ok\n")
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert tool("health", "--role", "worker")[0] == 0  # nobody can tell, and a restart would not help
+
+
+def test_health_of_another_address(tool: Tool, sandbox: Sandbox) -> None:
+    assert tool("health", "--url", sandbox.url)[2] == f"error: {sandbox.url}/livez answers 404\n"
+    assert "no answer from http://127.0.0.1:1" in tool("health", "--url", "http://127.0.0.1:1")[2]
 
 
 def test_a_reader_that_has_enough_hears_nothing_more(env: dict[str, str], dead: Dead) -> None:
