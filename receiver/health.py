@@ -28,9 +28,15 @@ def find_host(role: str) -> str:
 
 
 def main(role: str = "receiver") -> int:
-    """The exit code: 0 while the process answers /livez."""
+    """The exit code: 0 while the process answers /livez, 2 for a role that is none."""
+    if role not in PORTS:
+        print(f"error: there is no role {role!r}: {' or '.join(PORTS)}", file=sys.stderr)
+        return 2
     name, default = PORTS[role]
     host, port = find_host(role), os.environ.get(name) or default
+    if port == "0":
+        print(f"error: {name} is 0, so nobody can be asked: set it, or use `zyra-receiver health`", file=sys.stderr)
+        return 2
     try:
         status = ask(host, int(port))
     except (OSError, ValueError) as error:

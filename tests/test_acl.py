@@ -6,9 +6,11 @@ from pathlib import Path
 import httpx2
 import pytest
 import redis
+from prometheus_client import CollectorRegistry
 
 from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
+from receiver.contract.ledger_metrics import LedgerCollector
 from receiver.contract.seal import Seal
 from tests.support.kit import Server, free_port, payload, run, running, signed, wait_for
 from tests.support.receiver import up
@@ -118,6 +120,15 @@ def test_what_a_user_cannot_do(users: dict[str, str], user: str, command: list[s
 
     with pytest.raises(redis.exceptions.NoPermissionError):
         client.execute_command(*command)
+    client.close()
+
+
+@pytest.mark.parametrize("user", ["receiver", "worker"])
+def test_both_may_read_what_metrics_show(users: dict[str, str], user: str) -> None:
+    client, registry = connect(users[user], "{events}"), CollectorRegistry()
+    registry.register(LedgerCollector(client, Keys("events"), user))
+
+    assert registry.get_sample_value("zr_ledger_up") == 1
     client.close()
 
 

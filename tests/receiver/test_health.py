@@ -28,6 +28,15 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     assert f"no answer from 127.0.0.1:{port}/livez" in capsys.readouterr().err
 
 
+def test_what_cannot_be_asked(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRICS_PORT", "0")
+
+    assert [health.main("cook"), health.main("worker")] == [2, 2]
+    told = capsys.readouterr().err
+    assert "there is no role 'cook': receiver or worker" in told
+    assert "METRICS_PORT is 0" in told
+
+
 def test_another_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(health, "ask", lambda host, port: 503)
 
