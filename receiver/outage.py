@@ -43,18 +43,18 @@ class Outage:
         """Why a delivery got 503 a moment ago, or ""."""
         return self.reason if self._count and time.monotonic() - self._counted <= QUIET_SECONDS else ""
 
-    def look(self, reason: str) -> None:
-        """Once a second. reason: why the next delivery would get 503, or ""."""
+    def look(self, reason: str, error: str = "") -> None:
+        """Once a second. reason: why the next delivery would get 503, or "". error: what the log says besides."""
         if reason:
-            self._note(reason)
+            self._note(reason, error)
         elif self.reason and time.monotonic() - self._last > QUIET_SECONDS:
             lasted = self._last - self._began
             log.warning("deliveries are accepted again after %.0f s; %d got 503", lasted, self._count)
             self.reason, self._count = "", 0
 
-    def _note(self, reason: str) -> None:
+    def _note(self, reason: str, error: str = "") -> None:
         self._last = time.monotonic()
         if not self.reason:
             self._began = self._last
-            log.warning("deliveries get 503: %s", reason)
+            log.warning("deliveries get 503: %s", reason, extra={"error": error} if error else None)
         self.reason = reason

@@ -41,12 +41,14 @@ class Watch:
 
     async def look(self) -> None:
         """Asks Redis what a delivery would get, and says so in the log where that changes."""
+        told = ""
         try:
             self.refusal = await self._find_refusal()
             self.reachable = True
         except (RedisError, OSError, TimeoutError) as error:
             self.refusal, self.reachable = explain(error), not isinstance(error, (*GONE, TimeoutError))
-        self.outage.look(self.refusal)
+            told = str(error) or type(error).__name__
+        self.outage.look(self.refusal, told)
 
     async def _find_refusal(self) -> str:
         """Raises what Redis raises."""

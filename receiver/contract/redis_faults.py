@@ -39,9 +39,13 @@ def name_cause(error: BaseException) -> str:
 
 
 def explain(error: BaseException) -> str:
-    """What is wrong and what to do, in a sentence; an error that is none of the known ones is named."""
-    cause, text = name_cause(error), str(error)
+    """What is wrong and what to do, in a sentence that names no address: /healthz shows it to anybody."""
+    cause = name_cause(error)
     if cause != NO_ANSWER:
         return CAUSES[cause]
-    tls = next((sentence for word, sentence in TLS_SENTENCES.items() if word in text), "")
-    return tls or f"Redis does not answer ({text or type(error).__name__})"
+    return next((sentence for word, sentence in TLS_SENTENCES.items() if word in str(error)), CAUSES[NO_ANSWER])
+
+
+def explain_to_operator(error: BaseException) -> str:
+    """The sentence, and the error itself."""
+    return f"{explain(error)} ({str(error) or type(error).__name__})"

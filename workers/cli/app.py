@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.logs import escape
 from receiver.contract.memory import forbid_core_dumps
-from receiver.contract.redis_faults import explain
+from receiver.contract.redis_faults import explain_to_operator
 
 from ..errors import RetryLater
 from ..zyra.errors import ZyraError
@@ -108,7 +108,7 @@ def run(arguments: list[str] | None = None) -> None:
     except (typer.Abort, KeyboardInterrupt):
         quit_with(130, "interrupted")
     except redis.RedisError as error:
-        quit_with(1, f"{explain(error)}. Is REDIS_URL right, and does Redis run?")
+        quit_with(1, f"{explain_to_operator(error)}. Is REDIS_URL right, and does Redis run?")
     sys.exit(status if isinstance(status, int) else 0)
 
 

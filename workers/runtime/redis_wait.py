@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from receiver.contract.connection import FAULTS, GONE
 from receiver.contract.errors import ConfigurationError
-from receiver.contract.redis_faults import NO_ANSWER, explain, name_cause
+from receiver.contract.redis_faults import NO_ANSWER, explain_to_operator, name_cause
 
 log = logging.getLogger(__name__)
 PAUSE_SECONDS = 1.0
@@ -25,10 +25,10 @@ def wait_for_redis(ask: Callable[[], T]) -> T:
         except FAULTS as error:
             cause = name_cause(error)
             if cause in FINAL_CAUSES or "SSL" in str(error):
-                raise ConfigurationError([f"{explain(error)} ({error})"]) from None
+                raise ConfigurationError([explain_to_operator(error)]) from None
             if cause == NO_ANSWER and not isinstance(error, GONE):
                 raise
             if time.monotonic() >= next_line:
-                log.warning("the worker waits: %s", explain(error))
+                log.warning("the worker waits: %s", explain_to_operator(error))
                 next_line = time.monotonic() + REPEAT_SECONDS
         time.sleep(PAUSE_SECONDS)

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from receiver.contract.connection import connect
-from receiver.contract.redis_faults import SENTENCES, explain
+from receiver.contract.redis_faults import SENTENCES, explain, explain_to_operator
 from tests.support.https import certificates
 from tests.support.kit import Server
 
@@ -89,7 +89,8 @@ def test_tls_faults_are_told_apart(tls_port: int) -> None:
 
 
 def test_nobody_there_is_told_with_what_the_system_says() -> None:
-    assert "Redis does not answer (Error 111" in provoke("redis://127.0.0.1:1/0")
+    assert provoke("redis://127.0.0.1:1/0") == "Redis does not answer"  # no address: anybody may read it
+    assert explain_to_operator(redis.ConnectionError("Error 111")) == "Redis does not answer (Error 111)"
 
 
 def test_every_known_code_has_a_sentence() -> None:

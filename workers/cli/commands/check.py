@@ -12,7 +12,7 @@ from receiver.contract import formats
 from receiver.contract.connection import GONE, connect, decode_text, describe_mode
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
-from receiver.contract.redis_faults import NO_ANSWER, explain, name_cause
+from receiver.contract.redis_faults import NO_ANSWER, explain_to_operator, name_cause
 from receiver.contract.settings import Durability, Shared
 from receiver.durability import Assessment, judge
 from receiver.signatures.verify import PUBLIC
@@ -106,17 +106,18 @@ def find_ledger_fault(client: Redis, keys: Keys) -> str:
     except GONE:
         raise
     except RedisError as error:
-        return f"deliveries get 503: {explain(error)} ({error})"
+        return f"deliveries get 503: {explain_to_operator(error)}"
     return ""
 
 
 def explain_no_answer(error: Exception) -> str:
-    """The sentence of `explain`, and what to do where nothing more is known."""
+    """What is wrong, and what to do where nothing more is known."""
+    told = explain_to_operator(error)
     if name_cause(error) != NO_ANSWER or "SSL" in str(error):
-        return explain(error)
+        return told
     if "closed" in str(error) or "reset" in str(error):
-        return f"{explain(error)}: if it speaks TLS at this port, REDIS_URL begins with rediss://"
-    return f"{explain(error)}: start it, or set REDIS_URL"
+        return f"{told}: if it speaks TLS at this port, REDIS_URL begins with rediss://"
+    return f"{told}: start it, or set REDIS_URL"
 
 
 def read_or_hidden(ask: Callable[[], Any]) -> Any:
