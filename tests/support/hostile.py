@@ -63,7 +63,8 @@ def tcp() -> Iterator[tuple[int, str]]:
 def guarded(files: int = 0, **env: str) -> Iterator[Guarded]:
     """Starts a receiver with this process's environment. files: how many it may open at most."""
     port, metrics_port = free_port(), free_port()
-    full = os.environ | {"PYTHONPATH": str(ROOT), "PORT": str(port), "METRICS_PORT": str(metrics_port)} | env
+    own = {"PORT": str(port), "METRICS_PORT": str(metrics_port), "LOG_DELIVERIES": "off"}  # what attackers cause counts
+    full = os.environ | {"PYTHONPATH": str(ROOT)} | own | env
 
     def limit() -> None:
         if files:
