@@ -136,8 +136,8 @@ def find_row(route: Route, data: Mapping[str, Any], levels: int = 2) -> dict[str
         row.update(next((one for one in within if find_id(route, one)), {}))
     if name := find_id(route, row):
         row["id"] = row[name]
-    if not {"status", "state"} & {*row} and (told := [name for name in route.state if name in row]):
-        row["status"] = row[told[0]]
+    if (told := next((name for name in route.state if name in row), "state")) not in ("status", "state"):
+        row["status"] = row[told]
     return row
 
 

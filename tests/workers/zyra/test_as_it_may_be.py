@@ -324,6 +324,15 @@ def test_an_id_one_level_down_is_one(run: Run) -> None:
     assert asked == ["POST"]
 
 
+def test_the_field_that_a_person_names_is_the_state(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('devices = {state = ["phase"]}')
+    route = load_routes(tmp_path / "r.toml")["devices.get"]
+
+    row = calls.find_row(route, {"id": 5, "status": "billed", "phase": "online"})
+
+    assert (row["status"], row["phase"]) == ("online", "online")
+
+
 @pytest.mark.parametrize("name", ["id", "endpoint_id", "webhook_id"])
 @pytest.mark.parametrize("secret", ["secret", "signing_secret", "webhook_secret", "secret_key"])
 @pytest.mark.parametrize("nested", [False, True])
