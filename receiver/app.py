@@ -126,7 +126,7 @@ async def watch_forever(watch: Watch, metrics: Metrics, notices: Notices, connec
         metrics.look_at(connections)
         trim(time.monotonic())
         metrics.redis_up.set(watch.reachable)
-        metrics.accepting.set(not (watch.refusal or watch.outage.find_recent()))
+        metrics.accepting.set(not (watch.refusal or watch.outage.find_recent_reason()))
         metrics.redis_hides.set(len(watch.verdict.hidden))
         await asyncio.sleep(1)
         await watch.look()

@@ -13,7 +13,7 @@ from .client_address import Network, find_client
 from .contract import logs
 
 log = logging.getLogger(__name__)
-GATHER_SECONDS = 0.2  # for which lines wait for others: each by itself would cost more than all else of a delivery
+GATHER_SECONDS = 0.2  # for which lines wait for others: a write for each would slow deliveries down
 SAMPLE_SECONDS = 1.0  # between two lines of a source's refused deliveries
 
 

@@ -28,7 +28,7 @@ class Metrics:
         self.redis_up = make_gauge("zr_redis_up", "1 while Redis answers", registry)
         self.accepting = make_gauge("zr_accepting", "1 while the next delivery would not get 503", registry)
         self.source_info = Gauge(
-            "zr_source_info", "1, with how the source repeats what got no 2xx: yes, no or unknown",
+            "zr_source_info", "1; repeats: whether the source repeats what got no 2xx: yes, no, unknown",
             ["source", "scheme", "repeats"], registry=registry, multiprocess_mode="livemax",
         )  # fmt: skip
         self.redis_hides = make_gauge("zr_redis_hides", "Durability settings that Redis would not tell", registry)

@@ -39,7 +39,7 @@ class Outage:
         self._count += 1
         self._counted = self._last
 
-    def find_recent(self) -> str:
+    def find_recent_reason(self) -> str:
         """Why a delivery got 503 a moment ago, or ""."""
         return self.reason if self._count and time.monotonic() - self._counted <= QUIET_SECONDS else ""
 

@@ -104,6 +104,6 @@ class Watch:
     def unhealthy(self) -> list[str]:
         """Reasons for /healthz: what is wrong with Redis, and why deliveries get 503."""
         lacks = list(self.verdict.lacks) if self.reachable else []
-        refusal = self.refusal or self.outage.find_recent()
+        refusal = self.refusal or self.outage.find_recent_reason()
         is_told = any(lack in refusal for lack in lacks)
         return lacks + [f"deliveries get 503: {refusal}"] * bool(refusal and not is_told) + ["draining"] * self.draining

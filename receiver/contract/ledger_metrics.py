@@ -62,11 +62,11 @@ DESCRIPTIONS = {
         ),
     )
 }
-HISTOGRAMS = {
+HISTOGRAMS = {  # by the first word of their counters
     "seconds": "zr_handler_seconds",
     "start": "zr_start_seconds",
     "end": "zr_end_seconds",
-}  # by counters' words
+}
 
 
 def make_family(name: str) -> Any:

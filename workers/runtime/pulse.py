@@ -1,11 +1,11 @@
-"""What a supervisor shows the process that serves its health: that it goes round, and its phase."""
+"""What a supervisor shows the process that serves its health: when its loop last ran, and its phase."""
 
 import mmap
 import struct
 import time
 from enum import IntEnum
 
-STALLED_SECONDS = 30.0  # without a round: Redis may take some seconds of each
+STALLED_SECONDS = 30.0  # since the loop last ran: each turn may wait some seconds for Redis
 FORM = struct.Struct("dB")
 
 
@@ -28,7 +28,7 @@ class Pulse:
         """Why the worker should be restarted."""
         at, phase = FORM.unpack_from(self._memory, 0)
         stalled = phase != Phase.STARTING and time.monotonic() - at > STALLED_SECONDS
-        return [f"the supervisor has not gone round for {STALLED_SECONDS:.0f} s"] if stalled else []
+        return [f"the supervisor's loop has not run for {STALLED_SECONDS:.0f} s"] if stalled else []
 
     def find_obstacles(self) -> list[str]:
         """Why the worker takes no work."""

@@ -2,7 +2,7 @@
 -- KEYS: see keys.py. ARGV: prefix of the key's names, class, limit, window (ms), then what is asked and its values:
 --   take who ticket pause  one call; pause (ms): of a key that was refused. Answers {0} if it may be made now,
 --                          {1, ms, limit} if it is to come back, {2, ms, limit} if the key is refused
---   hold wait lowers       nobody calls for so long (ms); lowers: 1 where a 429 has disproved the limit. Answers it
+--   hold wait lowers       nobody calls for so long (ms); lowers: 1 if a 429 has disproved the limit. Answers the limit
 --   read                   answers the limit as it is now
 -- <class>             zset  calls of the last window by time, each "<time>-<number> <who>"
 -- <class>:hold        until nobody calls
@@ -14,7 +14,8 @@
 -- refused             the key was refused a moment ago; known: that it was, until it is accepted again
 local P, class, believed, window, asked = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local RISE_WINDOWS = 20  -- until a limit that was lowered to nothing is whole again
-local GRACE, LATE = window / 20, window / 6  -- ms for which nobody passes who was told to come, and his place is kept
+local GRACE = window / 20  -- ms for which others may not pass a caller who was told to come by now
+local LATE = window / 6  -- ms after which he has lost his place
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('SETNX', KEYS[1], '')  -- the anchor: see keys.py

@@ -20,7 +20,7 @@ def test_phases_and_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (pulse.find_faults(), pulse.find_obstacles()) == ([], ["stopping"])
     pulse.beat()
     monkeypatch.setattr(module, "STALLED_SECONDS", -1)
-    assert pulse.find_faults() == pulse.find_obstacles() == ["the supervisor has not gone round for -1 s"]
+    assert pulse.find_faults() == pulse.find_obstacles() == ["the supervisor's loop has not run for -1 s"]
 
 
 def ask(port: int, path: str) -> int:

@@ -25,7 +25,7 @@ class Listed:
 @app.command()
 def metrics(
     as_lines: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="List all metrics; there is nothing else to do.")] = True,
+    list_all: Annotated[bool, typer.Option("--list", help="List all metrics, which is the default.")] = True,
 ) -> None:
     """List the metrics that receivers and workers show on METRICS_PORT."""
     rows = [
