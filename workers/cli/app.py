@@ -118,7 +118,7 @@ def hint(faults: Sequence[str]) -> list[str]:
 
     if not any("is not set" in fault for fault in faults) or not find_data_folder().exists() or find_running_dev():
         return []
-    return [f"or is it `make dev` that does not run, with {find_data_folder()}?"]
+    return [f"`make dev` is stopped: start it, and commands here use its settings in {find_data_folder()}"]
 
 
 def quit_with(status: int, *lines: str) -> None:
