@@ -156,7 +156,10 @@ def test_a_broken_module_is_shown_and_the_others_go_on(tmp_path: Path) -> None:
 
 def test_who_asks_where_no_dev_runs_is_told_so(tmp_path: Path) -> None:
     asked = tool(tmp_path, "events", "list")
-    assert (asked.returncode, f"`make dev` is stopped: start it, and commands here use its settings in {tmp_path}" in asked.stderr) == (2, True)
+    assert (
+        asked.returncode,
+        f"`make dev` is stopped: start it, and commands here use its settings in {tmp_path}" in asked.stderr,
+    ) == (2, True)
     assert "make dev" not in tool(tmp_path / "nowhere", "events", "list").stderr
 
 
