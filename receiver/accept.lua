@@ -29,6 +29,7 @@ local write = function(one, sealed, repeats)
   redis.call('SET', Z .. 'body:' .. labels.id, sealed)
   add('events', labels.received_at, labels.id)
   enqueue(labels.id, 'accepted', unpack(record))
+  count('sealed:' .. one.key)
   if one.untyped then count('untyped:' .. labels.source) end
 end
 local redeliver = function(one, first)  -- of an event that is there already

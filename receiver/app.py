@@ -19,8 +19,10 @@ from starlette.types import Receive, Scope, Send
 from . import config
 from . import settings as environment
 from .contract import memory
+from .contract.connection import connect as connect_blocking
 from .delivery_log import DeliveryLog
 from .endpoint import PREFIX, Endpoint
+from .heartbeat import Heartbeat
 from .inbox import Inbox
 from .metrics import Metrics
 from .notices import Notices
@@ -28,6 +30,7 @@ from .readiness import Watch
 from .redis_connections import connect
 from .remote.fetcher import Fetcher
 from .remote.keys import RemoteKeys
+from .reports import Reports
 from .server.bodies import DEFAULT_BUDGET_BYTES, BodyBudget
 from .server.connections import STATE, Connections, limit_connections
 from .settings import Settings
@@ -62,6 +65,7 @@ def create_app(
         source.name: SourceKeys(source.name, source.scheme, source.secrets) for source in active.sources.values()
     }
     notices = Notices(watch.client, keys, active.seal, active.sources, source_keys)
+    reports = Reports(watch.client, keys, active.sources)
     for source in active.sources.values():
         for secret in source.secrets:
             if secret.has_comma:
@@ -89,13 +93,20 @@ def create_app(
         budget = BodyBudget(max(active.body_budget_bytes or DEFAULT_BUDGET_BYTES, 2 * largest))
         connections = Connections(limit_connections(active.max_connections), budget, largest)
         await watch.look()
-        watching = asyncio.create_task(watch_forever(watch, metrics, notices, connections))
+        tasks = [asyncio.create_task(watch_forever(watch, metrics, notices, reports, connections))]
+        if active.heartbeat_url:
+            heartbeat = Heartbeat(active.heartbeat_url, connect_blocking(active.redis_url, keys.tag), keys, watch)
+            tasks.append(asyncio.create_task(heartbeat.beat_forever()))
         memory.settle()
         for source in active.sources.values():
             metrics.note_source(source.name, source.scheme.title, source.scheme.retries)
         yield {STATE: connections}
         delivery_log.flush()
-        watching.cancel()
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(1):
+                await reports.leave()
         await client.aclose()
         await watch.client.aclose()
 
@@ -112,7 +123,16 @@ def create_app(
         if source.scheme.remote
     }
     app.endpoint = Endpoint(
-        active.sources, source_keys, inbox, watch, metrics, notices, remote, active.max_body_bytes, delivery_log
+        active.sources,
+        source_keys,
+        inbox,
+        watch,
+        metrics,
+        notices,
+        reports,
+        remote,
+        active.max_body_bytes,
+        delivery_log,
     )
     app.router.redirect_slashes = False  # providers count a redirect as a failure
     app.state.watch = watch
@@ -120,7 +140,9 @@ def create_app(
     return app
 
 
-async def watch_forever(watch: Watch, metrics: Metrics, notices: Notices, connections: Connections) -> None:
+async def watch_forever(
+    watch: Watch, metrics: Metrics, notices: Notices, reports: Reports, connections: Connections
+) -> None:
     trim = memory.Trimmer()
     while True:
         metrics.look_at(connections)
@@ -134,6 +156,7 @@ async def watch_forever(watch: Watch, metrics: Metrics, notices: Notices, connec
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(2):
                     await notices.publish()
+                    await reports.publish()
 
 
 async def answer_livez(request: Request) -> Response:

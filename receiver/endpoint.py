@@ -23,6 +23,7 @@ from .metrics import Metrics
 from .notices import Notices
 from .readiness import Watch
 from .remote.keys import RemoteKeys
+from .reports import Reports
 from .responses import Headers, refuse, render_success, reply, send_answer
 from .source_keys import SourceKeys
 from .sources import Accepted, Source
@@ -50,6 +51,7 @@ class Endpoint:
         watch: Watch,
         metrics: Metrics,
         notices: Notices,
+        reports: Reports,
         remote: Mapping[str, RemoteKeys],
         max_body_bytes: int,
         delivery_log: DeliveryLog,
@@ -62,6 +64,7 @@ class Endpoint:
         self._watch = watch
         self._metrics = metrics
         self._notices = notices
+        self._reports = reports
         self._log = delivery_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,6 +98,7 @@ class Endpoint:
             receipt = await self._inbox.accept(accepted)
             spent = time.perf_counter() - started
             self._metrics.accept(source.name, receipt.duplicate, accepted.untyped, spent)
+            self._reports.accept(source.name)
             if self._log.is_on:
                 self._log.accept(describe(accepted, receipt, spent, echo))
             body = render_success(source.scheme, receipt)
@@ -119,6 +123,8 @@ class Endpoint:
         if isinstance(rejected, Unavailable):
             self._watch.outage.count(rejected.cause, source)
         else:
+            if source:
+                self._reports.refuse(source, rejected.cause)
             request_id = dict(echo).get(b"x-request-id", b"").decode("latin-1")
             self._log.refuse(scope, source, rejected.status, rejected.cause, request_id)
 

@@ -2,13 +2,21 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from . import config
 from .client_address import Network, parse_networks
 from .contract.errors import ConfigurationError
 from .contract.settings import Durability, Shared, load, make_number_parser, parse_durability, parse_duration, setting
 from .sources import Source
+
+
+def parse_web_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("must be a URL that begins with https:// or http://")  # it may hold a secret
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +34,7 @@ class Settings(Shared):
     max_connections: int = setting("MAX_CONNECTIONS", make_number_parser(8, 10**6), 0)  # 0: as many as open files allow
     max_pending: int = setting("MAX_PENDING", make_number_parser(1, 10**9), 100_000)
     trusted_proxies: tuple[Network, ...] = setting("TRUSTED_PROXIES", parse_networks, ())
+    heartbeat_url: str = field(default="", repr=False, metadata={"name": "HEARTBEAT_URL", "parse": parse_web_url})
     drain_seconds: float = setting("DRAIN_SECONDS", parse_duration, 3.0)
 
 

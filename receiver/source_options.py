@@ -7,6 +7,8 @@ from .contract.settings import parse_duration
 
 FIELD = re.compile("[A-Za-z0-9_$-]+([.][A-Za-z0-9_$-]+)*(:[A-Za-z0-9_-]+)?")
 TYPE = re.compile(r"[A-Za-z0-9._:/-]{1,250}")
+MAX_INDEXED_PATHS = 4
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_$-]+([.][A-Za-z0-9_$-]+)*")
 PATH = re.compile(r"(?:[A-Za-z0-9_$.-]|\{(?:resource|family)\})+")
 
 
@@ -28,6 +30,26 @@ def parse_paths(value: object) -> tuple[str, ...]:
     if not all(PATH.fullmatch(path) for path in words):
         raise ValueError("must be paths such as data.id or data.{resource}_id")
     return words
+
+
+def parse_index(value: object) -> tuple[str, ...]:
+    words = parse_names(value)
+    if len(words) > MAX_INDEXED_PATHS or not all(PLAIN_PATH.fullmatch(path) for path in words):
+        raise ValueError(f"must be at most {MAX_INDEXED_PATHS} paths such as data.customer, or the word resource")
+    return words
+
+
+def parse_keep(value: object) -> float:
+    if not isinstance(value, str):
+        raise ValueError("must be a duration such as 1h or 30d")
+    return parse_duration(value)
+
+
+def parse_interval(value: object) -> float:
+    seconds = parse_keep(value)
+    if seconds < 1:
+        raise ValueError("must be at least 1s")
+    return seconds
 
 
 def parse_headers(value: object) -> tuple[str, ...]:
@@ -117,6 +139,10 @@ PARSERS = {
     "digest_window": parse_window,
     "id_fields": parse_fields,
     "resource_id": parse_paths,
+    "index": parse_index,
+    "keep_done": parse_keep,
+    "keep_body": parse_keep,
+    "expect_every": parse_interval,
     "type": parse_type,
     "check_type": parse_flag,
     "tolerance": parse_tolerance,

@@ -50,6 +50,10 @@ class Source:
         None  # the operator's own, of the body; the first that is there; None: the scheme's
     )
     resource_id: tuple[str, ...] = ()
+    index: tuple[str, ...] = ()  # paths by whose values events are found
+    keep_done: float | None = None  # seconds; None: KEEP_DONE
+    keep_body: float | None = None  # seconds; None: as long as its event
+    expect_every: float = 0.0  # seconds of silence that are a fault; 0: none is
     type: str = ""  # of events that name none; "": the word `event`
     check_type: bool = True  # whether the body's own word counts more than an unsigned header
     redelivery: str = "replay"  # of an event that ended dead, unhandled or unreadable: replay, or ignore
@@ -107,6 +111,7 @@ class Source:
                 json_field=self.scheme.json_field,
                 unordered=self.scheme.signs_fields,
                 resource=self.resource_id or self.scheme.resource_id,
+                index=self.index,
             ),
         )
         marks = labels.marks(delivery, identity, kind)

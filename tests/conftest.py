@@ -53,14 +53,14 @@ def keys() -> Keys:
 
 
 @pytest.fixture
-def ledger(client: redis.Redis, keys: Keys) -> Ledger:
-    return Ledger(client, keys)
+def ledger(client: redis.Redis, keys: Keys, seal: Seal) -> Ledger:
+    return Ledger(client, keys, seal)
 
 
 @pytest.fixture
-def own_ledger(own_server: Server, keys: Keys) -> Iterator[Ledger]:
+def own_ledger(own_server: Server, keys: Keys, seal: Seal) -> Iterator[Ledger]:
     """In the server that the test may stop; its client is closed, else its socket would warn in some later test."""
-    found = Ledger(connect(own_server.url, keys.tag), keys)
+    found = Ledger(connect(own_server.url, keys.tag), keys, seal)
     yield found
     found.client.close()
 

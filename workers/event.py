@@ -1,7 +1,7 @@
 """The event as a handler sees it."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import MappingProxyType
@@ -76,17 +76,34 @@ def make_event_with_payload(
 def find_resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
     """The id of what the event is about, at the first path that holds one; "" where none does."""
     for steps in expand_paths(kind, paths):
-        value = payload
-        for step in steps:
-            if isinstance(value, list) and step.isdecimal():
-                value = value[int(step)] if len(step) < 4 and int(step) < len(value) else None
-            else:
-                value = value.get(step) if isinstance(value, dict) else None
-        if isinstance(value, list) and len(value) == 1:  # a field of a form
-            value = value[0]
+        value = walk(payload, steps)
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
             return str(value)
     return ""
+
+
+def find_value(payload: Any, kind: str, path: str, resource: tuple[str, ...] = ()) -> str:
+    """The text or number at a path, as text; "" where there is none. The path `resource` is that to the resource's id.
+
+    resource: the source's own paths to that.
+    """
+    if path == "resource":
+        return find_resource_id(payload, kind, resource or PATHS)
+    value = walk(payload, path.split("."))
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def walk(payload: Any, steps: Sequence[str]) -> Any:
+    """What stands at the end of a path; None where there is nothing. A number is a place in a list."""
+    value = payload
+    for step in steps:
+        if isinstance(value, list) and step.isdecimal():
+            value = value[int(step)] if len(step) < 4 and int(step) < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    if isinstance(value, list) and len(value) == 1:  # a field of a form
+        return value[0]
+    return value
 
 
 @lru_cache(maxsize=1024)

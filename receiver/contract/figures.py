@@ -13,7 +13,7 @@ EVENT_INDEXES = {  # the label people see, and the index in Redis
     "dispatched": "open",
     "dead": "dead",
 }
-RUN_INDEXES = {"queued": "queued", "running": "running", "waiting": "waiting"}
+RUN_INDEXES = {"queued": "queued", "running": "running", "waiting": "waiting", "paused": "paused"}
 ALIVE_SECONDS = 20.0  # since a worker's last sign of life, of which there is one every five seconds
 
 
@@ -26,9 +26,9 @@ def measure_oldest(client: Any, keys: Keys, now: float) -> float:
     return max(0.0, now - read_number(again or received) / 1000)
 
 
-def count_workers(client: Any, keys: Keys, now: float) -> int:
-    """Workers that have shown a sign of life lately. now: Redis' time."""
-    return int(client.zcount(keys.name("workers"), int((now - ALIVE_SECONDS) * 1000), "+inf"))
+def count_alive(client: Any, keys: Keys, now: float, index: str) -> int:
+    """Workers or receivers that have shown a sign of life lately. now: Redis' time."""
+    return int(client.zcount(keys.name(index), int((now - ALIVE_SECONDS) * 1000), "+inf"))
 
 
 def show_life(client: Any, keys: Keys, worker: str) -> None:

@@ -3,7 +3,8 @@
 -- event:<id>   hash    labels, state, cause, duplicates, repeats (the event of the same bytes that came
 --                      before under another, unsigned id), runs (suffixes, comma list), and a unit's fields
 -- body:<id>    string  the sealed body and headers
--- run:<id>     hash    handler, state, attempts, failures, error, next_at, replays, and a unit's fields
+-- run:<id>     hash    handler, state, attempts, failures, sealed_error (of the last attempt), next_at, replays, past (the
+--                      last attempts, packed), and a unit's fields
 -- calls:<run>  hash    what the run has asked of the API: sealed entries by number
 -- a unit's fields:     job (the ordinal of the job it is queued under, '' once claimed), queued_at (when it was queued
 --                      again), token, deaths, suspect
@@ -11,20 +12,27 @@
 -- pending, dispatching, parked   zset   events by ordinal, by end of lease, by the time they are due
 -- queued, running, waiting       zset   runs, likewise
 -- open, dead   zset    events that are dispatched, or dead letters, by the time they became so
--- final        zset    finished events by the time they expire
+-- paused       zset    runs of paused handlers, by the time they began to wait
+-- pauses       hash    paused handlers, and since when
+-- final        zset    finished events by the time they finished
+-- final:<source> zset  likewise, of a source that keeps them for a time of its own
+-- keeps        hash    such sources, and for how many ms they keep events, then bodies, of the receiver's configuration
+-- find         zset    all with score 0: a keyed digest of a path and its value, a colon, the event
 -- wanted       zset    events that a redelivery wants replayed, by the time it came; the sweeper does it
 -- junk         zset    keys that hold what we did not write, by the time they were found
 -- later        zset    units whose record has a later format than we read, by that format
 -- format       string  of the ledger, from its first event on: formats.py. FORMAT is what we write; a record of format 1
 --                      does not say so
--- workers      zset    workers, by their last sign of life
+-- workers, receivers   zset   by their last sign of life
+-- causes       zset    why attempts fail, by the time each was last seen; its record is cause:<id>
+-- recent:<n>   hash    what happened in minute n since 1970, for `status`: by handler, by cause, by source
 -- counters     hash    what happened, for the metrics; by handler, too: ledger_metrics.py
 -- anchor       string  always there. Every script declares it, and `never`, which no key is called: keys.py
 local Z, R, Q = ARGV[1], ARGV[2], ARGV[3]
 local LIST = R .. ':queue:' .. Q
 local TYPES = {pending = 'zset', dispatching = 'zset', parked = 'zset', queued = 'zset', running = 'zset',
-  waiting = 'zset', later = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset', junk = 'zset', wanted = 'zset',
-  counters = 'hash', ordinal = 'string', format = 'string', audit = 'list'}
+  waiting = 'zset', paused = 'zset', later = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset',
+  junk = 'zset', wanted = 'zset', causes = 'zset', find = 'zset', pauses = 'hash', keeps = 'hash', counters = 'hash', ordinal = 'string', format = 'string', audit = 'list'}
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local whole = function(number) return string.format('%.0f', number) end  -- as Redis is to store it
@@ -55,7 +63,7 @@ local number = function(key, field) return tonumber(get(key, field) or 0) or 0 e
 
 -- What a script does to indexes, counters and RQ's list is gathered, and done by flush() at its end: one command for
 -- many units. Records are written at once, so a script reads its own changes there, and only there.
-local added, dropped, counted, pushed, ordinal = {}, {}, {}, {}, nil
+local added, dropped, counted, recent, pushed, ordinal = {}, {}, {}, {}, {}, nil
 local add = function(name, score, unit)
   local list = added[name] or {}
   added[name] = list
@@ -68,6 +76,7 @@ local drop = function(name, unit)
   list[#list + 1] = unit
 end
 local count = function(name, by) counted[name] = (counted[name] or 0) + (by or 1) end
+local count_recent = function(name) recent[name] = (recent[name] or 0) + 1 end
 local in_parts = function(command, key, list)
   for i = 1, #list, 1000 do redis.call(command, key, unpack(list, i, math.min(i + 999, #list))) end
 end
@@ -79,6 +88,9 @@ local flush = function()
       redis.call('HSET', Z .. 'counters', name, by)
     end
   end
+  local minute = Z .. 'recent:' .. math.floor(now / 60000)
+  for name, by in pairs(recent) do redis.pcall('HINCRBY', minute, name, by) end
+  if next(recent) then redis.call('PEXPIRE', minute, 900000) end
   if ordinal then redis.call('SET', Z .. 'ordinal', whole(ordinal)) end
   in_parts('RPUSH', LIST, pushed)
 end
@@ -86,6 +98,7 @@ end
 -- Takes a unit out of the indexes of what is open.
 local forget = function(unit)
   for _, state in ipairs({'queued', 'running', 'waiting'}) do drop(index(unit, state), unit) end
+  if is_run(unit) then drop('paused', unit) end
   drop('later', unit)
 end
 

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from .connection import FAULTS
-from .figures import ALIVE_SECONDS, EVENT_INDEXES, RUN_INDEXES, count_workers, measure_oldest, read_counters
+from .figures import ALIVE_SECONDS, EVENT_INDEXES, RUN_INDEXES, count_alive, measure_oldest, read_counters
 from .keys import Keys
 
 MAX_HANDLERS = 200  # that have series of their own
@@ -108,7 +108,7 @@ class LedgerCollector(Collector):
         gauges = {
             "zr_queue_length": client.llen(keys.jobs),
             "zr_oldest_seconds": oldest,
-            "zr_workers": count_workers(client, keys, now),
+            "zr_workers": count_alive(client, keys, now, "workers"),
             "zr_backlog_seconds": self._compute_drain(backlog, counters, oldest),
             "zr_clock_difference_seconds": time.time() - now,
             "zr_later": client.zcard(keys.name("later")),

@@ -20,6 +20,7 @@ class RunState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     WAITING = "waiting"
+    PAUSED = "paused"
     DONE = "done"
     DEAD = "dead"
     DISCARDED = "discarded"
@@ -57,6 +58,7 @@ SHORT_NAMES = {
     "stem": "s",
     "json_field": "j",
     "resource": "r",
+    "index": "i",
 }  # in what is sealed: one of these fields in every event would cost as much as a label
 
 
@@ -73,6 +75,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults
     stem: str = ""  # the first part of a type that is composed of several places: `issues` of `issues.opened`
     json_field: str = ""  # of a form: whose JSON is the payload where no other field is there
     resource: tuple[str, ...] = ()  # paths to the resource's id, when the source names its own
+    index: tuple[str, ...] = ()  # paths by whose values `events list --where` finds the event
 
     def __repr__(self) -> str:  # no payload in a log or a traceback
         return f"Content({len(self.body)} bytes)"

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import logging
 import os
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -80,6 +80,14 @@ class Seal:
         keyed = hashlib.sha256(b"zr:fingerprint:" + parse_key(self._secret.values[0])).digest()
         return hmac.digest(keyed, data, "sha256").hex()[:16]
 
+    def blind(self, data: bytes) -> str:
+        """A keyed digest for an index, of 16 hex digits, under the first key."""
+        return blind(self._secret.values[0], data)
+
+    def list_blinds(self, data: bytes) -> list[str]:
+        """The digests of it under each key."""
+        return [blind(value, data) for value in self._secret.values]
+
     def open(self, key: str, labels: Labels, sealed: bytes) -> EventRecord:
         """The event. Raises UnknownKey, or Altered where bytes or labels are not the sealed ones."""
         cipher = self.ciphers.get(key)
@@ -94,6 +102,15 @@ class Seal:
 
 def make_ciphers(values: tuple[str, ...]) -> dict[str, AESGCM]:
     return {compute_key_id(raw): AESGCM(raw) for raw in map(parse_key, values)}
+
+
+def blind(key: str, data: bytes) -> str:
+    return hmac.digest(derive_index_key(key), data, "sha256").hex()[:16]
+
+
+@lru_cache(maxsize=16)
+def derive_index_key(key: str) -> bytes:
+    return hashlib.sha256(b"zr:find:" + parse_key(key)).digest()
 
 
 def bind_labels(key: str, queue: str, labels: Labels) -> bytes:

@@ -13,6 +13,7 @@ from .keys import Keys, find_tag
 from .seal import Seal
 
 DEFAULT_QUEUE = "events"
+IN_FILES = ("REDIS_URL", "HEARTBEAT_URL")  # settings that name a secret, and may stand in a file
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 T = TypeVar("T")
 
@@ -105,8 +106,10 @@ class Shared:
     queue: str = setting("QUEUE", parse_word, DEFAULT_QUEUE)
     log_level: str = setting("LOG_LEVEL", parse_level, "INFO")
     log_deliveries: bool = setting("LOG_DELIVERIES", parse_switch, True)
+    log_errors: bool = setting("LOG_ERRORS", parse_switch, False)
     rq_prefix: str = setting("RQ_KEY_PREFIX", parse_rq_prefix, "")
     keep_done: float = setting("KEEP_DONE", parse_duration, 86400.0)
+    keep_done_min: float = setting("KEEP_DONE_MIN", parse_duration, 0.0)
     host: str = setting("HOST", str, "127.0.0.1")
     metrics_host: str = setting("METRICS_HOST", str, "")
 
@@ -146,11 +149,11 @@ def load(kind: type[S], env: Mapping[str, str], faults: list[str], **overrides: 
 
 
 def read_text(env: Mapping[str, str], name: str) -> str | None:
-    """The value of a variable. REDIS_URL, which may hold a password, also comes from a file, read once.
+    """The value of a variable. One that may hold a password also comes from a file, read once.
 
     Raises ConfigurationError.
     """
-    if name != "REDIS_URL" or f"{name}_FILE" not in env:
+    if name not in IN_FILES or f"{name}_FILE" not in env:
         return env.get(name)
     secret = secrets.read(env, name)
     return secret.values[0] if secret else None

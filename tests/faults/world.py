@@ -215,9 +215,9 @@ class World:
         found: dict[str, float] = {}
         if self.redis.env:  # by a clock that jumps it says nothing
             return found
-        for event, expires in self.ledger.client.zrange(self.ledger.keys.name("final"), 0, -1, withscores=True):
+        for event, ended in self.ledger.client.zrange(self.ledger.keys.name("final"), 0, -1, withscores=True):
             name = self.ledger.client.hget(self.ledger.keys.event(event.decode()), "delivery_id")
-            found[(name or b"").decode()] = expires / 1000 - KEEP
+            found[(name or b"").decode()] = ended / 1000
         return found
 
     def first_traceback(self) -> str:

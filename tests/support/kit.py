@@ -16,7 +16,7 @@ from typing import Any
 import redis
 
 from receiver.contract.connection import connect
-from receiver.contract.keys import make_event_id
+from receiver.contract.keys import Keys, make_event_id
 from receiver.contract.records import Acceptance, Content, EventRecord, Labels, pack_acceptances
 from receiver.contract.scripts import build_arguments, compose_script
 from receiver.contract.seal import Seal
@@ -178,3 +178,17 @@ def children_of(pid: int) -> list[int]:
             if int(fields[1]) == pid and fields[0] != "Z":
                 found.append(int(stat.parent.name))
     return found
+
+
+def find_readable(client: redis.Redis, keys: Keys, words: list[str]) -> list[str]:
+    """Which of the words stand readable under any key of the queue."""
+    readers: dict[Any, Callable[[Any], Any]] = {
+        b"string": client.get,
+        b"hash": client.hgetall,
+        b"list": lambda key: client.lrange(key, 0, -1),
+        b"set": client.smembers,
+        b"zset": lambda key: client.zrange(key, 0, -1),
+    }
+    texts = [repr((key, readers[client.type(key)](key))) for key in client.scan_iter(f"*{keys.queue}*")]
+    assert texts
+    return [word for word in words if any(word in text for text in texts)]

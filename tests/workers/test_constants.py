@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from receiver.contract.records import Labels
+from receiver.contract.seal import Seal
 from workers.ledger import sweeper, transitions
-from workers.ledger.transitions import Claim, Decision, Outcome, SweepResult, Verdict, cut_error
+from workers.ledger.transitions import Claim, Decision, Outcome, SweepResult, Verdict, open_error, seal_error
 from workers.runtime import process_watch, supervisor
 
 LABELS = Labels(id="evt_1", source="s", type="t", received_at=1)
@@ -49,10 +50,16 @@ def test_an_outcome_costs_no_time_and_has_no_error() -> None:
     ended = Outcome(unit="u", token=1, verdict=Verdict.DONE)
 
     assert (ended.delay, ended.error, ended.ticket) == (0.0, "", ("u", 1))
-    assert cut_error(ended) is ended
-    assert cut_error(Outcome(unit="u", token=1, verdict=Verdict.DEAD, error="\ud800" + "x" * 600)).error == (
-        "?" + "x" * 499
-    )
+
+
+def test_a_kept_error_is_cut_and_is_text(seal: Seal) -> None:
+    ended = Outcome(unit="u", token=1, verdict=Verdict.DEAD, error="\ud800" + "x" * 600, frames=("a.py:1 in f",))
+
+    kept = open_error(seal, "u", seal_error(seal, ended))
+
+    assert (kept.error, kept.frames) == ("?" + "x" * 499, ("a.py:1 in f",))
+    assert "cannot be decrypted" in open_error(seal, "other", seal_error(seal, ended)).error
+    assert (open_error(None, "u", "x").error, open_error(seal, "u", "").error) == ("", "")
 
 
 def test_a_decision_makes_no_runs_and_begins_none() -> None:

@@ -1,10 +1,12 @@
 """Reads the ledger for people and scripts; changes nothing."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from receiver.contract.connection import decode_text
 from receiver.contract.errors import SealError
@@ -13,9 +15,10 @@ from receiver.contract.records import EventRecord, EventState, RunState, read_la
 from receiver.contract.seal import Seal
 from receiver.contract.settings import parse_duration
 
-from .transitions import Ledger, read_pairs
+from .transitions import Ledger, open_error, read_pairs
 
 PAGE_COUNT = 200
+MAX_KILLS = 3  # as close.lua has it: deaths of a run alone until it is quarantined
 MAX_TIME_MS = 253_402_300_799_000  # the last millisecond-second of the year 9999
 INDEXES = {
     EventState.ACCEPTED: ("pending", "dispatching", "parked"),
@@ -26,21 +29,32 @@ INDEXES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """since: seconds since 1970."""
+    """since, until: seconds since 1970. handler: of one of its runs. error: a part of the error of one of its runs.
+
+    where: a path of the payload, and the value that stands there.
+    """
 
     state: str = ""
     type: str = ""
     source: str = ""
     since: float = 0.0
+    until: float = float("inf")
+    handler: str = ""
+    error: str = ""
+    where: tuple[str, str] | None = None
     limit: int = 50
 
     def fits(self, record: dict[str, Any], received_at: int) -> bool:
+        if self.handler and self.handler not in [run["handler"] for run in record["runs"]]:
+            return False
+        if self.error and not any(self.error.lower() in run["error"].lower() for run in record["runs"]):
+            return False
         wanted = {"state": self.state, "source": self.source}
         if any(value and record[name] != value for name, value in wanted.items()):
             return False
         kind = self.type.removesuffix("*")
         fits = record["type"].startswith(kind) if self.type.endswith("*") else self.type in ("", record["type"])
-        return fits and received_at >= self.since * 1000
+        return fits and self.since * 1000 <= received_at <= self.until * 1000
 
 
 def show(ledger: Ledger, event: str) -> dict[str, Any] | None:
@@ -71,9 +85,9 @@ def list_pages(ledger: Ledger, wanted: Filter) -> Iterator[list[str]]:
         ids.sort(reverse=True)
         yield from (ids[i : i + PAGE_COUNT] for i in range(0, len(ids), PAGE_COUNT))
         return
-    offset = 0
+    offset, newest = 0, "+inf" if wanted.until == float("inf") else int(wanted.until * 1000)
     while page := ledger.client.zrevrangebyscore(
-        ledger.keys.name("events"), "+inf", int(wanted.since * 1000), start=offset, num=PAGE_COUNT
+        ledger.keys.name("events"), newest, int(wanted.since * 1000), start=offset, num=PAGE_COUNT
     ):
         offset += len(page)
         yield [decode_text(event) for event in page]
@@ -81,33 +95,81 @@ def list_pages(ledger: Ledger, wanted: Filter) -> Iterator[list[str]]:
 
 def list_events(ledger: Ledger, events: Sequence[str]) -> Iterator[dict[str, Any]]:
     known = [event for event in events if EVENT.fullmatch(event)]
-    with ledger.client.pipeline(transaction=False) as pipe:
-        for event in known:
-            pipe.hgetall(ledger.keys.event(event))
-        records = [read_pairs(answer) if not isinstance(answer, Exception) else {} for answer in pipe.execute(False)]
-    for event, record in zip(known, records, strict=True):
+    records = read_hashes(ledger, [ledger.keys.event(event) for event in known])
+    units = [list_units(event, record) for event, record in zip(known, records, strict=True)]
+    runs = iter(read_hashes(ledger, [ledger.keys.run(run) for one in units for run in one]))
+    for event, record, its in zip(known, records, units, strict=True):
+        own = [render_run(ledger, run, next(runs)) for run in its]
         if record:
-            yield render_event(event, record, list_runs(ledger, event, record))
+            yield render_event(event, read_texts(record), own)
 
 
-def list_runs(ledger: Ledger, event: str, record: dict[str, str]) -> list[dict[str, Any]]:
-    suffixes = [suffix for suffix in record.get("runs", "").split(",") if suffix]
+def list_units(event: str, record: Mapping[bytes, bytes]) -> list[str]:
+    """The ids of the event's runs."""
+    return [f"{event}-{suffix}" for suffix in decode_text(record.get(b"runs", b"")).split(",") if suffix]
+
+
+def read_hashes(ledger: Ledger, names: Sequence[str]) -> list[dict[bytes, bytes]]:
+    """What these keys hold; nothing where that is no hash, which is none of ours."""
     with ledger.client.pipeline(transaction=False) as pipe:
-        for suffix in suffixes:
-            pipe.hgetall(ledger.keys.run(f"{event}-{suffix}"))
-        records = [read_pairs(one) if not isinstance(one, Exception) else {} for one in pipe.execute(False)]
-    return [
-        {
-            "handler": one.get("handler", ""),
-            "state": one.get("state", "missing"),
-            "attempts": read_number(one.get("attempts")),
-            "next_attempt_at": format_time(read_number(one.get("next_at")))
-            if one.get("state") == RunState.WAITING
-            else None,
-            "error": one.get("error", ""),
-        }
-        for one in records
-    ]
+        for name in names:
+            pipe.hgetall(name)
+        return [one if isinstance(one, dict) else {} for one in pipe.execute(False)]
+
+
+def read_texts(record: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {decode_text(name): decode_text(value) for name, value in record.items()}
+
+
+def render_run(ledger: Ledger, run: str, record: Mapping[bytes, bytes]) -> dict[str, Any]:
+    one = read_texts(record)
+    state = one.get("state", "missing")
+    kills = read_number(one.get("kills"))
+    failure = open_error(ledger.seal, run, one.get("sealed_error", ""))
+    error = failure.error or one.get("reason", "") or ("its worker died with it" if kills else "")
+    return {
+        "handler": one.get("handler", ""),
+        "state": state,
+        "attempts": read_number(one.get("attempts")),
+        "next_attempt_at": format_time(read_number(one.get("next_at"))) if state == RunState.WAITING else None,
+        "error": f"quarantined: {error}" if kills >= MAX_KILLS and state == RunState.DEAD else error,
+        "past": [render_attempt(ledger, run, entry) for entry in read_past(record.get(b"past", b""))],
+    }
+
+
+class PastAttempt(msgspec.Struct, frozen=True, array_like=True):
+    """As `remember` of close.lua writes it. began: ms since 1970. sealed: its error, or ""."""
+
+    attempt: int
+    began: int
+    ms: int
+    host: str
+    outcome: str
+    sealed: str = ""
+
+
+unpack_past = msgspec.msgpack.Decoder(list[PastAttempt]).decode
+
+
+def read_past(packed: bytes) -> list[PastAttempt]:
+    """The last attempts of a run, oldest first; none where something else stands there."""
+    try:
+        return unpack_past(packed) if packed else []
+    except (msgspec.MsgspecError, ValueError):
+        return []
+
+
+def render_attempt(ledger: Ledger, run: str, one: PastAttempt) -> dict[str, Any]:
+    failure = open_error(ledger.seal, run, one.sealed)
+    return {
+        "attempt": one.attempt,
+        "began_at": format_time(one.began),
+        "seconds": one.ms / 1000,
+        "host": one.host,
+        "outcome": one.outcome,
+        "error": failure.error,
+        "frames": list(failure.frames),
+    }
 
 
 def render_event(event: str, record: dict[str, str], its_runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -119,6 +181,7 @@ def render_event(event: str, record: dict[str, str], its_runs: list[dict[str, An
         "state": record.get("state", "unknown"),
         "cause": record.get("cause", ""),
         "received_at": format_time(labels.received_at),
+        "finished_at": format_time(read_number(record["finished_at"])) if record.get("finished_at") else None,
         "delivery_id": labels.delivery_id,
         "origin": labels.origin,
         "duplicates": read_number(record.get("duplicates")),

@@ -10,7 +10,8 @@ from .transitions import Ledger, SweepResult
 
 log = logging.getLogger(__name__)
 CONTACT_SECONDS = 8.0  # by then every living supervisor has renewed its leases
-SHED_ABOVE_SHARE = 0.8  # of Redis' memory above which bodies of finished events are dropped
+SHED_ABOVE_SHARE = 0.8  # of Redis' memory above which finished events go: well below where deliveries are refused
+MAKE_ROOM_SECONDS = 0.5  # that one look at the memory may take
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class Sweeper:
     """
 
     ledger: Ledger
+    keep_done_min: float = 0.0  # seconds that a finished event stays, whatever the need
     contact_since: float = 0.0  # monotonic; 0 while there is none
     clock: float = 0.0  # how far Redis' clock is ahead of our monotonic one, in seconds; 0 while we do not know
 
@@ -57,8 +59,17 @@ class Sweeper:
     def lose_contact(self) -> None:
         self.contact_since = 0.0
 
-    def shed_bodies(self) -> None:
-        """Drops bodies of finished events where Redis is short of memory. Raises what Redis raises."""
-        if compute_memory_share(self.ledger.client.info("memory")) > SHED_ABOVE_SHARE:
-            dropped = self.ledger.shed_bodies()
-            log.warning("Redis is short of memory: bodies of finished events dropped", extra={"dropped": dropped})
+    def make_room(self) -> None:
+        """Where Redis is short of memory, drops bodies of finished events, then their records, until it is not.
+
+        Raises what Redis raises.
+        """
+        ends, bodies, records = time.monotonic() + MAKE_ROOM_SECONDS, 0, 0
+        while compute_memory_share(self.ledger.client.info("memory")) > SHED_ABOVE_SHARE and time.monotonic() < ends:
+            dropped, deleted = self.ledger.make_room(self.keep_done_min)
+            bodies, records = bodies + dropped, records + deleted
+            if not dropped + deleted:
+                break
+        if bodies + records:
+            facts = {"bodies": bodies, "records": records}
+            log.warning("Redis is short of memory: finished events deleted before their time", extra=facts)

@@ -1,7 +1,9 @@
 """The ledger's transitions except `accept`, one Lua script each. Queries are in `query.py`."""
 
+import base64
 import json
 import secrets
+import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +16,11 @@ import redis
 from redis.exceptions import NoScriptError
 
 from receiver.contract.connection import connect, connect_again, decode_text
+from receiver.contract.errors import SealError
 from receiver.contract.keys import API_TAG, Keys, hash_handler, read_event_id
 from receiver.contract.records import Labels, read_labels, read_number
 from receiver.contract.scripts import build_arguments, compose_script
+from receiver.contract.seal import Seal
 from receiver.contract.settings import Shared
 
 LEASE_SECONDS = 15.0  # that a claim holds without renewal
@@ -27,6 +31,7 @@ MISSING_HANDLER_SECONDS = 24 * 3600.0  # that a run waits for a worker with its 
 RETRY_LATER_SECONDS = 3 * 86400.0  # that a run may be put off by RetryLater
 PARKED_MS = 60_000  # until an event whose key is unknown is looked at again
 MAX_ERROR_CHARACTERS = 500  # of a kept error
+MAX_HOST_CHARACTERS = 20  # with more, the hash of a run that went well would need three times the memory
 
 pack = msgspec.msgpack.Encoder().encode  # for `cmsgpack.unpack`
 Ticket = tuple[str, int]  # a unit, and the token under which it was claimed
@@ -71,19 +76,48 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         return self.unit, self.token
 
 
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """What failures with one cause have in common. kind: the exception's class. place: the line of the handler's code.
+
+    words: the message without what differs from one event to the next. path: the functions that led there.
+    """
+
+    handler: str
+    kind: str
+    place: str = ""
+    words: str = ""
+    path: tuple[str, ...] = ()
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt ended; `finish.lua` reads it by these names."""
+    """How an attempt ended."""
 
     unit: str
     token: int
     verdict: Verdict
     delay: float = 0.0  # seconds until the next attempt
     error: str = ""
+    frames: tuple[str, ...] = ()  # the last lines of its traceback, without messages
+    cause: Cause | None = None  # of a failure of the handler's own
+    ms: int = 0  # that the attempt took
     tallies: dict[str, int] = {}
 
     @property
     def ticket(self) -> Ticket:
         return self.unit, self.token
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An outcome as `finish.lua` reads it, by these names. error: sealed, or ""."""
+
+    unit: str
+    token: int
+    verdict: Verdict
+    delay: float
+    error: str
+    ms: int
+    tallies: dict[str, int]
+    cause: dict[str, str] | None = None
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +136,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str
     cause: str = ""
     runs: tuple[NewRun, ...] = ()
+    find: str = ""  # digests by which `events list --where` finds the event, comma list
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +155,23 @@ class SweepResult:
 
 
 class Ledger:
-    """Blocking. One instance a process. Raises redis errors; the outcome is then unknown."""
+    """Blocking. One instance a process. Raises redis errors; the outcome is then unknown.
 
-    def __init__(self, client: redis.Redis, keys: Keys, keep_done: float = 86400.0) -> None:
+    seal: for errors, which may hold parts of a payload. Without one they are not kept.
+    """
+
+    def __init__(self, client: redis.Redis, keys: Keys, seal: Seal | None = None, keep_done: float = 86400.0) -> None:
         self.client = client
         self.keys = keys
+        self.seal = seal
         self.keep = int(keep_done * 1000)
+        self.host = socket.gethostname()[:MAX_HOST_CHARACTERS]
         self._scripts: dict[str, tuple[str, str]] = {}
 
     @classmethod
     def open(cls, settings: Shared) -> "Ledger":
         """The ledger that these settings name; it connects at the first call."""
-        return cls(connect(settings.redis_url, settings.keys.tag), settings.keys, settings.keep_done)
+        return cls(connect(settings.redis_url, settings.keys.tag), settings.keys, settings.seal, settings.keep_done)
 
     @cached_property
     def of_api(self) -> redis.Redis:
@@ -166,9 +206,9 @@ class Ledger:
 
     def finish(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Records how attempts ended; "lost" where another owner's outcome counts."""
-        packed = pack([cut_error(outcome) for outcome in outcomes])
+        packed = pack([self._seal_outcome(outcome) for outcome in outcomes])
         patience = int(MISSING_HANDLER_SECONDS * 1000), int(RETRY_LATER_SECONDS * 1000)
-        return [decode_text(answer) for answer in self.call("finish.lua", self.keep, *patience, packed)]
+        return [decode_text(answer) for answer in self.call("finish.lua", self.keep, *patience, packed, self.host)]
 
     def claim_alone(self, unit: str, token: int) -> Claim | None:
         """The claim again, in the process that runs it alone, or None if it is not ours any more.
@@ -198,8 +238,35 @@ class Ledger:
                 pipe.zcard(self.keys.name(name))
             return not any(pipe.execute())
 
-    def shed_bodies(self, most: int = MAX_SWEPT) -> int:
-        return int(self.call("shed.lua", most))
+    def make_room(self, keep_seconds: float = 0.0, most: int = MAX_SWEPT) -> tuple[int, int]:
+        """Drops bodies of finished events, oldest first, then their records: how many of each.
+
+        keep_seconds: that a finished event stays, whatever the need.
+        """
+        bodies, records = self.call("shed.lua", self.keep, most, int(keep_seconds * 1000))
+        return bodies, records
+
+    def purge(self, older_seconds: float, *, dry_run: bool = False, most: int = MAX_SWEPT) -> int:
+        """Deletes events that finished so long ago, at most `most`: how many. In a dry run how many there are."""
+        return int(self.call("purge.lua", self.keep, most, int(older_seconds * 1000), int(dry_run)))
+
+    def erase(self, event: str, *, dry_run: bool = False) -> str:
+        """Deletes an event and whatever is kept of it but its marks: what was done, in words."""
+        return decode_text(self.call("erase.lua", self.keep, event, int(dry_run)))
+
+    def pause(self, handler: str, reason: str = "") -> bool:
+        """Has the handler's queued runs wait, in all workers. False where they do already."""
+        return bool(self.call("pause.lua", self.keep, handler, self._make_audit_entry("pause", handler, reason)))
+
+    def resume(self, handler: str, reason: str = "") -> int | None:
+        """Ends a pause: how many runs are queued again, or None where the handler was not paused."""
+        audit = self._make_audit_entry("resume", handler, reason)
+        total, was = 0, False
+        while True:
+            paused, queued = self.call("resume.lua", self.keep, handler, hash_handler(handler), MAX_SWEPT, audit)
+            total, was = total + queued, was or bool(paused)
+            if queued < MAX_SWEPT:
+                return total if was or total else None
 
     def replay(
         self,
@@ -253,8 +320,28 @@ class Ledger:
             for unit, (_, event, run), body in zip(units, answers, bodies, strict=True)
         ]
 
-    def _make_audit_entry(self, action: str, event: str, reason: str) -> str:
-        return json.dumps({"at": int(time.time()), "action": action, "event": event, "reason": reason})
+    def _seal_outcome(self, one: Outcome) -> Ended:
+        """The outcome as it is written: its error sealed, its cause known by digests under a key."""
+        sealed, cause = "", None
+        if one.error and self.seal:
+            sealed = seal_error(self.seal, one)
+        if one.cause and self.seal:
+            same = f"{one.cause.handler}\n{one.cause.kind}\n{one.cause.path}"
+            cause = {
+                "id": self.seal.fingerprint(f"{same}\n{one.cause.words}".encode()),
+                "coarse": self.seal.fingerprint(same.encode()),
+                "handler": one.cause.handler,
+                "kind": one.cause.kind,
+                "place": one.cause.place,
+            }
+        return Ended(
+            unit=one.unit, token=one.token, verdict=one.verdict, delay=one.delay, error=sealed, ms=one.ms,
+            tallies=one.tallies, cause=cause,
+        )  # fmt: skip
+
+    def _make_audit_entry(self, action: str, name: str, reason: str) -> str:
+        """name: of an event or a handler."""
+        return json.dumps({"at": int(time.time()), "action": action, "event": name, "reason": reason})
 
     def call(self, name: str, *values: str | bytes | int | float) -> Any:
         sha, script = self._load_script(name)
@@ -272,13 +359,15 @@ class Ledger:
         return self._scripts[name]
 
 
-CLOSING = {"take.lua", "dispatch.lua", "finish.lua", "sweep.lua", "replay.lua", "discard.lua"}  # they can end an event
+DELETING = {"sweep.lua", "shed.lua", "purge.lua", "erase.lua"}  # they delete events
+CLOSING = {*DELETING, "take.lua", "dispatch.lua", "finish.lua", "replay.lua", "discard.lua"}  # they can end an event
 CLAIMING = {"take.lua", "alone.lua"}  # they tell what an attempt needs
 GROWING = {"replay.lua", "allow.lua"}  # all others help work to its end, which is what frees memory
 
 
 def compose_transition(name: str) -> str:
-    parts = ["close.lua"] * (name in CLOSING) + ["claim.lua"] * (name in CLAIMING) + [name]
+    shared = {"close.lua": CLOSING, "claim.lua": CLAIMING, "delete.lua": DELETING}
+    parts = [*(part for part, users in shared.items() if name in users), name]
     return compose_script("workers.ledger.scripts", *parts, allow_oom=name not in GROWING, heals=name == "sweep.lua")
 
 
@@ -306,12 +395,31 @@ def make_runs(handlers: Iterable[str], begins: str = "") -> tuple[NewRun, ...]:
     return tuple([NewRun(suffix=hash_handler(name), handler=name, begins=name == begins) for name in handlers])
 
 
-def cut_error(outcome: Outcome) -> Outcome:
-    """The outcome with an error that Redis can hold: half a surrogate pair is no UTF-8."""
-    if not outcome.error:
-        return outcome
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """What is sealed of a failed attempt."""
+
+    error: str
+    frames: tuple[str, ...] = ()
+
+
+unpack_failure = msgspec.msgpack.Decoder(Failure).decode
+
+
+def seal_error(seal: Seal, outcome: Outcome) -> str:
+    """In base64. Half a surrogate pair in the error is no UTF-8, and becomes a question mark."""
     error = outcome.error[:MAX_ERROR_CHARACTERS].encode("utf-8", "replace").decode()
-    return msgspec.structs.replace(outcome, error=error)
+    data = pack(Failure(error, outcome.frames))
+    return base64.b64encode(seal.wrap(f"error:{outcome.unit}", data)).decode()
+
+
+def open_error(seal: Seal | None, unit: str, sealed: str) -> Failure:
+    """The error of an attempt. Says so where it cannot be opened."""
+    if not sealed or not seal:
+        return Failure("")
+    try:
+        return unpack_failure(seal.unwrap(f"error:{unit}", base64.b64decode(sealed)))
+    except (SealError, ValueError) as error:
+        return Failure(f"cannot be decrypted: {error}")
 
 
 def read_pairs(flat: Any) -> dict[str, str]:

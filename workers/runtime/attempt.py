@@ -13,6 +13,7 @@ from ..errors import GiveUp, LeaseLost, RetryLater
 from ..event import Event, make_event
 from ..ledger.transitions import Claim, Ledger, Outcome, Verdict
 from ..router import Handler, Router, may_match
+from .failures import describe_error, find_cause, list_frames, name_kind
 
 log = logging.getLogger(__name__)
 FIRST, FACTOR, LONGEST = 5.0, 4.0, 6 * 3600.0  # seconds of back-off
@@ -65,9 +66,16 @@ def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outco
         return make_outcome(claim, Verdict.HANDED, description)
     if isinstance(error, RetryLater):
         return make_outcome(claim, Verdict.LATER, description, error.seconds)
-    if isinstance(error, GiveUp) or claim.failures + 1 >= handler.max_attempts:
-        return make_outcome(claim, Verdict.DEAD, description)
-    return make_outcome(claim, Verdict.FAILED, description, draw_backoff(claim.failures))
+    is_last = isinstance(error, GiveUp) or claim.failures + 1 >= handler.max_attempts
+    return Outcome(
+        unit=claim.unit,
+        token=claim.token,
+        verdict=Verdict.DEAD if is_last else Verdict.FAILED,
+        delay=0.0 if is_last else draw_backoff(claim.failures),
+        error=description,
+        frames=list_frames(error),
+        cause=find_cause(error, handler),
+    )
 
 
 def judge_unprepared(unit: str, token: int, failures: int, error: str) -> Outcome:
@@ -75,16 +83,6 @@ def judge_unprepared(unit: str, token: int, failures: int, error: str) -> Outcom
     last = failures + 1 >= MAX_UNPREPARED_ATTEMPTS
     verdict, delay = (Verdict.DEAD, 0.0) if last else (Verdict.FAILED, draw_backoff(failures))
     return Outcome(unit=unit, token=token, verdict=verdict, error=error, delay=delay)
-
-
-def describe_error(error: BaseException) -> str:
-    """The exception's type, or its cause, and its words, whatever its `__str__` does; of GiveUp what led to it, too."""
-    led = error.__cause__ if isinstance(error, GiveUp) else None
-    try:
-        words = f"{(isinstance(error, GiveUp) and error.cause) or type(error).__name__}: {error}"
-        return f"{words} (from {type(led).__name__}: {led})" if led else words
-    except Exception:
-        return type(error).__name__
 
 
 def make_timeout_error(handler: Handler) -> TimeoutError:
@@ -112,15 +110,22 @@ def describe_end(ready: Attempt, verdict: Verdict, seconds: float) -> End:
     return End(event.id, event.type, event.resource_id, ready.handler.name, claim.attempt, verdict.value, ms)
 
 
-def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0) -> Outcome:
-    """The outcome of a handler's end. Logs failures. seconds: that it took."""
+def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0, log_errors: bool = False) -> Outcome:
+    """The outcome of a handler's end. Logs failures. seconds: that it took.
+
+    log_errors: whether messages of exceptions, which may hold parts of a payload, are logged too.
+    """
     if error is None:
         return make_outcome(ready.claim, Verdict.DONE)
     outcome = judge_failure(ready.claim, ready.handler, error)
     extra = msgspec.structs.asdict(describe_end(ready, outcome.verdict, seconds))
     level = LEVELS.get(outcome.verdict, logging.WARNING)
-    wants_traceback = outcome.verdict in (Verdict.FAILED, Verdict.DEAD)
-    log.log(level, "attempt ended: %s", outcome.error[:200], extra=extra, exc_info=wants_traceback and error)
+    if log_errors:
+        log.log(level, "attempt ended: %s", outcome.error[:200], extra=extra, exc_info=error if outcome.cause else None)
+        return outcome
+    place = f" at {outcome.cause.place}" if outcome.cause and outcome.cause.place else ""
+    extra |= {"traceback": "\n".join(outcome.frames)} if outcome.frames else {}
+    log.log(level, "attempt ended: %s%s", name_kind(error), place, extra=extra)
     return outcome
 
 

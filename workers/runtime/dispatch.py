@@ -12,7 +12,8 @@ from receiver.contract.keys import make_run_id
 from receiver.contract.records import EventRecord, EventState
 from receiver.contract.seal import Seal
 
-from ..event import Event, make_event_with_payload
+from ..event import Event, find_value, make_event_with_payload
+from ..ledger.blind_index import list_digests
 from ..ledger.transitions import Claim, Decision, Ledger, make_runs
 from ..router import Handler, Router
 from .attempt import Attempt
@@ -46,26 +47,35 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
     except Unreadable as error:
         return end_without_runs(claim, EventState.UNREADABLE, error.cause)
     handlers = router.find_matching(claim.labels.source, claim.labels.type, claim.labels.origin, opened.content.stem)
+    find = index_event(opened, payload, seal) if opened.content.index else ""
     if not handlers:
-        return end_without_runs(claim, EventState.UNHANDLED, router.find_hint(claim.labels.source, claim.labels.type))
+        hint = router.find_hint(claim.labels.source, claim.labels.type)
+        return end_without_runs(claim, EventState.UNHANDLED, hint, find)
     asked = have_conditions(handlers)
     if asked:
         event = make_event_with_payload(opened, payload)
         handlers = tuple(handler for handler in handlers if wants(handler, event))
     if not handlers:
-        return end_without_runs(claim, EventState.UNHANDLED)
+        return end_without_runs(claim, EventState.UNHANDLED, find=find)
     first = next((one for one in handlers if one.is_free), None) if begin and not asked else None
     decision = Decision(
         unit=claim.unit,
         token=claim.token,
         verdict=EventState.DISPATCHED,
         runs=make_runs([handler.name for handler in handlers], first.name if first else ""),
+        find=find,
     )
     return DispatchPlan(claim=claim, decision=decision, begins=first, opened=opened, payload=payload)
 
 
-def end_without_runs(claim: Claim, verdict: str, cause: str = "") -> DispatchPlan:
-    decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause)
+def index_event(opened: EventRecord, payload: Any, seal: Seal) -> str:
+    """The digests by which the event is found, where its source declares any paths."""
+    content, kind = opened.content, opened.labels.type
+    return list_digests(seal, {path: find_value(payload, kind, path, content.resource) for path in content.index})
+
+
+def end_without_runs(claim: Claim, verdict: str, cause: str = "", find: str = "") -> DispatchPlan:
+    decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, find=find)
     return DispatchPlan(claim=claim, decision=decision)
 
 

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ..context import CURRENT, Context, Lease
 from ..ledger.transitions import Ledger, Ticket
 from .attempt import Attempt, judge_timeout, make_timeout_error
 from .loop import HandlerLoop, Spawned, limit
+from .pipe import pack_outcome
 
 if TYPE_CHECKING:
     from .clients import Clients
@@ -47,8 +50,8 @@ class Performer:
         return self._loop.find_blocker()
 
     def list_started(self) -> list[tuple[Any, ...]]:
-        """What began since we were last asked and still runs: unit, token, seconds left, what it is charged if it is
-        late (verdict, delay, error), whether it runs in the loop.
+        """What began since we were last asked and still runs: seconds left, its outcome if it is late, and whether it
+        runs in the loop.
         """
         running = self._running.copy()
         fresh = [(ready, since) for ticket, (ready, since) in running.items() if ticket not in self._announced]
@@ -106,6 +109,7 @@ class Performer:
 
 
 def announce(ready: Attempt, since: float) -> tuple[Any, ...]:
-    charge, handler = judge_timeout(ready.claim, ready.handler), ready.handler
+    handler = ready.handler
     left = handler.timeout - (time.monotonic() - since)
-    return (charge.unit, charge.token, left, charge.verdict, charge.delay, charge.error, handler.is_async)
+    charge = msgspec.structs.replace(judge_timeout(ready.claim, handler), ms=int(handler.timeout * 1000))
+    return left, pack_outcome(charge), handler.is_async

@@ -7,7 +7,21 @@ import socket
 import struct
 import time
 from threading import Lock
-from typing import Any
+from typing import Any, cast
+
+import msgspec
+
+from ..ledger.transitions import MAX_ERROR_CHARACTERS, Outcome
+
+
+def pack_outcome(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as a message holds it."""
+    cut = msgspec.structs.replace(outcome, error=outcome.error[:MAX_ERROR_CHARACTERS])
+    return cast("dict[str, Any]", msgspec.to_builtins(cut))
+
+
+def unpack_outcome(message: dict[str, Any]) -> Outcome:
+    return msgspec.convert(message, Outcome)
 
 
 class Pipe:

@@ -22,9 +22,10 @@ from ..context import Lease
 from ..ledger.transitions import Claim, Ledger, Outcome, Ticket, Verdict
 from ..router import Router
 from . import limits
-from .attempt import Attempt, conclude, describe_end, describe_error, judge_unprepared, make_outcome, prepare
+from .attempt import Attempt, conclude, describe_end, judge_unprepared, make_outcome, prepare
 from .claims import HeldClaims
 from .dispatcher import Dispatcher
+from .failures import describe_error
 from .performer import Performer, announce
 from .pipe import Clock, Pipe
 from .process_watch import BEAT_SECONDS
@@ -44,7 +45,7 @@ MAX_TAKEN = 128  # units taken in one round trip
 class Process:
     """memory: bytes of data it may hold; well below that it asks to be replaced. 0: it does not look.
 
-    log_runs: whether attempts that end well are logged, too.
+    log_runs: whether attempts that end well are logged, too. log_errors: whether messages of exceptions are logged.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Process:
         concurrency: int = 16,
         memory: int = 0,
         log_runs: bool = True,
+        log_errors: bool = False,
     ) -> None:
         self.ledger = ledger
         self.router = router
@@ -67,6 +69,7 @@ class Process:
         self.concurrency = concurrency
         self.draining = threading.Event()
         self._memory = memory
+        self._log_errors = log_errors
         self._alone = False
         self._more = False  # whether the queue had as much as we asked for
         self._holding = HeldClaims(pipe, clock, concurrency)
@@ -255,8 +258,8 @@ class Process:
             self._leave("an attempt found no memory")
             self._isolate(ready.claim)
         else:
-            outcome = conclude(ready, error, seconds)
-            outcome = structs.replace(outcome, tallies=tally(ready, outcome.verdict, seconds))
+            outcome = conclude(ready, error, seconds, self._log_errors)
+            outcome = structs.replace(outcome, tallies=tally(ready, outcome.verdict, seconds), ms=int(seconds * 1000))
             if error is None and self._ends is not None:
                 self._ends.add(describe_end(ready, outcome.verdict, seconds))
             self._end(outcome)

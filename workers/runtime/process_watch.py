@@ -11,7 +11,7 @@ from receiver.contract.keys import is_run
 
 from ..ledger.transitions import Outcome, Ticket, Verdict
 from .attempt import judge_unprepared
-from .pipe import Pipe
+from .pipe import Pipe, unpack_outcome
 
 PREPARE_SECONDS = 60.0  # for a dispatch, or for what precedes a handler: `when` is a user's code too
 SLACK_SECONDS = 1.0  # that an attempt may be over its timeout before it counts as late
@@ -62,10 +62,11 @@ class WatchedProcess:
             self.held[unit, token] = HeldUnit(unit, token, failures, now + PREPARE_SECONDS)
         for unit, token in message.get("ended", ()):
             self.held.pop((unit, token), None)
-        for unit, token, left, verdict, delay, error, in_loop in message.get("started", ()):
-            if started := self.held.get((unit, token)):
+        for left, charge, in_loop in message.get("started", ()):
+            late = unpack_outcome(charge)
+            if started := self.held.get(late.ticket):
                 started.late_at = now + left + SLACK_SECONDS
-                started.late = started.make_outcome(Verdict(verdict), error, delay)
+                started.late = late
                 started.in_loop = in_loop
         for unit, token in message.get("over", ()):
             if over := self.held.get((unit, token)):

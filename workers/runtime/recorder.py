@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from receiver.contract.connection import FAULTS
 
-from ..ledger.transitions import MAX_ERROR_CHARACTERS, Ledger, Outcome, Ticket
+from ..ledger.transitions import Ledger, Outcome, Ticket
 from . import limits
-from .pipe import Pipe
+from .pipe import Pipe, pack_outcome
 
 log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.002  # that one end waits for others
@@ -46,9 +46,7 @@ class Recorder:
 
     def hand_over(self, batch: list[Outcome]) -> None:
         """Hands outcomes to the supervisor, if this process has no memory or file descriptor left to reach Redis."""
-        self._pipe.send(
-            record=[(one.unit, one.token, one.verdict, one.delay, one.error[:MAX_ERROR_CHARACTERS]) for one in batch]
-        )
+        self._pipe.send(record=[pack_outcome(one) for one in batch])
         self._on_recorded([one.ticket for one in batch], True)
 
     def _record(self) -> None:

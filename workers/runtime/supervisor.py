@@ -16,7 +16,7 @@ from receiver.contract.connection import FAULTS
 
 from ..ledger.sweeper import Sweeper
 from ..ledger.transitions import Ledger, Outcome, Ticket, Verdict
-from .pipe import Clock, Pipe, make_pair
+from .pipe import Clock, Pipe, make_pair, unpack_outcome
 from .process_watch import NEVER, PREPARE_SECONDS, HeldUnit, WatchedProcess
 from .pulse import Phase
 
@@ -45,9 +45,10 @@ class Supervisor:
         heartbeat: Callable[[bool], None] = lambda busy: None,
         burst: bool = False,
         beat: Callable[[Phase], None] = lambda phase: None,
+        keep_done_min: float = 0.0,
     ) -> None:
         self.ledger = ledger
-        self.sweeper = Sweeper(ledger)
+        self.sweeper = Sweeper(ledger, keep_done_min)
         self.broken = ""
         self.children: dict[int, WatchedProcess] = {}
         self.waiting: dict[Ticket, HeldUnit] = {}  # runs that will have a process of their own
@@ -153,9 +154,9 @@ class Supervisor:
         if unit := child.find_held(message, "isolate"):
             del child.held[unit.ticket]
             self._isolate(unit)
-        for name, token, verdict, delay, error in message.get("record", ()):
-            if unit := child.held.pop((name, token), None):
-                self._outcomes.append(unit.make_outcome(Verdict(verdict), error, delay))
+        for outcome in map(unpack_outcome, message.get("record", ())):
+            if child.held.pop(outcome.ticket, None):
+                self._outcomes.append(outcome)
         if reason := message.get("leaves"):
             log.warning("a process takes nothing new and is replaced: %s", reason, extra={"pid": child.pid})
             child.drain(NEVER)
@@ -243,8 +244,7 @@ class Supervisor:
             log.warning("leases not renewed", extra={"error": str(error)})
             return False
         self._tell_lost(lost)
-        try:  # a Redis that is short of memory refuses RQ's heartbeat: that must not stop what helps it
-            self.sweeper.shed_bodies()
+        try:  # a Redis that is short of memory refuses RQ's heartbeat
             self._heartbeat(bool(tickets))
         except FAULTS as error:
             log.warning("no heartbeat", extra={"error": str(error)})
@@ -273,6 +273,8 @@ class Supervisor:
         swept = None if self.stopping else self.sweeper.sweep()
         if swept is None:
             return False
+        with contextlib.suppress(*FAULTS):
+            self.sweeper.make_room()
         if self._burst and not self.waiting and not self._outcomes:
             with contextlib.suppress(*FAULTS):
                 if not any(child.held for child in self.children.values()) and self.ledger.is_idle():

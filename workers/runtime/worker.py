@@ -89,7 +89,9 @@ class Worker(BaseWorker):
             raise ConfigurationError(["a worker serves exactly one queue: start one for each"])
         config = self.settings or settings.read()
         keys = Keys(self.queues[0].name, RQ_KEY_PREFIX)
-        ledger = Ledger(connect_again(self.connection, keys.tag, **TIMEOUTS_SECONDS), keys, config.keep_done)
+        ledger = Ledger(
+            connect_again(self.connection, keys.tag, **TIMEOUTS_SECONDS), keys, config.seal, config.keep_done
+        )
         if fault := wait_for_redis(lambda: formats.look_at_ledger(ledger.client, keys)):
             raise ConfigurationError([fault])
         memory.settle()  # what is there before the forks is not touched by any collector, and so stays shared
@@ -100,6 +102,7 @@ class Worker(BaseWorker):
             heartbeat=partial(self._send_heartbeat, ledger),
             burst=burst,
             beat=self.pulse.beat,
+            keep_done_min=config.keep_done_min,
         )
 
         def stop(signum: int, frame: FrameType | None) -> None:
@@ -167,10 +170,22 @@ class Worker(BaseWorker):
         except ConfigurationError as error:
             pipe.send(broken=str(error))
             return BROKEN_STATUS
-        ledger = Ledger(connect_again(self.connection, keys.tag, **TIMEOUTS_SECONDS), keys, config.keep_done)
+        ledger = Ledger(
+            connect_again(self.connection, keys.tag, **TIMEOUTS_SECONDS), keys, config.seal, config.keep_done
+        )
         clients = partial(load_clients, config, ledger)
-        limit, log_runs = self.concurrency, config.log_deliveries
-        process = Process(ledger, router, config.seal, pipe, clock, clients, limit, most, log_runs)
+        process = Process(
+            ledger,
+            router,
+            config.seal,
+            pipe,
+            clock,
+            clients,
+            self.concurrency,
+            most,
+            log_runs=config.log_deliveries,
+            log_errors=config.log_errors,
+        )
         if unit is None:
             log.info("a process starts", extra={"handlers": [handler.name for handler in router]})
         process.run_alone(*unit) if unit else process.run()

@@ -146,11 +146,29 @@ def test_a_dead_letter_logs_its_traceback_and_keeps_what_led_to_it(
     given_up = GiveUp("nobody books XYZ")
     given_up.__cause__ = KeyError("XYZ")
 
-    found = conclude(ready, given_up)
+    found = conclude(ready, given_up, log_errors=True)
 
     assert (found.verdict, found.error) == (Verdict.DEAD, "GiveUp: nobody books XYZ (from KeyError: 'XYZ')")
     (record,) = [record for record in caplog.records if "attempt ended" in record.message]
     assert (record.levelname, record.exc_info and record.exc_info[1]) == ("ERROR", given_up)
+
+
+def test_messages_of_exceptions_are_not_logged_unless_wanted(
+    claim: Make, router: Router, seal: Seal, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    ready = prepare(claim("h"), router, seal, ledger)
+    assert isinstance(ready, Attempt)
+    number = "4111"
+    try:
+        raise ValueError(f"card {number}")
+    except ValueError as error:
+        found = conclude(ready, error)
+
+    (record,) = [record for record in caplog.records if "attempt ended" in record.message]
+    assert "4111" not in str(vars(record))
+    assert record.message.startswith("attempt ended: ValueError at test_attempt.py:")
+    assert "test_attempt.py" in vars(record)["traceback"]
+    assert found.error == "ValueError: card 4111"
 
 
 def test_a_late_attempt_is_an_ordinary_failure(claim: Make, router: Router) -> None:

@@ -15,10 +15,12 @@ from receiver.contract.errors import ConfigurationError, SealError
 from receiver.contract.keys import make_run_id
 from receiver.contract.records import EventState
 from receiver.contract.seal import Seal
+from receiver.contract.settings import parse_duration
 from receiver.notices import name_capture
 
 from ...ledger import query
 from ...ledger.transitions import Ledger
+from ...monitoring.search import find_events
 from ..access import open_ledger
 from ..errors import CommandFailed
 from ..output import cut, print_json, print_line, print_note, print_table
@@ -31,6 +33,11 @@ State = Annotated[EventState | None, typer.Option(help="Only events in this stat
 Type = Annotated[str, typer.Option(help="Only this type; may end in *.")]
 Source = Annotated[str, typer.Option(help="Only this source.")]
 Since = Annotated[str, typer.Option(help="Only events since then: 1h, 2d, or a time in RFC 3339.")]
+Until = Annotated[str, typer.Option(help="Only events until then: 1h, 2d, or a time in RFC 3339.")]
+OfHandler = Annotated[str, typer.Option("--handler", help="Only events with a run of this handler.")]
+OfError = Annotated[str, typer.Option("--error", help="Only events with a run whose error contains this.")]
+Resource = Annotated[str, typer.Option("--resource", help="Only events about this resource, such as vs_31337.")]
+Where = Annotated[str, typer.Option("--where", help="Only events with this in their payload: data.customer=c42.")]
 Limit = Annotated[int, typer.Option(min=1, help="Maximum number of events.")]
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of events.")]
 Dry = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
@@ -43,12 +50,29 @@ class Unanswered(StrEnum):
     REPEAT = "repeat"
 
 
-def filter_by(state: EventState | None, kind: str, source: str, since: str, limit: int) -> query.Filter:
+def filter_by(state: EventState | None, kind: str, source: str, since: str, limit: int, **more: Any) -> query.Filter:
+    """Raises ConfigurationError."""
+    return query.Filter(
+        state=state or "", type=kind, source=source, since=read_moment("--since", since, 0.0), limit=limit, **more
+    )
+
+
+def read_moment(option: str, text: str, default: float) -> float:
+    """Seconds since 1970. Raises ConfigurationError."""
     try:
-        moment = query.parse_since(since) if since else 0.0
+        return query.parse_since(text) if text else default
     except ValueError as error:
-        raise ConfigurationError([f"--since: {error}"]) from None
-    return query.Filter(state=state or "", type=kind, source=source, since=moment, limit=limit)
+        raise ConfigurationError([f"{option}: {error}"]) from None
+
+
+def read_where(where: str, resource: str) -> tuple[str, str] | None:
+    """A path and the value that stands there. Raises ConfigurationError."""
+    if where and resource:
+        raise ConfigurationError(["give --where or --resource, not both"])
+    path, equals, value = where.partition("=") if where else ("resource", "=", resource)
+    if where and not (path and equals and value):
+        raise ConfigurationError([f"--where must be a path and its value, such as data.customer=c42, not {where!r}"])
+    return (path, value) if value else None
 
 
 @app.command("list")
@@ -57,12 +81,19 @@ def list_events(
     type: Type = "",
     source: Source = "",
     since: Since = "",
+    until: Until = "",
+    handler: OfHandler = "",
+    error: OfError = "",
+    resource: Resource = "",
+    where: Where = "",
     limit: Limit = 50,
     as_lines: Json = False,
 ) -> None:
     """List events, newest first."""
-    found = query.search(open_ledger()[0], filter_by(state, type, source, since, limit + 1))
-    matches = cut(found, limit)
+    end, place = read_moment("--until", until, float("inf")), read_where(where, resource)
+    wanted = filter_by(state, type, source, since, limit + 1, until=end, handler=handler, error=error, where=place)
+    ledger, config = open_ledger()
+    matches = cut(find_events(ledger, config.seal, wanted), limit)
     if as_lines:
         for event in matches:
             print_json(event)
@@ -107,11 +138,13 @@ def show(
         return 0
     for name, value in record.items():
         if name != "runs":
-            print_line(f"{name}:", value if value != "" else "-")
+            print_line(f"{name}:", "-" if value in ("", None) else value)
     for run in record["runs"]:
         again = f", again at {run['next_attempt_at']}" if run["next_attempt_at"] else ""
         failure = f": {run['error']}" if run["error"] else ""
         print_line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{failure}")
+        for past in run["past"]:
+            print_past(past)
         for call in run["calls"]:
             looked = ", looked up" if call["looked_up"] else ""
             looked += f", a person said: {call['person_says']}" if call["person_says"] else ""
@@ -121,6 +154,17 @@ def show(
                 + (f", request {call['request_id']}" if call["request_id"] else "")
             )
     return 0
+
+
+def print_past(past: dict[str, Any]) -> None:
+    """One attempt that ended."""
+    host = f" on {past['host']}" if past["host"] else ""
+    error = f": {past['error']}" if past["error"] else ""
+    print_line(
+        f"  attempt {past['attempt']}: {past['began_at']}, {past['seconds']:g} s{host}, {past['outcome']}{error}"
+    )
+    for frame in past["frames"]:
+        print_line(f"    {frame}")
 
 
 def list_calls(ledger: Ledger, seal: Seal, event: str, handler: str) -> Sequence[dict[str, Any]]:
@@ -202,6 +246,69 @@ def discard(
     ledger = open_ledger()[0]
     chosen = choose(ledger, ids, filter_by(EventState.DEAD, type, source, since, limit))
     return act_on_each(chosen, rate, lambda event: ledger.discard(event, reason=reason, dry_run=dry_run), dry_run)
+
+
+@app.command()
+def purge(
+    older: Annotated[str, typer.Option("--older", help="Only events that finished so long ago: 1h, 7d.")],
+    dry_run: Dry = False,
+) -> int:
+    """Delete finished events before their time. Dead letters, marks and the audit log stay."""
+    try:
+        seconds = parse_duration(older)
+    except ValueError as error:
+        raise ConfigurationError([f"--older {error}"]) from None
+    ledger, total = open_ledger()[0], 0
+    while (purged := ledger.purge(seconds, dry_run=dry_run)) and not dry_run:
+        total += purged
+    print_line(f"{purged} events would be purged" if dry_run else f"{total} events purged")
+    return 0
+
+
+@app.command()
+def erase(
+    ids: Ids = None,
+    resource: Resource = "",
+    where: Where = "",
+    dry_run: Dry = False,
+    limit: Limit = 1000,
+) -> int:
+    """Delete events of a person or a thing with all that is kept of them: body, runs, calls, captures, reasons."""
+    place = read_where(where, resource)
+    require_selection(False, ids, place)
+    ledger, config = open_ledger()
+    wanted = query.Filter(where=place, limit=limit + 1)
+    chosen = ids or [event["id"] for event in cut(find_events(ledger, config.seal, wanted), limit)]
+    kept = 0
+    for event in chosen:
+        body = read_body(ledger, config.seal, event)
+        outcome = ledger.erase(event, dry_run=dry_run)
+        captures = 0 if dry_run or body is None else forget_captures(ledger, config.seal, body)
+        kept += outcome != "erased"
+        would = "would be " if dry_run and outcome == "erased" else ""
+        print_line(f"{event}: {would}{outcome}" + (f", and {captures} refusals of the same body" if captures else ""))
+    if not chosen:
+        print_line("no event fits")
+    return 1 if kept else 0
+
+
+def read_body(ledger: Ledger, seal: Seal, event: str) -> bytes | None:
+    """The body, where there is one that opens."""
+    try:
+        return query.open_event(ledger, seal, event).content.body
+    except SealError:
+        return None
+
+
+def forget_captures(ledger: Ledger, seal: Seal, body: bytes) -> int:
+    """Deletes refusals of the same body: how many."""
+    digest, deleted = seal.fingerprint(body), 0
+    for name in ledger.client.smembers(ledger.keys.name("refusals")):
+        key = ledger.keys.name(f"refusals:{decode_text(name)}")
+        for raw in ledger.client.lrange(key, 0, -1):
+            if (entry := parse_refusal(raw)) and entry.get("body_digest") == digest:
+                deleted += ledger.client.lrem(key, 0, decode_text(raw))
+    return deleted
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """zyra-receiver handlers"""
 
+import difflib
 import time
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +10,14 @@ import typer
 from receiver.contract import keys as names
 from receiver.contract.body import read_json
 from receiver.contract.errors import ConfigurationError, SealError, Unreadable
+from receiver.contract.figures import read_counters
 from receiver.contract.records import Content, EventRecord, Labels
+from receiver.contract.survey import list_pauses
 
 from ... import plugins, settings
 from ...event import Event, make_event
 from ...ledger import query
+from ...ledger.transitions import Ledger
 from ...router import Handler
 from ..access import open_ledger
 from ..errors import CommandFailed
@@ -22,14 +26,20 @@ from ..output import print_line, print_table
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
+Name = Annotated[str, typer.Argument(help="The handler's name, as `handlers` lists it.")]
+Reason = Annotated[str, typer.Option(help="Reason, for the audit log.")]
 
-@app.command()
+
+@app.callback(invoke_without_command=True)
 def handlers(
+    context: typer.Context,
     event: Annotated[str, typer.Option("--event", help="Id of an event, or a file with a body.")] = "",
     type: Annotated[str, typer.Option(help="Type of the event, for a body from a file.")] = "",
     source: Annotated[str, typer.Option(help="Source of the event, for a body from a file.")] = "zyra",
 ) -> int:
     """List the loaded handlers; with --event, say which of them would run, and why."""
+    if context.invoked_subcommand:
+        return 0
     make_current_folder_importable()
     router = plugins.load_handlers(settings.read(read_environment()).handlers)
     if not event:
@@ -45,6 +55,46 @@ def handlers(
     for handler in router:
         print_line(f"{handler.name}: {explain(handler, one)}")
     return 0
+
+
+@app.command()
+def pause(name: Name, reason: Reason = "") -> None:
+    """Have the queued runs of a handler wait, in all workers. What runs already goes on to its end."""
+    ledger, config = open_ledger()
+    require_known(name, list_known(ledger, config))
+    if not ledger.pause(name, reason):
+        raise CommandFailed(f"{name} is paused already: `status` says since when")
+    print_line(f"paused: {name}. Its runs wait until `zyra-receiver handlers resume {name}`")
+
+
+@app.command()
+def resume(name: Name, reason: Reason = "") -> None:
+    """End a pause: runs that wait are queued."""
+    ledger = open_ledger()[0]
+    paused = [one.handler for one in list_pauses(ledger.client, ledger.keys)]
+    queued = ledger.resume(name, reason)
+    if queued is None:
+        known = f"; paused: {', '.join(paused)}" if paused else "; no handler is"
+        raise CommandFailed(f"{name} is not paused{known}")
+    print_line(f"resumed: {name}, {queued} runs queued")
+
+
+def list_known(ledger: Ledger, config: settings.Settings) -> set[str]:
+    """Names of handlers that are loaded here, or whose attempts the ledger has counted."""
+    counted = read_counters(ledger.client, ledger.keys)
+    known = {name.split(":", 2)[2] for name in counted if name.startswith("handler:")}
+    if config.handlers:
+        make_current_folder_importable()
+        known |= {handler.name for handler in plugins.load_handlers(config.handlers, keep_going=True)}
+    return known
+
+
+def require_known(name: str, known: set[str]) -> None:
+    """Raises ConfigurationError where no handler is called so."""
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1, 0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else ": `zyra-receiver handlers` lists them"
+        raise ConfigurationError([f"there is no handler {name!r}{hint}"])
 
 
 def load_event(name: str) -> Event:

@@ -1,13 +1,34 @@
 -- Shared by what ends runs: when the last open run of an event ends, the event ends.
-local EXPIRES = whole(now + tonumber(ARGV[4]))
 local DEATHS = 3  -- of a dispatch, or of a run alone in its process, until that is the end
+
+local MAX_PAST = 10  -- attempts of a run that are kept
+
+-- The index of finished events that the event belongs to.
+local final_of = function(id)
+  local source = get(event_key(id), 'source') or ''
+  return redis.call('HEXISTS', Z .. 'keeps', source) == 1 and 'final:' .. source or 'final'
+end
+local drop_final = function(id)
+  drop('final', id)
+  drop('final:' .. (get(event_key(id), 'source') or ''), id)
+end
+
+-- Adds an attempt to the past of its run: when it began, how long it took (ms), where, how it ended, its sealed error.
+local remember = function(run, attempt, ms, host, verdict, sealed)
+  local packed = get(unit_key(run), 'past')
+  local ok, past = pcall(cmsgpack.unpack, packed or '\144')
+  if not ok or type(past) ~= 'table' then past = {} end
+  past[#past + 1] = {attempt, now - ms, ms, host, verdict, sealed}
+  while #past > MAX_PAST do table.remove(past, 1) end
+  redis.call('HSET', unit_key(run), 'past', cmsgpack.pack(past))
+end
 
 local ended_in = {accepted = {'pending', 'dispatching', 'parked'}, dispatched = {'open'}, dead = {'dead'}}
 local finish_event = function(id, before, state, cause)
   for _, name in ipairs(ended_in[before] or {}) do drop(name, id) end
-  if cause then redis.call('HSET', event_key(id), 'state', state, 'cause', cause)
-  else redis.call('HSET', event_key(id), 'state', state) end
-  if state == 'dead' then add('dead', whole(now), id) else add('final', EXPIRES, id) end
+  redis.call('HSET', event_key(id), 'state', state, 'finished_at', whole(now))
+  if cause then redis.call('HSET', event_key(id), 'cause', cause) end
+  if state == 'dead' then add('dead', whole(now), id) else add(final_of(id), whole(now), id) end
   count('events_' .. state)
 end
 
@@ -21,16 +42,16 @@ local settle = function(id, just, its)
     local run = id .. '-' .. suffix
     seen[run == just and its or get(Z .. 'run:' .. run, 'state') or 'dead'] = true
   end
-  if seen.queued or seen.running or seen.waiting then return end
+  if seen.queued or seen.running or seen.waiting or seen.paused then return end
   if seen.dead or seen.refused then finish_event(id, before, 'dead', 'handler')
   elseif seen.discarded then finish_event(id, before, 'discarded', none)
   else finish_event(id, before, 'done', none) end
 end
 
 -- A run that was alone took its process with it: how often that happened by now.
-local killed_again = function(run, error)
+local killed_again = function(run, sealed)
   local key = unit_key(run)
   local kills = number(key, 'kills') + 1
-  redis.call('HSET', key, 'kills', kills, 'suspect', 1, 'error', (kills >= DEATHS and 'quarantined: ' or '') .. error)
+  redis.call('HSET', key, 'kills', kills, 'suspect', 1, 'sealed_error', sealed)
   return kills
 end

@@ -11,7 +11,7 @@ for suffix in string.gmatch(get(key, 'runs') or '', '%x+') do
     dropped = dropped + 1
     if not dry then
       if not run_state then redis.call('UNLINK', run_key) end  -- its record is gone, or is none of ours
-      redis.call('HSET', run_key, 'state', 'discarded', 'error', reason)
+      redis.call('HSET', run_key, 'state', 'discarded', 'sealed_error', '', 'reason', reason)
     end
   end
 end

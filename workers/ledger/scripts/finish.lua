@@ -1,6 +1,6 @@
 -- finish: running -> done, waiting, dead or refused; or handed back, which costs nothing.
--- ARGV after keep (ms): longest wait for a missing handler (ms), longest time of RetryLater (ms), and a packed list of
--- `Outcome` (transitions.py). Answers the verdict of each, or lost.
+-- ARGV after keep (ms): longest wait for a missing handler (ms), longest time of RetryLater (ms), a packed list of
+-- `Ended` (transitions.py), and the worker's host. Answers the verdict of each, or lost.
 -- verdicts: done, failed (costs an attempt, waits), later, missing, busy and handed (cost none), dead, refused,
 -- and died: its process died while it ran alone; the third time it is quarantined.
 -- A dispatch can only be handed back; its other ends are dispatch.lua's.
@@ -17,19 +17,44 @@ local since = function(key, field, before)  -- when that began: now, unless it g
   if not before then redis.call('HSET', key, field, now) end
   return tonumber(before or now) or now
 end
-local missing_patience, later_patience = tonumber(ARGV[5]), tonumber(ARGV[6])
+local missing_patience, later_patience, host = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[8]
+
+-- Why attempts fail: one record for each kind of failure, so that `status` tells causes and not counts.
+local MAX_CAUSES = 200
+local CAUSE_TTL_MS = 7 * 86400000
+local note_cause = function(one, run, due)
+  local id = one.cause.id
+  if redis.call('EXISTS', Z .. 'cause:' .. id) == 0 and redis.call('ZCARD', Z .. 'causes') >= MAX_CAUSES then
+    id = one.cause.coarse  -- of the same error, whatever its words
+    if redis.call('EXISTS', Z .. 'cause:' .. id) == 0 then
+      local oldest = redis.call('ZRANGE', Z .. 'causes', 0, 0)[1]
+      redis.call('ZREM', Z .. 'causes', oldest)
+      redis.call('UNLINK', Z .. 'cause:' .. oldest)
+    end
+  end
+  local key = Z .. 'cause:' .. id
+  local before = pick(key, 'count', 'first', 'next_at')
+  local next_at = tonumber(before.next_at or 0) or 0
+  if due > now and (next_at <= now or due < next_at) then next_at = due end
+  redis.call('HSET', key, 'handler', one.cause.handler, 'kind', one.cause.kind, 'place', one.cause.place,
+    'count', (tonumber(before.count or 0) or 0) + 1, 'first', before.first or whole(now), 'next_at', whole(next_at), 'run', run)
+  redis.call('PEXPIRE', key, CAUSE_TTL_MS)
+  redis.call('ZADD', Z .. 'causes', whole(now), id)
+  redis.call('ZREMRANGEBYSCORE', Z .. 'causes', '-inf', whole(now - CAUSE_TTL_MS))
+  count_recent('cause:' .. id)
+end
 local finish = function(one)
   local run, token, verdict, error = one.unit, whole(one.token), one.verdict, one.error
   if not is_run(run) then return hand_back(run, token) end
   local key, id = unit_key(run), string.sub(run, 1, 30)
-  local own = pick(key, 'token', 'state', 'attempts', 'failures', 'error', 'missing_since', 'later_since', 'suspect',
+  local own = pick(key, 'token', 'state', 'attempts', 'failures', 'sealed_error', 'missing_since', 'later_since', 'suspect',
     'next_at', 'handler')
   if own.token ~= token or own.state ~= 'running' then
     count('overlaps')
     return 'lost'
   end
   local missing, later, change = own.missing_since, own.later_since, {}
-  if verdict ~= 'died' and (error ~= '' or own.error) then change = {'error', error} end
+  if verdict ~= 'died' and (error ~= '' or own.sealed_error) then change = {'sealed_error', error} end
   if verdict == 'failed' then
     change[#change + 1] = 'failures'
     change[#change + 1] = (tonumber(own.failures or 0) or 0) + 1
@@ -48,7 +73,12 @@ local finish = function(one)
   if later and (verdict == 'done' or verdict == 'dead') then redis.call('HDEL', key, 'later_since') end
   if verdict == 'died' and killed_again(run, error) >= DEATHS then verdict = 'dead' end
   count('attempts_' .. verdict)
-  if own.handler then count('handler:' .. verdict .. ':' .. own.handler) end
+  if own.handler then
+    count('handler:' .. verdict .. ':' .. own.handler)
+    count_recent(verdict .. ':' .. own.handler)
+  end
+  if not costs_nothing[verdict] then remember(run, tonumber(own.attempts or 0), one.ms, host, verdict, error) end
+  if one.cause then note_cause(one, run, verdict == 'failed' and now + math.floor(one.delay * 1000) or 0) end
   for name, by in pairs(one.tallies) do count(name, by) end
   if verdict == 'handed' or verdict == 'died' then
     if #change > 0 then redis.call('HSET', key, unpack(change)) end

@@ -13,7 +13,7 @@ local queued = 0
 local reopen = function(unit, to)
   queued = queued + 1
   if dry then return end
-  redis.call('HSET', unit_key(unit), 'attempts', 0, 'failures', 0, 'deaths', 0, 'error', '', 'next_at', '',
+  redis.call('HSET', unit_key(unit), 'attempts', 0, 'failures', 0, 'deaths', 0, 'sealed_error', '', 'next_at', '',
     'replays', number(unit_key(unit), 'replays') + 1)
   redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'alone', 'missing_since', 'later_since')
   redis.call('HDEL', unit_key(unit), 'unanswered')
@@ -56,7 +56,7 @@ end
 if queued == 0 then return {'nothing to replay: it is ' .. state, 0} end
 if not dry then
   drop('dead', id)
-  drop('final', id)
+  drop_final(id)
   flush()
   redis.call('LPUSH', Z .. 'audit', audit)
   redis.call('LTRIM', Z .. 'audit', 0, 9999)

@@ -1,15 +1,22 @@
--- shed: drops the bodies of finished events, oldest first. ARGV: how many. Answers how many were dropped.
--- Where the last call ended is kept, so that each goes on from there; at the end it begins anew.
-local cursor = Z .. 'shed'
-local from = redis.call('GET', cursor) or '-inf'
-local found = redis.call('ZRANGE', Z .. 'final', from, '+inf', 'BYSCORE', 'LIMIT', 0, tonumber(ARGV[4]), 'WITHSCORES')
-local dropped = 0
-for i = 1, #found, 2 do dropped = dropped + redis.call('UNLINK', Z .. 'body:' .. found[i]) end
-if #found == 0 then
-  redis.call('DEL', cursor)
-else
-  redis.call('SET', cursor, (dropped == 0 and '(' or '') .. found[#found])
+-- shed: makes room: drops the bodies of finished events, oldest first, and once none is left deletes their records.
+-- ARGV after keep (ms): how many, and how long a finished event stays, whatever the need (ms).
+-- Answers how many bodies, and how many records.
+local most, upto = tonumber(ARGV[5]), whole(now - tonumber(ARGV[6]))
+local bodies, more = 0, false
+for _, name in ipairs(list_finals()) do
+  local dropped, left = drop_bodies(name, upto, most)
+  bodies, more = bodies + dropped, more or left
 end
-if dropped > 0 then count('bodies_shed', dropped) end
+local records = 0
+if not more then
+  for _, name in ipairs(list_finals()) do
+    for _, id in ipairs(redis.call('ZRANGE', Z .. name, '-inf', upto, 'BYSCORE', 'LIMIT', 0, most)) do
+      delete_event(id)
+      records = records + 1
+    end
+  end
+end
+if bodies > 0 then count('bodies_shed', bodies) end
+if records > 0 then count('records_shed', records) end
 flush()
-return dropped
+return {bodies, records}

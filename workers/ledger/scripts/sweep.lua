@@ -18,6 +18,9 @@ local few = function(name, upto)
 end
 
 -- An index that holds what we did not write would stop every script: it is moved aside.
+for _, source in ipairs(redis.call('TYPE', Z .. 'keeps').ok == 'hash' and redis.call('HKEYS', Z .. 'keeps') or {}) do
+  TYPES['final:' .. source] = 'zset'
+end
 for name, wanted in pairs(TYPES) do
   local found = redis.call('TYPE', Z .. name).ok
   if found ~= 'none' and found ~= wanted then redis.call('RENAME', Z .. name, Z .. 'aside:' .. name .. ':' .. now) end
@@ -55,7 +58,7 @@ local purge = function(name, sample)
   end
   return foreign
 end
-for _, name in ipairs({'pending', 'dispatching', 'parked', 'queued', 'running', 'waiting', 'later', 'open', 'dead', 'final'}) do
+for _, name in ipairs({'pending', 'dispatching', 'parked', 'queued', 'running', 'waiting', 'paused', 'later', 'open', 'dead', 'final'}) do
   if purge(name, 20) > 5 then purge(name, 10 * most) end
 end
 
@@ -87,7 +90,7 @@ local end_of = function(unit, token, died)
   if not is_run(unit) then return died >= DEATHS and 'dispatch-died' end
   local key = unit_key(unit)
   if get(key, 'alone') ~= token then return false end
-  return killed_again(unit, 'its worker died with it') >= DEATHS and 'quarantined'
+  return killed_again(unit, '') >= DEATHS and 'quarantined'
 end
 
 -- A lease that ran out: its worker died, or was paused too long. The run is a suspect, and its owner is fenced off.
@@ -96,6 +99,7 @@ for _, name in ipairs(leases and not jumped and {'running', 'dispatching'} or {}
     if sound(unit, name) then
       local key, token = unit_key(unit), get(unit_key(unit), 'token')
       local died = number(key, 'deaths') + 1
+      if is_run(unit) then remember(unit, number(key, 'attempts'), 0, '', 'lost', '') end
       redis.call('HSET', key, 'token', number(key, 'token') + 1, 'deaths', died, 'suspect', 1)
       done.expired = done.expired + 1
       local cause = end_of(unit, token, died)
@@ -119,6 +123,13 @@ for _, name in ipairs({'waiting', 'parked'}) do
       done.due = done.due + 1
     end
   end
+end
+
+-- A handler that is not paused any more: `resume` was cut short. A sample of each sweep is enough.
+local paused = {}
+for _, handler in ipairs(redis.call('HKEYS', Z .. 'pauses')) do paused[handler] = true end
+for _, unit in ipairs(redis.call('ZRANDMEMBER', Z .. 'paused', 50)) do
+  if sound(unit, 'paused') and not paused[get(unit_key(unit), 'handler') or ''] then requeue(unit, 'queued') end
 end
 
 -- What a later release wrote waits for one of its processes: that is us, where the format is not above ours.
@@ -156,13 +167,19 @@ if head or length == 0 then
   end
 end
 
-for _, id in ipairs(few('final', now)) do
-  for suffix in string.gmatch(get(event_key(id), 'runs') or '', '%x+') do
-    redis.call('UNLINK', Z .. 'run:' .. id .. '-' .. suffix, Z .. 'calls:' .. id .. '-' .. suffix)
+local expire = function(name, keep)
+  for _, id in ipairs(few(name, whole(now - keep))) do
+    delete_event(id)
+    drop(name, id)
+    done.deleted = done.deleted + 1
   end
-  redis.call('UNLINK', event_key(id), Z .. 'body:' .. id)
-  for _, name in ipairs({'final', 'events', 'open', 'dead'}) do drop(name, id) end
-  done.deleted = done.deleted + 1
+end
+local KEEP = tonumber(ARGV[4])
+expire('final', KEEP)
+for _, source in ipairs(redis.call('HKEYS', Z .. 'keeps')) do
+  local events, bodies = string.match(redis.call('HGET', Z .. 'keeps', source) or '', '^(%d*) (%d*)$')
+  expire('final:' .. source, tonumber(events or '') or KEEP)
+  if tonumber(bodies or '') then drop_bodies('final:' .. source, whole(now - tonumber(bodies)), most) end
 end
 if done.expired > 0 then count('recovered_lease', done.expired) end
 if done.lost > 0 then count('recovered_lost', done.lost) end

@@ -8,7 +8,8 @@ if more > 0 then
   for _, job in ipairs(redis.call('LPOP', LIST, more) or {}) do jobs[#jobs + 1] = job end
 end
 
-local answers = {}
+local answers, paused = {}, {}
+for _, handler in ipairs(redis.call('HKEYS', Z .. 'pauses')) do paused[handler] = true end
 local ends = whole(now + lease)
 local claim = function(job)
   local ordinal, unit = string.match(job, '^(%d+)%-(evt_[%w%-]+)$')
@@ -29,6 +30,11 @@ local claim = function(job)
     redis.call('HSET', key, 'job', '')
     drop(index(unit, 'queued'), unit)
     return add('later', format, unit)
+  end
+  if run and paused[own.handler] then
+    redis.call('HSET', key, 'state', 'paused', 'job', '')
+    drop('queued', unit)
+    return add('paused', whole(now), unit)
   end
   local token = whole((tonumber(own.token or 0) or 0) + 1)
   note(flat, 'token', token)

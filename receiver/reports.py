@@ -1,0 +1,98 @@
+"""Receivers write into the ledger once a second, for `status`: that they live, whom they heard, what they refused."""
+
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+import redis.asyncio as redis
+
+from .contract.connection import decode_text
+from .contract.keys import Keys
+from .sources import Source
+
+LIFE_SECONDS = 5.0  # between two signs of life
+DECLARE_SECONDS = 60.0  # between two declarations of what the configuration says of sources
+RECENT_SECONDS = 900  # that counts of a minute are kept; ledger.lua keeps those of workers as long
+FORGET_SECONDS = 86400.0  # since the last sign of life of a receiver
+
+
+class Reports:
+    """Requests count here; `publish` writes it all, once a second. Of one server process."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, sources: Mapping[str, Source]) -> None:
+        self._client = client
+        self._keys = keys
+        self._sources = sources
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._counts = Counter[str]()
+        self._heard = dict[str, str]()
+        self._next_life = self._next_declaration = 0.0
+
+    def accept(self, source: str) -> None:
+        """A verified delivery."""
+        self._counts[f"accepted:{source}"] += 1
+        self._heard[source] = str(int(time.time() * 1000))
+
+    def refuse(self, source: str, cause: str) -> None:
+        """A delivery of a source that we know was refused."""
+        self._counts[f"refused:{source}:{cause}"] += 1
+
+    async def publish(self) -> None:
+        """Raises redis errors; what was not written is lost, which costs nobody an event."""
+        counts, self._counts = self._counts, Counter()
+        heard, self._heard = self._heard, dict[str, str]()
+        now = time.time()
+        if now >= self._next_declaration:
+            await self._declare(int(now * 1000))
+            self._next_declaration = now + DECLARE_SECONDS
+        async with self._client.pipeline(transaction=False) as pipe:
+            if now >= self._next_life:
+                self._next_life = now + LIFE_SECONDS
+                pipe.zadd(self._keys.name("receivers"), {self._name: int(now * 1000)})
+                pipe.zremrangebyscore(self._keys.name("receivers"), "-inf", int((now - FORGET_SECONDS) * 1000))
+            if counts:
+                minute = self._keys.name(f"recent:{int(now // 60)}")
+                for name, count in counts.items():
+                    pipe.hincrby(minute, name, count)
+                pipe.expire(minute, RECENT_SECONDS)
+            for source, moment in heard.items():
+                pipe.hset(self._keys.name("heard"), source, moment)
+            if len(pipe):
+                await pipe.execute()
+
+    async def leave(self) -> None:
+        """The receiver ends."""
+        await self._client.zrem(self._keys.name("receivers"), self._name)
+
+    async def _declare(self, now_ms: int) -> None:
+        """What workers and `status` need to know of sources: they do not read the receiver's configuration."""
+        before = {name: await self._read(name) for name in ("keeps", "expected", "indexed")}
+        async with self._client.pipeline(transaction=False) as pipe:
+            for source in self._sources.values():
+                name = source.name
+                first = before["expected"].get(name, "").split(" ")[-1] or now_ms
+                wanted = {
+                    "keeps": describe_keep(
+                        source
+                    ),  # once there it stays: its finished events have an index of their own
+                    "expected": f"{int(source.expect_every * 1000)} {now_ms} {first}" if source.expect_every else "",
+                    "indexed": ",".join(source.index),
+                }
+                for table, value in wanted.items():
+                    if value.strip() or (table == "keeps" and name in before[table]):
+                        pipe.hset(self._keys.name(table), name, value)
+                    elif name in before[table]:
+                        pipe.hdel(self._keys.name(table), name)
+            if len(pipe):
+                await pipe.execute()
+
+    async def _read(self, table: str) -> dict[str, str]:
+        found = await self._client.hgetall(self._keys.name(table))
+        return {decode_text(name): decode_text(value) for name, value in found.items()}
+
+
+def describe_keep(source: Source) -> str:
+    """For how many ms it keeps events, then bodies; nothing where the defaults do."""
+    return " ".join("" if one is None else str(int(one * 1000)) for one in (source.keep_done, source.keep_body))
