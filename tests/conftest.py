@@ -93,3 +93,10 @@ def env(server: Server, keys: Keys, seal_key: str, monkeypatch: pytest.MonkeyPat
     for name, value in found.items():
         monkeypatch.setenv(name, value)
     return found
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder for a server: the path of its socket may have no more than about 100 characters."""
+    with tempfile.TemporaryDirectory(prefix="zr-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)

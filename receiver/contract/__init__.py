@@ -12,7 +12,7 @@ records     an event as it is kept, and the words for its states
 formats     which format of records this release writes and reads
 seal        the authenticated encryption of an event
 connection  Redis, with bounded time; `slot` knows which node of a cluster; `redis_faults` says what is wrong with it
-figures     what is computed of the ledger, for status and for `ledger_metrics`
+figures     what is computed of the ledger, for the `survey` that status prints and for `ledger_metrics`
 memory      the collector of cycles, made rare
 scripts     the Lua that every transition starts with
 jobs        RQ's Job and Queue, tamed; `rq_names` imports RQ

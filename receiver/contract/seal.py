@@ -64,6 +64,15 @@ class Seal:
         nonce = os.urandom(12)
         return key.encode() + nonce + cipher.encrypt(nonce, data, bind_name(key, self._queue, name))
 
+    @property
+    def first_key(self) -> str:
+        """The id of the key that seals."""
+        return next(iter(self.ciphers))
+
+    def rewrap(self, name: str, sealed: bytes) -> bytes:
+        """The same under the first key. Raises what `unwrap` raises."""
+        return self.wrap(name, self.unwrap(name, sealed))
+
     def unwrap(self, name: str, sealed: bytes) -> bytes:
         """Raises UnknownKey, or Altered where the bytes are not those that were sealed under this name."""
         key = sealed[:8].decode("ascii", "replace")

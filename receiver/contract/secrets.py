@@ -2,6 +2,8 @@
 
 import hmac
 import os
+import shlex
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -9,6 +11,7 @@ from pathlib import Path
 
 from .errors import ConfigurationError
 
+COMMAND_SECONDS = 30.0  # that SEAL_KEY_COMMAND may take
 RECHECK_SECONDS = 1.0  # between two looks at a file
 
 
@@ -130,6 +133,25 @@ def split(name: str, text: str, commas: bool, lines: bool = False) -> tuple[str,
     if not items or not all(item.strip() for item in items):
         raise ConfigurationError([f"{name} is empty or has an empty item"])
     return items
+
+
+def read_command(name: str, command: str) -> Secret:
+    """What a command prints, such as one that asks a vault: a value a line. It runs once, without a shell.
+
+    Raises ConfigurationError, without anything that it printed.
+    """
+    try:
+        ended = subprocess.run(shlex.split(command), capture_output=True, timeout=COMMAND_SECONDS, check=False)  # noqa: S603 - the operator's own
+        text = ended.stdout.decode()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            [f"{name}_COMMAND cannot be run: {getattr(error, 'strerror', None) or error}"]
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise ConfigurationError([f"{name}_COMMAND did not end within {COMMAND_SECONDS:g} s"]) from None
+    if ended.returncode:
+        raise ConfigurationError([f"{name}_COMMAND failed with exit status {ended.returncode}: try it by hand"])
+    return Secret(name, ",".join(text.split()), None)
 
 
 def read(env: Mapping[str, str], name: str) -> Secret | None:

@@ -172,6 +172,10 @@ def find_wrong_tag(queue: str, rq_prefix: str) -> list[str]:
 
 def read_seal(env: Mapping[str, str], queue: str) -> Seal:
     secret = secrets.read(env, "SEAL_KEY")
+    if command := env.get("SEAL_KEY_COMMAND"):
+        if secret is not None:
+            raise ConfigurationError(["SEAL_KEY and SEAL_KEY_COMMAND are both set: keep one"])
+        secret = secrets.read_command("SEAL_KEY", command)
     if secret is None:
         raise ConfigurationError(["SEAL_KEY is not set: `openssl rand -hex 32` makes one, the same for all processes"])
     return Seal(secret, queue)

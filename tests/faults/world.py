@@ -297,7 +297,19 @@ def commands(client: redis.Redis) -> dict[str, int]:
         "script|load",
         "select",
     )
-    looking += ("mget", "zcard", "sadd", "lpush", "ltrim", "expire", "hset", "hincrby")
+    looking += (
+        "mget",
+        "zcard",
+        "sadd",
+        "lpush",
+        "ltrim",
+        "expire",
+        "hset",
+        "hincrby",
+        "hgetall",
+        "zadd",
+        "zremrangebyscore",
+    )
     found = client.info("commandstats")
     return {
         name.removeprefix("cmdstat_"): told["calls"]

@@ -102,9 +102,12 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
     return str(name.decode())
 
 
-def dispatch(ledger: Ledger, claim: Claim, verdict: str, cause: str = "", handlers: Sequence[str] = ()) -> str:
+def dispatch(
+    ledger: Ledger, claim: Claim, verdict: str, cause: str = "", handlers: Sequence[str] = (), find: str = ""
+) -> str:
     """Ends a dispatch as a worker does that begins with no run at once; what became of the event."""
-    decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, runs=make_runs(handlers))
+    runs = make_runs(handlers)
+    decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, runs=runs, find=find)
     return ledger.finish_dispatches([decision])[0][0]
 
 

@@ -5,6 +5,7 @@ commands      one module a command
 access        opens the ledger and Zyra's API for a command
 local         the environment of a command: the process's own, completed by a running `dev`
 errors        what ends a command with exit code 1
+event_filters options of commands that choose events
 output        prints words, tables and JSON
 fields        reads name=value
 embedded      the processes of `dev`, with a Redis-compatible server

@@ -43,7 +43,7 @@ def open_client() -> Zyra:
 def read_settings() -> tuple[Settings, Ledger | None]:
     """The workers' settings, and the ledger if REDIS_URL is set. Without it, nothing counts our calls."""
     env = read_environment()
-    sealed = "SEAL_KEY" in env or "SEAL_KEY_FILE" in env
+    sealed = not {"SEAL_KEY", "SEAL_KEY_FILE", "SEAL_KEY_COMMAND"}.isdisjoint(env)
     config = settings.read(env if sealed else {**env, "SEAL_KEY": secrets.token_hex(32)}, need_handlers=False)
     if not {"REDIS_URL", "REDIS_URL_FILE"} & env.keys() or (config.api_user and not sealed):
         return config, None

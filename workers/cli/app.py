@@ -38,6 +38,7 @@ COMMANDS = {
     "api": "Call Zyra's API, show what is left of its limits, compare its routes with ours.",
     "sandbox": "Run a Zyra to develop against, with faults on request; trigger its events.",
     "endpoints": "Register, list, rotate and delete our webhook endpoint at Zyra.",
+    "ledger": "Move the ledger's records to another seal key.",
     "status": "Show what is flowing, what is stuck, and what to do.",
     "metrics": "List the metrics that receivers and workers show.",
     "health": "Check whether this container is alive: exit code 0 if it is.",

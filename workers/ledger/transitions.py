@@ -360,9 +360,17 @@ class Ledger:
 
 
 DELETING = {"sweep.lua", "shed.lua", "purge.lua", "erase.lua"}  # they delete events
-CLOSING = {*DELETING, "take.lua", "dispatch.lua", "finish.lua", "replay.lua", "discard.lua"}  # they can end an event
+CLOSING = {
+    *DELETING,
+    "take.lua",
+    "dispatch.lua",
+    "finish.lua",
+    "replay.lua",
+    "discard.lua",
+    "restore.lua",
+}  # they can end an event
 CLAIMING = {"take.lua", "alone.lua"}  # they tell what an attempt needs
-GROWING = {"replay.lua", "allow.lua"}  # all others help work to its end, which is what frees memory
+GROWING = {"replay.lua", "allow.lua", "restore.lua"}  # all others help work to its end, which is what frees memory
 
 
 def compose_transition(name: str) -> str:

@@ -7,7 +7,7 @@ process        a process: takes work, runs it, reports to the parent
 pipe           what the two say to each other
 claims         the units that a process holds, one place each
 dispatch       decides which handlers want an event; `dispatcher` does it in batches
-attempt        prepares an attempt, and says what its end means
+attempt        prepares an attempt, and says what its end means; `failures` say why it failed
 performer      runs handlers: `threads` for `def`, `loop` for `async def`
 clients        the API clients that handlers are given
 recorder       writes how attempts ended; `tallies` are what is counted of each

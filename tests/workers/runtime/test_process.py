@@ -18,7 +18,7 @@ from workers.ledger import query
 from workers.ledger.transitions import Ledger
 from workers.runtime import limits
 from workers.runtime.clients import Clients
-from workers.runtime.pipe import Clock, Pipe, make_pair
+from workers.runtime.pipe import Clock, Pipe, make_pair, unpack_outcome
 from workers.runtime.process import Process
 from workers.settings import Settings
 from workers.zyra.routes import Limits
@@ -159,7 +159,8 @@ def test_a_process_that_is_worn_leaves_the_record_to_its_parent(
 
     told = [message for message in parent.receive() or [] if "record" in message]
     verdict = "done" if at == "run" else "handed"
-    assert told == [{"record": [[claim.unit, claim.token, verdict, 0.0, ""]]}]
+    ((outcome,),) = [map(unpack_outcome, message["record"]) for message in told]
+    assert (outcome.unit, outcome.token, outcome.verdict, outcome.error) == (claim.unit, claim.token, verdict, "")
 
 
 def test_a_place_that_cannot_be_asked_for_hands_back(

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,10 +14,10 @@ import redis
 from receiver.contract.seal import Seal
 from tests.support.kit import Server, accept, dispatch, wait_for
 from workers.ledger import query
-from workers.ledger.transitions import Claim, Ledger
+from workers.ledger.transitions import Claim, Ledger, Outcome, Verdict
 from workers.runtime import process_watch as child_module
 from workers.runtime import supervisor as module
-from workers.runtime.pipe import Clock, Pipe
+from workers.runtime.pipe import Clock, Pipe, pack_outcome
 from workers.runtime.process_watch import BEAT_SECONDS, HeldUnit, WatchedProcess
 from workers.runtime.supervisor import Supervisor
 
@@ -43,6 +43,13 @@ if what == "broken":
 while b"drain" not in os.read(fd, 9999):
     pass
 """
+
+
+def announce(ticket: Sequence[Any], left: float, verdict: str, delay: float, error: str, in_loop: bool) -> list[Any]:
+    """An attempt that began, as its process announces it."""
+    unit, token = ticket
+    charge = Outcome(unit=unit, token=token, verdict=Verdict(verdict), delay=delay, error=error)
+    return [left, pack_outcome(charge), in_loop]
 
 
 class Fakes:
@@ -130,7 +137,7 @@ def test_leases_are_renewed_and_lost_ones_told(
 def test_what_is_never_prepared_fails_and_its_process_is_replaced(ledger: Ledger, seal: Seal, running: Running) -> None:
     claim, neighbour = a_run(ledger, seal), a_run(ledger, seal)
     claimed = [{"held": [held(claim), held(neighbour)]}]
-    started = [{"started": [[*key(neighbour), 60, "failed", 1, "late", False]]}]
+    started = [{"started": [announce(key(neighbour), 60, "failed", 1, "late", False)]}]
     fakes = Fakes((claimed + started, "deaf"))
     running(fakes)
 
@@ -155,7 +162,7 @@ def test_a_dispatch_that_hangs_counts_as_a_death(
 def test_a_run_alone_that_is_late_pays_at_once(ledger: Ledger, seal: Seal, running: Running) -> None:
     claim = a_run(ledger, seal)
     first = [{"held": [held(claim)]}, {"isolate": key(claim)}]
-    late = [{"started": [[*key(claim), 0.2, "dead", 0, "TimeoutError", False]]}]
+    late = [{"started": [announce(key(claim), 0.2, "dead", 0, "TimeoutError", False)]}]
     fakes = Fakes((first, "obedient"), (late, "deaf"))
     running(fakes)
 
@@ -200,7 +207,7 @@ def test_an_outage_is_lived_through(own_server: Server, own_ledger: Ledger, seal
     claim = a_run(own_ledger, seal)
     messages = [
         {"held": [held(claim)]},
-        {"started": [[*key(claim), 1, "failed", 60, "late", False]]},
+        {"started": [announce(key(claim), 1, "failed", 60, "late", False)]},
     ]
     running(Fakes((messages, "deaf")), own_ledger)
     time.sleep(0.5)
@@ -250,7 +257,7 @@ def test_a_process_that_does_not_speak_is_ended_and_nobody_pays(
 ) -> None:
     claims = [a_run(ledger, seal) for _ in range(2)]
     said = [{"held": [held(claim) for claim in claims]}]
-    said += [{"started": [[*key(claim), 1, "dead", 0, "", False]]} for claim in claims]
+    said += [{"started": [announce(key(claim), 1, "dead", 0, "", False)]} for claim in claims]
     parent = running(Fakes((said, what)))
     parent.sweeper.contact_since = time.monotonic() - 60
 
@@ -261,7 +268,7 @@ def test_a_process_that_does_not_speak_is_ended_and_nobody_pays(
 def test_a_process_alone_that_never_records_its_end_is_ended(ledger: Ledger, seal: Seal, running: Running) -> None:
     claim = a_run(ledger, seal)
     first = [{"held": [held(claim)]}, {"isolate": key(claim)}]
-    over = [{"started": [[*key(claim), 9, "dead", 0, "", False]]}, {"over": [key(claim)]}]
+    over = [{"started": [announce(key(claim), 9, "dead", 0, "", False)]}, {"over": [key(claim)]}]
     running(Fakes((first, "obedient"), (over, "silent"), ([], "silent")))
 
     wait_for(lambda: ledger.client.hget(ledger.keys.run(claim.unit), "kills") == b"1", 10)
@@ -326,7 +333,7 @@ def test_an_innocent_dispatch_pays_nothing(ledger: Ledger, seal: Seal, running: 
     (neighbour,) = ledger.take([], 1)
     messages = [
         {"held": [held(claim)]},
-        {"started": [[*key(claim), 0.1, "dead", 0, "late", False]]},
+        {"started": [announce(key(claim), 0.1, "dead", 0, "late", False)]},
         {"held": [held(neighbour)]},
     ]
     parent = running(Fakes((messages, "deaf")))
@@ -340,8 +347,8 @@ def test_one_that_holds_the_loop_up_takes_no_time_from_its_neighbours() -> None:
     child = WatchedProcess(1, None, alone=False, born=0.0, heard=0.0)  # type: ignore[arg-type]
     child.take_in({"held": [["a", 1, 0], ["b", 1, 0], ["c", 1, 0]]})
     for unit in "ab":
-        child.take_in({"started": [[unit, 1, 5, "failed", 0, "", True]]})
-    child.take_in({"started": [["c", 1, 5, "failed", 0, "", False]]})
+        child.take_in({"started": [announce((unit, 1), 5, "failed", 0, "", True)]})
+    child.take_in({"started": [announce(("c", 1), 5, "failed", 0, "", False)]})
     before = {unit: one.late_at for (unit, _), one in child.held.items()}
 
     child.take_in({"blocked_by": ["a", 1]})

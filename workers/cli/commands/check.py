@@ -11,9 +11,11 @@ from receiver import settings as receiving
 from receiver.contract import formats
 from receiver.contract.connection import GONE, connect, decode_text, describe_mode
 from receiver.contract.errors import ConfigurationError
+from receiver.contract.figures import read_counters
 from receiver.contract.keys import Keys
 from receiver.contract.redis_faults import NO_ANSWER, explain_to_operator, name_cause
 from receiver.contract.settings import Durability, Shared
+from receiver.contract.survey import pick
 from receiver.durability import Assessment, judge
 from receiver.signatures.verify import PUBLIC
 from receiver.sources import Source
@@ -89,6 +91,8 @@ def judge_redis(settings: Shared, level: Durability, replicas: int) -> Assessmen
         config = read_or_hidden(lambda: client.config_get("appendfsync", "maxmemory-policy"))
         fault = find_ledger_fault(client, settings.keys)
         print_line("Redis:", describe_mode(client))
+        for line in describe_seal_keys(client, settings):
+            print_line(line)
     except GONE as error:
         raise CommandFailed(f"{hide_password(settings.redis_url)}: {explain_no_answer(error)}") from None
     finally:
@@ -108,6 +112,24 @@ def find_ledger_fault(client: Redis, keys: Keys) -> str:
     except RedisError as error:
         return f"deliveries get 503: {explain_to_operator(error)}"
     return ""
+
+
+def describe_seal_keys(client: Redis, settings: Shared) -> Iterator[str]:
+    """What each key of SEAL_KEY is good for. Nothing where the ledger cannot be read."""
+    try:
+        counts = pick(read_counters(client, settings.keys), "sealed:")
+    except ResponseError:
+        return
+    held = list(settings.seal.ciphers)
+    for key in held[1:]:
+        count = counts.get(key, 0)
+        if count > 0:
+            yield f"SEAL_KEY: {key} seals {count} events; `zyra-receiver ledger reseal` moves them to {held[0]}"
+        else:
+            yield f"SEAL_KEY: {key} seals nothing any more: it may be removed"
+    for key, count in counts.items():
+        if count > 0 and key not in held:
+            yield f"warning: {count} events are sealed with {key}, which SEAL_KEY does not hold"
 
 
 def explain_no_answer(error: Exception) -> str:

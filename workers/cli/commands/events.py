@@ -23,56 +23,35 @@ from ...ledger.transitions import Ledger
 from ...monitoring.search import find_events
 from ..access import open_ledger
 from ..errors import CommandFailed
+from ..event_filters import (
+    All,
+    Dry,
+    Ids,
+    Json,
+    Limit,
+    OfError,
+    OfHandler,
+    Rate,
+    Resource,
+    Since,
+    Source,
+    State,
+    Type,
+    Until,
+    Where,
+    filter_by,
+    read_where,
+)  # fmt: skip
 from ..output import cut, print_json, print_line, print_note, print_table
+from .archive import export, import_events
 from .reconcile import reconcile
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
-State = Annotated[EventState | None, typer.Option(help="Only events in this state.")]
-Type = Annotated[str, typer.Option(help="Only this type; may end in *.")]
-Source = Annotated[str, typer.Option(help="Only this source.")]
-Since = Annotated[str, typer.Option(help="Only events since then: 1h, 2d, or a time in RFC 3339.")]
-Until = Annotated[str, typer.Option(help="Only events until then: 1h, 2d, or a time in RFC 3339.")]
-OfHandler = Annotated[str, typer.Option("--handler", help="Only events with a run of this handler.")]
-OfError = Annotated[str, typer.Option("--error", help="Only events with a run whose error contains this.")]
-Resource = Annotated[str, typer.Option("--resource", help="Only events about this resource, such as vs_31337.")]
-Where = Annotated[str, typer.Option("--where", help="Only events with this in their payload: data.customer=c42.")]
-Limit = Annotated[int, typer.Option(min=1, help="Maximum number of events.")]
-Ids = Annotated[list[str] | None, typer.Argument(help="Ids of events.")]
-Dry = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
-All = Annotated[bool, typer.Option("--all", help="All dead events, if no id and no filter is given.")]
-Rate = Annotated[float, typer.Option(min=0.01, help="Maximum number of events a second.")]
 
 
 class Unanswered(StrEnum):
     HAPPENED = "happened"
     REPEAT = "repeat"
-
-
-def filter_by(state: EventState | None, kind: str, source: str, since: str, limit: int, **more: Any) -> query.Filter:
-    """Raises ConfigurationError."""
-    return query.Filter(
-        state=state or "", type=kind, source=source, since=read_moment("--since", since, 0.0), limit=limit, **more
-    )
-
-
-def read_moment(option: str, text: str, default: float) -> float:
-    """Seconds since 1970. Raises ConfigurationError."""
-    try:
-        return query.parse_since(text) if text else default
-    except ValueError as error:
-        raise ConfigurationError([f"{option}: {error}"]) from None
-
-
-def read_where(where: str, resource: str) -> tuple[str, str] | None:
-    """A path and the value that stands there. Raises ConfigurationError."""
-    if where and resource:
-        raise ConfigurationError(["give --where or --resource, not both"])
-    path, equals, value = where.partition("=") if where else ("resource", "=", resource)
-    if where and not (path and equals and value):
-        raise ConfigurationError([f"--where must be a path and its value, such as data.customer=c42, not {where!r}"])
-    return (path, value) if value else None
 
 
 @app.command("list")
@@ -90,8 +69,7 @@ def list_events(
     as_lines: Json = False,
 ) -> None:
     """List events, newest first."""
-    end, place = read_moment("--until", until, float("inf")), read_where(where, resource)
-    wanted = filter_by(state, type, source, since, limit + 1, until=end, handler=handler, error=error, where=place)
+    wanted = filter_by(state, type, source, since, limit + 1, until, handler, error, resource, where)
     ledger, config = open_ledger()
     matches = cut(find_events(ledger, config.seal, wanted), limit)
     if as_lines:
@@ -346,6 +324,8 @@ def explain(
 
 
 app.command()(reconcile)
+app.command()(export)
+app.command("import")(import_events)
 
 
 def open_captured(refusal: dict[str, Any], seal: Seal) -> None:

@@ -27,6 +27,9 @@ local drop_bodies = function(name, upto, most)
   local found = redis.call('ZRANGE', Z .. name, from, upto, 'BYSCORE', 'LIMIT', 0, most, 'WITHSCORES')
   local dropped = 0
   for i = 1, #found, 2 do dropped = dropped + redis.call('UNLINK', Z .. 'body:' .. found[i]) end
-  if #found > 0 then redis.call('HSET', Z .. 'shed_until', name, (dropped == 0 and '(' or '') .. found[#found]) end
-  return dropped, #found > 0
+  local ended = #found < 2 * most
+  if #found > 0 then  -- others may have finished in the same millisecond as the last one
+    redis.call('HSET', Z .. 'shed_until', name, ((dropped == 0 or ended) and '(' or '') .. found[#found])
+  end
+  return dropped, not ended
 end

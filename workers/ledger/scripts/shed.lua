@@ -8,7 +8,7 @@ for _, name in ipairs(list_finals()) do
   bodies, more = bodies + dropped, more or left
 end
 local records = 0
-if not more then
+if not more and bodies == 0 then
   for _, name in ipairs(list_finals()) do
     for _, id in ipairs(redis.call('ZRANGE', Z .. name, '-inf', upto, 'BYSCORE', 'LIMIT', 0, most)) do
       delete_event(id)
