@@ -50,6 +50,7 @@ class Connections:
         self.incomplete: dict[Connection, float] = {}
         self.closing: dict[Connection, float] = {}
         self.open = 0
+        self.draining = False  # each connection ends with its next answer
         self.malformed = 0  # requests that are no HTTP, since the start
         self.evicted = 0  # connections closed to make room, since the start
         self._logged = (0, 0, 0)

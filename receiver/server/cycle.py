@@ -1,5 +1,7 @@
 """One request and its response: uvicorn's, with bounds."""
 
+from collections.abc import Callable
+
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -12,6 +14,7 @@ class Cycle(RequestResponseCycle):
     held_bytes = 0  # of the body, as the budget counts them
     limit_bytes = 0  # of the body: what is larger is not waited for
     arrived_bytes = 0  # of the body, not counted yet
+    is_last_answer: Callable[[], bool] = staticmethod(lambda: False)  # whether its connection ends with it
     _start: HTTPResponseStartEvent | None = None
     _is_handed_over = False
     _failure: tuple[type[Rejected], str] | None = None  # an error itself would keep the frames that raised it
@@ -76,6 +79,8 @@ class Cycle(RequestResponseCycle):
             return
         if self.more_body:
             self.keep_alive = False  # the rest of the request is not parsed
+        if self.is_last_answer():
+            self.keep_alive = False
         lines = [STATUS_LINE[start["status"]]]
         for name, value in (*self.default_headers, *start["headers"]):
             lines += (name, b": ", value, b"\r\n")

@@ -259,6 +259,7 @@ class GuardedProtocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         cycle.limit_bytes = self.senders.max_body_bytes
+        cycle.is_last_answer = self._is_last_answer
         return cycle
 
     def on_body(self, body: bytes) -> None:
@@ -404,6 +405,15 @@ class GuardedProtocol(HttpToolsProtocol):
             self._wait_again()
         else:
             self.senders.move(self, None)
+
+    def _is_last_answer(self) -> bool:
+        return self.senders.draining and not self._waiting
+
+    # What the server asks for at its end
+    def shutdown(self) -> None:
+        """A connection between two requests closes. One whose request has not come yet may just have been made."""
+        if self.phase is self.senders.idle:
+            self.transport.close()
 
     # What Connections asks for
     def time_out(self) -> None:

@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 from types import FrameType
 
 import uvicorn
@@ -23,13 +22,17 @@ from ..contract.connection import FAULTS, connect
 from ..contract.errors import ConfigurationError
 from ..contract.ledger_metrics import LedgerCollector
 from ..settings import Settings
+from .connections import STATE
 from .protocol import GuardedProtocol
 
 FINISH_SECONDS = 4  # that what is in flight may take after the listener closed
 
 
 class Server(uvicorn.Server):
-    """The first SIGTERM only turns readiness off; the listener closes after DRAIN_SECONDS."""
+    """The first SIGTERM turns readiness off, and each connection ends with its next answer.
+
+    The listener closes after DRAIN_SECONDS. Who has connected by then is served, wherever its connection waits.
+    """
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         state = find_application(self.config).state
@@ -37,11 +40,37 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
             return
         state.watch.draining = True
+        self.lifespan.state[STATE].draining = True
         self._captured_signals.append(sig)
         asyncio.get_running_loop().call_later(state.drain_seconds, self.end)
 
     def end(self) -> None:
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for accepted in await self._close_listeners(sockets or []):
+            await asyncio.get_running_loop().connect_accepted_socket(self._make_protocol, accepted)
+        await super().shutdown(sockets)
+
+    async def _close_listeners(self, sockets: list[socket.socket]) -> list[socket.socket]:
+        """The connections that waited in a listener. A listener that is closed with some in it resets them."""
+        last = [listener.dup() for listener in sockets]
+        for server in self.servers:
+            server.close()
+        for listener in sockets:
+            listener.close()
+        await asyncio.sleep(0)
+        accepted = []
+        for listener in last:
+            listener.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    accepted.append(listener.accept()[0])
+            listener.close()
+        return accepted
+
+    def _make_protocol(self) -> GuardedProtocol:
+        return GuardedProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 def find_application(config: uvicorn.Config) -> Starlette:
@@ -70,13 +99,8 @@ multiprocess.Process = Worker  # type: ignore[misc]  # uvicorn has no other plac
 
 
 class Workers(multiprocess.Multiprocess):
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], drain_seconds: float) -> None:
-        super().__init__(config, sockets)
-        self._drain_seconds = drain_seconds
-
     def join_all(self) -> None:
-        """The listener is ours too: it closes when the children close theirs, else connections would hang in it."""
-        time.sleep(self._drain_seconds)
+        """The listener is ours too. The last child to close it serves who waits in it; we would reset them."""
         for listener in self.sockets:
             listener.close()
         super().join_all()
@@ -109,7 +133,7 @@ def serve(settings: Settings) -> None:
         with tempfile.TemporaryDirectory(prefix="zr-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
             serve_metrics(settings)
-            Workers(config, [listener], settings.drain_seconds).run()
+            Workers(config, [listener]).run()
     else:
         serve_metrics(settings)
         Server(config).run(sockets=[listener])

@@ -110,3 +110,60 @@ def test_ipv6_is_fine() -> None:
         pytest.skip(f"this machine has no IPv6: {error}")
     with listen("::1", 0) as found:
         assert found.getsockname()[1] > 0
+
+
+def ask(connection: socket.socket) -> bytes:
+    connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    return connection.recv(4096)
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_draining_receiver_ends_each_connection_with_its_next_answer(env: dict[str, str], processes: str) -> None:
+    port = free_port()
+    more = {"PORT": str(port), "DRAIN_SECONDS": "2", "WEB_CONCURRENCY": processes}
+    with (
+        running("workers.cli", "serve", env=more) as process,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http,
+    ):
+        wait_for(lambda: up(http))
+        used, unused = (socket.create_connection(("127.0.0.1", port)) for _ in range(2))
+        assert b"connection: close" not in ask(used)
+        assert b"connection: close" not in ask(unused)
+        process.send_signal(signal.SIGTERM)
+        wait_for(lambda: http.get("/readyz").status_code == 503, 1.9)
+
+        answer, end = ask(used), used.recv(4096)
+
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer
+        assert end == b""
+        process.wait(10)
+        assert unused.recv(4096) == b"", "an idle one closes in order at the end"
+        used.close()
+        unused.close()
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_who_connected_before_the_listener_closed_is_served(env: dict[str, str], processes: str) -> None:
+    """While the processes stand still, connections wait in the listener, and the time to close it comes."""
+    port = free_port()
+    more = {"PORT": str(port), "DRAIN_SECONDS": "1", "WEB_CONCURRENCY": processes}
+    with running("workers.cli", "serve", env=more) as process:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as http:
+            wait_for(lambda: up(http))
+        servers = [one for one in children_of(process.pid) if processes == "2"] or [process.pid]
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        for one in servers:
+            os.kill(one, signal.SIGSTOP)
+        time.sleep(1)
+        waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
+        for one in servers:
+            os.kill(one, signal.SIGCONT)
+
+        answers = [ask(connection) for connection in waiting]
+
+        assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+        process.wait(10)
+        for connection in waiting:
+            connection.close()
