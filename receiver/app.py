@@ -20,6 +20,8 @@ from . import config
 from . import settings as environment
 from .contract import memory
 from .contract.connection import connect as connect_blocking
+from .contract.sentry import open_sentry
+from .contract.tracing import open_tracing
 from .delivery_log import DeliveryLog
 from .endpoint import PREFIX, Endpoint
 from .heartbeat import Heartbeat
@@ -65,6 +67,7 @@ def create_app(
         source.name: SourceKeys(source.name, source.scheme, source.secrets) for source in active.sources.values()
     }
     notices = Notices(watch.client, keys, active.seal, active.sources, source_keys)
+    tracing, sentry = open_tracing("receiver"), open_sentry("receiver")
     reports = Reports(watch.client, keys, active.sources)
     for source in active.sources.values():
         for secret in source.secrets:
@@ -107,6 +110,9 @@ def create_app(
         with contextlib.suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(1):
                 await reports.leave()
+        for telemetry in (tracing, sentry):
+            if telemetry:
+                await asyncio.to_thread(telemetry.flush)
         await client.aclose()
         await watch.client.aclose()
 
@@ -133,6 +139,7 @@ def create_app(
         remote,
         active.max_body_bytes,
         delivery_log,
+        tracing,
     )
     app.router.redirect_slashes = False  # providers count a redirect as a failure
     app.state.watch = watch

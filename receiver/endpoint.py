@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from .contract.tracing import Span, Tracing
 from .delivery import Delivery, inflate
 from .delivery_log import DeliveryLog, Line
 from .errors import (
@@ -29,6 +30,7 @@ from .source_keys import SourceKeys
 from .sources import Accepted, Source
 
 PREFIX = "/webhooks/"
+ROUTE = f"{PREFIX}{{source}}"
 PLAIN = (b"", b"identity")
 GZIP = (*PLAIN, b"gzip")
 ECHOED = {b"x-request-id": "request_id", b"traceparent": "traceparent"}  # headers that go back; their names in the log
@@ -55,6 +57,7 @@ class Endpoint:
         remote: Mapping[str, RemoteKeys],
         max_body_bytes: int,
         delivery_log: DeliveryLog,
+        tracing: Tracing | None = None,
     ) -> None:
         self._sources = sources
         self._keys = keys
@@ -66,8 +69,32 @@ class Endpoint:
         self._notices = notices
         self._reports = reports
         self._log = delivery_log
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._tracing:
+            await self._serve_traced(self._tracing, scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve_traced(self, tracing: Tracing, scope: Scope, receive: Receive, send: Send) -> None:
+        status = 0
+
+        async def note_status(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        sent = dict(scope["headers"]).get(b"traceparent", b"")[:MAX_ECHO_BYTES].decode("latin-1")
+        method = scope["method"]
+        span = tracing.start(f"{method} {ROUTE}", "server", sent, http__request__method=method, http__route=ROUTE)
+        try:
+            await self._serve(scope, receive, note_status, span)
+        finally:
+            span.set(http__response__status_code=status)
+            span.end(str(status) if status >= 500 or not status else "")
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, span: Span | None = None) -> None:
         headers = scope["headers"]
         echo: list[tuple[bytes, bytes]] = []
         try:
@@ -90,12 +117,12 @@ class Endpoint:
                 proof = await self._remote[source.name].prove(delivery, now)
             else:
                 proof = self._keys[source.name].prove(delivery, now)
-            accepted = source.accept(proof, now)
+            accepted = source.accept(proof, now, span.traceparent if span else "")
             if not self._watch.met:  # what is answered 2xx is kept as DURABILITY says
                 raise Unavailable("durability")
             if self._watch.full:
                 raise Unavailable("memory")
-            receipt = await self._inbox.accept(accepted)
+            receipt = await (self._accept_traced(span, accepted) if span else self._inbox.accept(accepted))
             spent = time.perf_counter() - started
             self._metrics.accept(source.name, receipt.duplicate, accepted.untyped, spent)
             self._reports.accept(source.name)
@@ -116,6 +143,20 @@ class Endpoint:
             self._metrics.disconnects.inc()
         except asyncio.CancelledError:  # the server ends, and this request took too long for that
             await refuse(send, Unavailable("shutdown"), echo=echo)
+
+    async def _accept_traced(self, span: Span, accepted: Accepted) -> Receipt:
+        labels = accepted.event.labels
+        span.set(zr__source=labels.source, zr__type=labels.type)
+        write = span.tracing.start("accept", parent=span, zr__source=labels.source)
+        try:
+            receipt = await self._inbox.accept(accepted)
+        except Unavailable as error:
+            write.end(error.cause)
+            raise
+        span.set(zr__event=receipt.id, zr__duplicate=receipt.duplicate)
+        write.set(zr__event=receipt.id)
+        write.end()
+        return receipt
 
     def _reject(self, scope: Scope, source: str, rejected: Rejected, echo: Headers) -> None:
         """Counts and logs. source: "" of a path that names none."""

@@ -86,8 +86,8 @@ class Source:
             raise Unavailable("secret-file") from None
         return reply
 
-    def accept(self, proof: Proof, now: float) -> Accepted:
-        """The event of a verified delivery."""
+    def accept(self, proof: Proof, now: float, trace: str = "") -> Accepted:
+        """The event of a verified delivery. trace: the traceparent of our span, if we trace."""
         delivery = proof.delivery
         labels, kept, moment = self.labels, self.kept_headers, int(now * 1000)
         body_format = labels.format(delivery)
@@ -112,6 +112,7 @@ class Source:
                 unordered=self.scheme.signs_fields,
                 resource=self.resource_id or self.scheme.resource_id,
                 index=self.index,
+                trace=trace,
             ),
         )
         marks = labels.marks(delivery, identity, kind)

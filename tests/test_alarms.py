@@ -3,13 +3,17 @@
 import json
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from tests.support.kit import ROOT
+from tests.support.kit import ROOT, free_port, payload, running, signed, wait_for
+from tests.support.receiver import up
 from workers.cli.commands.metrics import list_metrics
+from workers.ledger.transitions import Ledger
 
 RULES = ROOT / "deploy" / "prometheus" / "rules.yaml"
 DASHBOARD = ROOT / "deploy" / "grafana" / "zyra-receiver.json"
@@ -38,6 +42,7 @@ OUTAGES: dict[str, dict[str, Values]] = {  # gauges, and counters as what is add
         ACCEPTED: (50, 0),
         'zr_refused_total{source="zyra",status="401",cause="signature"}': (0, 50),
     },
+    "ZrSourceSilent": {'zr_source_overdue_seconds{source="zyra"}': (0, 40)},
     "ZrClockWrong": {"zr_clock_difference_seconds": (0.01, -30)},
     "ZrConnectionsFull": {"zr_connections": (10, 99), "zr_connections_limit": (100, 100)},
     "ZrJunk": {"zr_junk": (0, 1)},
@@ -147,3 +152,73 @@ def test_the_docs_name_every_metric() -> None:
     told = list_names((ROOT / "docs" / "operating.md").read_text())
 
     assert {one.metric.sample.removesuffix("_bucket") for one in list_metrics()} - told == set()
+
+
+@pytest.mark.promtool
+def test_each_query_of_the_dashboard_answers_in_a_live_run(env: dict[str, str], ledger: Ledger, tmp_path: Path) -> None:
+    ports = {name: free_port() for name in ("receiver", "receiver metrics", "worker metrics", "prometheus")}
+    (tmp_path / "sources.toml").write_text(
+        '[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:ZYRA_WEBHOOK_SECRET"]\nexpect_every = "1h"\n'
+    )
+    settings = {**env, "RECEIVER_CONFIG": str(tmp_path / "sources.toml"), "PORT": str(ports["receiver"])}
+    (tmp_path / "prometheus.yml").write_text(
+        json.dumps(
+            {
+                "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+                "rule_files": [str(RULES)],
+                "scrape_configs": [
+                    {
+                        "job_name": "zyra",
+                        "static_configs": [
+                            {"targets": [f"127.0.0.1:{ports[name]}" for name in ports if "metrics" in name]}
+                        ],
+                    }
+                ],
+            }
+        )
+    )
+    command = [
+        "prometheus", f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
+        f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
+    ]  # fmt: skip
+    with (
+        running("workers.cli", "serve", env={**settings, "METRICS_PORT": str(ports["receiver metrics"])}),
+        running("workers.cli", "work", env={**settings, "METRICS_PORT": str(ports["worker metrics"])}),
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as prometheus,
+    ):
+        try:
+            use(ports["receiver"], ledger)
+            url = f"http://127.0.0.1:{ports['prometheus']}/api/v1/query"
+            queries = list_queries()
+            wait_for(lambda: all(ask(url, query) for query in queries), 40)
+        finally:
+            prometheus.terminate()
+    assert len(queries) > 15
+
+
+def use(port: int, ledger: Ledger) -> None:
+    """Deliveries of every fate, for seconds: a rate needs two samples."""
+    with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        wait_for(lambda: up(http))
+        for _ in range(8):
+            body = payload()
+            for headers in (signed(body, "basic.two"), signed(body, "hopeless"), {"x-zyra-signature": "0" * 64}):
+                http.post("/webhooks/zyra", content=body, headers=headers)
+                http.post("/webhooks/zyra", content=body, headers=headers)
+            ledger.client.hincrby(ledger.keys.name("counters"), "recovered_lease", 1)
+            time.sleep(1)
+
+
+def list_queries() -> list[str]:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    queries = [target["expr"].replace("$__rate_interval", "30s") for panel in panels for target in panel["targets"]]
+    return [query for query in queries if "zr_unavailable_total" not in query]  # there is none in health
+
+
+def ask(url: str, query: str) -> bool:
+    """Whether Prometheus answers it with a number."""
+    try:
+        found = httpx2.get(url, params={"query": query}, trust_env=False).json()
+    except httpx2.HTTPError:
+        return False
+    return any(one["value"][1] != "NaN" for one in found["data"]["result"])

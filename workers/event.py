@@ -39,6 +39,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     is_replay: bool = False
     key: str = ""
     stem: str = ""  # the first part of a composed type: a handler for it gets the event, too
+    traceparent: str = ""  # of the span that accepted it, else as the sender gave it
 
     def __repr__(self) -> str:  # no payload in a log or a traceback
         return f"Event(id={self.id!r}, source={self.source!r}, type={self.type!r}, attempt={self.attempt})"
@@ -69,6 +70,7 @@ def make_event_with_payload(
         attempt=attempt,
         is_replay=is_replay,
         stem=content.stem,
+        traceparent=content.traceparent,
         key=hashlib.sha256(f"{labels.id} {handler}".encode()).hexdigest()[:32],
     )
 

@@ -3,6 +3,7 @@
 errors      what is wrong with a configuration, said once
 secrets     values from the environment or from files, re-read when they change
 settings    the environment, checked as a whole
+tracing     spans for OpenTelemetry; `sentry` reports errors
 logs        one JSON line a record
 keys        names in Redis: ids, jobs, keys
 body        the one reader of bodies: JSON, urlencoded, multipart

@@ -14,6 +14,7 @@ EVENT_INDEXES = {  # the label people see, and the index in Redis
     "dead": "dead",
 }
 RUN_INDEXES = {"queued": "queued", "running": "running", "waiting": "waiting", "paused": "paused"}
+DECLARED_SECONDS = 600.0  # since a receiver last declared a source: it does so once a minute
 ALIVE_SECONDS = 20.0  # since a worker's last sign of life, of which there is one every five seconds
 
 
@@ -29,6 +30,20 @@ def measure_oldest(client: Any, keys: Keys, now: float) -> float:
 def count_alive(client: Any, keys: Keys, now: float, index: str) -> int:
     """Workers or receivers that have shown a sign of life lately. now: Redis' time."""
     return int(client.zcount(keys.name(index), int((now - ALIVE_SECONDS) * 1000), "+inf"))
+
+
+def measure_overdue(client: Any, keys: Keys, now: float) -> dict[str, float]:
+    """By how many seconds each source with an `expect_every` is silent for longer than that; 0 where it is not.
+
+    now: Redis' time. A source that no receiver has declared for a while is not expected any more.
+    """
+    heard, overdue = client.hgetall(keys.name("heard")), {}
+    for source, told in sorted(client.hgetall(keys.name("expected")).items()):
+        every, declared, first = (read_number(part) for part in [*decode_text(told).split(" "), "", ""][:3])
+        if every and declared >= (now - DECLARED_SECONDS) * 1000:
+            since = read_number(heard.get(source)) or first
+            overdue[decode_text(source)] = max(0.0, now - (since + every) / 1000)
+    return overdue
 
 
 def show_life(client: Any, keys: Keys, worker: str) -> None:

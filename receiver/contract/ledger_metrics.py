@@ -13,7 +13,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from .connection import FAULTS
-from .figures import ALIVE_SECONDS, EVENT_INDEXES, RUN_INDEXES, count_alive, measure_oldest, read_counters
+from .figures import (
+    ALIVE_SECONDS,
+    EVENT_INDEXES,
+    RUN_INDEXES,
+    count_alive,
+    measure_oldest,
+    measure_overdue,
+    read_counters,
+)
 from .keys import Keys
 
 MAX_HANDLERS = 200  # that have series of their own
@@ -47,6 +55,9 @@ DESCRIPTIONS = {
         Description("zr_workers", "gauge", (), f"Workers with a sign of life in the last {ALIVE_SECONDS:.0f} s"),
         Description("zr_backlog_seconds", "gauge", (), "Until the backlog is done at the present rate"),
         Description("zr_clock_difference_seconds", "gauge", (), "This machine's clock minus that of Redis"),
+        Description(
+            "zr_source_overdue_seconds", "gauge", ("source",), "How much longer than `expect_every` it was silent, or 0"
+        ),
         Description("zr_later", "gauge", (), "Units that a later release wrote"),
         Description("zr_junk", "gauge", (), "Keys that hold foreign data"),
         Description("zr_attempts", "counter", ("outcome",), "Attempts that ended"),
@@ -118,6 +129,10 @@ class LedgerCollector(Collector):
             family = make_family(name)
             family.add_metric([], value)
             yield family
+        overdue = make_family("zr_source_overdue_seconds")
+        for source, seconds in measure_overdue(client, keys, now).items():
+            overdue.add_metric([source], seconds)
+        yield overdue
         yield from read_totals(counters)
         yield from read_handlers(counters)
 

@@ -59,6 +59,7 @@ SHORT_NAMES = {
     "json_field": "j",
     "resource": "r",
     "index": "i",
+    "trace": "t",
 }  # in what is sealed: one of these fields in every event would cost as much as a label
 
 
@@ -76,6 +77,12 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults
     json_field: str = ""  # of a form: whose JSON is the payload where no other field is there
     resource: tuple[str, ...] = ()  # paths to the resource's id, when the source names its own
     index: tuple[str, ...] = ()  # paths by whose values `events list --where` finds the event
+    trace: str = ""  # the traceparent of the receiver's span, where it traces
+
+    @property
+    def traceparent(self) -> str:
+        """Of the span that the event's processing is a part of: the receiver's, else the sender's, else ""."""
+        return self.trace or next((value for name, value in self.headers if name == "traceparent"), "")
 
     def __repr__(self) -> str:  # no payload in a log or a traceback
         return f"Content({len(self.body)} bytes)"

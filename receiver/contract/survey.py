@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .connection import compute_memory_share, decode_text
-from .figures import EVENT_INDEXES, RUN_INDEXES, count_alive, measure_oldest, read_counters
+from .figures import EVENT_INDEXES, RUN_INDEXES, count_alive, measure_oldest, measure_overdue, read_counters
 from .keys import Keys, hash_handler, read_event_id
 from .logs import format_time
 from .records import read_number
@@ -16,7 +16,6 @@ SLOW_SECONDS = 60.0  # that an event may wait for its dispatch before status say
 RECENT_MINUTES = 5  # over which failures and refusals are counted
 NEW_SECONDS = 3600.0  # since a cause was first seen, for which it is marked as new
 SHOWN_SECONDS = 3600.0  # since a cause was last seen, for which it is listed
-DECLARED_SECONDS = 600.0  # since a receiver last declared a source: it does so once a minute
 FEW = 3  # failures that may be chance
 INDEXES = (*EVENT_INDEXES.values(), *RUN_INDEXES.values(), "later", "junk", "final")
 
@@ -268,19 +267,17 @@ def list_refused(refusals: list[Refusals]) -> Iterator[Trouble]:
 
 def list_silent(client: Any, keys: Keys, now: float, heard: Mapping[str, str]) -> Iterator[Trouble]:
     """Sources that are silent for longer than their `expect_every`."""
-    for source, told in sorted(read_table(client, keys.name("expected")).items()):
-        every, declared, first = [*told.split(" "), "", ""][:3]
-        if read_number(declared) < (now - DECLARED_SECONDS) * 1000:
-            continue  # no receiver has the source any more
-        since = read_number(heard.get(source)) or read_number(first)
-        silent = now - since / 1000
-        if since and 0 < read_number(every) < silent * 1000:
+    expected = read_table(client, keys.name("expected"))
+    for source, overdue in measure_overdue(client, keys, now).items():
+        every = read_number(expected.get(source, "").split(" ")[0]) / 1000
+        if overdue:
+            silent = overdue + every
             never = "" if source in heard else ", ever"
             yield Trouble(
                 what=f"source {source}: no delivery for {describe_seconds(silent)}{never}",
                 count=1,
-                since=tell(since),
-                do=f"expect_every is {describe_seconds(read_number(every) / 1000)}: is its endpoint registered?",
+                since=tell(int((now - silent) * 1000)),
+                do=f"expect_every is {describe_seconds(every)}: is its endpoint registered?",
             )
 
 

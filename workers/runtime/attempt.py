@@ -124,7 +124,7 @@ def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0, 
         log.log(level, "attempt ended: %s", outcome.error[:200], extra=extra, exc_info=error if outcome.cause else None)
         return outcome
     place = f" at {outcome.cause.place}" if outcome.cause and outcome.cause.place else ""
-    extra |= {"traceback": "\n".join(outcome.frames)} if outcome.frames else {}
+    extra |= {"traceback": "\n".join(list_frames(error, code=False))} if outcome.frames else {}
     log.log(level, "attempt ended: %s%s", name_kind(error), place, extra=extra)
     return outcome
 

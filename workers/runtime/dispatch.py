@@ -1,7 +1,7 @@
 """Dispatch: find the handlers that want an event, and make one run for each."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -50,13 +50,13 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
     find = index_event(opened, payload, seal) if opened.content.index else ""
     if not handlers:
         hint = router.find_hint(claim.labels.source, claim.labels.type)
-        return end_without_runs(claim, EventState.UNHANDLED, hint, find)
+        return end_without_runs(claim, EventState.UNHANDLED, hint, find, opened)
     asked = have_conditions(handlers)
     if asked:
         event = make_event_with_payload(opened, payload)
         handlers = tuple(handler for handler in handlers if wants(handler, event))
     if not handlers:
-        return end_without_runs(claim, EventState.UNHANDLED, find=find)
+        return end_without_runs(claim, EventState.UNHANDLED, find=find, opened=opened)
     first = next((one for one in handlers if one.is_free), None) if begin and not asked else None
     decision = Decision(
         unit=claim.unit,
@@ -74,9 +74,11 @@ def index_event(opened: EventRecord, payload: Any, seal: Seal) -> str:
     return list_digests(seal, {path: find_value(payload, kind, path, content.resource) for path in content.index})
 
 
-def end_without_runs(claim: Claim, verdict: str, cause: str = "", find: str = "") -> DispatchPlan:
+def end_without_runs(
+    claim: Claim, verdict: str, cause: str = "", find: str = "", opened: EventRecord | None = None
+) -> DispatchPlan:
     decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, find=find)
-    return DispatchPlan(claim=claim, decision=decision)
+    return DispatchPlan(claim=claim, decision=decision, opened=opened)
 
 
 def have_conditions(handlers: Iterable[Handler]) -> bool:
@@ -91,10 +93,20 @@ def wants(handler: Handler, event: Event) -> bool:
         return True
 
 
-def record(decided: list[DispatchPlan], ledger: Ledger, now: float) -> list[Attempt]:
-    """Ends the dispatches in the ledger, all in one round trip; the attempts that are ours now. now: monotonic."""
+def record(
+    decided: list[DispatchPlan],
+    ledger: Ledger,
+    now: float,
+    on_recorded: Callable[[DispatchPlan, str], None] | None = None,
+) -> list[Attempt]:
+    """Ends the dispatches in the ledger, all in one round trip; the attempts that are ours now. now: monotonic.
+
+    on_recorded: hears of each dispatch what became of its event.
+    """
     begun = []
     for one, (state, *runs) in zip(decided, ledger.finish_dispatches([one.decision for one in decided]), strict=True):
+        if on_recorded:
+            on_recorded(one, state)
         if one.decision.cause:
             extra = {"event": one.claim.unit, "state": state, "cause": one.decision.cause}
             log.warning("event not dispatched", extra=extra)

@@ -31,6 +31,7 @@ class Dispatcher:
         worn: Callable[[], str],
         hand_over: Callable[[list[Outcome]], None],
         on_dispatched: Callable[[Sequence[Attempt], Sequence[Ticket]], None],
+        on_recorded: Callable[[DispatchPlan, str], None] | None = None,
     ) -> None:
         self._ledger = ledger
         self._router = router
@@ -38,6 +39,7 @@ class Dispatcher:
         self._worn = worn
         self._hand_over = hand_over
         self._on_dispatched = on_dispatched
+        self._on_recorded = on_recorded
 
     def must_be_apart(self, claim: Claim) -> bool:
         """Whether the dispatch must not be part of a batch: it calls user code (`when`), or a process died with it."""
@@ -62,7 +64,7 @@ class Dispatcher:
         """Whether the dispatches are over for us; else they are to be tried again."""
         claims, begun = [one.claim for one in decided], list[Attempt]()
         try:
-            begun = record(decided, self._ledger, time.monotonic())
+            begun = record(decided, self._ledger, time.monotonic(), self._on_recorded)
         except FAULTS as error:
             log.warning("dispatch not recorded yet", extra={"events": len(claims), "error": str(error)})
             if not self._worn():

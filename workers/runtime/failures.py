@@ -35,12 +35,18 @@ def name_kind(error: BaseException) -> str:
     return (isinstance(error, GiveUp) and error.cause) or type(error).__name__
 
 
-def list_frames(error: BaseException) -> tuple[str, ...]:
-    """The last lines of the traceback below our own runtime, with those of what led to it, without any message."""
+def list_frames(error: BaseException, code: bool = True) -> tuple[str, ...]:
+    """The last lines of the traceback below our own runtime, with those of what led to it, without any message.
+
+    code: whether they show the lines of code, which may hold a message.
+    """
     chain = list[str]()
     for one in reversed(list(follow_causes(error))):
         frames = [frame for frame in traceback.extract_tb(one.__traceback__) if not frame.filename.startswith(OURS)]
-        chain += [f"{frame.filename}:{frame.lineno} in {frame.name}: {frame.line or ''}" for frame in frames]
+        chain += [
+            f"{frame.filename}:{frame.lineno} in {frame.name}" + (f": {frame.line}" if code and frame.line else "")
+            for frame in frames
+        ]
         chain.append(type(one).__name__)
     return tuple(clean(line[:MAX_LINE_CHARACTERS]) for line in chain[-MAX_FRAMES:])
 

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from receiver.contract.tracing import ACTIVE, Tracing
+
 from ..context import CURRENT, Context, Lease
 from ..ledger.transitions import Ledger, Ticket
 from .attempt import Attempt, judge_timeout, make_timeout_error
+from .failures import name_kind
 from .loop import HandlerLoop, Spawned, limit
 from .pipe import pack_outcome
+from .spans import start_attempt
 
 if TYPE_CHECKING:
     from .clients import Clients
@@ -31,10 +35,12 @@ class Performer:
         ledger: Ledger,
         clients: "Callable[[], Clients] | None",
         on_finished: Callable[[Attempt, BaseException | None, float], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self._ledger = ledger
         self._clients = clients
         self._on_finished = on_finished
+        self._tracing = tracing
         self._pid = os.getpid()
         self._loop = HandlerLoop()
         self._running: dict[Ticket, tuple[Attempt, float]] = {}  # and since when
@@ -75,7 +81,7 @@ class Performer:
         self._loop.spawn(spawned)
 
     def _run_sync(self, ready: Attempt, lease: Lease) -> None:
-        CURRENT.set(Context(self._ledger, lease))
+        self._enter(ready, lease)
         arguments = [self._made.make_sync(ready, lease)] if ready.handler.takes_client else []
         try:
             lease.check()  # we may have been paused since the claim
@@ -86,7 +92,7 @@ class Performer:
             self._finish(ready, None)
 
     async def _run_async(self, ready: Attempt, lease: Lease) -> None:
-        CURRENT.set(Context(self._ledger, lease))
+        self._enter(ready, lease)
         arguments = [self._made.make_async(ready, lease)] if ready.handler.takes_client else []
         scope = asyncio.timeout(None)
         try:
@@ -99,9 +105,17 @@ class Performer:
         else:
             self._finish(ready, None)
 
+    def _enter(self, ready: Attempt, lease: Lease) -> None:
+        """What the handler finds in its context."""
+        CURRENT.set(Context(self._ledger, lease))
+        if self._tracing:
+            start_attempt(self._tracing, ready).enter()
+
     def _finish(self, ready: Attempt, error: BaseException | None) -> None:
         if os.getpid() != self._pid:
             os._exit(0 if error is None else 1)
+        if span := ACTIVE.get():
+            span.end(name_kind(error) if error else "")
         now = time.monotonic()
         _, since = self._running.get(ready.claim.ticket, (ready, now))
         self._on_finished(ready, error, now - since)

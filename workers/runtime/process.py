@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -17,6 +18,8 @@ from receiver.contract import logs, memory
 from receiver.contract.connection import FAULTS
 from receiver.contract.keys import is_run
 from receiver.contract.seal import Seal
+from receiver.contract.sentry import Sentry
+from receiver.contract.tracing import Tracing
 
 from ..context import Lease
 from ..ledger.transitions import Claim, Ledger, Outcome, Ticket, Verdict
@@ -30,6 +33,7 @@ from .performer import Performer, announce
 from .pipe import Clock, Pipe
 from .process_watch import BEAT_SECONDS
 from .recorder import Recorder
+from .spans import trace_dispatch
 from .tallies import tally
 from .threads import Call, HandlerThreads
 
@@ -60,6 +64,8 @@ class Process:
         memory: int = 0,
         log_runs: bool = True,
         log_errors: bool = False,
+        tracing: Tracing | None = None,
+        sentry: Sentry | None = None,
     ) -> None:
         self.ledger = ledger
         self.router = router
@@ -70,6 +76,8 @@ class Process:
         self.draining = threading.Event()
         self._memory = memory
         self._log_errors = log_errors
+        self._tracing = tracing
+        self._sentry = sentry
         self._alone = False
         self._more = False  # whether the queue had as much as we asked for
         self._holding = HeldClaims(pipe, clock, concurrency)
@@ -82,10 +90,11 @@ class Process:
             worn=lambda: limits.find_wear(memory),
             hand_over=self._recorder.hand_over,
             on_dispatched=self._begin_first,
+            on_recorded=partial(trace_dispatch, tracing) if tracing else None,
         )
         self._threads = HandlerThreads(concurrency)
         taken = any(handler.takes_client for handler in router)
-        self._performer = Performer(ledger, clients if taken else None, self._conclude)
+        self._performer = Performer(ledger, clients if taken else None, self._conclude, tracing)
 
     # --- the process as a whole
 
@@ -125,6 +134,9 @@ class Process:
         self._holding.wait_until_empty()
         self._recorder.stop()
         self._write_log()
+        for telemetry in (self._tracing, self._sentry):
+            if telemetry:
+                telemetry.flush()
 
     def _listen(self) -> None:
         """What the parent says. A parent that is gone renews no lease: whatever we do now may be done twice."""
@@ -260,6 +272,10 @@ class Process:
         else:
             outcome = conclude(ready, error, seconds, self._log_errors)
             outcome = structs.replace(outcome, tallies=tally(ready, outcome.verdict, seconds), ms=int(seconds * 1000))
+            if error is not None and outcome.cause and self._sentry:
+                self._sentry.capture(
+                    error, event=ready.event.id, handler=ready.handler.name, attempt=ready.claim.attempt
+                )
             if error is None and self._ends is not None:
                 self._ends.add(describe_end(ready, outcome.verdict, seconds))
             self._end(outcome)

@@ -24,6 +24,8 @@ from receiver.contract.figures import show_life
 from receiver.contract.jobs import LedgerJob, LedgerQueue
 from receiver.contract.keys import Keys, find_tag
 from receiver.contract.rq_names import RQ_KEY_PREFIX, BaseWorker, Queue, WorkerStatus
+from receiver.contract.sentry import open_sentry
+from receiver.contract.tracing import open_tracing
 
 from .. import plugins, settings
 from ..ledger.transitions import Ledger, Ticket
@@ -185,6 +187,8 @@ class Worker(BaseWorker):
             most,
             log_runs=config.log_deliveries,
             log_errors=config.log_errors,
+            tracing=open_tracing("worker"),
+            sentry=open_sentry("worker"),
         )
         if unit is None:
             log.info("a process starts", extra={"handlers": [handler.name for handler in router]})

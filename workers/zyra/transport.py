@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -12,6 +12,7 @@ from typing import IO, Any
 import httpx2
 
 from receiver.contract.connection import FAULTS
+from receiver.contract.tracing import ACTIVE
 
 from ..errors import RetryLater
 from .calls import Answer
@@ -73,8 +74,14 @@ def perform(step: Step, http: httpx2.Client) -> Any:
     if isinstance(step, Do):
         return ask_redis(step)
     until = time.monotonic() + MAX_ANSWER_SECONDS
-    with translate_errors(step), http.stream(**make_request(step)) as response, open_sink(step, response) as into:
+    with (
+        trace_call(step) as heard,
+        translate_errors(step),
+        http.stream(**make_request(step)) as response,
+        open_sink(step, response) as into,
+    ):
         got = AnswerReader(step, into, until)
+        heard(response)
         for chunk in response.iter_bytes():
             got.add(chunk)
         return got.answer(response)
@@ -86,11 +93,12 @@ async def perform_async(step: Step, http: httpx2.AsyncClient) -> Any:
     if isinstance(step, Do):
         return await asyncio.to_thread(ask_redis, step)
     until = time.monotonic() + MAX_ANSWER_SECONDS
-    with translate_errors(step):
+    with trace_call(step) as heard, translate_errors(step):
         async with (
             asyncio.timeout(MAX_ANSWER_SECONDS + 1),
             http.stream(**make_request(step)) as response,
         ):  # headers may drip for ever
+            heard(response)
             with open_sink(step, response) as into:
                 got = AnswerReader(step, into, until)
                 async for chunk in response.aiter_bytes():
@@ -115,6 +123,29 @@ def make_request(step: Send) -> dict[str, Any]:
         headers["content-type"] = "application/json"
     request = {"method": call.route.method, "url": call.path, "params": call.params or None, "headers": headers}
     return request if step.content is None else {**request, "content": step.content}
+
+
+@contextmanager
+def trace_call(step: Send) -> Iterator[Callable[[httpx2.Response], None]]:
+    """A span for one request, where the attempt has one. The function that it gives takes the answer's head."""
+    attempt = ACTIVE.get()
+    if attempt is None:
+        yield lambda response: None
+        return
+    route = step.call.route
+    span = attempt.tracing.start(
+        f"{route.method} {route.path}", "client", attempt, http__request__method=route.method, url__template=route.path
+    )
+
+    def heard(response: httpx2.Response) -> None:
+        span.set(http__response__status_code=response.status_code)
+
+    try:
+        yield heard
+    except BaseException as error:
+        span.end(type(error).__name__)
+        raise
+    span.end()
 
 
 @contextmanager
