@@ -89,7 +89,7 @@ def free_port() -> int:
 def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual_server.error", **more: Any) -> str:
     """Puts an event into the ledger as the receiver does; its id."""
     mark = more.pop("mark", secrets.token_hex(8))
-    content = Content(body=body, **{k: more.pop(k) for k in ("format", "resource") if k in more})
+    content = Content(body=body, **{k: more.pop(k) for k in ("format", "resource", "index") if k in more})
     now = int(time.time() * 1000)
     labels = Labels(id=make_event_id(now), source=more.pop("source", "zyra"), type=kind, received_at=now, **more)
     event = EventRecord(labels=labels, content=content)

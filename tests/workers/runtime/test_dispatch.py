@@ -86,3 +86,14 @@ def test_an_altered_event_is_dead_and_an_unknown_key_parks(
         ("dead", "altered"),
         ("accepted", "unknown-seal-key"),
     ]
+
+
+def test_an_event_that_no_handler_wants_is_found_as_well(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:
+    router = Router()
+    router.on("a.b", name="never", when=lambda event: False)(lambda event: None)
+    for kind in ("a.b", "a.c"):
+        accept(ledger, seal, b'{"data": {"customer": "c42"}}', kind=kind, index=("data.customer",))
+
+    record([plan(claim, router, seal) for claim in ledger.take([], 2)], ledger, 0.0)
+
+    assert client.zcard(ledger.keys.name("find")) == 2

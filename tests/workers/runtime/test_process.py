@@ -320,3 +320,37 @@ def test_a_fault_of_ours_keeps_no_place(
     found = query.show(ledger, events[0])
     assert found is not None
     wait_for(lambda: query.show(ledger, events[0])["runs"][0]["state"] == "waiting")  # type: ignore[index]
+
+
+class Reports:
+    """In the place of Sentry."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.flushed = False
+
+    def capture(self, error: BaseException, **tags: Any) -> None:
+        self.heard.append((type(error).__name__, tags))
+
+    def flush(self) -> None:
+        self.flushed = True
+
+
+def test_failures_of_handlers_are_reported_and_other_ends_are_not(
+    ledger: Ledger, router: Router, seal: Seal, start: Start
+) -> None:
+    router.on("fails", name="fails")(lambda event: 1 / 0)
+    events = [accept(ledger, seal, kind=kind) for kind in ("plain", "fails")]
+    process, _ = start(run=False)
+    reports = Reports()
+    process._sentry = reports  # type: ignore[assignment]
+    thread = threading.Thread(target=process.run)
+    thread.start()
+
+    wait_for(lambda: reports.heard)
+    wait_for(lambda: state(ledger, events[0]) == "done")
+    process.draining.set()
+    thread.join(30)
+
+    assert reports.heard == [("ZeroDivisionError", {"event": events[1], "handler": "fails", "attempt": 1})]
+    assert reports.flushed

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from receiver.contract.errors import ConfigurationError
-from receiver.contract.keys import Keys
+from receiver.contract.keys import Keys, make_run_id
 from receiver.contract.records import Content, EventRecord
 from receiver.contract.seal import Seal
 from receiver.contract.secrets import Secret
@@ -213,6 +213,15 @@ def test_the_index_is_searched_under_every_key(
     assert find(tool, "--where", "data.customer=c42") == [event]
 
 
+def test_an_event_that_both_ways_find_is_listed_once(tool: Tool, ledger: Ledger, seal: Seal) -> None:
+    body, digest = b'{"data": {"customer": "c42"}}', list_digests(seal, {"data.customer": "c42"})
+    both = finish(ledger, seal, body, find=digest)  # its source declared the path once, and does not now
+    other = finish(ledger, seal, body, "acme", digest)
+
+    assert find(tool, "--where", "data.customer=c42") == [other, both]
+    assert find(tool, "--where", "data.customer=c42", "--source", "zyra") == [both]
+
+
 def test_find_by_handler_error_and_until(tool: Tool, dead: Dead, done: str) -> None:
     letter = dead()
 
@@ -338,6 +347,12 @@ def test_an_archive_that_is_not_whole_changes_nothing(
     assert states(ledger, done) == ["gone"]
 
 
+def test_an_event_that_is_gone_is_left_out(tool: Tool, done: str) -> None:
+    _, text, _ = tool("events", "export", done, "evt_" + "0" * 26)
+
+    assert json.loads(text.splitlines()[-1])["count"] == 1
+
+
 def test_a_file_that_is_none_is_named(tool: Tool, tmp_path: Path) -> None:
     assert tool("events", "import", str(tmp_path / "none"))[0::2] == (
         2,
@@ -403,6 +418,28 @@ def seal_with_index(ledger: Ledger, seal: Seal) -> str:
     _, sealed = seal.close(EventRecord(labels=opened.labels, content=content))
     ledger.client.set(ledger.keys.body(event), sealed)
     return event
+
+
+def test_reseal_moves_the_journal_and_events_without_a_body(
+    tool: Tool, ledger: Ledger, seal: Seal, dead: Dead, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letter = dead()
+    run = make_run_id(letter, "flaky")
+    sealed = seal.wrap(f"calls:{run}:1", b"{}")
+    ledger.client.hset(ledger.keys.name(f"calls:{run}"), "1", sealed)
+    ledger.client.delete(ledger.keys.body(letter))
+    monkeypatch.setenv("SEAL_KEY", f"{secrets.token_hex(32)},{env['SEAL_KEY']}")
+
+    assert tool("ledger", "reseal")[1].startswith("1 events moved")
+    moved = ledger.client.hget(ledger.keys.name(f"calls:{run}"), "1")
+    assert moved
+    assert moved != sealed
+
+
+def test_check_goes_on_where_the_counters_are_none(tool: Tool, ledger: Ledger) -> None:
+    ledger.client.set(ledger.keys.name("counters"), "junk")
+
+    assert "Redis: " in tool("check", "--role", "worker")[1]
 
 
 def test_reseal_leaves_what_is_under_way_and_says_so(
@@ -497,6 +534,40 @@ def test_a_name_that_no_handler_has_is_refused(tool: Tool, monkeypatch: pytest.M
         2, "error: there is no handler 'flakey'; did you mean 'flaky'?\n",
     )  # fmt: skip
     assert "`zyra-receiver handlers` lists them" in tool("handlers", "pause", "xyz123")[2]
+
+
+def test_a_handler_is_known_by_what_it_did_where_none_is_loaded(
+    tool: Tool, ledger: Ledger, seal: Seal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish(ledger, seal)
+    monkeypatch.delenv("WORKER_HANDLERS")
+
+    assert tool("handlers", "pause", "a")[0] == 0
+
+
+def test_status_lists_refusals(tool: Tool, ledger: Ledger) -> None:
+    minute = int(time.time() // 60)
+    for ago in range(3):
+        ledger.client.hset(
+            ledger.keys.name(f"recent:{minute - ago}"), mapping={"refused:zyra:wrong": 2, "accepted:zyra": 1}
+        )
+
+    out = tool("status")[1]
+
+    assert "source zyra: 6 of 9 deliveries refused in 5 min, wrong\n" in out
+    assert "! source zyra: 6 of 9 deliveries refused in 5 min, wrong: 6" in out
+    assert "events explain --source zyra" in out
+
+
+def test_show_has_attempts_with_their_frames(tool: Tool, ledger: Ledger, seal: Seal) -> None:
+    from tests.workers.ledger.test_causes import begin, fail
+
+    claim = begin(ledger, seal)
+    fail(ledger, claim)
+
+    out = tool("events", "show", claim.event)[1]
+
+    assert f"1.5 s on {ledger.host}, failed: RuntimeError: card 4111\n    handlers.py:12 in note: raise\n" in out
 
 
 def test_status_lists_causes(tool: Tool, ledger: Ledger, seal: Seal) -> None:
