@@ -163,7 +163,7 @@ async def watch_forever(
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(2):
                     await notices.publish()
-                    await reports.publish()
+                    await reports.publish(watch.refusal)
 
 
 async def answer_livez(request: Request) -> Response:

@@ -28,6 +28,7 @@ class Reports:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._counts = Counter[str]()
         self._heard = dict[str, str]()
+        self._refusal = ""
         self._next_life = self._next_declaration = 0.0
 
     def accept(self, source: str) -> None:
@@ -39,8 +40,11 @@ class Reports:
         """A delivery of a source that we know was refused."""
         self._counts[f"refused:{source}:{cause}"] += 1
 
-    async def publish(self) -> None:
-        """Raises redis errors; what was not written is lost, which costs nobody an event."""
+    async def publish(self, refusal: str = "") -> None:
+        """refusal: why deliveries get 503 now, or "".
+
+        Raises redis errors; what was not written is lost, which costs nobody an event.
+        """
         counts, self._counts = self._counts, Counter()
         heard, self._heard = self._heard, dict[str, str]()
         now = time.time()
@@ -57,14 +61,21 @@ class Reports:
                 for name, count in counts.items():
                     pipe.hincrby(minute, name, count)
                 pipe.expire(minute, RECENT_SECONDS)
+            if refusal != self._refusal:
+                if refusal:
+                    pipe.hset(self._keys.name("refusing"), self._name, refusal)
+                else:
+                    pipe.hdel(self._keys.name("refusing"), self._name)
             for source, moment in heard.items():
                 pipe.hset(self._keys.name("heard"), source, moment)
             if len(pipe):
                 await pipe.execute()
+        self._refusal = refusal
 
     async def leave(self) -> None:
         """The receiver ends."""
         await self._client.zrem(self._keys.name("receivers"), self._name)
+        await self._client.hdel(self._keys.name("refusing"), self._name)
 
     async def _declare(self, now_ms: int) -> None:
         """What workers and `status` need to know of sources: they do not read the receiver's configuration."""

@@ -24,7 +24,9 @@
 -- format       string  of the ledger, from its first event on: formats.py. FORMAT is what we write; a record of format 1
 --                      does not say so
 -- workers, receivers   zset   by their last sign of life
+-- refusing     hash    receivers that answer 503, and why
 -- causes       zset    why attempts fail, by the time each was last seen; its record is cause:<id>
+-- done_at      hash    when a run of each handler was last done
 -- recent:<n>   hash    what happened in minute n since 1970, for `status`: by handler, by cause, by source
 -- counters     hash    what happened, for the metrics; by handler, too: ledger_metrics.py
 -- anchor       string  always there. Every script declares it, and `never`, which no key is called: keys.py
@@ -32,7 +34,7 @@ local Z, R, Q = ARGV[1], ARGV[2], ARGV[3]
 local LIST = R .. ':queue:' .. Q
 local TYPES = {pending = 'zset', dispatching = 'zset', parked = 'zset', queued = 'zset', running = 'zset',
   waiting = 'zset', paused = 'zset', later = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset',
-  junk = 'zset', wanted = 'zset', causes = 'zset', find = 'zset', pauses = 'hash', keeps = 'hash', counters = 'hash', ordinal = 'string', format = 'string', audit = 'list'}
+  junk = 'zset', wanted = 'zset', causes = 'zset', find = 'zset', pauses = 'hash', keeps = 'hash', done_at = 'hash', counters = 'hash', ordinal = 'string', format = 'string', audit = 'list'}
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local whole = function(number) return string.format('%.0f', number) end  -- as Redis is to store it

@@ -1,13 +1,22 @@
 """One look at the ledger for people: what flows, what is stuck, since when, why, and what to do."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from .connection import compute_memory_share, decode_text
-from .figures import EVENT_INDEXES, RUN_INDEXES, count_alive, measure_oldest, measure_overdue, read_counters
+from .figures import (
+    ALIVE_SECONDS,
+    EVENT_INDEXES,
+    RUN_INDEXES,
+    count_alive,
+    measure_oldest,
+    measure_overdue,
+    read_counters,
+)
 from .keys import Keys, hash_handler, read_event_id
 from .logs import format_time
 from .records import read_number
@@ -16,6 +25,7 @@ SLOW_SECONDS = 60.0  # that an event may wait for its dispatch before status say
 RECENT_MINUTES = 5  # over which failures and refusals are counted
 NEW_SECONDS = 3600.0  # since a cause was first seen, for which it is marked as new
 SHOWN_SECONDS = 3600.0  # since a cause was last seen, for which it is listed
+CLOCK_SECONDS = 5.0  # that two clocks may differ
 FEW = 3  # failures that may be chance
 INDEXES = (*EVENT_INDEXES.values(), *RUN_INDEXES.values(), "later", "junk", "final")
 
@@ -98,8 +108,9 @@ def survey(client: Any, keys: Keys) -> Status:
             pipe.zcard(keys.name(name))
         pipe.llen(keys.jobs)
         pipe.info("memory")
+        pipe.info("persistence")
         pipe.time()
-        *cards, length, memory, (seconds, micro) = pipe.execute()
+        *cards, length, memory, persistence, (seconds, micro) = pipe.execute()
     counts, now = dict(zip(INDEXES, cards, strict=True)), seconds + micro / 1e6
     for source in read_table(client, keys.name("keeps")):
         counts["final"] += client.zcard(keys.name(f"final:{source}"))
@@ -122,12 +133,33 @@ def survey(client: Any, keys: Keys) -> Status:
         paused=list_pauses(client, keys),
         stuck=[],
     )
+    status.stuck.extend(list_refusing(client, keys, now, persistence))
     status.stuck.extend(list_troubles(client, keys, status))
-    status.stuck.extend(list_failing(status.causes, now))
+    status.stuck.extend(list_failing(status.causes, read_table(client, keys.name("done_at"))))
     status.stuck.extend(list_missing(recent))
     status.stuck.extend(list_refused(status.refusals))
     status.stuck.extend(list_silent(client, keys, now, heard))
     return status
+
+
+def list_refusing(client: Any, keys: Keys, now: float, persistence: Mapping[str, Any]) -> Iterator[Trouble]:
+    """Why deliveries get 503, and what makes signed times wrong."""
+    if persistence.get("aof_last_write_status", "ok") != "ok":
+        what, advice = "Redis cannot write to its disk: deliveries get 503", "is the disk full? see its log"
+        yield Trouble(what=what, count=1, since="", do=advice)
+    since = int((now - ALIVE_SECONDS) * 1000)
+    alive = {decode_text(name) for name in client.zrangebyscore(keys.name("receivers"), since, "+inf")}
+    reasons = Counter(why for name, why in read_table(client, keys.name("refusing")).items() if name in alive)
+    for reason, count in reasons.items():
+        what = f"{count} receivers answer 503: {reason}"
+        yield Trouble(what=what, count=count, since="", do="see /healthz and their log")
+    if abs(difference := time.time() - now) > CLOCK_SECONDS:
+        yield Trouble(
+            what=f"the clock of this machine differs from that of Redis by {difference:.0f} s",
+            count=1,
+            since="",
+            do="synchronize the clocks (NTP): signed times are judged by the receiver's, leases by that of Redis",
+        )
 
 
 def list_troubles(client: Any, keys: Keys, status: Status) -> Iterator[Trouble]:
@@ -202,12 +234,16 @@ def list_causes(client: Any, keys: Keys, now: float, recent: Mapping[str, int]) 
     yield from sorted(found, key=lambda cause: (-cause.failed, -cause.total))
 
 
-def list_failing(causes: list[Cause], now: float) -> Iterator[Trouble]:
-    """Handlers most of whose attempts fail, or that have runs to attempt again and did nothing well since."""
+def list_failing(causes: list[Cause], done_at: Mapping[str, str]) -> Iterator[Trouble]:
+    """Handlers most of whose attempts fail, or that have runs to attempt again and did nothing well since.
+
+    done_at: when a run of each was last done, in ms.
+    """
     for handler in dict.fromkeys(cause.handler for cause in causes):
         own = [cause for cause in causes if cause.handler == handler]
         failed, ended = sum(cause.failed for cause in own), own[0].ended
-        waits = any(cause.next_attempt for cause in own) and failed == ended
+        waits = any(cause.next_attempt for cause in own)
+        waits = waits and tell(read_number(done_at.get(handler))) < max(cause.last for cause in own)
         if not (failed >= FEW and 2 * failed >= ended) and not (waits and sum(cause.total for cause in own) >= FEW):
             continue
         worst = own[0]

@@ -17,6 +17,8 @@ import redis
 
 from receiver.contract.connection import connect
 from receiver.contract.keys import Keys
+from receiver.contract.seal import Seal
+from receiver.contract.secrets import Secret
 from tests.support.cluster import Cluster
 from tests.support.kit import ROOT, answers, children_of, free_port, wait_for
 from workers.cli.embedded import make_redis_command
@@ -142,7 +144,7 @@ class World:
             "LOG_LEVEL": "error",
             "PYTHONPATH": str(ROOT),
         }
-        self.ledger = Ledger(self.redis.client, Keys("events"))
+        self.ledger = Ledger(self.redis.client, Keys("events"), Seal(Secret("SEAL_KEY", SEAL, None), "events"))
         self.processes: list[subprocess.Popen[bytes]] = []
         self.servers: list[Redis | Cluster] = [self.redis]
 

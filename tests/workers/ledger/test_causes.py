@@ -77,8 +77,11 @@ def test_a_handler_whose_runs_only_wait_still_fails(ledger: Ledger, seal: Seal, 
         client.delete(name)  # as if that were an hour ago
 
     (trouble,) = survey(ledger.client, ledger.keys).stuck
-
     assert trouble.what.startswith("op.note fails: 0 of 0 attempts")
+
+    claim = begin(ledger, seal)
+    ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.DONE)])
+    assert survey(ledger.client, ledger.keys).stuck == [], "it did something well since"
 
 
 def test_causes_are_bounded(ledger: Ledger, seal: Seal, client: redis.Redis) -> None:

@@ -395,7 +395,7 @@ def test_what_is_final_goes_as_a_whole(client: redis.Redis, keys: Keys, seal: Se
 
     assert ledger.sweep().deleted == 1
     left = {key.decode().removeprefix(keys.prefix).partition(":")[0] for key in client.keys(keys.prefix + "*")}
-    assert left == {"ordinal", "format", "anchor", "counters", "recent", "seen"}
+    assert left == {"ordinal", "format", "anchor", "counters", "recent", "done_at", "seen"}
 
 
 @pytest.mark.parametrize(
