@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import config
 from . import settings as environment
@@ -45,10 +46,11 @@ class Receiver(Starlette):
     """Starlette; deliveries bypass its routing and middleware, which cost as much as verifying a signature."""
 
     endpoint: Endpoint
+    serve: ASGIApp  # the endpoint, traced or not
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(PREFIX):
-            await self.endpoint(scope, receive, send)
+            await self.serve(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -139,8 +141,8 @@ def create_app(
         remote,
         active.max_body_bytes,
         delivery_log,
-        tracing,
     )
+    app.serve = partial(app.endpoint.serve_traced, tracing) if tracing else app.endpoint
     app.router.redirect_slashes = False  # providers count a redirect as a failure
     app.state.watch = watch
     app.state.drain_seconds = active.drain_seconds

@@ -57,7 +57,6 @@ class Endpoint:
         remote: Mapping[str, RemoteKeys],
         max_body_bytes: int,
         delivery_log: DeliveryLog,
-        tracing: Tracing | None = None,
     ) -> None:
         self._sources = sources
         self._keys = keys
@@ -69,32 +68,8 @@ class Endpoint:
         self._notices = notices
         self._reports = reports
         self._log = delivery_log
-        self._tracing = tracing
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._tracing:
-            await self._serve_traced(self._tracing, scope, receive, send)
-        else:
-            await self._serve(scope, receive, send)
-
-    async def _serve_traced(self, tracing: Tracing, scope: Scope, receive: Receive, send: Send) -> None:
-        status = 0
-
-        async def note_status(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
-        sent = dict(scope["headers"]).get(b"traceparent", b"")[:MAX_ECHO_BYTES].decode("latin-1")
-        method = scope["method"]
-        span = tracing.start(f"{method} {ROUTE}", "server", sent, http__request__method=method, http__route=ROUTE)
-        try:
-            await self._serve(scope, receive, note_status, span)
-        finally:
-            span.set(http__response__status_code=status)
-            span.end(str(status) if status >= 500 or not status else "")
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, span: Span | None = None) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, span: Span | None = None) -> None:
         headers = scope["headers"]
         echo: list[tuple[bytes, bytes]] = []
         try:
@@ -143,6 +118,24 @@ class Endpoint:
             self._metrics.disconnects.inc()
         except asyncio.CancelledError:  # the server ends, and this request took too long for that
             await refuse(send, Unavailable("shutdown"), echo=echo)
+
+    async def serve_traced(self, tracing: Tracing, scope: Scope, receive: Receive, send: Send) -> None:
+        """The same, with a span for the request."""
+        status = 0
+
+        async def note_status(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        sent = dict(scope["headers"]).get(b"traceparent", b"")[:MAX_ECHO_BYTES].decode("latin-1")
+        method = scope["method"]
+        span = tracing.start(f"{method} {ROUTE}", "server", sent, http__request__method=method, http__route=ROUTE)
+        try:
+            await self(scope, receive, note_status, span)
+        finally:
+            span.set(http__response__status_code=status)
+            span.end(str(status) if status >= 500 or not status else "")
 
     async def _accept_traced(self, span: Span, accepted: Accepted) -> Receipt:
         labels = accepted.event.labels

@@ -3,7 +3,6 @@
 import os
 import socket
 import time
-from collections import Counter
 from collections.abc import Mapping
 
 import redis.asyncio as redis
@@ -26,28 +25,29 @@ class Reports:
         self._keys = keys
         self._sources = sources
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._counts = Counter[str]()
-        self._heard = dict[str, str]()
+        self._refused: dict[tuple[str, str], int] = {}
+        self._accepted: dict[str, int] = {}
         self._refusal = ""
         self._next_life = self._next_declaration = 0.0
 
     def accept(self, source: str) -> None:
         """A verified delivery."""
-        self._counts[f"accepted:{source}"] += 1
-        self._heard[source] = str(int(time.time() * 1000))
+        self._accepted[source] = self._accepted.get(source, 0) + 1
 
     def refuse(self, source: str, cause: str) -> None:
         """A delivery of a source that we know was refused."""
-        self._counts[f"refused:{source}:{cause}"] += 1
+        self._refused[source, cause] = self._refused.get((source, cause), 0) + 1
 
     async def publish(self, refusal: str = "") -> None:
         """refusal: why deliveries get 503 now, or "".
 
         Raises redis errors; what was not written is lost, which costs nobody an event.
         """
-        counts, self._counts = self._counts, Counter()
-        heard, self._heard = self._heard, dict[str, str]()
+        accepted, self._accepted = self._accepted, {}
+        refused, self._refused = self._refused, {}
         now = time.time()
+        counts = {f"accepted:{source}": count for source, count in accepted.items()}
+        counts |= {f"refused:{source}:{cause}": count for (source, cause), count in refused.items()}
         if now >= self._next_declaration:
             await self._declare(int(now * 1000))
             self._next_declaration = now + DECLARE_SECONDS
@@ -66,8 +66,8 @@ class Reports:
                     pipe.hset(self._keys.name("refusing"), self._name, refusal)
                 else:
                     pipe.hdel(self._keys.name("refusing"), self._name)
-            for source, moment in heard.items():
-                pipe.hset(self._keys.name("heard"), source, moment)
+            for source in accepted:
+                pipe.hset(self._keys.name("heard"), source, str(int(now * 1000)))
             if len(pipe):
                 await pipe.execute()
         self._refusal = refusal
