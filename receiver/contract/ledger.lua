@@ -33,8 +33,9 @@
 local Z, R, Q = ARGV[1], ARGV[2], ARGV[3]
 local LIST = R .. ':queue:' .. Q
 local TYPES = {pending = 'zset', dispatching = 'zset', parked = 'zset', queued = 'zset', running = 'zset',
-  waiting = 'zset', paused = 'zset', later = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset',
-  junk = 'zset', wanted = 'zset', causes = 'zset', find = 'zset', pauses = 'hash', keeps = 'hash', done_at = 'hash', counters = 'hash', ordinal = 'string', format = 'string', audit = 'list'}
+  waiting = 'zset', later = 'zset', open = 'zset', dead = 'zset', final = 'zset', events = 'zset', junk = 'zset',
+  wanted = 'zset', counters = 'hash', ordinal = 'string', format = 'string', audit = 'list'}
+for name, kind in pairs(MORE_TYPES) do TYPES[name] = kind end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local whole = function(number) return string.format('%.0f', number) end  -- as Redis is to store it

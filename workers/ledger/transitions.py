@@ -369,6 +369,15 @@ CLOSING = {
     "discard.lua",
     "restore.lua",
 }  # they can end an event
+TYPES = {  # of keys that the receiver's script does not use
+    "paused": "zset",
+    "causes": "zset",
+    "find": "zset",
+    "pauses": "hash",
+    "keeps": "hash",
+    "done_at": "hash",
+    "shed_until": "hash",
+}
 CLAIMING = {"take.lua", "alone.lua"}  # they tell what an attempt needs
 GROWING = {"replay.lua", "allow.lua", "restore.lua"}  # all others help work to its end, which is what frees memory
 
@@ -376,7 +385,13 @@ GROWING = {"replay.lua", "allow.lua", "restore.lua"}  # all others help work to 
 def compose_transition(name: str) -> str:
     shared = {"close.lua": CLOSING, "claim.lua": CLAIMING, "delete.lua": DELETING}
     parts = [*(part for part, users in shared.items() if name in users), name]
-    return compose_script("workers.ledger.scripts", *parts, allow_oom=name not in GROWING, heals=name == "sweep.lua")
+    return compose_script(
+        "workers.ledger.scripts",
+        *parts,
+        allow_oom=name not in GROWING,
+        heals=name == "sweep.lua",
+        more_types=TYPES,
+    )
 
 
 def make_claim(unit: str, event: dict[str, str], run: dict[str, str], sealed: bytes, now: float) -> Claim:
