@@ -13,14 +13,14 @@ local drop_final = function(id)
   drop('final:' .. (get(event_key(id), 'source') or ''), id)
 end
 
--- Adds an attempt to the past of its run: when it began, how long it took (ms), where, how it ended, its sealed error.
-local remember = function(run, attempt, ms, host, verdict, sealed)
-  local packed = get(unit_key(run), 'past')
-  local ok, past = pcall(cmsgpack.unpack, packed or '\144')
+-- The past of a run with one more attempt: when it began, how long it took (ms), where, how it ended, its sealed error.
+local extend_past = function(packed, attempt, ms, host, verdict, sealed)
+  local ok, past = false, nil
+  if packed then ok, past = pcall(cmsgpack.unpack, packed) end
   if not ok or type(past) ~= 'table' then past = {} end
   past[#past + 1] = {attempt, now - ms, ms, host, verdict, sealed}
   while #past > MAX_PAST do table.remove(past, 1) end
-  redis.call('HSET', unit_key(run), 'past', cmsgpack.pack(past))
+  return cmsgpack.pack(past)
 end
 
 local ended_in = {accepted = {'pending', 'dispatching', 'parked'}, dispatched = {'open'}, dead = {'dead'}}

@@ -49,7 +49,7 @@ local finish = function(one)
   if not is_run(run) then return hand_back(run, token) end
   local key, id = unit_key(run), string.sub(run, 1, 30)
   local own = pick(key, 'token', 'state', 'attempts', 'failures', 'sealed_error', 'missing_since', 'later_since', 'suspect',
-    'next_at', 'handler')
+    'next_at', 'handler', 'past')
   if own.token ~= token or own.state ~= 'running' then
     count('overlaps')
     return 'lost'
@@ -79,7 +79,10 @@ local finish = function(one)
     count_recent(verdict .. ':' .. own.handler)
     if verdict == 'done' then done_by[own.handler] = true end
   end
-  if not costs_nothing[verdict] then remember(run, tonumber(own.attempts or 0), one.ms, host, verdict, error) end
+  if not costs_nothing[verdict] then
+    change[#change + 1] = 'past'
+    change[#change + 1] = extend_past(own.past, tonumber(own.attempts or 0), one.ms, host, verdict, error)
+  end
   if one.cause then note_cause(one, run, verdict == 'failed' and now + math.floor(one.delay * 1000) or 0) end
   for name, by in pairs(one.tallies) do count(name, by) end
   if verdict == 'handed' or verdict == 'died' then

@@ -99,7 +99,9 @@ for _, name in ipairs(leases and not jumped and {'running', 'dispatching'} or {}
     if sound(unit, name) then
       local key, token = unit_key(unit), get(unit_key(unit), 'token')
       local died = number(key, 'deaths') + 1
-      if is_run(unit) then remember(unit, number(key, 'attempts'), 0, '', 'lost', '') end
+      if is_run(unit) then
+        redis.call('HSET', key, 'past', extend_past(get(key, 'past'), number(key, 'attempts'), 0, '', 'lost', ''))
+      end
       redis.call('HSET', key, 'token', number(key, 'token') + 1, 'deaths', died, 'suspect', 1)
       done.expired = done.expired + 1
       local cause = end_of(unit, token, died)
