@@ -85,14 +85,13 @@ class Reports:
                 name = source.name
                 first = before["expected"].get(name, "").split(" ")[-1] or now_ms
                 wanted = {
-                    "keeps": describe_keep(
-                        source
-                    ),  # once there it stays: its finished events have an index of their own
+                    "keeps": describe_keep(source),
                     "expected": f"{int(source.expect_every * 1000)} {now_ms} {first}" if source.expect_every else "",
                     "indexed": ",".join(source.index),
                 }
                 for table, value in wanted.items():
-                    if value.strip() or (table == "keeps" and name in before[table]):
+                    stays = table == "keeps" and name in before[table]  # its finished events have their own index
+                    if value.strip() or stays:
                         pipe.hset(self._keys.name(table), name, value)
                     elif name in before[table]:
                         pipe.hdel(self._keys.name(table), name)

@@ -22,6 +22,7 @@ from .logs import format_time
 from .records import read_number
 
 SLOW_SECONDS = 60.0  # that an event may wait for its dispatch before status says that workers do not keep up
+SHORT_SHARE = 0.85  # of maxmemory: workers hold it at 0.8 while history can go, and 0.9 refuses deliveries
 RECENT_MINUTES = 5  # over which failures and refusals are counted
 NEW_SECONDS = 3600.0  # since a cause was first seen, for which it is marked as new
 SHOWN_SECONDS = 3600.0  # since a cause was last seen, for which it is listed
@@ -149,6 +150,9 @@ def list_refusing(client: Any, keys: Keys, now: float, persistence: Mapping[str,
         yield Trouble(what=what, count=1, since="", do=advice)
     since = int((now - ALIVE_SECONDS) * 1000)
     alive = {decode_text(name) for name in client.zrangebyscore(keys.name("receivers"), since, "+inf")}
+    if not alive and client.zcard(keys.name("receivers")):
+        advice = "start one: zyra-receiver serve"
+        yield Trouble(what="no receiver", count=1, since=find_since(client, keys, "receivers"), do=advice)
     reasons = Counter(why for name, why in read_table(client, keys.name("refusing")).items() if name in alive)
     for reason, count in reasons.items():
         what = f"{count} receivers answer 503: {reason}"
@@ -185,7 +189,7 @@ def list_troubles(client: Any, keys: Keys, status: Status) -> Iterator[Trouble]:
             "start a worker of that release; this one leaves them alone",
         ),
         (counts["junk"], "records set aside", counts["junk"], "junk", f"see the index {keys.name('junk')}"),
-        (status.memory > 0.8, "Redis is short of memory", 1, "", "raise maxmemory, or shorten KEEP_DONE"),
+        (status.memory > SHORT_SHARE, "Redis is short of memory", 1, "", "raise maxmemory, or shorten KEEP_DONE"),
     ]
     for wrong, what, count, index, advice in rows:
         if wrong:
@@ -207,13 +211,12 @@ def find_since(client: Any, keys: Keys, index: str) -> str:
 def list_causes(client: Any, keys: Keys, now: float, recent: Mapping[str, int]) -> Iterator[Cause]:
     """Why attempts failed lately, the most frequent cause first."""
     since = int((now - SHOWN_SECONDS) * 1000)
-    ids = [decode_text(one) for one in client.zrevrange(keys.name("causes"), 0, -1)]
-    seen = dict(client.zrange(keys.name("causes"), 0, -1, withscores=True))
-    last = {decode_text(one): int(at) for one, at in seen.items()}
+    seen = client.zrange(keys.name("causes"), 0, -1, withscores=True)
+    last = {decode_text(one): int(at) for one, at in seen}
     found = []
-    for one, record in zip(ids, read_tables(client, [keys.name(f"cause:{one}") for one in ids]), strict=True):
+    for one, record in zip(last, read_tables(client, [keys.name(f"cause:{one}") for one in last]), strict=True):
         next_at = read_number(record.get("next_at"))
-        if not record or (last.get(one, 0) < since and next_at < now * 1000):
+        if not record or (last[one] < since and next_at < now * 1000):
             continue
         handler, first = record.get("handler", ""), read_number(record.get("first"))
         found.append(
@@ -225,7 +228,7 @@ def list_causes(client: Any, keys: Keys, now: float, recent: Mapping[str, int]) 
                 ended=sum(recent.get(f"{verdict}:{handler}", 0) for verdict in ("done", "failed", "dead", "died")),
                 total=read_number(record.get("count")),
                 first=tell(first),
-                last=tell(last.get(one, 0)),
+                last=tell(last[one]),
                 next_attempt=tell(next_at) if next_at > now * 1000 else "",
                 event=read_event_id(record.get("run", "")),
                 new=first > (now - NEW_SECONDS) * 1000,

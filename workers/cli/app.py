@@ -16,6 +16,7 @@ import redis
 import typer
 from typer.core import TyperGroup
 
+from receiver.contract import logs
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.logs import escape
 from receiver.contract.memory import forbid_core_dumps
@@ -43,6 +44,10 @@ COMMANDS = {
     "metrics": "List the metrics that receivers and workers show.",
     "health": "Check whether this container is alive: exit code 0 if it is.",
 }
+
+
+SERVICES = ("serve", "work")
+log = logging.getLogger(__name__)
 
 
 class Commands(TyperGroup):
@@ -86,12 +91,14 @@ def root(
 def run(arguments: list[str] | None = None) -> None:
     """Runs a command. Exits with 0, or 1 where it failed, or 2 where it was called or configured wrongly.
 
-    Every error leaves here: on standard error, beginning with `error:`.
+    Every error leaves here: on standard error, beginning with `error:`; of a service whose log is JSON, as its lines.
     """
     forbid_core_dumps()
+    words = arguments or sys.argv[1:] or ["--help"]
+    quit_with = quit_as_service if words[0] in SERVICES and not sys.stderr.isatty() else quit_as_command
     logging.getLogger().addHandler(logging.NullHandler())  # a command says itself what went wrong, and once
     try:
-        status = app(arguments or sys.argv[1:] or ["--help"], standalone_mode=False)
+        status = app(words, standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:  # who reads our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would speak of it at its end
@@ -108,6 +115,10 @@ def run(arguments: list[str] | None = None) -> None:
         quit_with(2, *filter(None, [error.format_message()]))
     except (typer.Abort, KeyboardInterrupt):
         quit_with(130, "interrupted")
+    except SystemExit as end:  # of the receiver, which does not know the command line
+        if not isinstance(end.code, str):
+            raise
+        quit_with(1, end.code.removeprefix("error: "))
     except redis.RedisError as error:
         quit_with(1, f"{explain_to_operator(error)}. Is REDIS_URL right, and does Redis run?")
     sys.exit(status if isinstance(status, int) else 0)
@@ -122,7 +133,15 @@ def hint(faults: Sequence[str]) -> list[str]:
     return [f"`make dev` is stopped: start it, and commands here use its settings in {find_data_folder()}"]
 
 
-def quit_with(status: int, *lines: str) -> None:
+def quit_as_command(status: int, *lines: str) -> None:
     for line in lines:
         print(f"error: {escape(line)}", file=sys.stderr)
+    sys.exit(status)
+
+
+def quit_as_service(status: int, *lines: str) -> None:
+    """Errors at the start of a service stand in its log, in the form of all other lines."""
+    logs.setup("ERROR")
+    for line in lines:
+        log.error("%s", line)
     sys.exit(status)

@@ -1,5 +1,6 @@
 """RQ's key prefix: the one of the ledger, whoever imports RQ and however."""
 
+import json
 import os
 import subprocess
 import sys
@@ -47,16 +48,22 @@ def test_a_prefix_of_another_slot_is_refused_with_the_line_to_set(env: dict[str,
     found = run("workers.cli", *command, env={"RQ_KEY_PREFIX": "rq"})
 
     assert found.returncode == 2
-    assert found.stderr == (
-        f"error: RQ_KEY_PREFIX must hold {{{env['QUEUE']}}}, since RQ's keys share the slot of the ledger: leave it out, "
-        f"or set RQ_KEY_PREFIX={{{env['QUEUE']}}}:rq, not 'rq'\n"
+    assert read_error(found.stderr) == (
+        f"RQ_KEY_PREFIX must hold {{{env['QUEUE']}}}, since RQ's keys share the slot of the ledger: leave it out, "
+        f"or set RQ_KEY_PREFIX={{{env['QUEUE']}}}:rq, not 'rq'"
     )
+
+
+def read_error(said: str) -> str:
+    """The one error of a command, or of a service, whose log is JSON in a pipe."""
+    (line,) = said.splitlines()
+    return str(json.loads(line)["text"]) if line.startswith("{") else line.removeprefix("error: ")
 
 
 def test_a_prefix_that_rq_does_not_take_is_refused(env: dict[str, str]) -> None:
     found = run("workers.cli", "work", env={"RQ_KEY_PREFIX": "a b"})
 
-    assert (found.returncode, found.stderr) == (
+    assert (found.returncode, read_error(found.stderr)) == (
         2,
-        "error: RQ_KEY_PREFIX must be letters, digits and _ . : - { } only: 'a b'\n",
+        "RQ_KEY_PREFIX must be letters, digits and _ . : - { } only: 'a b'",
     )

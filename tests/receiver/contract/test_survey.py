@@ -54,3 +54,28 @@ def test_a_source_is_overdue_by_the_seconds_after_its_time(client: redis.Redis, 
     assert overdue["late"] == pytest.approx(4, abs=0.1)
     assert overdue["fine"] == 0
     assert "junk" not in overdue
+
+
+def test_a_receiver_that_left_in_order_is_not_missed_and_one_that_died_is(client: redis.Redis, keys: Keys) -> None:
+    assert survey(client, keys).stuck == []
+    client.zadd(keys.name("receivers"), {"host:1": int((time.time() - 60) * 1000)})
+    client.hset(keys.name("refusing"), "host:1", "Redis loads its data")
+
+    assert [trouble.what for trouble in survey(client, keys).stuck] == ["no receiver"]
+
+
+def test_why_receivers_answer_503_is_told(client: redis.Redis, keys: Keys) -> None:
+    now = int(time.time() * 1000)
+    client.zadd(keys.name("receivers"), {"host:1": now, "host:2": now})
+    client.hset(keys.name("refusing"), mapping={"host:1": "Redis is a replica", "host:2": "Redis is a replica"})
+
+    assert [trouble.what for trouble in survey(client, keys).stuck] == ["2 receivers answer 503: Redis is a replica"]
+
+
+def test_a_clock_that_is_wrong_is_told(client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = time.time()
+    monkeypatch.setattr("receiver.contract.survey.time.time", lambda: here - 30)
+
+    assert [trouble.what for trouble in survey(client, keys).stuck] == [
+        "the clock of this machine differs from that of Redis by -30 s"
+    ]

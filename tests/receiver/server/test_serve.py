@@ -1,5 +1,6 @@
 """The server process: drain, several processes, ports."""
 
+import json
 import os
 import signal
 import socket
@@ -99,8 +100,9 @@ def test_a_port_in_use_is_one_line(env: dict[str, str]) -> None:
             _, said = process.communicate(timeout=20)
 
     assert process.returncode == 1
-    assert "cannot listen on 127.0.0.1" in said
-    assert said.count("\n") == 1
+    (line,) = said.splitlines()
+    assert json.loads(line)["level"] == "error"
+    assert json.loads(line)["text"].startswith("cannot listen on 127.0.0.1")
 
 
 def test_ipv6_is_fine() -> None:

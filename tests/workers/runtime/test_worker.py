@@ -304,7 +304,9 @@ def test_a_broken_module_ends_work_with_2(env: dict[str, str], tmp_path: Path) -
     found = run("workers.cli", "work", env={"WORKER_HANDLERS": "broken_one,broken_two"}, cwd=tmp_path)
 
     assert found.returncode == 2
-    assert found.stderr.count("error: handler module") == 2
+    lines = [json.loads(line) for line in found.stderr.splitlines()]
+    errors = [line["text"][:15] for line in lines if line["level"] == "error"]
+    assert errors == ["handler module "] * 2
 
 
 def test_a_worker_without_handlers_ends_with_2(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +315,7 @@ def test_a_worker_without_handlers_ends_with_2(env: dict[str, str], monkeypatch:
     found = run("workers.cli", "work", env={"ZYRA_API_URL": "http://example.com", "ZYRA_API_KEY": ""})
 
     assert found.returncode == 2
-    assert [line.split()[1] for line in found.stderr.splitlines()] == [
+    assert [json.loads(line)["text"].split()[0] for line in found.stderr.splitlines()] == [
         "ZYRA_API_KEY",
         "WORKER_HANDLERS",
         "ZYRA_API_URL",
