@@ -68,3 +68,9 @@ def read_where(where: str, resource: str) -> tuple[str, str] | None:
     if where and not (path and equals and value):
         raise ConfigurationError([f"--where must be a path and its value, such as data.customer=c42, not {where!r}"])
     return (path, value) if value else None
+
+
+def require_selection(everything: bool, *selection: object) -> None:
+    """Raises ConfigurationError where neither ids nor a filter nor --all say which events are meant."""
+    if not everything and not any(selection):
+        raise ConfigurationError(["say which events: ids, a filter such as --type or --since, or --all"])

@@ -1,7 +1,5 @@
 """zyra-receiver events"""
 
-import base64
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,13 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from receiver.contract.connection import decode_text
 from receiver.contract.errors import ConfigurationError, SealError
 from receiver.contract.keys import make_run_id
 from receiver.contract.records import EventState
 from receiver.contract.seal import Seal
 from receiver.contract.settings import parse_duration
-from receiver.notices import name_capture
 
 from ...ledger import query
 from ...ledger.transitions import Ledger
@@ -40,10 +36,12 @@ from ..event_filters import (
     Until,
     Where,
     filter_by,
-    read_where,
+    require_selection,
 )  # fmt: skip
 from ..output import cut, print_json, print_line, print_note, print_table
+from ..refusals import list_refusals, show_captured
 from .archive import export, import_events
+from .erase import erase
 from .reconcile import reconcile
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -244,52 +242,6 @@ def purge(
 
 
 @app.command()
-def erase(
-    ids: Ids = None,
-    resource: Resource = "",
-    where: Where = "",
-    dry_run: Dry = False,
-    limit: Limit = 1000,
-) -> int:
-    """Delete events of a person or a thing with all that is kept of them: body, runs, calls, captures, reasons."""
-    place = read_where(where, resource)
-    require_selection(False, ids, place)
-    ledger, config = open_ledger()
-    wanted = query.Filter(where=place, limit=limit + 1)
-    chosen = ids or [event["id"] for event in cut(find_events(ledger, config.seal, wanted), limit)]
-    kept = 0
-    for event in chosen:
-        body = read_body(ledger, config.seal, event)
-        outcome = ledger.erase(event, dry_run=dry_run)
-        captures = 0 if dry_run or body is None else forget_captures(ledger, config.seal, body)
-        kept += outcome != "erased"
-        would = "would be " if dry_run and outcome == "erased" else ""
-        print_line(f"{event}: {would}{outcome}" + (f", and {captures} refusals of the same body" if captures else ""))
-    if not chosen:
-        print_line("no event fits")
-    return 1 if kept else 0
-
-
-def read_body(ledger: Ledger, seal: Seal, event: str) -> bytes | None:
-    """The body, where there is one that opens."""
-    try:
-        return query.open_event(ledger, seal, event).content.body
-    except SealError:
-        return None
-
-
-def forget_captures(ledger: Ledger, seal: Seal, body: bytes) -> int:
-    """Deletes refusals of the same body: how many."""
-    digest, deleted = seal.fingerprint(body), 0
-    for name in ledger.client.smembers(ledger.keys.name("refusals")):
-        key = ledger.keys.name(f"refusals:{decode_text(name)}")
-        for raw in ledger.client.lrange(key, 0, -1):
-            if (entry := parse_refusal(raw)) and entry.get("body_digest") == digest:
-                deleted += ledger.client.lrem(key, 0, decode_text(raw))
-    return deleted
-
-
-@app.command()
 def explain(
     refusal: Annotated[str, typer.Argument(help="Id of a refusal; default: all of the last day.")] = "",
     source: Source = "",
@@ -298,12 +250,10 @@ def explain(
 ) -> int:
     """Explain why deliveries were refused, newest first. One a second of each source is kept for a day."""
     ledger, config = open_ledger()
-    names = [decode_text(name) for name in ledger.client.smembers(ledger.keys.name("refusals"))]
-    raws = [raw for name in names for raw in ledger.client.lrange(ledger.keys.name(f"refusals:{name}"), 0, -1)]
-    refusals = [one for one in map(parse_refusal, raws) if one and one["at"] > time.time() - 86400]
+    refusals = [one for _, _, one in list_refusals(ledger) if one["at"] > time.time() - 86400]
     refusals.sort(key=lambda one: -one["at"])
     for one in refusals:
-        open_captured(one, config.seal)
+        show_captured(one, config.seal)
     chosen = [one for one in refusals if refusal in ("", one["id"]) and source in ("", one["source"])]
     chosen = list(cut(chosen, limit))
     if refusal and not chosen:
@@ -324,34 +274,9 @@ def explain(
 
 
 app.command()(reconcile)
+app.command()(erase)
 app.command()(export)
 app.command("import")(import_events)
-
-
-def open_captured(refusal: dict[str, Any], seal: Seal) -> None:
-    """Puts the captured body, if there is one, in the place of its sealed bytes."""
-    sealed = refusal.pop("body_sealed", None)
-    if isinstance(sealed, str):
-        try:
-            body = seal.unwrap(name_capture(refusal["id"]), base64.b64decode(sealed))
-            refusal["body_b64"] = base64.b64encode(body).decode()
-        except (SealError, ValueError) as error:
-            refusal["body_b64"] = f"cannot be decrypted: {error}"
-
-
-def parse_refusal(raw: bytes | str) -> dict[str, Any] | None:
-    """One refusal, or None for what is none of ours."""
-    try:
-        entry = json.loads(raw)
-        return entry if {"id", "at", "source", "cause", "reason"} <= entry.keys() and float(entry["at"]) else None
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def require_selection(everything: bool, *selection: object) -> None:
-    """Raises ConfigurationError where neither ids nor a filter nor --all say which events are meant."""
-    if not everything and not any(selection):
-        raise ConfigurationError(["say which events: ids, a filter such as --type or --since, or --all"])
 
 
 def choose(ledger: Ledger, ids: list[str] | None, wanted: query.Filter) -> list[str]:

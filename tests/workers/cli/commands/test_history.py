@@ -1,5 +1,6 @@
 """What keeps, moves, finds and deletes history: export, import, purge, erase, reseal, pause, by the command line."""
 
+import base64
 import json
 import secrets
 import time
@@ -112,7 +113,7 @@ def test_erase_leaves_nothing_but_the_mark(
     assert tool("events", "erase", event, "--dry-run")[:2] == (0, f"{event}: would be erased\n")
     code, out, _ = tool("events", "erase", event)
 
-    assert (code, out) == (0, f"{event}: erased, and 1 refusals of the same body\n")
+    assert (code, out) == (0, f"{event}: erased\n1 refused deliveries erased\n")
     assert states(ledger, event) == ["gone"]
     assert find_readable(client, keys, ["Ann", run.unit, "ref_1"]) == []
     kept = {name.decode().removeprefix(keys.prefix).partition(":")[0] for name in client.scan_iter(f"*{event}*")}
@@ -139,6 +140,22 @@ def test_erase_by_subject(tool: Tool, ledger: Ledger, seal: Seal) -> None:
     assert tool("events", "erase", "--where", "data.customer=c42")[:2] == (0, f"{hit}: erased\n")
     assert states(ledger, hit, other) == ["gone", "done"]
     assert tool("events", "erase", "--where", "data.customer=c42")[:2] == (0, "no event fits\n")
+
+
+def test_erase_by_subject_reaches_captured_bodies(tool: Tool, seal: Seal, client: redis.Redis, keys: Keys) -> None:
+    def capture(name: str, body: bytes) -> None:
+        sealed = base64.b64encode(seal.wrap(f"refusal:{name}", body)).decode()
+        refusal = {"id": name, "at": time.time(), "source": "zyra", "cause": "wrong", "reason": "r"}
+        client.lpush(keys.name("refusals:zyra"), json.dumps(refusal | {"body_sealed": sealed}))
+
+    client.sadd(keys.name("refusals"), "zyra")
+    capture("ref_1", b'{"data": {"customer": "c42"}}')
+    capture("ref_2", b'{"data": {"customer": "c43"}}')
+    capture("ref_3", b"no json")
+    client.lpush(keys.name("refusals:zyra"), "junk")
+
+    assert tool("events", "erase", "--where", "data.customer=c42")[:2] == (0, "1 refused deliveries erased\n")
+    assert find_readable(client, keys, ["ref_1", "ref_2", "ref_3"]) == ["ref_2", "ref_3"]
 
 
 def test_what_is_under_way_is_not_erased(tool: Tool, ledger: Ledger, seal: Seal) -> None:
