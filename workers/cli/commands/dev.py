@@ -142,6 +142,7 @@ def start(folder: Path, port: int, children: Children, options: Options) -> dict
         "ZYRA_API_URL": f"http://127.0.0.1:{sandbox}",
         "WORKER_HANDLERS": handlers,
         "DRAIN_SECONDS": "0",
+        "LOG_ERRORS": os.environ.get("LOG_ERRORS", "on"),  # an author wants to read what went wrong
     }
     command = [sys.executable, "-P", "-m"]  # a folder `workers` or `receiver` of the user's must not hide ours
     hooks = f"{public}/webhooks/zyra"

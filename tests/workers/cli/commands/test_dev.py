@@ -144,14 +144,17 @@ def test_one_delivery_a_hundred_times_at_once(tmp_path: Path) -> None:
 
 
 def test_a_broken_module_is_shown_and_the_others_go_on(tmp_path: Path) -> None:
-    handlers = "no_such_module,workers.handlers.log_event"
+    handlers = "no_such_module,workers.handlers.log_event,tests.plugins.canary"
     with dev(tmp_path, WORKER_HANDLERS=handlers) as (_facts, process):
         event = json.loads(tool(tmp_path, "send", "device.online").stdout.partition(" ")[2])["id"]
+        failing = json.loads(tool(tmp_path, "send", "canary").stdout.partition(" ")[2])["id"]
         wait_for(lambda: state(tmp_path, event)["state"] == "done")
+        wait_for(lambda: "canary-error" in str(state(tmp_path, failing)))
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
 
     assert "no_such_module" in said
+    assert "ValueError: canary-error" in said, "dev logs the messages of exceptions"
 
 
 def test_who_asks_where_no_dev_runs_is_told_so(tmp_path: Path) -> None:
