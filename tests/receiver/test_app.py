@@ -537,7 +537,7 @@ def test_a_configuration_fault_ends_serve_with_2(env: dict[str, str]) -> None:
         _, said = process.communicate(timeout=20)
 
     assert process.returncode == 2
-    assert [line.split()[1] for line in said.splitlines()] == ["source", "PORT", "SEAL_KEY"]
+    assert [json.loads(line)["text"].split()[0] for line in said.splitlines()] == ["source", "PORT", "SEAL_KEY"]
 
 
 def test_metrics_count_what_happened(env: dict[str, str], client: redis.Redis, keys: Keys) -> None:
