@@ -10,6 +10,8 @@ from .transitions import Ledger, SweepResult
 
 log = logging.getLogger(__name__)
 CONTACT_SECONDS = 8.0  # by then every living supervisor has renewed its leases
+WATCH_ABOVE_SHARE = 0.7  # of Redis' memory above which it is looked at often
+REPORT_SECONDS = 5.0  # between two lines about what went early
 SHED_ABOVE_SHARE = 0.8  # of Redis' memory above which finished events go: well below where deliveries are refused
 MAKE_ROOM_SECONDS = 0.5  # that one look at the memory may take
 
@@ -24,6 +26,9 @@ class Sweeper:
     ledger: Ledger
     keep_done_min: float = 0.0  # seconds that a finished event stays, whatever the need
     contact_since: float = 0.0  # monotonic; 0 while there is none
+    bodies: int = 0  # that went early, and records; neither is in the log yet
+    records: int = 0
+    next_report: float = 0.0
     clock: float = 0.0  # how far Redis' clock is ahead of our monotonic one, in seconds; 0 while we do not know
 
     def sweep(self) -> SweepResult | None:
@@ -59,17 +64,22 @@ class Sweeper:
     def lose_contact(self) -> None:
         self.contact_since = 0.0
 
-    def make_room(self) -> None:
+    def make_room(self) -> bool:
         """Where Redis is short of memory, drops bodies of finished events, then their records, until it is not.
 
-        Raises what Redis raises.
+        Whether to look again soon: a fast sender fills what is left within a second. Raises what Redis raises.
         """
-        ends, bodies, records = time.monotonic() + MAKE_ROOM_SECONDS, 0, 0
-        while compute_memory_share(self.ledger.client.info("memory")) > SHED_ABOVE_SHARE and time.monotonic() < ends:
+        ends = time.monotonic() + MAKE_ROOM_SECONDS
+        while (share := self._measure_memory()) > SHED_ABOVE_SHARE and time.monotonic() < ends:
             dropped, deleted = self.ledger.make_room(self.keep_done_min)
-            bodies, records = bodies + dropped, records + deleted
+            self.bodies, self.records = self.bodies + dropped, self.records + deleted
             if not dropped + deleted:
                 break
-        if bodies + records:
-            facts = {"bodies": bodies, "records": records}
+        if self.bodies + self.records and time.monotonic() >= self.next_report:
+            facts = {"bodies": self.bodies, "records": self.records}
             log.warning("Redis is short of memory: finished events deleted before their time", extra=facts)
+            self.bodies, self.records, self.next_report = 0, 0, time.monotonic() + REPORT_SECONDS
+        return share > WATCH_ABOVE_SHARE
+
+    def _measure_memory(self) -> float:
+        return compute_memory_share(self.ledger.client.info("memory"))

@@ -95,7 +95,7 @@ class Supervisor:
             self._selector.close()
 
     def _loop(self, wake: socket.socket) -> None:
-        due = sweep = 0.0
+        due = sweep = room = 0.0
         while True:
             while self._asked:
                 self._stop()
@@ -109,9 +109,11 @@ class Supervisor:
             if now >= sweep:
                 self._record()
                 sweep = now + (NEXT_SWEEP_SECONDS if self._sweep() else SWEEP_SECONDS)
+            if now >= room:
+                room = now + (NEXT_SWEEP_SECONDS if self._make_room() else SWEEP_SECONDS)
             if self.stopping and not self.children and not self.waiting and not self._outcomes:
                 return
-            for key, _ in self._selector.select(min(LOOK_SECONDS, max(0.0, sweep - time.monotonic()))):
+            for key, _ in self._selector.select(min(LOOK_SECONDS, max(0.0, min(sweep, room) - time.monotonic()))):
                 if key.fileobj is wake:
                     wake.recv(4096)
                 else:
@@ -273,10 +275,17 @@ class Supervisor:
         swept = None if self.stopping else self.sweeper.sweep()
         if swept is None:
             return False
-        with contextlib.suppress(*FAULTS):
-            self.sweeper.make_room()
         if self._burst and not self.waiting and not self._outcomes:
             with contextlib.suppress(*FAULTS):
                 if not any(child.held for child in self.children.values()) and self.ledger.is_idle():
                     self.stop()
         return swept.full
+
+    def _make_room(self) -> bool:
+        """Whether to look at Redis' memory again soon. While it is out of reach nobody looks: a try takes seconds."""
+        if self.stopping or not self.sweeper.contact_since:
+            return False
+        try:
+            return self.sweeper.make_room()
+        except FAULTS:
+            return False
