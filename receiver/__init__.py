@@ -19,7 +19,7 @@ settings        the environment of the receiver
 durability      what this Redis can promise
 readiness       looks at Redis once a second, for health and back-pressure; `outage` says when 503s begin and end
 notices         tells operators which deliveries were refused, and which secrets are used
-reports         tell `status` whom we heard and what we refused
+reports         what `status` shows of receivers
 heartbeat       a dead man's switch
 metrics         counters
 health          the health check of a container, without the rest

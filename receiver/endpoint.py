@@ -120,7 +120,7 @@ class Endpoint:
             await refuse(send, Unavailable("shutdown"), echo=echo)
 
     async def serve_traced(self, tracing: Tracing, scope: Scope, receive: Receive, send: Send) -> None:
-        """The same, with a span for the request."""
+        """Serves a request as `__call__` does, with a span."""
         status = 0
 
         async def note_status(message: Message) -> None:

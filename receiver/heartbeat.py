@@ -1,6 +1,7 @@
-"""A dead man's switch: calls HEARTBEAT_URL once a minute while all is well. Who is not called any more wakes somebody.
+"""A dead man's switch: calls HEARTBEAT_URL once a minute while all is well.
 
-https://healthchecks.io/docs/http_api/ and its like take a GET or a HEAD.
+The service behind the URL raises the alarm when the calls stop.
+Such services take a GET: https://healthchecks.io/docs/http_api/
 """
 
 import asyncio
@@ -31,7 +32,7 @@ class Heartbeat:
         self._keys = keys
         self._watch = watch
         self._transport = transport
-        self._told = ""
+        self._obstacle = ""
 
     async def beat_forever(self) -> None:
         try:
@@ -44,9 +45,9 @@ class Heartbeat:
     async def beat(self) -> bool:
         """Whether the URL was called, and answered 2xx."""
         obstacle = await self._find_obstacle() or await self._call()
-        if obstacle != self._told:
-            log.warning("no heartbeat: %s", obstacle) if obstacle else log.warning("the heartbeat goes on")
-            self._told = obstacle
+        if obstacle != self._obstacle:
+            log.warning("heartbeat not sent: %s", obstacle) if obstacle else log.warning("heartbeat sent again")
+            self._obstacle = obstacle
         return not obstacle
 
     async def _find_obstacle(self) -> str:

@@ -1,4 +1,4 @@
-"""Receivers write into the ledger once a second, for `status`: that they live, whom they heard, what they refused."""
+"""What `status` shows of receivers, written once a second: signs of life, deliveries by source, refusals."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ FORGET_SECONDS = 86400.0  # since the last sign of life of a receiver
 
 
 class Reports:
-    """Requests count here; `publish` writes it all, once a second. Of one server process."""
+    """Of one server process. Requests are counted here; `publish` writes the counts once a second."""
 
     def __init__(self, client: redis.Redis, keys: Keys, sources: Mapping[str, Source]) -> None:
         self._client = client
@@ -31,11 +31,11 @@ class Reports:
         self._next_life = self._next_declaration = 0.0
 
     def accept(self, source: str) -> None:
-        """A verified delivery."""
+        """Counts a verified delivery."""
         self._accepted[source] = self._accepted.get(source, 0) + 1
 
     def refuse(self, source: str, cause: str) -> None:
-        """A delivery of a source that we know was refused."""
+        """Counts a refused delivery of a configured source."""
         self._refused[source, cause] = self._refused.get((source, cause), 0) + 1
 
     async def publish(self, refusal: str = "") -> None:

@@ -39,7 +39,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     is_replay: bool = False
     key: str = ""
     stem: str = ""  # the first part of a composed type: a handler for it gets the event, too
-    traceparent: str = ""  # of the span that accepted it, else as the sender gave it
+    trace: str = ""  # the traceparent of the receiver's span, where it traces
+
+    @property
+    def traceparent(self) -> str:
+        """Of the receiver's span, else as the sender gave it, else ""."""
+        return self.trace or self.headers.get("traceparent", "")
 
     def __repr__(self) -> str:  # no payload in a log or a traceback
         return f"Event(id={self.id!r}, source={self.source!r}, type={self.type!r}, attempt={self.attempt})"
@@ -70,7 +75,7 @@ def make_event_with_payload(
         attempt=attempt,
         is_replay=is_replay,
         stem=content.stem,
-        traceparent=content.traceparent,
+        trace=content.trace,
         key=hashlib.sha256(f"{labels.id} {handler}".encode()).hexdigest()[:32],
     )
 

@@ -17,7 +17,8 @@ from receiver.contract.connection import FAULTS
 
 from . import plugins, settings
 from .context import CURRENT, Context, Lease
-from .ledger.transitions import LEASE_SECONDS, Claim, Ledger, Outcome
+from .ledger.transitions import LEASE_SECONDS, Ledger
+from .ledger.units import Claim, Outcome
 from .router import Router
 from .runtime.attempt import Attempt, conclude, judge_timeout, prepare
 from .runtime.clients import Clients

@@ -11,7 +11,7 @@ from receiver.contract import secrets
 from receiver.contract.addresses import LOOPBACK_NAMES
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.secrets import Secret
-from receiver.contract.settings import Shared, load, make_number_parser, setting
+from receiver.contract.settings import Shared, load, make_number_parser, parse_duration, parse_switch, setting
 
 from .zyra.routes import Limit, Limits, Routes
 from .zyra.routes import load_routes as load_routes
@@ -86,6 +86,8 @@ def parse_mebibytes(text: str) -> int:
 class Settings(Shared):
     handlers: tuple[str, ...] = setting("WORKER_HANDLERS", parse_modules, ())
     api_url: str = setting("ZYRA_API_URL", parse_api_url, "https://app.getzyra.io")
+    log_errors: bool = setting("LOG_ERRORS", parse_switch, False)
+    keep_done_min: float = setting("KEEP_DONE_MIN", parse_duration, 0.0)
     memory: int = setting("WORKER_MEMORY", parse_mebibytes, 0)
     metrics_port: int = setting("METRICS_PORT", make_number_parser(0, 65535), 9465)
     api_key: Secret | None = field(default=None, repr=False)

@@ -17,7 +17,7 @@
 -- final        zset    finished events by the time they finished
 -- final:<source> zset  likewise, of a source that keeps them for a time of its own
 -- keeps        hash    such sources, and for how many ms they keep events, then bodies, of the receiver's configuration
--- find         zset    all with score 0: a keyed digest of a path and its value, a colon, the event
+-- blind_index  zset    all with score 0: a keyed digest of a path and its value, a colon, the event
 -- wanted       zset    events that a redelivery wants replayed, by the time it came; the sweeper does it
 -- junk         zset    keys that hold what we did not write, by the time they were found
 -- later        zset    units whose record has a later format than we read, by that format
@@ -55,6 +55,11 @@ local pick = function(key, ...)  -- these fields by name; none where the key hol
     for i, name in ipairs({...}) do record[name] = values[i] or nil end
   end
   return record
+end
+local fields_of = function(name)  -- of a hash, as a set
+  local set = {}
+  for _, field in ipairs(redis.call('HKEYS', Z .. name)) do set[field] = true end
+  return set
 end
 local STAMP = FORMAT > 1 and {'format', FORMAT} or {}  -- of each record that we write
 local format_of = function(...)  -- the latest one of these records

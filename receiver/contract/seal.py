@@ -89,13 +89,13 @@ class Seal:
         keyed = hashlib.sha256(b"zr:fingerprint:" + parse_key(self._secret.values[0])).digest()
         return hmac.digest(keyed, data, "sha256").hex()[:16]
 
-    def blind(self, data: bytes) -> str:
-        """A keyed digest for an index, of 16 hex digits, under the first key."""
-        return blind(self._secret.values[0], data)
+    def compute_index_digest(self, data: bytes) -> str:
+        """A keyed digest for the blind index, of 16 hex digits, under the first key."""
+        return digest_for_index(self._secret.values[0], data)
 
-    def list_blinds(self, data: bytes) -> list[str]:
-        """The digests of it under each key."""
-        return [blind(value, data) for value in self._secret.values]
+    def list_index_digests(self, data: bytes) -> list[str]:
+        """Its digests under each key of SEAL_KEY."""
+        return [digest_for_index(value, data) for value in self._secret.values]
 
     def open(self, key: str, labels: Labels, sealed: bytes) -> EventRecord:
         """The event. Raises UnknownKey, or Altered where bytes or labels are not the sealed ones."""
@@ -113,7 +113,7 @@ def make_ciphers(values: tuple[str, ...]) -> dict[str, AESGCM]:
     return {compute_key_id(raw): AESGCM(raw) for raw in map(parse_key, values)}
 
 
-def blind(key: str, data: bytes) -> str:
+def digest_for_index(key: str, data: bytes) -> str:
     return hmac.digest(derive_index_key(key), data, "sha256").hex()[:16]
 
 

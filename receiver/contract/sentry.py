@@ -29,34 +29,43 @@ class Sentry:
         self._sdk.flush(FLUSH_SECONDS)
 
 
+def find_faults(env: Mapping[str, str]) -> list[str]:
+    """What keeps errors from being sent, where SENTRY_DSN is set."""
+    if not env.get("SENTRY_DSN"):
+        return []
+    if not find_spec("sentry_sdk"):
+        return ["SENTRY_DSN is set, and Sentry's SDK is not installed: pip install 'zyra-receiver[sentry]'"]
+    from sentry_sdk.utils import BadDsn, Dsn
+
+    try:
+        Dsn(env["SENTRY_DSN"])
+    except BadDsn as error:
+        return [f"SENTRY_DSN cannot be read: {error}"]
+    return []
+
+
 def open_sentry(role: str, env: Mapping[str, str] = os.environ, **options: Any) -> Sentry | None:
     """The client of this process, or None. In a process that was forked, after the fork. Raises ConfigurationError."""
+    if faults := find_faults(env):
+        raise ConfigurationError(faults)
     if not env.get("SENTRY_DSN"):
         return None
-    if not find_spec("sentry_sdk"):
-        raise ConfigurationError(
-            ["SENTRY_DSN is set, and Sentry's SDK is not installed: pip install 'zyra-receiver[sentry]'"]
-        )
     import sentry_sdk
     from sentry_sdk.integrations.logging import LoggingIntegration, ignore_logger
-    from sentry_sdk.utils import BadDsn
 
     ignore_logger("workers.runtime.attempt")  # `capture` tells these, with their exception
-    try:
-        sentry_sdk.init(
-            dsn=env["SENTRY_DSN"],
-            default_integrations=False,
-            integrations=[LoggingIntegration()],
-            data_collection={
-                "user_info": False,
-                "http_bodies": [],
-                "queues": False,
-                "database_query_data": False,
-                "stack_frame_variables": False,
-            },
-            **options,
-        )
-    except BadDsn as error:
-        raise ConfigurationError([f"SENTRY_DSN cannot be read: {error}"]) from None
+    sentry_sdk.init(
+        dsn=env["SENTRY_DSN"],
+        default_integrations=False,
+        integrations=[LoggingIntegration()],
+        data_collection={
+            "user_info": False,
+            "http_bodies": [],
+            "queues": False,
+            "database_query_data": False,
+            "stack_frame_variables": False,
+        },
+        **options,
+    )
     sentry_sdk.set_tag("role", role)
     return Sentry(sentry_sdk)

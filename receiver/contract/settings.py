@@ -106,10 +106,8 @@ class Shared:
     queue: str = setting("QUEUE", parse_word, DEFAULT_QUEUE)
     log_level: str = setting("LOG_LEVEL", parse_level, "INFO")
     log_deliveries: bool = setting("LOG_DELIVERIES", parse_switch, True)
-    log_errors: bool = setting("LOG_ERRORS", parse_switch, False)
     rq_prefix: str = setting("RQ_KEY_PREFIX", parse_rq_prefix, "")
     keep_done: float = setting("KEEP_DONE", parse_duration, 86400.0)
-    keep_done_min: float = setting("KEEP_DONE_MIN", parse_duration, 0.0)
     host: str = setting("HOST", str, "127.0.0.1")
     metrics_host: str = setting("METRICS_HOST", str, "")
 

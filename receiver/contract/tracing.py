@@ -118,6 +118,8 @@ def is_wanted(env: Mapping[str, str]) -> bool:
 
 def find_faults(env: Mapping[str, str]) -> list[str]:
     """What keeps wanted spans from being sent."""
+    if not is_wanted(env):
+        return []
     faults = []
     exporter = env.get("OTEL_TRACES_EXPORTER", "otlp")
     protocol = env.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or env.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
@@ -135,10 +137,10 @@ def open_tracing(role: str, env: Mapping[str, str] = os.environ) -> Tracing | No
 
     role: receiver or worker, for the name of the service, unless OTEL_SERVICE_NAME has one. Raises ConfigurationError.
     """
-    if not is_wanted(env):
-        return None
     if faults := find_faults(env):
         raise ConfigurationError(faults)
+    if not is_wanted(env):
+        return None
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource

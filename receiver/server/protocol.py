@@ -411,7 +411,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # What the server asks for at its end
     def shutdown(self) -> None:
-        """A connection between two requests closes. One whose request has not come yet may just have been made."""
+        """Closes a connection between two requests. One without a first request may just have been made: it stays."""
         if self.phase is self.senders.idle:
             self.transport.close()
 

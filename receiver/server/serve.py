@@ -17,7 +17,7 @@ from uvicorn.supervisors import multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
 from .. import settings as environment
-from ..contract import exposition, formats, logs
+from ..contract import exposition, formats, logs, telemetry
 from ..contract.connection import FAULTS, connect
 from ..contract.errors import ConfigurationError
 from ..contract.ledger_metrics import LedgerCollector
@@ -31,7 +31,7 @@ FINISH_SECONDS = 4  # that what is in flight may take after the listener closed
 class Server(uvicorn.Server):
     """The first SIGTERM turns readiness off, and each connection ends with its next answer.
 
-    The listener closes after DRAIN_SECONDS. Who has connected by then is served, wherever its connection waits.
+    The listener closes after DRAIN_SECONDS. Connections that were made by then are served, also those not accepted yet.
     """
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _close_listeners(self, sockets: list[socket.socket]) -> list[socket.socket]:
-        """The connections that waited in a listener. A listener that is closed with some in it resets them."""
+        """Closes the listeners. The connections that waited in them: a listener that is closed before resets these."""
         last = [listener.dup() for listener in sockets]
         for server in self.servers:
             server.close()
@@ -100,7 +100,7 @@ multiprocess.Process = Worker  # type: ignore[misc]  # uvicorn has no other plac
 
 class Workers(multiprocess.Multiprocess):
     def join_all(self) -> None:
-        """The listener is ours too. The last child to close it serves who waits in it; we would reset them."""
+        """Closes our copy of the listener: the last child to close its own serves the connections that wait in it."""
         for listener in self.sockets:
             listener.close()
         super().join_all()
@@ -171,6 +171,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def main() -> None:
     settings = environment.read()
+    telemetry.refuse_faults()
     logs.setup(settings.log_level)
     refuse_old_ledger(settings)
     serve(settings)

@@ -8,9 +8,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from receiver.contract import seal
 from workers.cli import main
 from workers.ledger import transitions
+from workers.ledger.composition import compose_transition
 from workers.ledger.sweeper import Sweeper
 
-composed = transitions.compose_transition
+composed = compose_transition
 
 
 def sweeper() -> None:
@@ -27,7 +28,7 @@ def fencing() -> None:
         assert name != "finish.lua" or guard in script
         return script.replace(guard, "if false then") if name == "finish.lua" else script
 
-    transitions.compose_transition = unfenced
+    vars(transitions)["compose_transition"] = unfenced
 
 
 class Unsealed:

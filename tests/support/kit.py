@@ -24,7 +24,8 @@ from receiver.schemes import Scheme, load_schemes
 from receiver.signatures import signing
 from receiver.signatures.verify import Key
 from workers.cli.embedded import make_redis_command
-from workers.ledger.transitions import Claim, Decision, Ledger, make_runs
+from workers.ledger.transitions import Ledger, make_runs
+from workers.ledger.units import Claim, Decision
 
 PIPE_BYTES = 1024 * 1024  # nobody reads until the end: a process whose log fills its pipe would hang
 Tool = Callable[..., tuple[int, str, str]]  # calls the command line in this process: exit code, stdout, stderr
@@ -103,11 +104,11 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
 
 
 def dispatch(
-    ledger: Ledger, claim: Claim, verdict: str, cause: str = "", handlers: Sequence[str] = (), find: str = ""
+    ledger: Ledger, claim: Claim, verdict: str, cause: str = "", handlers: Sequence[str] = (), digests: str = ""
 ) -> str:
     """Ends a dispatch as a worker does that begins with no run at once; what became of the event."""
     runs = make_runs(handlers)
-    decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, runs=runs, find=find)
+    decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, runs=runs, digests=digests)
     return ledger.finish_dispatches([decision])[0][0]
 
 

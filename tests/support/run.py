@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 import httpx2
 
 from receiver.contract.seal import Seal
-from workers.ledger.transitions import Claim, Ledger, Outcome, Verdict
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Claim, Outcome, Verdict
 from workers.zyra import Zyra
 from workers.zyra.budget import Budget
 from workers.zyra.caller import Caller

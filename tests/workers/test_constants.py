@@ -6,8 +6,10 @@ import pytest
 
 from receiver.contract.records import Labels
 from receiver.contract.seal import Seal
-from workers.ledger import sweeper, transitions
-from workers.ledger.transitions import Claim, Decision, Outcome, SweepResult, Verdict, open_error, seal_error
+from workers.ledger import sealed_errors, sweeper, transitions
+from workers.ledger.sealed_errors import open_error, seal_error
+from workers.ledger.transitions import SweepResult
+from workers.ledger.units import Claim, Decision, Outcome, Verdict
 from workers.runtime import process_watch, supervisor
 
 LABELS = Labels(id="evt_1", source="s", type="t", received_at=1)
@@ -21,14 +23,15 @@ LABELS = Labels(id="evt_1", source="s", type="t", received_at=1)
             {
                 "LEASE_SECONDS": 15, "LOST_AFTER_SECONDS": 10, "MAX_SWEPT": 500, "MISSING_HANDLER_SECONDS": 24 * 3600,
                 "RETRY_LATER_SECONDS": 3 * 86400,
-                "PARKED_MS": 60_000, "MAX_ERROR_CHARACTERS": 500,
+                "PARKED_MS": 60_000,
             },
         ),
         (supervisor, {"RENEW_SECONDS": 5, "SWEEP_SECONDS": 1, "STOP_GRACE_SECONDS": 25, "GRACE_SECONDS": 10, "MAX_ALONE": 8, "MAX_WAITING_ALONE": 16, "BROKEN_STATUS": 2}),
         (process_watch, {"PREPARE_SECONDS": 60, "SLACK_SECONDS": 1, "SILENT_SECONDS": 15}),
+        (sealed_errors, {"MAX_ERROR_CHARACTERS": 500}),
         (sweeper, {"CONTACT_SECONDS": 8, "SHED_ABOVE_SHARE": 0.8}),
     ],
-    ids=["ledger", "parent", "child", "sweeper"],
+    ids=["ledger", "parent", "child", "errors", "sweeper"],
 )  # fmt: skip
 def test_numbers(module: Any, numbers: dict[str, float]) -> None:
     assert {name: getattr(module, name) for name in numbers} == numbers

@@ -150,7 +150,7 @@ def reseal_opened(seal: Seal, event: Line, fields: dict[str, bytes]) -> bytes:
     labels = read_labels(event["id"], {name: decode_text(value) for name, value in fields.items()})
     key, sealed = seal.close(EventRecord(labels=labels, content=unpack(base64.b64decode(event["content"]))))
     fields["key"] = key.encode()
-    fields.pop("find", None)
+    fields.pop("digests", None)
     return sealed
 
 

@@ -15,10 +15,10 @@ from receiver.contract.records import EventRecord, EventState, RunState, read_la
 from receiver.contract.seal import Seal
 from receiver.contract.settings import parse_duration
 
-from .transitions import Ledger, open_error, read_pairs
+from .sealed_errors import open_error
+from .transitions import Ledger, read_pairs
 
 PAGE_COUNT = 200
-MAX_KILLS = 3  # as close.lua has it: deaths of a run alone until it is quarantined
 MAX_TIME_MS = 253_402_300_799_000  # the last millisecond-second of the year 9999
 INDEXES = {
     EventState.ACCEPTED: ("pending", "dispatching", "parked"),
@@ -124,15 +124,14 @@ def read_texts(record: Mapping[bytes, bytes]) -> dict[str, str]:
 def render_run(ledger: Ledger, run: str, record: Mapping[bytes, bytes]) -> dict[str, Any]:
     one = read_texts(record)
     state = one.get("state", "missing")
-    kills = read_number(one.get("kills"))
     failure = open_error(ledger.seal, run, one.get("sealed_error", ""))
-    error = failure.error or one.get("reason", "") or ("its worker died with it" if kills else "")
+    error = failure.error or one.get("reason", "") or ("its worker died with it" if "kills" in one else "")
     return {
         "handler": one.get("handler", ""),
         "state": state,
         "attempts": read_number(one.get("attempts")),
         "next_attempt_at": format_time(read_number(one.get("next_at"))) if state == RunState.WAITING else None,
-        "error": f"quarantined: {error}" if kills >= MAX_KILLS and state == RunState.DEAD else error,
+        "error": f"quarantined: {error}" if "quarantined" in one else error,
         "past": [render_attempt(ledger, run, entry) for entry in read_past(record.get(b"past", b""))],
     }
 

@@ -1,6 +1,5 @@
 """Moves what an old key of SEAL_KEY sealed to the first one, so that the old one may go."""
 
-import base64
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -11,7 +10,8 @@ from receiver.contract.records import EventRecord, read_labels
 from receiver.contract.seal import Seal
 
 from .query import list_units, read_hashes, read_past, read_texts
-from .transitions import Ledger, pack
+from .sealed_errors import pack, reseal_error
+from .transitions import Ledger
 
 PAGE_COUNT = 500
 Part = tuple[str, str, bytes, bytes]  # key, field or "", what stands there, what is to stand there
@@ -58,17 +58,10 @@ def list_run_parts(ledger: Ledger, seal: Seal, unit: str) -> Iterator[Part]:
     """What is sealed of a run: its error, those of its last attempts, its calls."""
     run, calls = read_hashes(ledger, [ledger.keys.run(unit), ledger.keys.name(f"calls:{unit}")])
     if error := run.get(b"sealed_error", b""):
-        yield ledger.keys.run(unit), "sealed_error", error, rewrap_text(seal, f"error:{unit}", error.decode()).encode()
+        yield ledger.keys.run(unit), "sealed_error", error, reseal_error(seal, unit, error.decode()).encode()
     if packed := run.get(b"past", b""):
-        past = [
-            msgspec.structs.replace(one, sealed=rewrap_text(seal, f"error:{unit}", one.sealed))
-            for one in read_past(packed)
-        ]
+        past = [msgspec.structs.replace(one, sealed=reseal_error(seal, unit, one.sealed)) for one in read_past(packed)]
         yield ledger.keys.run(unit), "past", packed, pack(past)
     for field, sealed in calls.items():
         name = decode_text(field)
         yield ledger.keys.name(f"calls:{unit}"), name, sealed, seal.rewrap(f"calls:{unit}:{name}", sealed)
-
-
-def rewrap_text(seal: Seal, name: str, sealed: str) -> str:
-    return base64.b64encode(seal.rewrap(name, base64.b64decode(sealed))).decode() if sealed else ""

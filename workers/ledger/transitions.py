@@ -1,13 +1,11 @@
 """The ledger's transitions except `accept`, one Lua script each. Queries are in `query.py`."""
 
-import base64
 import json
 import secrets
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -16,12 +14,15 @@ import redis
 from redis.exceptions import NoScriptError
 
 from receiver.contract.connection import connect, connect_again, decode_text
-from receiver.contract.errors import SealError
 from receiver.contract.keys import API_TAG, Keys, hash_handler, read_event_id
-from receiver.contract.records import Labels, read_labels, read_number
-from receiver.contract.scripts import build_arguments, compose_script
+from receiver.contract.records import read_labels, read_number
+from receiver.contract.scripts import build_arguments
 from receiver.contract.seal import Seal
 from receiver.contract.settings import Shared
+
+from .composition import compose_transition
+from .sealed_errors import digest_cause, seal_error
+from .units import Claim, Decision, Ended, NewRun, Outcome, Ticket
 
 LEASE_SECONDS = 15.0  # that a claim holds without renewal
 LOST_AFTER_SECONDS = 10.0  # that an entry may be neither in the queue nor claimed
@@ -30,113 +31,9 @@ MAX_SWEPT = 500  # units of each kind in a sweep
 MISSING_HANDLER_SECONDS = 24 * 3600.0  # that a run waits for a worker with its handler
 RETRY_LATER_SECONDS = 3 * 86400.0  # that a run may be put off by RetryLater
 PARKED_MS = 60_000  # until an event whose key is unknown is looked at again
-MAX_ERROR_CHARACTERS = 500  # of a kept error
 MAX_HOST_CHARACTERS = 20  # with more, the hash of a run that went well would need three times the memory
 
 pack = msgspec.msgpack.Encoder().encode  # for `cmsgpack.unpack`
-Ticket = tuple[str, int]  # a unit, and the token under which it was claimed
-
-
-class Verdict(StrEnum):
-    """How an attempt ended."""
-
-    DONE = "done"
-    FAILED = "failed"  # an ordinary failure: again after a while
-    LATER = "later"  # RetryLater: again at a time, costs no budget
-    DEAD = "dead"  # GiveUp, or the budget is spent
-    REFUSED = "refused"  # the handler does not match the event, or the seal does not open
-    MISSING = "missing"  # this worker does not have the handler
-    BUSY = "busy"  # the handler's places are all taken
-    HANDED = "handed"  # given back: not started, or stopped for no fault of its own
-    DIED = "died"  # its process died while it ran alone
-
-
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A unit of work that is ours until its lease ends: a dispatch if handler is "", else an attempt."""
-
-    unit: str
-    token: int
-    key: str  # id of the key that sealed the event
-    sealed: bytes
-    labels: Labels
-    handler: str = ""
-    attempt: int = 0
-    failures: int = 0
-    deaths: int = 0
-    suspect: bool = False
-    is_replay: bool = False
-    claimed_at: float = 0.0  # on this machine's monotonic clock, before the claim was sent
-
-    @property
-    def event(self) -> str:
-        return read_event_id(self.unit)
-
-    @property
-    def ticket(self) -> Ticket:
-        return self.unit, self.token
-
-
-class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """What failures with one cause have in common. kind: the exception's class. place: the line of the handler's code.
-
-    words: the message without what differs from one event to the next. path: the functions that led there.
-    """
-
-    handler: str
-    kind: str
-    place: str = ""
-    words: str = ""
-    path: tuple[str, ...] = ()
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an attempt ended."""
-
-    unit: str
-    token: int
-    verdict: Verdict
-    delay: float = 0.0  # seconds until the next attempt
-    error: str = ""
-    frames: tuple[str, ...] = ()  # the last lines of its traceback, without messages
-    cause: Cause | None = None  # of a failure of the handler's own
-    ms: int = 0  # that the attempt took
-    tallies: dict[str, int] = {}
-
-    @property
-    def ticket(self) -> Ticket:
-        return self.unit, self.token
-
-
-class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An outcome as `finish.lua` reads it, by these names. error: sealed, or ""."""
-
-    unit: str
-    token: int
-    verdict: Verdict
-    delay: float
-    error: str
-    ms: int
-    tallies: dict[str, int]
-    cause: dict[str, str] | None = None
-
-
-class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """suffix: of the run's id. begins: its first attempt starts in this process at once."""
-
-    suffix: str
-    handler: str
-    begins: bool = False
-
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """How a dispatch ends; `dispatch.lua` reads it by these names."""
-
-    unit: str
-    token: int
-    verdict: str
-    cause: str = ""
-    runs: tuple[NewRun, ...] = ()
-    find: str = ""  # digests by which `events list --where` finds the event, comma list
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +152,7 @@ class Ledger:
         return decode_text(self.call("erase.lua", self.keep, event, int(dry_run)))
 
     def pause(self, handler: str, reason: str = "") -> bool:
-        """Has the handler's queued runs wait, in all workers. False where they do already."""
+        """Makes the handler's queued runs wait, in all workers. False if it is paused already."""
         return bool(self.call("pause.lua", self.keep, handler, self._make_audit_entry("pause", handler, reason)))
 
     def resume(self, handler: str, reason: str = "") -> int | None:
@@ -322,18 +219,8 @@ class Ledger:
 
     def _seal_outcome(self, one: Outcome) -> Ended:
         """The outcome as it is written: its error sealed, its cause known by digests under a key."""
-        sealed, cause = "", None
-        if one.error and self.seal:
-            sealed = seal_error(self.seal, one)
-        if one.cause and self.seal:
-            same = f"{one.cause.handler}\n{one.cause.kind}\n{one.cause.path}"
-            cause = {
-                "id": self.seal.fingerprint(f"{same}\n{one.cause.words}".encode()),
-                "coarse": self.seal.fingerprint(same.encode()),
-                "handler": one.cause.handler,
-                "kind": one.cause.kind,
-                "place": one.cause.place,
-            }
+        sealed = seal_error(self.seal, one) if one.error and self.seal else ""
+        cause = digest_cause(self.seal, one.cause) if one.cause and self.seal else None
         return Ended(
             unit=one.unit, token=one.token, verdict=one.verdict, delay=one.delay, error=sealed, ms=one.ms,
             tallies=one.tallies, cause=cause,
@@ -359,41 +246,6 @@ class Ledger:
         return self._scripts[name]
 
 
-DELETING = {"sweep.lua", "shed.lua", "purge.lua", "erase.lua"}  # they delete events
-CLOSING = {
-    *DELETING,
-    "take.lua",
-    "dispatch.lua",
-    "finish.lua",
-    "replay.lua",
-    "discard.lua",
-    "restore.lua",
-}  # they can end an event
-TYPES = {  # of keys that the receiver's script does not use
-    "paused": "zset",
-    "causes": "zset",
-    "find": "zset",
-    "pauses": "hash",
-    "keeps": "hash",
-    "done_at": "hash",
-    "shed_until": "hash",
-}
-CLAIMING = {"take.lua", "alone.lua"}  # they tell what an attempt needs
-GROWING = {"replay.lua", "allow.lua", "restore.lua"}  # all others help work to its end, which is what frees memory
-
-
-def compose_transition(name: str) -> str:
-    shared = {"close.lua": CLOSING, "claim.lua": CLAIMING, "delete.lua": DELETING}
-    parts = [*(part for part, users in shared.items() if name in users), name]
-    return compose_script(
-        "workers.ledger.scripts",
-        *parts,
-        allow_oom=name not in GROWING,
-        heals=name == "sweep.lua",
-        more_types=TYPES,
-    )
-
-
 def make_claim(unit: str, event: dict[str, str], run: dict[str, str], sealed: bytes, now: float) -> Claim:
     """event, run: what their hashes hold; run is empty where the unit is a dispatch."""
     own = run or event
@@ -416,33 +268,6 @@ def make_claim(unit: str, event: dict[str, str], run: dict[str, str], sealed: by
 def make_runs(handlers: Iterable[str], begins: str = "") -> tuple[NewRun, ...]:
     """begins: the handler whose first attempt starts in this process at once, or ""."""
     return tuple([NewRun(suffix=hash_handler(name), handler=name, begins=name == begins) for name in handlers])
-
-
-class Failure(msgspec.Struct, frozen=True, array_like=True):
-    """What is sealed of a failed attempt."""
-
-    error: str
-    frames: tuple[str, ...] = ()
-
-
-unpack_failure = msgspec.msgpack.Decoder(Failure).decode
-
-
-def seal_error(seal: Seal, outcome: Outcome) -> str:
-    """In base64. Half a surrogate pair in the error is no UTF-8, and becomes a question mark."""
-    error = outcome.error[:MAX_ERROR_CHARACTERS].encode("utf-8", "replace").decode()
-    data = pack(Failure(error, outcome.frames))
-    return base64.b64encode(seal.wrap(f"error:{outcome.unit}", data)).decode()
-
-
-def open_error(seal: Seal | None, unit: str, sealed: str) -> Failure:
-    """The error of an attempt. Says so where it cannot be opened."""
-    if not sealed or not seal:
-        return Failure("")
-    try:
-        return unpack_failure(seal.unwrap(f"error:{unit}", base64.b64decode(sealed)))
-    except (SealError, ValueError) as error:
-        return Failure(f"cannot be decrypted: {error}")
 
 
 def read_pairs(flat: Any) -> dict[str, str]:

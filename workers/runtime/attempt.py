@@ -11,7 +11,8 @@ from receiver.contract.seal import Seal
 
 from ..errors import GiveUp, LeaseLost, RetryLater
 from ..event import Event, make_event
-from ..ledger.transitions import Claim, Ledger, Outcome, Verdict
+from ..ledger.transitions import Ledger
+from ..ledger.units import Claim, Outcome, Verdict
 from ..router import Handler, Router, may_match
 from .failures import describe_error, find_cause, list_frames, name_kind
 

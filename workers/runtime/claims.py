@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 
 from ..context import Lease
-from ..ledger.transitions import Claim, Ticket
+from ..ledger.units import Claim, Ticket
 from .pipe import Clock, Pipe
 
 

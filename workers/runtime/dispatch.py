@@ -14,7 +14,8 @@ from receiver.contract.seal import Seal
 
 from ..event import Event, find_value, make_event_with_payload
 from ..ledger.blind_index import list_digests
-from ..ledger.transitions import Claim, Decision, Ledger, make_runs
+from ..ledger.transitions import Ledger, make_runs
+from ..ledger.units import Claim, Decision
 from ..router import Handler, Router
 from .attempt import Attempt
 
@@ -47,23 +48,23 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
     except Unreadable as error:
         return end_without_runs(claim, EventState.UNREADABLE, error.cause)
     handlers = router.find_matching(claim.labels.source, claim.labels.type, claim.labels.origin, opened.content.stem)
-    find = index_event(opened, payload, seal) if opened.content.index else ""
+    digests = index_event(opened, payload, seal) if opened.content.index else ""
     if not handlers:
         hint = router.find_hint(claim.labels.source, claim.labels.type)
-        return end_without_runs(claim, EventState.UNHANDLED, hint, find, opened)
+        return end_without_runs(claim, EventState.UNHANDLED, hint, digests, opened)
     asked = have_conditions(handlers)
     if asked:
         event = make_event_with_payload(opened, payload)
         handlers = tuple(handler for handler in handlers if wants(handler, event))
     if not handlers:
-        return end_without_runs(claim, EventState.UNHANDLED, find=find, opened=opened)
+        return end_without_runs(claim, EventState.UNHANDLED, digests=digests, opened=opened)
     first = next((one for one in handlers if one.is_free), None) if begin and not asked else None
     decision = Decision(
         unit=claim.unit,
         token=claim.token,
         verdict=EventState.DISPATCHED,
         runs=make_runs([handler.name for handler in handlers], first.name if first else ""),
-        find=find,
+        digests=digests,
     )
     return DispatchPlan(claim=claim, decision=decision, begins=first, opened=opened, payload=payload)
 
@@ -75,9 +76,9 @@ def index_event(opened: EventRecord, payload: Any, seal: Seal) -> str:
 
 
 def end_without_runs(
-    claim: Claim, verdict: str, cause: str = "", find: str = "", opened: EventRecord | None = None
+    claim: Claim, verdict: str, cause: str = "", digests: str = "", opened: EventRecord | None = None
 ) -> DispatchPlan:
-    decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, find=find)
+    decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, digests=digests)
     return DispatchPlan(claim=claim, decision=decision, opened=opened)
 
 

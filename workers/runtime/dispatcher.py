@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from receiver.contract.connection import FAULTS
 from receiver.contract.seal import Seal
 
-from ..ledger.transitions import Claim, Ledger, Outcome, Ticket, Verdict
+from ..ledger.transitions import Ledger
+from ..ledger.units import Claim, Outcome, Ticket, Verdict
 from ..router import Router
 from .attempt import Attempt, make_outcome
 from .dispatch import DispatchPlan, have_conditions, plan, record

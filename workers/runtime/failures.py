@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import GiveUp
-from ..ledger.transitions import Cause
+from ..ledger.units import Cause
 from ..router import Handler
 
 MAX_FRAMES = 8

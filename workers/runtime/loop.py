@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextvars import Context
 from typing import Any
 
-from ..ledger.transitions import Ticket
+from ..ledger.units import Ticket
 
 log = logging.getLogger(__name__)
 Spawned = tuple[Ticket, Coroutine[Any, Any, None], Context]

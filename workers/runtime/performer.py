@@ -12,7 +12,8 @@ import msgspec
 from receiver.contract.tracing import ACTIVE, Tracing
 
 from ..context import CURRENT, Context, Lease
-from ..ledger.transitions import Ledger, Ticket
+from ..ledger.transitions import Ledger
+from ..ledger.units import Ticket
 from .attempt import Attempt, judge_timeout, make_timeout_error
 from .failures import name_kind
 from .loop import HandlerLoop, Spawned, limit

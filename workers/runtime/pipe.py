@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import msgspec
 
-from ..ledger.transitions import MAX_ERROR_CHARACTERS, Outcome
+from ..ledger.sealed_errors import MAX_ERROR_CHARACTERS
+from ..ledger.units import Outcome
 
 
 def pack_outcome(outcome: Outcome) -> dict[str, Any]:

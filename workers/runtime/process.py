@@ -22,7 +22,8 @@ from receiver.contract.sentry import Sentry
 from receiver.contract.tracing import Tracing
 
 from ..context import Lease
-from ..ledger.transitions import Claim, Ledger, Outcome, Ticket, Verdict
+from ..ledger.transitions import Ledger
+from ..ledger.units import Claim, Outcome, Ticket, Verdict
 from ..router import Router
 from . import limits
 from .attempt import Attempt, conclude, describe_end, judge_unprepared, make_outcome, prepare

@@ -9,7 +9,7 @@ from typing import Any
 
 from receiver.contract.keys import is_run
 
-from ..ledger.transitions import Outcome, Ticket, Verdict
+from ..ledger.units import Outcome, Ticket, Verdict
 from .attempt import judge_unprepared
 from .pipe import Pipe, unpack_outcome
 

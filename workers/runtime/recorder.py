@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 from receiver.contract.connection import FAULTS
 
-from ..ledger.transitions import Ledger, Outcome, Ticket
+from ..ledger.transitions import Ledger
+from ..ledger.units import Outcome, Ticket
 from . import limits
 from .pipe import Pipe, pack_outcome
 

@@ -11,7 +11,7 @@ from .dispatch import DispatchPlan
 def start_attempt(tracing: Tracing, ready: Attempt) -> Span:
     """A part of the event's trace, if that is fresh; else a trace of its own with a link to it.
 
-    Who looks at a trace waits for its end: one that a retry prolongs for hours is of no use.
+    A trace that a retry prolongs for hours is of no use to its reader.
     """
     claim, event = ready.claim, ready.event
     age = time.time() - claim.labels.received_at / 1000

@@ -15,7 +15,8 @@ from typing import Any
 from receiver.contract.connection import FAULTS
 
 from ..ledger.sweeper import Sweeper
-from ..ledger.transitions import Ledger, Outcome, Ticket, Verdict
+from ..ledger.transitions import Ledger
+from ..ledger.units import Outcome, Ticket, Verdict
 from .pipe import Clock, Pipe, make_pair, unpack_outcome
 from .process_watch import NEVER, PREPARE_SECONDS, HeldUnit, WatchedProcess
 from .pulse import Phase

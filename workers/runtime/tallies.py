@@ -4,7 +4,7 @@ import time
 from bisect import bisect_left
 from functools import lru_cache
 
-from ..ledger.transitions import Verdict
+from ..ledger.units import Verdict
 from .attempt import Attempt
 
 DURATIONS_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, float("inf"))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from receiver.contract import formats, memory
+from receiver.contract import formats, memory, telemetry
 from receiver.contract.connection import connect_again
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.figures import show_life
@@ -28,7 +28,8 @@ from receiver.contract.sentry import open_sentry
 from receiver.contract.tracing import open_tracing
 
 from .. import plugins, settings
-from ..ledger.transitions import Ledger, Ticket
+from ..ledger.transitions import Ledger
+from ..ledger.units import Ticket
 from ..settings import Settings
 from . import limits
 from .pipe import Clock, Pipe
@@ -90,6 +91,7 @@ class Worker(BaseWorker):
         if len(self.queues) != 1:
             raise ConfigurationError(["a worker serves exactly one queue: start one for each"])
         config = self.settings or settings.read()
+        telemetry.refuse_faults()
         keys = Keys(self.queues[0].name, RQ_KEY_PREFIX)
         ledger = Ledger(
             connect_again(self.connection, keys.tag, **TIMEOUTS_SECONDS), keys, config.seal, config.keep_done

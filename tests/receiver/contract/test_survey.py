@@ -7,7 +7,9 @@ import redis
 
 from receiver.contract.figures import measure_overdue
 from receiver.contract.keys import Keys
-from receiver.contract.survey import describe_seconds, find_since, read_reason, survey, tell
+from receiver.contract.ledger_facts import format_ms, read_reason
+from receiver.contract.survey import survey
+from receiver.contract.troubles import describe_seconds, find_since
 
 
 def test_finished_events_of_all_sources_are_history(client: redis.Redis, keys: Keys) -> None:
@@ -36,7 +38,7 @@ def test_times_are_told_in_the_unit_that_fits(seconds: float, words: str) -> Non
 
 
 def test_a_moment_that_is_none_is_the_first_one() -> None:
-    assert tell(0) == tell(10**18) == "1970-01-01T00:00:00.000Z"
+    assert format_ms(0) == format_ms(10**18) == "1970-01-01T00:00:00.000Z"
 
 
 def test_an_empty_index_began_at_no_time(client: redis.Redis, keys: Keys) -> None:
@@ -74,7 +76,7 @@ def test_why_receivers_answer_503_is_told(client: redis.Redis, keys: Keys) -> No
 
 def test_a_clock_that_is_wrong_is_told(client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     here = time.time()
-    monkeypatch.setattr("receiver.contract.survey.time.time", lambda: here - 30)
+    monkeypatch.setattr("receiver.contract.troubles.time.time", lambda: here - 30)
 
     assert [trouble.what for trouble in survey(client, keys).stuck] == [
         "the clock of this machine differs from that of Redis by -30 s"

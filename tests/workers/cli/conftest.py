@@ -7,7 +7,8 @@ import redis
 from receiver.contract.seal import Seal
 from tests.support.kit import accept, dispatch
 from tests.support.sandbox import KEY, PLENTY, Sandbox, playing
-from workers.ledger.transitions import Ledger, Outcome, Verdict
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Outcome, Verdict
 
 
 @pytest.fixture

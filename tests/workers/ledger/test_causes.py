@@ -10,7 +10,8 @@ from receiver.contract.seal import Seal
 from receiver.contract.survey import survey
 from tests.support.kit import accept, dispatch, find_readable
 from workers.ledger import query
-from workers.ledger.transitions import Cause, Claim, Ledger, Outcome, Verdict
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Cause, Claim, Outcome, Verdict
 
 BOOM = Cause(
     handler="op.note", kind="RuntimeError", place="handlers.py:12", words="no disk", path=("handlers.py note",)
@@ -187,7 +188,8 @@ def test_runs_of_a_paused_handler_wait_and_others_do_not(ledger: Ledger, seal: S
 
 
 def test_a_first_run_does_not_begin_at_once_while_its_handler_is_paused(ledger: Ledger, seal: Seal) -> None:
-    from workers.ledger.transitions import Decision, make_runs
+    from workers.ledger.transitions import make_runs
+    from workers.ledger.units import Decision
 
     ledger.pause("a")
     accept(ledger, seal)

@@ -10,7 +10,8 @@ from receiver.contract import formats
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.support.kit import accept, dispatch
-from workers.ledger.transitions import Claim, Ledger, Outcome, Verdict
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Claim, Outcome, Verdict
 from workers.monitoring.status import survey
 
 EVENTS = 1000

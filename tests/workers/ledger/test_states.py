@@ -15,7 +15,8 @@ from receiver.contract.records import EventState, RunState
 from receiver.contract.seal import Seal
 from tests.support.kit import accept
 from workers.ledger import transitions
-from workers.ledger.transitions import Claim, Decision, Ledger, Outcome, Verdict, make_runs
+from workers.ledger.transitions import Ledger, make_runs
+from workers.ledger.units import Claim, Decision, Outcome, Verdict
 
 PAGE = Path(__file__).parents[3] / "docs/architecture.md"
 Change = tuple[str, str, str, str]  # event or run, the state before and after it ("-": no record), the script

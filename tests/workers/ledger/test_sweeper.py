@@ -54,7 +54,7 @@ def test_a_redis_short_of_memory_loses_bodies_of_finished_events(
 
 
 def test_a_full_redis_lets_work_end(own_server: Server, own_ledger: Ledger, seal: Seal) -> None:
-    from workers.ledger.transitions import Outcome, Verdict
+    from workers.ledger.units import Outcome, Verdict
 
     client = redis.Redis.from_url(own_server.url)
     accept(own_ledger, seal)

@@ -14,17 +14,9 @@ from receiver.contract.records import Labels, read_labels, read_number
 from receiver.contract.seal import Seal
 from tests.support.kit import accept, dispatch, wait_for
 from workers.ledger import query
-from workers.ledger.transitions import (
-    Claim,
-    Decision,
-    Ledger,
-    Outcome,
-    SweepResult,
-    Verdict,
-    compose_transition,
-    make_runs,
-    read_pairs,
-)
+from workers.ledger.composition import compose_transition
+from workers.ledger.transitions import Ledger, SweepResult, make_runs, read_pairs
+from workers.ledger.units import Claim, Decision, Outcome, Verdict
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from receiver.contract.ledger_metrics import LedgerCollector, read_handlers
 from receiver.contract.seal import Seal
 from tests.support.kit import accept, dispatch, free_port, wait_for
 from workers.cli.commands.work import export
-from workers.ledger.transitions import Ledger, Outcome, Verdict
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Outcome, Verdict
 from workers.runtime.pulse import Pulse
 from workers.runtime.tallies import DURATIONS_SECONDS, observe
 

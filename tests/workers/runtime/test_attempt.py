@@ -10,7 +10,8 @@ from receiver.contract.secrets import Secret
 from tests.support.kit import accept, dispatch
 from workers import GiveUp, RetryLater, Router
 from workers.errors import LeaseLost
-from workers.ledger.transitions import Claim, Ledger, Outcome, Verdict
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Claim, Outcome, Verdict
 from workers.runtime.attempt import Attempt, conclude, draw_backoff, judge_failure, judge_timeout, prepare
 
 

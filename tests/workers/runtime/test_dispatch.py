@@ -96,4 +96,4 @@ def test_an_event_that_no_handler_wants_is_found_as_well(ledger: Ledger, seal: S
 
     record([plan(claim, router, seal) for claim in ledger.take([], 2)], ledger, 0.0)
 
-    assert client.zcard(ledger.keys.name("find")) == 2
+    assert client.zcard(ledger.keys.name("blind_index")) == 2

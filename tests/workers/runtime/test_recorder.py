@@ -3,7 +3,8 @@
 import time
 from collections.abc import Sequence
 
-from workers.ledger.transitions import Ledger, Outcome, Ticket, Verdict
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Outcome, Ticket, Verdict
 from workers.runtime.pipe import make_pair
 from workers.runtime.recorder import Recorder
 

@@ -14,7 +14,8 @@ import redis
 from receiver.contract.seal import Seal
 from tests.support.kit import Server, accept, dispatch, wait_for
 from workers.ledger import query
-from workers.ledger.transitions import Claim, Ledger, Outcome, Verdict
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Claim, Outcome, Verdict
 from workers.runtime import process_watch as child_module
 from workers.runtime import supervisor as module
 from workers.runtime.pipe import Clock, Pipe, pack_outcome

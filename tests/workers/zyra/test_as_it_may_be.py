@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.run import Run
 from workers import GiveUp, RetryLater
-from workers.ledger.transitions import Outcome, Verdict
+from workers.ledger.units import Outcome, Verdict
 from workers.zyra import Zyra, calls, recovery
 from workers.zyra.calls import Answer, Page, Pages
 from workers.zyra.errors import (

@@ -17,7 +17,8 @@ from receiver.contract.seal import Seal
 from tests.support.run import Run
 from tests.support.sandbox import KEY, Sandbox
 from workers.errors import GiveUp, LeaseLost, RetryLater
-from workers.ledger.transitions import Ledger, Outcome, Verdict
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Outcome, Verdict
 from workers.zyra import AsyncZyra, Zyra, calls, recovery
 from workers.zyra.budget import Budget
 from workers.zyra.caller import Caller

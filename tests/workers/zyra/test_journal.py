@@ -13,7 +13,7 @@ from receiver.contract.errors import SealError
 from receiver.contract.keys import make_run_id
 from tests.support.run import HANDLER, Run
 from workers.errors import GiveUp, LeaseLost, RetryLater
-from workers.ledger.transitions import Outcome, Verdict
+from workers.ledger.units import Outcome, Verdict
 from workers.runtime.failures import describe_error
 from workers.zyra import AsyncZyra, Zyra, recovery
 from workers.zyra.budget import Budget

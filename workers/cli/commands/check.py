@@ -8,14 +8,14 @@ import typer
 from redis import Redis, RedisError, ResponseError
 
 from receiver import settings as receiving
-from receiver.contract import formats
+from receiver.contract import formats, telemetry
 from receiver.contract.connection import GONE, connect, decode_text, describe_mode
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.figures import read_counters
 from receiver.contract.keys import Keys
+from receiver.contract.ledger_facts import pick
 from receiver.contract.redis_faults import NO_ANSWER, explain_to_operator, name_cause
 from receiver.contract.settings import Durability, Shared
-from receiver.contract.survey import pick
 from receiver.durability import Assessment, judge
 from receiver.signatures.verify import PUBLIC
 from receiver.sources import Source
@@ -40,6 +40,7 @@ class Role(StrEnum):
 def check(role: Annotated[Role, typer.Option(help="Role whose configuration is validated.")] = Role.RECEIVER) -> int:
     """Name every fault at once. Exits with 2 if the configuration is wrong, 1 if Redis does not answer."""
     make_current_folder_importable()
+    telemetry.refuse_faults()
     return check_receiver() if role is Role.RECEIVER else check_worker()
 
 

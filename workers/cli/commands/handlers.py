@@ -11,8 +11,8 @@ from receiver.contract import keys as names
 from receiver.contract.body import read_json
 from receiver.contract.errors import ConfigurationError, SealError, Unreadable
 from receiver.contract.figures import read_counters
+from receiver.contract.ledger_facts import list_pauses
 from receiver.contract.records import Content, EventRecord, Labels
-from receiver.contract.survey import list_pauses
 
 from ... import plugins, settings
 from ...event import Event, make_event
@@ -59,7 +59,7 @@ def handlers(
 
 @app.command()
 def pause(name: Name, reason: Reason = "") -> None:
-    """Have the queued runs of a handler wait, in all workers. What runs already goes on to its end."""
+    """Have the queued runs of a handler wait, in all workers. Attempts that have begun go on to their end."""
     ledger, config = open_ledger()
     require_known(name, list_known(ledger, config))
     if not ledger.pause(name, reason):
@@ -90,9 +90,10 @@ def list_known(ledger: Ledger, config: settings.Settings) -> set[str]:
 
 
 def require_known(name: str, known: set[str]) -> None:
-    """Raises ConfigurationError where no handler is called so."""
+    """Raises ConfigurationError where no handler has this name."""
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1, 0.5)
+        same_end = [one for one in sorted(known) if one.endswith(f".{name}")]
+        near = same_end or difflib.get_close_matches(name, known, 1, 0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ": `zyra-receiver handlers` lists them"
         raise ConfigurationError([f"there is no handler {name!r}{hint}"])
 

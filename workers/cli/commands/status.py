@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from receiver.contract.survey import RECENT_MINUTES, Cause, Status
+from receiver.contract.ledger_facts import RECENT_MINUTES, Cause
+from receiver.contract.survey import Status
 
 from ...monitoring.status import survey
 from ..access import open_ledger
@@ -61,7 +62,7 @@ def print_report(report: Status) -> None:
 
 def print_history(report: Status) -> None:
     shed = ", ".join(f"{count} {what}" for what, count in report.shed.items() if count)
-    early = f"; went early for want of memory: {shed}" if shed else ""
+    early = f"; deleted early because Redis was short of memory: {shed}" if shed else ""
     keys = ", ".join(f"{key} {count}" for key, count in report.sealed.items())
     print_line(f"history: {report.counts['final']} finished events{early}" + (f"; by seal key: {keys}" if keys else ""))
 

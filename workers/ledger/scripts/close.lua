@@ -3,14 +3,20 @@ local DEATHS = 3  -- of a dispatch, or of a run alone in its process, until that
 
 local MAX_PAST = 10  -- attempts of a run that are kept
 
--- The index of finished events that the event belongs to.
-local final_of = function(id)
+-- Sources that keep finished events for a time of their own have an index of their own for them.
+local kept_apart = nil
+local list_kept_apart = function()
+  kept_apart = kept_apart or fields_of('keeps')
+  return kept_apart
+end
+local final_of = function(id)  -- the index of finished events that the event belongs to
+  if not next(list_kept_apart()) then return 'final' end
   local source = get(event_key(id), 'source') or ''
-  return redis.call('HEXISTS', Z .. 'keeps', source) == 1 and 'final:' .. source or 'final'
+  return kept_apart[source] and 'final:' .. source or 'final'
 end
 local drop_final = function(id)
   drop('final', id)
-  drop('final:' .. (get(event_key(id), 'source') or ''), id)
+  for source in pairs(list_kept_apart()) do drop('final:' .. source, id) end
 end
 
 -- The past of a run with one more attempt: when it began, how long it took (ms), where, how it ended, its sealed error.
@@ -53,5 +59,6 @@ local killed_again = function(run, sealed)
   local key = unit_key(run)
   local kills = number(key, 'kills') + 1
   redis.call('HSET', key, 'kills', kills, 'suspect', 1, 'sealed_error', sealed)
+  if kills >= DEATHS then redis.call('HSET', key, 'quarantined', 1) end
   return kills
 end

@@ -11,14 +11,14 @@ local write = function(key, ...)  -- whatever stands there is none of ours: the 
   end
 end
 
-local paused = function(handler) return redis.call('HEXISTS', Z .. 'pauses', handler) == 1 end
+local paused = fields_of('pauses')
 local make_runs = function(id, runs, wanted)
   local ours = {'dispatched'}
   for _, one in ipairs(wanted) do
     local run = id .. '-' .. one.suffix
     if not string.find(runs, one.suffix, 1, true) then
       runs = runs == '' and one.suffix or (runs .. ',' .. one.suffix)
-      if one.begins and not paused(one.handler) then
+      if one.begins and not paused[one.handler] then
         write(unit_key(run), 'handler', one.handler, 'state', 'running', 'attempts', '1', 'token', '1', unpack(STAMP))
         add('running', ends, run)
         ours[#ours + 1] = run
@@ -45,9 +45,9 @@ local decide = function(one)
     add('parked', due, id)
     return {'parked'}
   end
-  if one.find ~= '' then
-    redis.call('HSET', key, 'find', one.find)
-    for digest in string.gmatch(one.find, '%x+') do add('find', 0, digest .. ':' .. id) end
+  if one.digests ~= '' then
+    redis.call('HSET', key, 'digests', one.digests)
+    for digest in string.gmatch(one.digests, '%x+') do add('blind_index', 0, digest .. ':' .. id) end
   end
   if verdict ~= 'dispatched' then
     finish_event(id, 'accepted', verdict, one.cause)

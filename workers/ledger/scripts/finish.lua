@@ -43,7 +43,7 @@ local note_cause = function(one, run, due)
   redis.call('ZREMRANGEBYSCORE', Z .. 'causes', '-inf', whole(now - CAUSE_TTL_MS))
   count_recent('cause:' .. id)
 end
-local done_by = {}  -- handlers one of whose runs is done now
+local handlers_done = {}  -- handlers one of whose runs is done now
 local finish = function(one)
   local run, token, verdict, error = one.unit, whole(one.token), one.verdict, one.error
   if not is_run(run) then return hand_back(run, token) end
@@ -77,7 +77,7 @@ local finish = function(one)
   if own.handler then
     count('handler:' .. verdict .. ':' .. own.handler)
     count_recent(verdict .. ':' .. own.handler)
-    if verdict == 'done' then done_by[own.handler] = true end
+    if verdict == 'done' then handlers_done[own.handler] = true end
   end
   if not costs_nothing[verdict] then
     change[#change + 1] = 'past'
@@ -104,6 +104,6 @@ local finish = function(one)
 end
 local answers = {}
 for _, one in ipairs(cmsgpack.unpack(ARGV[7])) do answers[#answers + 1] = finish(one) end
-for handler in pairs(done_by) do redis.call('HSET', Z .. 'done_at', handler, whole(now)) end
+for handler in pairs(handlers_done) do redis.call('HSET', Z .. 'done_at', handler, whole(now)) end
 flush()
 return answers

@@ -15,7 +15,7 @@ local reopen = function(unit, to)
   if dry then return end
   redis.call('HSET', unit_key(unit), 'attempts', 0, 'failures', 0, 'deaths', 0, 'sealed_error', '', 'next_at', '',
     'replays', number(unit_key(unit), 'replays') + 1)
-  redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'alone', 'missing_since', 'later_since')
+  redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'quarantined', 'alone', 'missing_since', 'later_since')
   redis.call('HDEL', unit_key(unit), 'unanswered')
   if not keep_calls then
     redis.call('UNLINK', Z .. 'calls:' .. unit)

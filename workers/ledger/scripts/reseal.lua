@@ -1,5 +1,5 @@
 -- reseal: replaces what one key sealed of an event by what another one did. ARGV after keep (ms): event id, old key, new
--- key, the event's new digests for `find`, then four values a part: key, field ('' of a string), old, new.
+-- key, the event's new digests in `blind_index`, then four values a part: key, field ('' of a string), old, new.
 -- Nothing changes where anything is not as it was read, or a run of the event is under way. Answers 1 if it is done.
 local id, old_key, new_key, digests = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local key = event_key(id)
@@ -19,9 +19,9 @@ for i = 9, #ARGV, 4 do
   if field == '' then redis.call('SET', name, ARGV[i + 3]) else redis.call('HSET', name, field, ARGV[i + 3]) end
 end
 redis.call('HSET', key, 'key', new_key)
-for digest in string.gmatch(get(key, 'find') or '', '%x+') do drop('find', digest .. ':' .. id) end
-for digest in string.gmatch(digests, '%x+') do add('find', 0, digest .. ':' .. id) end
-if digests ~= '' then redis.call('HSET', key, 'find', digests) end
+for digest in string.gmatch(get(key, 'digests') or '', '%x+') do drop('blind_index', digest .. ':' .. id) end
+for digest in string.gmatch(digests, '%x+') do add('blind_index', 0, digest .. ':' .. id) end
+if digests ~= '' then redis.call('HSET', key, 'digests', digests) end
 count('sealed:' .. old_key, -1)
 count('sealed:' .. new_key)
 flush()

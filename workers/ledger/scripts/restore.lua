@@ -10,11 +10,11 @@ while at < #ARGV do
   if size > 0 then redis.call('HSET', ARGV[at], unpack(ARGV, at + 2, at + 1 + size)) end
   at = at + 2 + size
 end
-local event = pick(key, 'received_at', 'key', 'find', 'state', 'runs', 'finished_at')
+local event = pick(key, 'received_at', 'key', 'digests', 'state', 'runs', 'finished_at')
 if body ~= '' then redis.call('SET', Z .. 'body:' .. id, body) end
 add('events', event.received_at, id)
 count('sealed:' .. (event.key or ''))
-for digest in string.gmatch(event.find or '', '%x+') do add('find', 0, digest .. ':' .. id) end
+for digest in string.gmatch(event.digests or '', '%x+') do add('blind_index', 0, digest .. ':' .. id) end
 local state = event.state
 local is_open = {queued = true, running = true, waiting = true, paused = true}
 for suffix in string.gmatch(event.runs or '', '%x+') do

@@ -7,15 +7,7 @@ for _, name in ipairs(list_finals()) do
   local dropped, left = drop_bodies(name, upto, most)
   bodies, more = bodies + dropped, more or left
 end
-local records = 0
-if not more and bodies == 0 then
-  for _, name in ipairs(list_finals()) do
-    for _, id in ipairs(redis.call('ZRANGE', Z .. name, '-inf', upto, 'BYSCORE', 'LIMIT', 0, most)) do
-      delete_event(id)
-      records = records + 1
-    end
-  end
-end
+local records = (more or bodies > 0) and 0 or delete_finished(upto, most)
 if bodies > 0 then count('bodies_shed', bodies) end
 if records > 0 then count('records_shed', records) end
 flush()

@@ -128,8 +128,7 @@ for _, name in ipairs({'waiting', 'parked'}) do
 end
 
 -- A handler that is not paused any more: `resume` was cut short. A sample of each sweep is enough.
-local paused = {}
-for _, handler in ipairs(redis.call('HKEYS', Z .. 'pauses')) do paused[handler] = true end
+local paused = fields_of('pauses')
 for _, unit in ipairs(redis.call('ZRANDMEMBER', Z .. 'paused', 50)) do
   if sound(unit, 'paused') and not paused[get(unit_key(unit), 'handler') or ''] then requeue(unit, 'queued') end
 end
@@ -172,13 +171,12 @@ end
 local expire = function(name, keep)
   for _, id in ipairs(few(name, whole(now - keep))) do
     delete_event(id)
-    drop(name, id)
     done.deleted = done.deleted + 1
   end
 end
 local KEEP = tonumber(ARGV[4])
 expire('final', KEEP)
-for _, source in ipairs(redis.call('HKEYS', Z .. 'keeps')) do
+for source in pairs(list_kept_apart()) do
   local events, bodies = string.match(redis.call('HGET', Z .. 'keeps', source) or '', '^(%d*) (%d*)$')
   expire('final:' .. source, tonumber(events or '') or KEEP)
   if tonumber(bodies or '') then drop_bodies('final:' .. source, whole(now - tonumber(bodies)), most) end

@@ -8,8 +8,7 @@ if more > 0 then
   for _, job in ipairs(redis.call('LPOP', LIST, more) or {}) do jobs[#jobs + 1] = job end
 end
 
-local answers, paused = {}, {}
-for _, handler in ipairs(redis.call('HKEYS', Z .. 'pauses')) do paused[handler] = true end
+local answers, paused = {}, fields_of('pauses')
 local ends = whole(now + lease)
 local claim = function(job)
   local ordinal, unit = string.match(job, '^(%d+)%-(evt_[%w%-]+)$')

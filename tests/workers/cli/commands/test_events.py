@@ -18,7 +18,8 @@ from tests.support.kit import ROOT, Dead, Server, Tool, accept, dispatch, free_p
 from tests.support.sandbox import Sandbox
 from workers.cli import embedded, local, output
 from workers.cli.commands import dev
-from workers.ledger.transitions import Ledger, Outcome, Verdict
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Outcome, Verdict
 from workers.zyra import calls
 from workers.zyra.journal import Journal
 from workers.zyra.routes import load_default_routes

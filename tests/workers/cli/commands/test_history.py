@@ -20,7 +20,8 @@ from tests.support.kit import Dead, Tool, accept, dispatch, find_readable
 from workers.event import find_value
 from workers.ledger import query
 from workers.ledger.blind_index import list_digests
-from workers.ledger.transitions import Ledger, Outcome, Verdict
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Outcome, Verdict
 
 
 @pytest.fixture
@@ -28,10 +29,10 @@ def done(ledger: Ledger, seal: Seal) -> str:
     return finish(ledger, seal)
 
 
-def finish(ledger: Ledger, seal: Seal, body: bytes = b"{}", source: str = "zyra", find: str = "") -> str:
+def finish(ledger: Ledger, seal: Seal, body: bytes = b"{}", source: str = "zyra", digests: str = "") -> str:
     event = accept(ledger, seal, body, source=source)
     (claim,) = ledger.take([], 1)
-    dispatch(ledger, claim, "dispatched", "", ["a"], find=find)
+    dispatch(ledger, claim, "dispatched", "", ["a"], digests=digests)
     (run,) = ledger.take([], 1)
     ledger.finish([Outcome(unit=run.unit, token=run.token, verdict=Verdict.DONE)])
     return event
@@ -99,7 +100,7 @@ def test_erase_leaves_nothing_but_the_mark(
     tool: Tool, ledger: Ledger, seal: Seal, client: redis.Redis, keys: Keys
 ) -> None:
     find = list_digests(seal, {"data.customer": "c42"})
-    event = finish(ledger, seal, b'{"data": {"customer": "c42"}}', find=find)
+    event = finish(ledger, seal, b'{"data": {"customer": "c42"}}', digests=find)
     ledger.replay(event, again=True, reason="Ann asked for it")
     (run,) = ledger.take([], 1)
     ledger.finish([Outcome(unit=run.unit, token=run.token, verdict=Verdict.DEAD, error="no Ann")])
@@ -210,20 +211,20 @@ def test_find_in_the_index_and_where_there_is_none(tool: Tool, ledger: Ledger, s
 def test_the_index_goes_with_its_event_and_shows_nothing(
     ledger: Ledger, seal: Seal, client: redis.Redis, keys: Keys
 ) -> None:
-    finish(ledger, seal, find=list_digests(seal, {"data.customer": "c42", "resource": "vs_1"}))
-    assert client.zcard(keys.name("find")) == 2
+    finish(ledger, seal, digests=list_digests(seal, {"data.customer": "c42", "resource": "vs_1"}))
+    assert client.zcard(keys.name("blind_index")) == 2
     assert find_readable(client, keys, ["c42", "vs_1"]) == []
 
     ledger.purge(0)
 
-    assert client.zcard(keys.name("find")) == 0
+    assert client.zcard(keys.name("blind_index")) == 0
 
 
 def test_the_index_is_searched_under_every_key(
     tool: Tool, ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index(ledger, "zyra", "data.customer")
-    event = finish(ledger, seal, find=list_digests(seal, {"data.customer": "c42"}))
+    event = finish(ledger, seal, digests=list_digests(seal, {"data.customer": "c42"}))
 
     monkeypatch.setenv("SEAL_KEY", f"{secrets.token_hex(32)},{env['SEAL_KEY']}")
 
@@ -232,7 +233,7 @@ def test_the_index_is_searched_under_every_key(
 
 def test_an_event_that_both_ways_find_is_listed_once(tool: Tool, ledger: Ledger, seal: Seal) -> None:
     body, digest = b'{"data": {"customer": "c42"}}', list_digests(seal, {"data.customer": "c42"})
-    both = finish(ledger, seal, body, find=digest)  # its source declared the path once, and does not now
+    both = finish(ledger, seal, body, digests=digest)  # its source declared the path once, and does not now
     other = finish(ledger, seal, body, "acme", digest)
 
     assert find(tool, "--where", "data.customer=c42") == [other, both]
@@ -278,7 +279,7 @@ def test_an_archive_brings_events_back_as_they_were(
     tool: Tool, ledger: Ledger, seal: Seal, dead: Dead, tmp_path: Path, client: redis.Redis, keys: Keys
 ) -> None:
     find = list_digests(seal, {"data.customer": "c42"})
-    events = [finish(ledger, seal, b"\xff\x00", find=find), dead(), accept(ledger, seal)]
+    events = [finish(ledger, seal, b"\xff\x00", digests=find), dead(), accept(ledger, seal)]
     half = accept(ledger, seal)
     ledger.take([], 1)
     dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["a", "b"])
@@ -302,7 +303,7 @@ def test_an_archive_brings_events_back_as_they_were(
         for run in (*one["runs"], *other["runs"]):
             run.pop("attempts")
     assert after == before
-    assert client.zcard(keys.name("find")) == 1
+    assert client.zcard(keys.name("blind_index")) == 1
     assert {claim.event for claim in ledger.take([], 10)} == {events[2], half}
     ledger.sweep()
     assert states(ledger, *events) == ["done", "dead", "accepted", "dispatched"]
@@ -429,7 +430,7 @@ def test_reseal_moves_all_to_the_first_key_and_check_says_that_the_old_one_may_g
 
 def seal_with_index(ledger: Ledger, seal: Seal) -> str:
     """An event whose source indexes data.customer."""
-    event = finish(ledger, seal, b'{"data": {"customer": "c43"}}', find=list_digests(seal, {"data.customer": "c43"}))
+    event = finish(ledger, seal, b'{"data": {"customer": "c43"}}', digests=list_digests(seal, {"data.customer": "c43"}))
     opened = query.open_event(ledger, seal, event)
     content = Content(body=opened.content.body, index=("data.customer",))
     _, sealed = seal.close(EventRecord(labels=opened.labels, content=content))
@@ -551,6 +552,8 @@ def test_a_name_that_no_handler_has_is_refused(tool: Tool, monkeypatch: pytest.M
         2, "error: there is no handler 'flakey'; did you mean 'flaky'?\n",
     )  # fmt: skip
     assert "`zyra-receiver handlers` lists them" in tool("handlers", "pause", "xyz123")[2]
+    monkeypatch.setenv("WORKER_HANDLERS", "workers.handlers.log_event")
+    assert "did you mean 'workers.handlers.log_event.log_event'" in tool("handlers", "pause", "log_event")[2]
 
 
 def test_a_handler_is_known_by_what_it_did_where_none_is_loaded(
@@ -589,7 +592,7 @@ def test_show_has_attempts_with_their_frames(tool: Tool, ledger: Ledger, seal: S
 
 def test_status_lists_causes(tool: Tool, ledger: Ledger, seal: Seal) -> None:
     from tests.workers.ledger.test_causes import BOOM, begin, fail
-    from workers.ledger.transitions import Cause
+    from workers.ledger.units import Cause
 
     for n in range(12):
         fail(ledger, begin(ledger, seal), Cause(handler="op.note", kind="E", words="abcdefghijkl"[n]))

@@ -1,4 +1,4 @@
-"""The operator's table: what health, status, log and metrics say of each fault, and after how many seconds."""
+"""The operator's table: how many seconds after each fault its cause is named."""
 
 import os
 import re
@@ -24,8 +24,8 @@ WRONG = {"x-zyra-signature": "0" * 64}
 
 
 @dataclass
-class Told:
-    """A world whose receiver and workers run, and where their words are read."""
+class Operator:
+    """Looks at a world whose receiver and workers run: at health, status, log and metrics."""
 
     here: World
     began: float = 0.0
@@ -80,127 +80,127 @@ class Told:
             return ""
 
 
-def disk_full(told: Told) -> None:
-    told.serve(DURABILITY="everysec")
-    told.send()
-    told.begin()
-    told.here.redis.fill_disk(0)
+def disk_full(operator: Operator) -> None:
+    operator.serve(DURABILITY="everysec")
+    operator.send()
+    operator.begin()
+    operator.here.redis.fill_disk(0)
     for _ in range(20):
-        told.send()
-    told.expect(
+        operator.send()
+    operator.expect(
         health="503.*cannot write to its disk", log="deliveries get 503: Redis cannot write to its disk",
         metrics='zr_accepting 0|zr_unavailable_total{cause="misconf"', status="cannot write to its disk",
     )  # fmt: skip
 
 
-def too_many_pending(told: Told) -> None:
-    told.serve(MAX_PENDING="5")
-    told.begin()
+def too_many_pending(operator: Operator) -> None:
+    operator.serve(MAX_PENDING="5")
+    operator.begin()
     for _ in range(6):
-        told.send()
-    told.expect(
+        operator.send()
+    operator.expect(
         health="503.*MAX_PENDING is 5: do workers run", log="deliveries get 503: .*MAX_PENDING",
         metrics="zr_accepting 0", status="! 1 receivers answer 503: .*MAX_PENDING is 5(.|\n)*! no worker: 5",
     )  # fmt: skip
 
 
-def workers_dead(told: Told) -> None:
-    told.serve()
-    worker = told.work()
-    wait_for(lambda: "zr_workers 1.0" in told.try_to_read("metrics"))
-    told.begin()
-    told.here.kill(worker)  # type: ignore[arg-type]
-    told.send()
-    told.expect(metrics="zr_workers 0", status="! no worker: 1, since ")
+def workers_dead(operator: Operator) -> None:
+    operator.serve()
+    worker = operator.work()
+    wait_for(lambda: "zr_workers 1.0" in operator.try_to_read("metrics"))
+    operator.begin()
+    operator.here.kill(worker)  # type: ignore[arg-type]
+    operator.send()
+    operator.expect(metrics="zr_workers 0", status="! no worker: 1, since ")
 
 
-def handler_failing(told: Told) -> None:
-    told.serve()
-    told.work(WORKER_HANDLERS="tests.plugins.canary")
-    told.begin()
+def handler_failing(operator: Operator) -> None:
+    operator.serve()
+    operator.work(WORKER_HANDLERS="tests.plugins.canary")
+    operator.begin()
     for _ in range(5):
-        told.send("canary")
-    told.expect(
+        operator.send("canary")
+    operator.expect(
         status="! canary fails: [5-9] of [5-9] attempts in 5 min, ValueError at canary.py:",
         log="attempt ended: ValueError at canary.py:",
         metrics='zr_handler_attempts_total{handler="canary",outcome="failed"} 5',
     )
 
 
-def secret_wrong(told: Told) -> None:
-    told.serve()
-    told.begin()
+def secret_wrong(operator: Operator) -> None:
+    operator.serve()
+    operator.begin()
     for _ in range(10):
-        told.send(headers=WRONG)
-    told.expect(
+        operator.send(headers=WRONG)
+    operator.expect(
         status="! source zyra: 10 of 10 deliveries refused in 5 min, wrong: 10\n *wrong secret",
         log='"text": "delivery refused".*"cause": "wrong"',
         metrics='zr_refused_total{cause="wrong",source="zyra",status="401"} 10',
     )
 
 
-def redis_restarted(told: Told) -> None:
-    told.serve()
-    told.begin()
-    told.here.redis.kill()
-    assert told.send() == 503
-    told.expect(health="503.*Redis does not answer", log="deliveries get 503: Redis does not answer")
-    told.here.redis.start()
-    told.expect(log="deliveries are accepted again after [0-9]+ s; [1-9][0-9]* got 503", health="200")
+def redis_restarted(operator: Operator) -> None:
+    operator.serve()
+    operator.begin()
+    operator.here.redis.kill()
+    assert operator.send() == 503
+    operator.expect(health="503.*Redis does not answer", log="deliveries get 503: Redis does not answer")
+    operator.here.redis.start()
+    operator.expect(log="deliveries are accepted again after [0-9]+ s; [1-9][0-9]* got 503", health="200")
 
 
-def cluster_mode(told: Told) -> None:
-    cluster = told.here.add(Cluster(told.here.folder / "cluster"))
-    told.here.env["REDIS_URL"] = cluster.url
-    told.begin()
-    told.serve()
-    assert told.send() == 202
-    told.expect(health='200.*"redis":"cluster"', status="Redis: cluster")
+def cluster_mode(operator: Operator) -> None:
+    cluster = operator.here.add(Cluster(operator.here.folder / "cluster"))
+    operator.here.env["REDIS_URL"] = cluster.url
+    operator.begin()
+    operator.serve()
+    assert operator.send() == 202
+    operator.expect(health='200.*"redis":"cluster"', status="Redis: cluster")
 
 
-def history_full(told: Told) -> None:
+def history_full(operator: Operator) -> None:
     """Redis is full of finished events and nothing pends: they go, and not one delivery is refused."""
-    here, ledger = told.here, told.here.ledger
+    here, ledger = operator.here, operator.here.ledger
     assert ledger.seal
-    told.serve()
-    told.work()
+    operator.serve()
+    operator.work()
     here.redis.client.config_set("maxmemory", here.redis.client.info("memory")["used_memory"] + 4_000_000)
-    told.begin()
-    refused = sum(told.send("unhandled.kind") != 202 for _ in range(200))
+    operator.begin()
+    refused = sum(operator.send("unhandled.kind") != 202 for _ in range(200))
     for _ in range(1500):
         if ledger.client.info("memory")["used_memory"] > 0.93 * ledger.client.info("memory")["maxmemory"]:
             time.sleep(0.2)
         accept(ledger, ledger.seal, os.urandom(4000), kind="unhandled.kind")
-    refused += sum(told.send("unhandled.kind") != 202 for _ in range(200))
-    told.expect(
-        log="finished events deleted before their time", status="went early for want of memory: [0-9]+ bodies",
+    refused += sum(operator.send("unhandled.kind") != 202 for _ in range(200))
+    operator.expect(
+        log="finished events deleted before their time", status="deleted early because Redis was short of memory: [0-9]+ bodies",
         metrics='zr_ledger_total{what="bodies_shed"}',
     )  # fmt: skip
     assert refused == 0
 
 
-def silent_source(told: Told) -> None:
-    config = Path(told.here.env["RECEIVER_CONFIG"])
+def silent_source(operator: Operator) -> None:
+    config = Path(operator.here.env["RECEIVER_CONFIG"])
     config.write_text(config.read_text() + 'expect_every = "5s"\n')
-    told.begin()
-    told.serve()
-    told.expect(
+    operator.begin()
+    operator.serve()
+    operator.expect(
         status="! source zyra: no delivery for [0-9]+ s, ever",
         metrics='zr_source_overdue_seconds{source="zyra"} [0-9.]*[1-9]',
     )
 
 
-def clock_wrong(told: Told) -> None:
-    told.serve()
-    told.begin()
-    told.here.clock("+2m")
-    told.expect(
+def clock_wrong(operator: Operator) -> None:
+    operator.serve()
+    operator.begin()
+    operator.here.clock("+2m")
+    operator.expect(
         metrics="zr_clock_difference_seconds -1[12][0-9]",
         status="! the clock of this machine differs from that of Redis by -1[12][0-9] s",
     )
 
 
-FAULTS: dict[Callable[[Told], None], dict[str, str]] = {
+FAULTS: dict[Callable[[Operator], None], dict[str, str]] = {
     disk_full: {"durability": "everysec"},
     too_many_pending: {},
     workers_dead: {},
@@ -221,11 +221,11 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.__name__))
-def test_the_cause_of_each_fault_is_named_within_a_minute(fault: Callable[[Told], None], folder: Path) -> None:
+def test_the_cause_of_each_fault_is_named_within_a_minute(fault: Callable[[Operator], None], folder: Path) -> None:
     with ExitStack() as stack:
         here = World(folder, **FAULTS[fault])
         stack.callback(here.end)
-        told = Told(here)
-        fault(told)
+        operator = Operator(here)
+        fault(operator)
 
-    print(fault.__name__, told.seconds)
+    print(fault.__name__, operator.seconds)

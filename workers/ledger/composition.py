@@ -1,0 +1,27 @@
+"""The Lua of each transition, put together from its shared parts and its own."""
+
+from receiver.contract.scripts import compose_script
+
+DELETING = {"sweep.lua", "shed.lua", "purge.lua", "erase.lua"}  # they delete events
+ENDING = {"take.lua", "dispatch.lua", "finish.lua", "replay.lua", "discard.lua", "restore.lua"}  # they can end one
+PARTS = {  # shared, and the scripts that use them
+    "close.lua": DELETING | ENDING,
+    "claim.lua": {"take.lua", "alone.lua"},
+    "delete.lua": DELETING,
+}
+GROWING = {"replay.lua", "allow.lua", "restore.lua"}  # all others help work to its end, which is what frees memory
+TYPES = {  # of keys that the receiver's script does not use
+    "paused": "zset",
+    "causes": "zset",
+    "blind_index": "zset",
+    "pauses": "hash",
+    "keeps": "hash",
+    "done_at": "hash",
+    "shed_until": "hash",
+}
+
+
+def compose_transition(name: str) -> str:
+    shared = [part for part, users in PARTS.items() if name in users]
+    allow_oom, heals = name not in GROWING, name == "sweep.lua"
+    return compose_script("workers.ledger.scripts", *shared, name, allow_oom=allow_oom, heals=heals, more_types=TYPES)

@@ -1,0 +1,112 @@
+"""What the ledger's transitions are given and answer: claims of units of work, and how those end."""
+
+from enum import StrEnum
+
+import msgspec
+
+from receiver.contract.keys import read_event_id
+from receiver.contract.records import Labels
+
+Ticket = tuple[str, int]  # a unit, and the token under which it was claimed
+
+
+class Verdict(StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    FAILED = "failed"  # an ordinary failure: again after a while
+    LATER = "later"  # RetryLater: again at a time, costs no budget
+    DEAD = "dead"  # GiveUp, or the budget is spent
+    REFUSED = "refused"  # the handler does not match the event, or the seal does not open
+    MISSING = "missing"  # this worker does not have the handler
+    BUSY = "busy"  # the handler's places are all taken
+    HANDED = "handed"  # given back: not started, or stopped for no fault of its own
+    DIED = "died"  # its process died while it ran alone
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit of work that is ours until its lease ends: a dispatch if handler is "", else an attempt."""
+
+    unit: str
+    token: int
+    key: str  # id of the key that sealed the event
+    sealed: bytes
+    labels: Labels
+    handler: str = ""
+    attempt: int = 0
+    failures: int = 0
+    deaths: int = 0
+    suspect: bool = False
+    is_replay: bool = False
+    claimed_at: float = 0.0  # on this machine's monotonic clock, before the claim was sent
+
+    @property
+    def event(self) -> str:
+        return read_event_id(self.unit)
+
+    @property
+    def ticket(self) -> Ticket:
+        return self.unit, self.token
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """What failures with one cause have in common. kind: the exception's class. place: the line of the handler's code.
+
+    words: the message without what differs from one event to the next. path: the functions that led there.
+    """
+
+    handler: str
+    kind: str
+    place: str = ""
+    words: str = ""
+    path: tuple[str, ...] = ()
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt ended."""
+
+    unit: str
+    token: int
+    verdict: Verdict
+    delay: float = 0.0  # seconds until the next attempt
+    error: str = ""
+    frames: tuple[str, ...] = ()  # the last lines of its traceback, without messages
+    cause: Cause | None = None  # of a failure of the handler's own
+    ms: int = 0  # that the attempt took
+    tallies: dict[str, int] = {}
+
+    @property
+    def ticket(self) -> Ticket:
+        return self.unit, self.token
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An outcome as `finish.lua` reads it, by these names. error: sealed, or ""."""
+
+    unit: str
+    token: int
+    verdict: Verdict
+    delay: float
+    error: str
+    ms: int
+    tallies: dict[str, int]
+    cause: dict[str, str] | None = None
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """suffix: of the run's id. begins: its first attempt starts in this process at once."""
+
+    suffix: str
+    handler: str
+    begins: bool = False
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """How a dispatch ends; `dispatch.lua` reads it by these names."""
+
+    unit: str
+    token: int
+    verdict: str
+    cause: str = ""
+    runs: tuple[NewRun, ...] = ()
+    digests: str = ""  # by which `events list --where` finds the event, comma list
