@@ -8,7 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from .contract.tracing import Span, Tracing
 from .delivery import Delivery, inflate
-from .delivery_log import DeliveryLog, Line
+from .delivery_log import ECHOED, DeliveryLog
 from .errors import (
     BadSignature,
     NotFound,
@@ -33,7 +33,6 @@ PREFIX = "/webhooks/"
 ROUTE = f"{PREFIX}{{source}}"
 PLAIN = (b"", b"identity")
 GZIP = (*PLAIN, b"gzip")
-ECHOED = {b"x-request-id": "request_id", b"traceparent": "traceparent"}  # headers that go back; their names in the log
 GUARDED = frozenset((b"content-encoding", b"content-length", *ECHOED))
 MAX_ECHO_BYTES = 200  # of one
 
@@ -102,7 +101,7 @@ class Endpoint:
             self._metrics.accept(source.name, receipt.duplicate, accepted.untyped, spent)
             self._reports.accept(source.name)
             if self._log.is_on:
-                self._log.accept(describe(accepted, receipt, spent, echo))
+                self._log.accept(accepted, receipt, source.success_status, spent, echo)
             body = render_success(source.scheme, receipt)
             more = [*source.success_headers, *echo] if echo else source.success_headers
             await send_answer(send, source.success_status, body, more)
@@ -209,16 +208,6 @@ class Endpoint:
             if not message.get("more_body"):
                 return bytes(body + part) if body else part
             body += part
-
-
-def describe(accepted: Accepted, receipt: Receipt, seconds: float, echo: Headers) -> Line:
-    """What the log says of a delivery."""
-    labels, verdict = accepted.event.labels, "duplicate" if receipt.duplicate else "accepted"
-    ms = round(seconds * 1000, 1)
-    line = Line(receipt.id, labels.source, labels.type, verdict, ms, labels.delivery_id)
-    for name, value in echo:
-        setattr(line, ECHOED[name], value.decode("latin-1"))
-    return line
 
 
 def build_url(source: Source, scope: Scope) -> str:

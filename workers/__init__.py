@@ -3,11 +3,12 @@
     from workers import Event, GiveUp, RetryLater, Router, Zyra, allow, post
 
 router      which handler wants which event, and how it is run
+option_checks  what an author gives `Router.on` is checked: types and options; `function_checks`: the function
 event       what a handler is given
 errors      what a handler may raise
 context     the lease and `allow`, while a handler runs
 outgoing    posts JSON to other services, with an SSRF guard; `retry_after` reads when to come back
-plugins     loads handler modules
+plugins     loads handler modules; `load_faults` says why one does not load
 settings    the environment of a worker
 handlers    handlers that come with the receiver
 zyra        the client for Zyra's API

@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .errors import LeaseLost
-from .ledger.transitions import LEASE_SECONDS, Ledger
+from .ledger.transitions import LEASE_SECONDS
 
 
 @dataclass(slots=True)
@@ -24,9 +25,15 @@ class Lease:
             raise LeaseLost("the lease of this attempt is lost: another one may run")
 
 
+class Counter(Protocol):
+    """The ledger, which all workers share, or a counter of this process."""
+
+    def allow(self, key: str, times: int, seconds: float, who: str = "") -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    ledger: Ledger
+    counter: Counter
     lease: Lease
 
 
@@ -40,4 +47,4 @@ def allow(key: str, times: int, seconds: float, who: str = "") -> bool:
     the same thing. With times=0 nobody new is, which tells whether somebody was.
     Raises LookupError outside a handler.
     """
-    return CURRENT.get().ledger.allow(key, times, seconds, who)
+    return CURRENT.get().counter.allow(key, times, seconds, who)

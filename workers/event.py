@@ -1,22 +1,16 @@
 """The event as a handler sees it."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from receiver.contract.body import read
+from receiver.contract.payload_paths import find_resource_id
 from receiver.contract.records import EventRecord
-
-PATHS = (  # places that name the resource come first; `id` at the top is the event's own
-    "data.{resource}.id", "data.{resource}_id", "data.resource.id", "data.resource_id", "{resource}.id",
-    "{resource}_id", "resource.id", "resource_id", "data.object.id", "object.id", "data.id", "data.{family}_id",
-    "{family}_id",
-)  # fmt: skip
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +60,7 @@ def make_event_with_payload(
         source=labels.source,
         type=labels.type,
         payload=payload,
-        resource_id=find_resource_id(payload, labels.type, content.resource or PATHS),
+        resource_id=find_resource_id(payload, labels.type, content.resource),
         body=content.body,
         headers=MappingProxyType(dict(content.headers)),
         received_at=datetime.fromtimestamp(labels.received_at / 1000, UTC),
@@ -76,50 +70,10 @@ def make_event_with_payload(
         is_replay=is_replay,
         stem=content.stem,
         trace=content.trace,
-        key=hashlib.sha256(f"{labels.id} {handler}".encode()).hexdigest()[:32],
+        key=make_key(labels.id, handler),
     )
 
 
-def find_resource_id(payload: Any, kind: str, paths: tuple[str, ...]) -> str:
-    """The id of what the event is about, at the first path that holds one; "" where none does."""
-    for steps in expand_paths(kind, paths):
-        value = walk(payload, steps)
-        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-            return str(value)
-    return ""
-
-
-def find_value(payload: Any, kind: str, path: str, resource: tuple[str, ...] = ()) -> str:
-    """The text or number at a path, as text; "" where there is none. The path `resource` is that to the resource's id.
-
-    resource: the source's own paths to that.
-    """
-    if path == "resource":
-        return find_resource_id(payload, kind, resource or PATHS)
-    value = walk(payload, path.split("."))
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-
-
-def walk(payload: Any, steps: Sequence[str]) -> Any:
-    """What stands at the end of a path; None where there is nothing. A number is a place in a list."""
-    value = payload
-    for step in steps:
-        if isinstance(value, list) and step.isdecimal():
-            value = value[int(step)] if len(step) < 4 and int(step) < len(value) else None
-        else:
-            value = value.get(step) if isinstance(value, dict) else None
-    if isinstance(value, list) and len(value) == 1:  # a field of a form
-        return value[0]
-    return value
-
-
-@lru_cache(maxsize=1024)
-def expand_paths(kind: str, paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """The paths' steps. Of sla.breach.started {resource} is breach, and {family} is sla."""
-    resource, *families = kind.split(".")[-2::-1] or [kind]
-    expanded = [
-        path.replace("{resource}", resource).replace("{family}", family)
-        for path in paths
-        for family in (families if "{family}" in path else [""])
-    ]
-    return tuple(tuple(path.split(".")) for path in expanded)
+def make_key(event: str, handler: str) -> str:
+    """The same for an event and a handler over all attempts and replays."""
+    return hashlib.sha256(f"{event} {handler}".encode()).hexdigest()[:32]

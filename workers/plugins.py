@@ -1,16 +1,20 @@
 """Handler modules: named in WORKER_HANDLERS, or brought by installed packages."""
 
+import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
+from types import CellType, ModuleType
 
 from receiver.contract.errors import ConfigurationError
 
-from .router import Router
+from .errors import WrongHandler
+from .load_faults import GROUP, LoadFault, explain_fault
+from .router import Handler, Router
 
 log = logging.getLogger(__name__)
-GROUP = "zyra_receiver.handlers"
 
 
 def load_handlers(modules: Sequence[str], *, keep_going: bool = False) -> Router:
@@ -18,17 +22,23 @@ def load_handlers(modules: Sequence[str], *, keep_going: bool = False) -> Router
 
     keep_going: what fails is logged and left out instead.
     """
+    router, faults = load_modules(modules)
+    if faults and not keep_going:
+        raise ConfigurationError([fault.message for fault in faults])
+    for fault in faults:
+        log.error("%s; going on without it", fault.message, extra={"traceback": fault.traceback})
+    return router
+
+
+def load_modules(modules: Sequence[str]) -> tuple[Router, list[LoadFault]]:
+    """One router of the modules that load, and why the others do not."""
     router, faults = Router(), []
     for name in expand(modules):
         try:
             include(router, name)
         except (Exception, SystemExit) as error:
-            faults.append(f"handler module {name!r}: {type(error).__name__}: {error}")
-    if faults and not keep_going:
-        raise ConfigurationError(faults)
-    for fault in faults:
-        log.error("%s; going on without it", fault)
-    return router
+            faults.append(explain_fault(name, error))
+    return router, faults
 
 
 def expand(modules: Sequence[str]) -> list[str]:
@@ -41,8 +51,41 @@ def expand(modules: Sequence[str]) -> list[str]:
 
 
 def include(router: Router, name: str) -> None:
+    """Adds a module's handlers. Raises WrongHandler where it has none, or some that would never run."""
     module = import_module(name)
+    place = Path(getattr(module, "__file__", None) or name).name
     offered = getattr(module, "router", None)
     if not isinstance(offered, Router):
-        raise TypeError("has no `router = Router()`")
+        raise WrongHandler(place, [f"has no `router = Router()`{hint_at_name(module)}"])
+    if faults := list(find_lost_handlers(module, offered)):
+        raise WrongHandler(place, faults)
     router.include(offered)
+
+
+def find_lost_handlers(module: ModuleType, offered: Router) -> Iterator[str]:
+    """Handlers of a module that nobody would call."""
+    routers = {name: value for name, value in vars(module).items() if isinstance(value, Router)}
+    for name, other in routers.items():
+        own = [one.name for one in other if one.function.__module__ == module.__name__ and not offered.get(one.name)]
+        if own:
+            yield f"the handlers of `{name}` are not loaded: add router.include({name})"
+    for handler in offered:
+        if hides := find_decorator_above(module, handler):
+            yield f"{handler.place}: {hides} stands above @router.on and would not run: write it below"
+    if not list(offered):
+        yield "its router has no handlers: write @router.on(...) above a function"
+
+
+def find_decorator_above(module: ModuleType, handler: Handler) -> str:
+    """What another decorator made of a handler's function after the router had taken it, or ""."""
+    function = handler.function
+    shown = vars(module).get(getattr(function, "__name__", ""))
+    if shown is function or not callable(shown):
+        return ""
+    cells = [cell.cell_contents for cell in getattr(shown, "__closure__", None) or () if cell != CellType()]
+    return f"a decorator of {function.__name__}" if function in (*cells, inspect.unwrap(shown)) else ""
+
+
+def hint_at_name(module: ModuleType) -> str:
+    named = next((name for name, value in vars(module).items() if isinstance(value, Router)), "")
+    return f": call it `router`, not `{named}`" if named else ""

@@ -1,26 +1,24 @@
 """Which handler wants which event. Routers compose; nothing registers itself anywhere else."""
 
 import inspect
-import re
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from . import option_checks
+from .errors import WrongHandler
 from .event import Event
+from .function_checks import find_function_faults, find_when_faults, is_async, locate, locate_function, takes_client
 
 F = TypeVar("F", bound=Callable[..., Any])
 RECONCILED = "reconciled"  # the origin of events that we made, of what nobody told us
-MAX_WORD_CHARACTERS = 250  # of a type, a source or a name
 MAX_REMEMBERED_TYPES = 1000  # sources and types whose handlers are remembered
-
-
-TYPE = re.compile(r"[A-Za-z0-9_:/ -]+(\.[A-Za-z0-9_:/ -]+)*(\.\*)?|\*")
-MAX_TIMEOUT_SECONDS = 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handler:
-    """A function of an event, and how it wants to be run."""
+    """A function of an event, and how it wants to be run. place: file and line of the function."""
 
     name: str
     types: tuple[str, ...]
@@ -34,6 +32,7 @@ class Handler:
     reconciled: bool = False
     takes_client: bool = False
     is_async: bool = False
+    place: str = ""
 
     @property
     def is_free(self) -> bool:
@@ -52,10 +51,14 @@ class Handler:
             yield from (wanted for wanted in self.types if kind.startswith(f"{wanted}."))
 
     def wants(self, event: Event) -> bool:
-        """Whether the handler is for this event. Raises what its `when` raises."""
-        return self.matches(event.source, event.type, event.origin, event.stem) and (
-            self.when is None or bool(self.when(event))
-        )
+        """Whether the handler is for this event. Raises what its `when` raises, and TypeError if that is async."""
+        if not self.matches(event.source, event.type, event.origin, event.stem):
+            return False
+        if self.when is None:
+            return True
+        answer = self.when(event)
+        refuse_unfinished(answer, "its `when`")
+        return bool(answer)
 
 
 class Router:
@@ -69,6 +72,7 @@ class Router:
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
         self._matching: dict[tuple[str, str, str, str], tuple[Handler, ...]] = {}
+        self._parents: list[Router] = []
 
     def on(
         self,
@@ -81,6 +85,7 @@ class Router:
         concurrency: int | None = None,
         isolated: bool = False,
         reconciled: bool = False,
+        unlisted: bool = False,
     ) -> Callable[[F], F]:
         """Registers a handler for events of these types: "job.failed", "job.*" for a family, or "*" for all.
 
@@ -96,27 +101,25 @@ class Router:
         concurrency: runs of this handler at once, over all workers; None is no limit.
         isolated: each attempt runs in a process of its own, for code that may crash or hold the interpreter.
         reconciled: the handler also gets events that `zyra-receiver events reconcile --backfill` makes.
+        unlisted: a type that looks like a misspelt one of the source's catalogue is meant as it is.
 
-        Raises ValueError where an option makes no sense, and says which.
+        Raises WrongHandler, a ValueError, where a type, an option or the function makes no sense, and says which.
         """
-        faults = [*find_type_faults(types)]
-        faults += [f"source= must be the name of a source, or *, not {source!r}"] * (not is_word(source))
-        faults += [f"name= must be a text of 1 to 250 characters, not {name!r}"] * (
-            name is not None and not is_word(name)
-        )
-        faults += find_when_faults(when)
-        if not is_number(timeout) or not 0 < timeout <= MAX_TIMEOUT_SECONDS:
-            faults.append(f"timeout= must be seconds, more than 0 and at most 86400, not {timeout!r}")
-        if not is_whole(max_attempts) or max_attempts < 1:
-            faults.append(f"max_attempts= must be a whole number from 1 on, not {max_attempts!r}")
-        if concurrency is not None and (not is_whole(concurrency) or concurrency < 1):
-            faults.append(f"concurrency= must be a whole number from 1 on, or None, not {concurrency!r}")
-        for option, value in (("isolated", isolated), ("reconciled", reconciled)):
-            faults += [f"{option}= must be True or False, not {value!r}"] * (not isinstance(value, bool))
+        place = locate(sys._getframe(1))
+        faults = [
+            *option_checks.find_type_faults(types, source, unlisted is True),
+            *option_checks.find_word_faults({"source": source, "name": "-" if name is None else name}),
+            *find_when_faults(when),
+            *option_checks.find_number_faults(timeout, {"max_attempts": max_attempts, "concurrency": concurrency}),
+            *option_checks.find_flag_faults({"isolated": isolated, "reconciled": reconciled, "unlisted": unlisted}),
+        ]
         if faults:
-            raise ValueError("on(): " + "; ".join(faults))
+            raise WrongHandler(place, faults)
 
         def register(function: F) -> F:
+            here = locate_function(function, place)
+            if faults := list(find_function_faults(function, name)):
+                raise WrongHandler(here, faults)
             self._add(
                 Handler(
                     name=name or f"{function.__module__}.{function.__qualname__}",
@@ -130,7 +133,8 @@ class Router:
                     isolated=isolated,
                     reconciled=reconciled,
                     takes_client=takes_client(function),
-                    is_async=inspect.iscoroutinefunction(function),
+                    is_async=is_async(function),
+                    place=here,
                 )
             )
             return function
@@ -138,15 +142,35 @@ class Router:
         return register
 
     def include(self, other: "Router") -> None:
-        """Takes in another router's handlers. Raises ValueError where two have one name."""
+        """Takes in another router's handlers, and those that it gets later.
+
+        Raises WrongHandler where two have one name, or where `other` is no router or includes this one.
+        """
+        place = locate(sys._getframe(1))
+        if not isinstance(other, Router):
+            raise WrongHandler(place, [f"include() takes a Router, not {type(other).__name__}"])
+        if self is other or other in self._list_ancestors():
+            raise WrongHandler(place, ["a router cannot include itself"])
         for handler in other:
             self._add(handler)
+        if self not in other._parents:
+            other._parents.append(self)
+
+    def _list_ancestors(self) -> Iterator["Router"]:
+        for parent in self._parents:
+            yield parent
+            yield from parent._list_ancestors()
 
     def _add(self, handler: Handler) -> None:
-        if handler.name in self._handlers:
-            raise ValueError(f"two handlers are called {handler.name!r}: give one of them another name=")
+        if same := self._handlers.get(handler.name):
+            if same is handler:
+                return
+            both = f"two handlers are called {handler.name!r}, the other at {same.place}"
+            raise WrongHandler(handler.place, [f"{both}: give one of them another name="])
         self._handlers[handler.name] = handler
         self._matching.clear()
+        for parent in self._parents:
+            parent._add(handler)
 
     def get(self, name: str) -> Handler | None:
         return self._handlers.get(name)
@@ -185,47 +209,15 @@ def may_match(handler: Handler, source: str, kind: str, origin: str, stem: str) 
         return True
 
 
-def find_type_faults(types: Sequence[object]) -> Iterator[str]:
-    if not types:
-        yield 'name the type, such as on("virtual_server.error")'
-    for one in types:
-        if isinstance(one, list | tuple | set | frozenset):
-            words = ", ".join(repr(word) for word in one)
-            yield f"several types are arguments of their own: on({words}), and no {type(one).__name__}"
-        elif callable(one):
-            yield 'write @router.on("virtual_server.error"), with the type in parentheses'
-        elif not isinstance(one, str):
-            yield f"a type is a text, not {one!r}"
-        elif not TYPE.fullmatch(one) or len(one) > MAX_WORD_CHARACTERS:
-            yield f'{one!r} is no type: write "virtual_server.error", "virtual_server.*" for a family, or "*" for all'
-
-
-def find_when_faults(when: object) -> Iterator[str]:
-    if when is None:
+def refuse_unfinished(answer: object, who: str) -> None:
+    """Raises TypeError where what a function returned has yet to run."""
+    if answer is None or isinstance(answer, bool | int | str | dict):
         return
-    if not callable(when):
-        yield f"when= must be a function of the event, not {when!r}"
-    elif inspect.iscoroutinefunction(when):
-        yield "when= must be a plain function: an `async def` answers a coroutine, which is always true"
+    if inspect.iscoroutine(answer):
+        answer.close()
+    if inspect.isawaitable(answer) or inspect.isgenerator(answer) or inspect.isasyncgen(answer):
+        raise TypeError(f"{who} returned {name_unfinished(answer)}, which has not run: write `async def` and `await`")
 
 
-def is_word(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= MAX_WORD_CHARACTERS and value.isprintable()
-
-
-def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def takes_client(function: Callable[..., Any]) -> bool:
-    """Whether the function has a second argument for the API client. Raises ValueError where it takes no event."""
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    positional = [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
-    needed = [p for p in positional if p.default is inspect.Parameter.empty]
-    if not positional or len(needed) > 2:
-        raise ValueError(f"{function.__qualname__} must take an event, or an event and a client")
-    return len(positional) > 1
+def name_unfinished(answer: object) -> str:
+    return f"a {type(answer).__name__} ({getattr(answer, '__qualname__', '?')})"

@@ -6,7 +6,7 @@ settings    the environment, checked as a whole
 tracing     spans for OpenTelemetry; `sentry` reports errors; `telemetry` refuses what cannot work
 logs        one JSON line a record
 keys        names in Redis: ids, jobs, keys
-body        the one reader of bodies: JSON, urlencoded, multipart
+body        the one reader of bodies: JSON, urlencoded, multipart; `payload_paths` finds values in what it read
 addresses   the SSRF guard
 exposition  serves metrics
 records     an event as it is kept, and the words for its states

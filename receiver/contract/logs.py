@@ -4,20 +4,24 @@ import contextlib
 import json
 import logging
 import sys
+import threading
 import time
-from collections import deque
+from collections.abc import Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, TextIO
 
 import msgspec
 
 MAX_VALUE_CHARACTERS = 2000  # of one value: a hostile field must not fill a disk
-encode = msgspec.json.Encoder().encode
+NOTHING: dict[str, Any] = {}
+CONTEXT: ContextVar[dict[str, Any]] = ContextVar("log", default=NOTHING)  # what each line of this thread or task says
+encode, encode_lines = msgspec.json.Encoder().encode, msgspec.json.Encoder().encode_lines
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
 class Line(logging.Formatter):
-    """JSON with time, level, logger, text and whatever the caller put into extra."""
+    """JSON with time, level, logger, text, the context, and whatever the caller put into extra."""
 
     def format(self, record: logging.LogRecord) -> str:
         return json.dumps(self.fields(record), default=str)
@@ -29,7 +33,7 @@ class Line(logging.Formatter):
             "logger": record.name,
             "text": record.getMessage()[:MAX_VALUE_CHARACTERS],
         }
-        for name, value in vars(record).items():
+        for name, value in (CONTEXT.get() | vars(record)).items():
             if name not in STANDARD:
                 out[name] = value[:MAX_VALUE_CHARACTERS] if isinstance(value, str) else value
         if record.exc_info:
@@ -46,33 +50,27 @@ class Lines:
     def __init__(self, log: logging.Logger, text: str) -> None:
         self._log = log
         self._text = text
-        self._tail = b'Z",' + encode({"level": "info", "logger": log.name, "text": text})[1:-1] + b","
-        self._waiting: deque[tuple[float, msgspec.Struct]] = deque()
-
-    def __bool__(self) -> bool:
-        """Whether any wait."""
-        return bool(self._waiting)
-
-    def add(self, facts: msgspec.Struct) -> None:
-        """facts: what the line says besides time, level, logger and text."""
-        self._waiting.append((time.time(), facts))
+        self._head = b"\n" + encode({"level": "info", "logger": log.name, "text": text})[:-1] + b","
+        self._waiting: list[msgspec.Struct] = []
+        self._flushing = threading.Lock()
+        self.add = self._waiting.append  # what the line says besides level, logger and text; `time` comes first
 
     def flush(self) -> None:
-        lines = list[tuple[float, msgspec.Struct]]()
-        with contextlib.suppress(IndexError):  # another thread may take some of them
-            while True:
-                lines.append(self._waiting.popleft())
+        with self._flushing:
+            lines = self._waiting[:]
+            del self._waiting[: len(lines)]  # what another thread adds meanwhile comes after them
+        self.write(lines)
+
+    def write(self, lines: Sequence[msgspec.Struct]) -> None:
+        """Writes these, at once."""
         handlers = logging.root.handlers
         if len(handlers) == 1 and type(handlers[0].formatter) is Line and isinstance(handlers[0], Stream):
-            handlers[0].write(b"".join([self._format(at, facts) for at, facts in lines]))
+            handlers[0].write((b"\n" + encode_lines(lines)).replace(b"\n{", self._head)[1:])  # a text holds no bare \n
             return
-        for _, facts in lines:
-            self._log.info(self._text, extra=msgspec.to_builtins(facts))
-
-    def _format(self, at: float, facts: msgspec.Struct) -> bytes:
-        second = int(at)
-        head = b'{"time":"%b.%03d' % (format_second(second).encode(), (at - second) * 1000)
-        return b"%b%b%b\n" % (head, self._tail, encode(facts)[1:])
+        for line in lines:
+            extra = msgspec.to_builtins(line)
+            extra.pop("time")
+            self._log.info(self._text, extra=extra)
 
 
 class Stream(logging.StreamHandler[TextIO]):
@@ -103,12 +101,12 @@ class Words(Line):
 
 def format_time(at: float) -> str:
     """Seconds since 1970 as RFC 3339, with milliseconds."""
-    return f"{format_second(int(at))}.{int(at % 1 * 1000):03d}Z"
+    return format_milliseconds(int(at * 1000))
 
 
 @lru_cache(maxsize=4)
-def format_second(at: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+def format_milliseconds(at: int) -> str:
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at // 1000))}.{at % 1000:03d}Z"
 
 
 def escape(text: str) -> str:

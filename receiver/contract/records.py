@@ -25,6 +25,7 @@ class RunState(StrEnum):
     DEAD = "dead"
     DISCARDED = "discarded"
     REFUSED = "refused"
+    SKIPPED = "skipped"
 
 
 class Body(StrEnum):

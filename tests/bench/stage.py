@@ -87,7 +87,7 @@ class Stage:
             "MAX_PENDING": "100000000",
             "METRICS_PORT": "0",
             "DRAIN_SECONDS": "0",
-            "LOG_LEVEL": "warning",
+            "LOG_LEVEL": os.environ.get("LOG_LEVEL", "warning"),
             "PYTHONPATH": str(ROOT),
             "TICKS": str(folder / "ticks"),
         }

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from receiver.contract.body import decide_format, read
+from receiver.contract.payload_paths import find_resource_id
 from receiver.contract.records import Content
 from receiver.delivery import Delivery, walk_path
 from receiver.labels import LabelReader, Marks, parse_place
 from receiver.schemes import Scheme, load_schemes
 from receiver.sources import Source
-from workers.event import PATHS, find_resource_id
 
 DATA = json.loads((Path(__file__).parent.parent / "data/deliveries.json").read_text())
 BY_NAME = {f"{one['scheme']}: {one['name']}": one for one in DATA}
@@ -63,7 +63,7 @@ def test_what_a_documented_delivery_means(name: str) -> None:
         one["format"],
     )
     if one["resource"] is not None:
-        assert find_resource_id(payload, kind, scheme.resource_id or PATHS) == one["resource"]
+        assert find_resource_id(payload, kind, scheme.resource_id) == one["resource"]
 
 
 def changed_at(document: Any, path: str) -> bytes | None:

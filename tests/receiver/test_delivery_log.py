@@ -32,7 +32,7 @@ def choose(lines: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
 
 
 def test_each_delivery_is_one_line(env: dict[str, str]) -> None:
-    body, answers = payload(), list[Any]()
+    body, answers = payload(id="vs_1"), list[Any]()
     more = {"x-request-id": "req-1", "traceparent": TRACE}
 
     lines = log_of(lambda http: answers.extend(post(http, body, signed(body) | more) for _ in range(2)))
@@ -46,6 +46,7 @@ def test_each_delivery_is_one_line(env: dict[str, str]) -> None:
         TRACE,
         "info",
     )
+    assert (first["resource"], first["status"]) == ("vs_1", 202)
     assert {"type", "ms", "delivery_id", "time", "logger"} < first.keys()
     assert [answer.headers["x-request-id"] for answer in answers] == ["req-1"] * 2
     assert answers[0].headers["traceparent"] == TRACE

@@ -6,10 +6,11 @@ access        opens the ledger and Zyra's API for a command
 local         the environment of a command: the process's own, completed by a running `dev`
 errors        what ends a command with exit code 1
 event_filters options of commands that choose events
+handler_list  tells which handlers are loaded, and why others are not
 refusals      refused deliveries, as receivers note them
 output        prints words, tables and JSON
 fields        reads name=value
-embedded      the processes of `dev`, with a Redis-compatible server
+embedded      the processes of `dev`, with a Redis-compatible server; `reload` replaces them when code is saved
 registration  registers an endpoint at Zyra
 rotation      replaces the secret of our endpoint at Zyra; `secret_file` keeps it
 secret_forms  tells what is wrong with how a secret looks

@@ -18,13 +18,13 @@ from typer.core import TyperGroup
 
 from receiver.contract import logs
 from receiver.contract.errors import ConfigurationError
-from receiver.contract.logs import escape
 from receiver.contract.memory import forbid_core_dumps
 from receiver.contract.redis_faults import explain_to_operator
 
 from ..errors import RetryLater
 from ..zyra.errors import ZyraError
 from .errors import CommandFailed
+from .output import print_red
 
 COMMANDS = {
     "dev": "Run everything on this machine: Redis, a Zyra sandbox, the receiver and a worker.",
@@ -33,6 +33,7 @@ COMMANDS = {
     "check": "Validate configuration, handlers and Redis.",
     "send": "Sign an event as its source would, and post it.",
     "events": "List, show, replay, discard, purge, erase, export, import, explain and reconcile events.",
+    "run": "Run one attempt of a handler here, with the API recorded, or in a debugger.",
     "handlers": "List the loaded handlers, and those that an event would run; pause and resume them.",
     "sources": "List the sources, the use of each secret, and which secret is safe to remove.",
     "schemes": "List, show and verify signature schemes.",
@@ -135,7 +136,7 @@ def hint(faults: Sequence[str]) -> list[str]:
 
 def quit_as_command(status: int, *lines: str) -> None:
     for line in lines:
-        print(f"error: {escape(line)}", file=sys.stderr)
+        print_red(f"error: {line}")
     sys.exit(status)
 
 

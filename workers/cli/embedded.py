@@ -8,13 +8,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from receiver.contract.errors import ConfigurationError
 
 from ..runtime.limits import end_with_parent
+from .output import print_red
 
 MAX_SOCKET_BYTES = 100  # bytes; the system's limit is 104 to 108
+LOOK_SECONDS = 0.2  # between two looks at the children
 STOP_SECONDS = 40.0  # until a child that was asked to end is killed
 MIN_MAJOR_VERSION = 7  # major version that runs our scripts
 ORDER = ("receiver", "worker", "sandbox", "redis")  # who is asked to stop first
@@ -71,11 +74,11 @@ class Children:
         self.stopping = False
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, command: list[str], env: dict[str, str]) -> None:
+    def start(self, name: str, command: list[str], env: Mapping[str, str]) -> None:
         parent = os.getpid()
         self._running[name] = subprocess.Popen(  # noqa: S603
             command,
-            env=os.environ | env,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
             start_new_session=True,
@@ -86,14 +89,18 @@ class Children:
         """The name of one that ended, or ""."""
         return next((name for name, process in self._running.items() if process.poll() is not None), "")
 
-    def wait(self) -> int:
-        """Until we are told to stop (0), or one of them ends by itself (1)."""
+    def wait(self, each: Callable[[], None]) -> int:
+        """Until we are told to stop (0), or one of them ends by itself (1). each: is called a few times a second."""
         while not self.stopping:
             if name := self.find_ended():
-                print(f"error: the {name} ended; see its log output above", file=sys.stderr)
+                print_red(f"error: the {name} ended; see its log output above")
                 return 1
-            time.sleep(0.2)
+            each()
+            time.sleep(LOOK_SECONDS)
         return 0
+
+    def signal(self, name: str, number: int) -> None:
+        self._running[name].send_signal(number)
 
     def stop(self) -> None:
         for name in ORDER:

@@ -10,6 +10,8 @@ from typing import Any
 
 from receiver.contract.errors import ConfigurationError
 
+from .output import print_note
+
 SECRETS = {"ZYRA_WEBHOOK_SECRET": "secret_file", "ZYRA_API_KEY": "api_key_file", "SEAL_KEY": "seal_key_file"}
 PLAIN = {"REDIS_URL": "redis_url", "ZYRA_API_URL": "sandbox", "WORKER_HANDLERS": "handlers"}
 
@@ -47,9 +49,13 @@ def read_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
         return completed
     for name, key in PLAIN.items():
         completed.setdefault(name, dev[key])
+    if dev.get("config"):
+        completed.setdefault("RECEIVER_CONFIG", dev["config"])
     for name, key in SECRETS.items():
-        if name not in completed and f"{name}_FILE" not in completed:
-            completed[f"{name}_FILE"] = dev[key]
+        for other in (name, f"{name}_COMMAND"):
+            if completed.pop(other, None) is not None:
+                print_note(f"{other} of this shell is ignored: the running dev has a key of its own")
+        completed[f"{name}_FILE"] = dev[key]
     return completed
 
 

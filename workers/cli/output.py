@@ -1,6 +1,7 @@
 """What commands print: words on a terminal, plain lines in a pipe, JSON on request."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -19,6 +20,13 @@ def print_note(text: str) -> None:
     """Prints to standard error what is neither a result nor the error that ends the command."""
     for one in text.splitlines():
         print(escape(one), file=sys.stderr)
+
+
+def print_red(text: str) -> None:
+    """Prints to standard error, in red where somebody watches."""
+    colored = sys.stderr.isatty() and "NO_COLOR" not in os.environ  # https://no-color.org
+    for one in map(escape, text.splitlines()):
+        print(f"\x1b[31m{one}\x1b[0m" if colored else one, file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

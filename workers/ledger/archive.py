@@ -20,7 +20,7 @@ from .transitions import Ledger
 FORMAT = 1
 KIND = "zyra-receiver events"
 TRANSIENT = ("job", "token", "queued_at", "missing", "suspect", "alone", "deaths")  # of a claim that is over
-SEALED = ("sealed_error", "past", "unanswered")  # of a run, which only the key of before opens
+SEALED = ("sealed_error", "past", "unanswered")  # which only the key of before opens
 Line = dict[str, Any]
 
 
@@ -52,13 +52,13 @@ def dump(ledger: Ledger, seal: Seal, event: str, opened: bool) -> Line | None:
     units = list_units(event, fields)
     body = ledger.client.get(ledger.keys.body(event))
     runs = read_hashes(ledger, [ledger.keys.run(unit) for unit in units])
-    line: Line = {"id": event, "fields": dump_fields(fields, TRANSIENT)}
+    without = (*TRANSIENT, *SEALED) if opened else TRANSIENT
+    line: Line = {"id": event, "fields": dump_fields(fields, without)}
     if opened:
         line |= open_body(seal, event, line["fields"], body)
     else:
         line["sealed"] = base64.b64encode(body).decode() if isinstance(body, bytes) else ""
     calls = read_hashes(ledger, [ledger.keys.name(f"calls:{unit}") for unit in units])
-    without = (*TRANSIENT, *SEALED) if opened else TRANSIENT
     line["runs"] = {
         unit[31:]: {"fields": dump_fields(run, without), "calls": {} if opened else dump_fields(made)}
         for unit, run, made in zip(units, runs, calls, strict=True)

@@ -101,7 +101,7 @@ def list_events(ledger: Ledger, events: Sequence[str]) -> Iterator[dict[str, Any
     for event, record, its in zip(known, records, units, strict=True):
         own = [render_run(ledger, run, next(runs)) for run in its]
         if record:
-            yield render_event(event, read_texts(record), own)
+            yield render_event(ledger, event, read_texts(record), own)
 
 
 def list_units(event: str, record: Mapping[bytes, bytes]) -> list[str]:
@@ -171,14 +171,20 @@ def render_attempt(ledger: Ledger, run: str, one: PastAttempt) -> dict[str, Any]
     }
 
 
-def render_event(event: str, record: dict[str, str], its_runs: list[dict[str, Any]]) -> dict[str, Any]:
+def render_event(ledger: Ledger, event: str, record: dict[str, str], its_runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """error, frames: of its dispatch, where that failed."""
     labels = read_labels(event, record)
+    failure = open_error(ledger.seal, event, record.get("sealed_error", ""))
+    is_open = record.get("state") == EventState.ACCEPTED or record.get("cause") == "dispatch-died"
+    died = "its worker died with its dispatch" if is_open and read_number(record.get("deaths")) else ""
     return {
         "id": event,
         "source": labels.source,
         "type": labels.type,
         "state": record.get("state", "unknown"),
         "cause": record.get("cause", ""),
+        "error": failure.error or died,
+        "frames": list(failure.frames),
         "received_at": format_time(labels.received_at),
         "finished_at": format_time(read_number(record["finished_at"])) if record.get("finished_at") else None,
         "delivery_id": labels.delivery_id,

@@ -45,6 +45,10 @@ def reseal(
             opened = seal.open(old, read_labels(event, texts), body)
             parts.append((ledger.keys.body(event), "", body, seal.close(opened)[1]))
             digests = index(opened)
+        if error := record.get(b"sealed_error", b""):
+            parts.append(
+                (ledger.keys.event(event), "sealed_error", error, reseal_error(seal, event, error.decode()).encode())
+            )
         for unit in list_units(event, record):
             parts += list_run_parts(ledger, seal, unit)
     except SealError as error:

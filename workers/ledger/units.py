@@ -21,7 +21,8 @@ class Verdict(StrEnum):
     MISSING = "missing"  # this worker does not have the handler
     BUSY = "busy"  # the handler's places are all taken
     HANDED = "handed"  # given back: not started, or stopped for no fault of its own
-    DIED = "died"  # its process died while it ran alone
+    DIED = "died"  # its process died while it ran alone, or with a dispatch
+    SKIPPED = "skipped"  # the handler does not want the event after all
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,9 @@ from typing import Any
 from receiver.contract.body import read
 from receiver.contract.connection import decode_text
 from receiver.contract.errors import SealError, Unreadable
+from receiver.contract.payload_paths import find_value
 from receiver.contract.seal import Seal
 
-from ..event import find_value
 from ..ledger import query
 from ..ledger.blind_index import look_up
 from ..ledger.transitions import Ledger

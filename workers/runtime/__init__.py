@@ -10,7 +10,9 @@ dispatch       decides which handlers want an event; `dispatcher` does it in bat
 attempt        prepares an attempt, and says what its end means; `failures` say why it failed
 performer      runs handlers: `threads` for `def`, `loop` for `async def`
 clients        the API clients that handlers are given
+prints         makes lines of the log of what handlers print
 recorder       writes how attempts ended; `tallies` are what is counted of each, `spans` what is traced
+foreground     runs one attempt without a ledger, for `zyra-receiver run`
 limits         memory and file descriptors of a process
 pulse          what the supervisor shows the process that serves its health; `redis_wait` waits at its start
 """

@@ -2,11 +2,13 @@
 
 import logging
 import random
+import time
 
 import msgspec
 
 from receiver.contract.errors import Altered, UnknownKey, Unreadable
 from receiver.contract.keys import make_run_id
+from receiver.contract.logs import format_time
 from receiver.contract.seal import Seal
 
 from ..errors import GiveUp, LeaseLost, RetryLater
@@ -54,7 +56,7 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
     except BaseException as error:  # a `when` that raises SystemExit ends its attempt, not the worker
         return judge_failure(claim, handler, error)
     if not wanted:
-        return make_outcome(claim, Verdict.REFUSED, f"{claim.handler} does not want the event: its `when` says no")
+        return make_outcome(claim, Verdict.SKIPPED, f"{claim.handler} does not want the event: its `when` says no")
     if handler.concurrency and not ledger.take_place(handler.name, handler.concurrency, claim.unit):
         return make_outcome(claim, Verdict.BUSY, "", BUSY_SECONDS)
     return Attempt(claim=claim, handler=handler, event=event)
@@ -97,6 +99,7 @@ def judge_timeout(claim: Claim, handler: Handler) -> Outcome:
 class End(msgspec.Struct, gc=False):
     """What the log says of an attempt's end."""
 
+    time: str
     event: str
     type: str
     resource: str
@@ -108,7 +111,8 @@ class End(msgspec.Struct, gc=False):
 
 def describe_end(ready: Attempt, verdict: Verdict, seconds: float) -> End:
     claim, event, ms = ready.claim, ready.event, round(seconds * 1000, 1)
-    return End(event.id, event.type, event.resource_id, ready.handler.name, claim.attempt, verdict.value, ms)
+    now = format_time(time.time())
+    return End(now, event.id, event.type, event.resource_id, ready.handler.name, claim.attempt, verdict.value, ms)
 
 
 def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0, log_errors: bool = False) -> Outcome:
@@ -120,6 +124,7 @@ def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0, 
         return make_outcome(ready.claim, Verdict.DONE)
     outcome = judge_failure(ready.claim, ready.handler, error)
     extra = msgspec.structs.asdict(describe_end(ready, outcome.verdict, seconds))
+    extra.pop("time")
     level = LEVELS.get(outcome.verdict, logging.WARNING)
     if log_errors:
         log.log(level, "attempt ended: %s", outcome.error[:200], extra=extra, exc_info=error if outcome.cause else None)

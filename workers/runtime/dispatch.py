@@ -9,10 +9,11 @@ import msgspec
 from receiver.contract.body import read
 from receiver.contract.errors import Altered, UnknownKey, Unreadable
 from receiver.contract.keys import make_run_id
+from receiver.contract.payload_paths import find_value
 from receiver.contract.records import EventRecord, EventState
 from receiver.contract.seal import Seal
 
-from ..event import Event, find_value, make_event_with_payload
+from ..event import Event, make_event_with_payload
 from ..ledger.blind_index import list_digests
 from ..ledger.transitions import Ledger, make_runs
 from ..ledger.units import Claim, Decision
@@ -53,7 +54,7 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
         hint = router.find_hint(claim.labels.source, claim.labels.type)
         return end_without_runs(claim, EventState.UNHANDLED, hint, digests, opened)
     asked = have_conditions(handlers)
-    if asked:
+    if asked and not claim.suspect:  # a `when` may have killed the process: then each run asks its own
         event = make_event_with_payload(opened, payload)
         handlers = tuple(handler for handler in handlers if wants(handler, event))
     if not handlers:

@@ -4,6 +4,8 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from msgspec import structs
+
 from receiver.contract.connection import FAULTS
 from receiver.contract.seal import Seal
 
@@ -12,6 +14,7 @@ from ..ledger.units import Claim, Outcome, Ticket, Verdict
 from ..router import Router
 from .attempt import Attempt, make_outcome
 from .dispatch import DispatchPlan, have_conditions, plan, record
+from .failures import describe_error, list_frames
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0  # until a record is tried again
@@ -20,7 +23,8 @@ RETRY_SECONDS = 1.0  # until a record is tried again
 class Dispatcher:
     """worn: why this process cannot go on, or "". hand_over: takes what it therefore leaves to its parent.
 
-    ended: hears the first attempts that are ours now, and which dispatches are over.
+    on_dispatched: hears the first attempts that are ours now, and which dispatches are over. on_died: of one that
+    failed by a fault of ours; the third time the event is a dead letter.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class Dispatcher:
         worn: Callable[[], str],
         hand_over: Callable[[list[Outcome]], None],
         on_dispatched: Callable[[Sequence[Attempt], Sequence[Ticket]], None],
+        on_died: Callable[[Outcome], None],
         on_recorded: Callable[[DispatchPlan, str], None] | None = None,
     ) -> None:
         self._ledger = ledger
@@ -40,6 +45,7 @@ class Dispatcher:
         self._worn = worn
         self._hand_over = hand_over
         self._on_dispatched = on_dispatched
+        self._on_died = on_died
         self._on_recorded = on_recorded
 
     def must_be_apart(self, claim: Claim) -> bool:
@@ -56,9 +62,10 @@ class Dispatcher:
     def _decide(self, claim: Claim, begin: bool) -> DispatchPlan | None:
         try:
             return plan(claim, self._router, self._seal, begin=begin)
-        except Exception:  # a fault of ours: its lease ends, and the third time the event is a dead letter
+        except Exception as error:
             log.exception("dispatch failed", extra={"event": claim.unit})
-            self._on_dispatched([], [claim.ticket])
+            died = make_outcome(claim, Verdict.DIED, describe_error(error))
+            self._on_died(structs.replace(died, frames=list_frames(error)))
             return None
 
     def _try_record(self, decided: list[DispatchPlan]) -> bool:

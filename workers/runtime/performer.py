@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from receiver.contract.logs import CONTEXT
 from receiver.contract.tracing import ACTIVE, Tracing
 
 from ..context import CURRENT, Context, Lease
 from ..ledger.transitions import Ledger
 from ..ledger.units import Ticket
+from ..router import refuse_unfinished
 from .attempt import Attempt, judge_timeout, make_timeout_error
 from .failures import name_kind
 from .loop import HandlerLoop, Spawned, limit
 from .pipe import pack_outcome
+from .prints import end_line
 from .spans import start_attempt
 
 if TYPE_CHECKING:
@@ -86,7 +89,7 @@ class Performer:
         arguments = [self._made.make_sync(ready, lease)] if ready.handler.takes_client else []
         try:
             lease.check()  # we may have been paused since the claim
-            ready.handler.function(ready.event, *arguments)
+            refuse_unfinished(ready.handler.function(ready.event, *arguments), "the handler")
         except BaseException as error:  # SystemExit and the like end an attempt, not the worker
             self._finish(ready, error)
         else:
@@ -100,15 +103,20 @@ class Performer:
             async with scope:
                 with limit(scope, ready.handler.timeout):
                     lease.check()
-                    await ready.handler.function(ready.event, *arguments)
+                    refuse_unfinished(await ready.handler.function(ready.event, *arguments), "the handler")
+            for client in arguments:
+                refuse_unawaited(client.issued.drop_unawaited())
         except BaseException as error:
             self._finish(ready, make_timeout_error(ready.handler) if scope.expired() else error)
         else:
             self._finish(ready, None)
 
     def _enter(self, ready: Attempt, lease: Lease) -> None:
-        """What the handler finds in its context."""
+        """What the handler finds in its context, and what its log lines say."""
         CURRENT.set(Context(self._ledger, lease))
+        claim = ready.claim
+        words = {"event": claim.event, "run": claim.unit, "handler": ready.handler.name, "attempt": claim.attempt}
+        CONTEXT.set(words)
         if self._tracing:
             start_attempt(self._tracing, ready).enter()
 
@@ -117,10 +125,17 @@ class Performer:
             os._exit(0 if error is None else 1)
         if span := ACTIVE.get():
             span.end(name_kind(error) if error else "")
+        end_line()
         now = time.monotonic()
         _, since = self._running.get(ready.claim.ticket, (ready, now))
         self._on_finished(ready, error, now - since)
         self._running.pop(ready.claim.ticket, None)
+
+
+def refuse_unawaited(calls: Sequence[str]) -> None:
+    """Raises TypeError where a handler has asked for calls and awaited none of them: they were not made."""
+    if calls:
+        raise TypeError(f"not awaited, and so not made: {', '.join(calls[:5])}: write `await` before the call")
 
 
 def announce(ready: Attempt, since: float) -> tuple[Any, ...]:

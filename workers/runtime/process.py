@@ -91,6 +91,7 @@ class Process:
             worn=lambda: limits.find_wear(memory),
             hand_over=self._recorder.hand_over,
             on_dispatched=self._begin_first,
+            on_died=self._end,
             on_recorded=partial(trace_dispatch, tracing) if tracing else None,
         )
         self._threads = HandlerThreads(concurrency)

@@ -41,6 +41,12 @@ class HeldUnit:
         reason = "not prepared in time: does its `when` end?"
         return self.late or judge_unprepared(self.unit, self.token, self.failures, reason)
 
+    def explain_death(self, ended: int, now: float) -> str:
+        """What a dispatch died of. ended: the exit status of its process."""
+        if now > self.late_at:
+            return f"not dispatched in {PREPARE_SECONDS:g} s: does a `when` end?"
+        return f"its process died with its dispatch: {name_exit(ended)}"
+
     def make_outcome(self, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:
         return Outcome(unit=self.unit, token=self.token, verdict=verdict, error=error, delay=delay)
 
@@ -127,3 +133,8 @@ class WatchedProcess:
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
         return os.waitstatus_to_exitcode(status)
+
+
+def name_exit(status: int) -> str:
+    """An exit status, negative for a signal, in words."""
+    return f"signal {-status}" if status < 0 else f"exit {status}"

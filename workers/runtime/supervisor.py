@@ -13,12 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 from receiver.contract.connection import FAULTS
+from receiver.contract.keys import is_run
 
 from ..ledger.sweeper import Sweeper
 from ..ledger.transitions import Ledger
 from ..ledger.units import Outcome, Ticket, Verdict
 from .pipe import Clock, Pipe, make_pair, unpack_outcome
-from .process_watch import NEVER, PREPARE_SECONDS, HeldUnit, WatchedProcess
+from .process_watch import NEVER, PREPARE_SECONDS, HeldUnit, WatchedProcess, name_exit
 from .pulse import Phase
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Supervisor:
         self._burst = burst
         self._beat = beat
         self._asked = 0
+        self._is_reload_due = False
         self._stop_at = NEVER
         self._looked = time.monotonic()
         self._selector = selectors.DefaultSelector()
@@ -68,6 +70,17 @@ class Supervisor:
     def stop(self) -> None:
         """Drains every process; the second call kills them. Safe in a signal handler."""
         self._asked += 1
+
+    def reload(self) -> None:
+        """Replaces every process, so that handler modules are imported anew. Safe in a signal handler."""
+        self._is_reload_due = True
+
+    def _reload(self) -> None:
+        self._is_reload_due = False
+        log.info("processes are replaced")
+        for child in self.children.values():
+            if not child.alone:
+                child.drain(NEVER)
 
     def _stop(self) -> None:
         self._asked -= 1
@@ -100,6 +113,8 @@ class Supervisor:
         while True:
             while self._asked:
                 self._stop()
+            if self._is_reload_due:
+                self._reload()
             now = time.monotonic()
             self._beat(Phase.STOPPING if self.stopping else Phase.RUNNING)
             if not self.stopping:
@@ -224,11 +239,15 @@ class Supervisor:
             return
         log.error("a process died", extra={"pid": child.pid, "status": ended, "held": len(child.held)})
         if child.alone:
-            reason = f"its process died alone: {f'signal {-ended}' if ended < 0 else f'exit {ended}'}"
+            reason = f"its process died alone: {name_exit(ended)}"
             self._outcomes += [unit.make_outcome(Verdict.DIED, reason) for unit in child.held.values()]
             return
-        try:  # the leases end now: the sweep makes suspects of the runs, and counts the death
-            self.ledger.renew(list(child.held), lease=0)
+        units, now = child.held.values(), time.monotonic()
+        for unit in units:
+            if not is_run(unit.unit):
+                self._outcomes.append(unit.make_outcome(Verdict.DIED, unit.explain_death(ended, now)))
+        try:  # the leases of runs end now: the sweep makes suspects of them, and counts the death
+            self.ledger.renew([unit.ticket for unit in units if is_run(unit.unit)], lease=0)
             self.sweeper.sweep()
         except FAULTS:
             self.sweeper.lose_contact()  # they end by themselves

@@ -31,7 +31,7 @@ from .. import plugins, settings
 from ..ledger.transitions import Ledger
 from ..ledger.units import Ticket
 from ..settings import Settings
-from . import limits
+from . import limits, prints
 from .pipe import Clock, Pipe
 from .process import Process
 from .pulse import Phase, Pulse
@@ -114,6 +114,8 @@ class Worker(BaseWorker):
             parent.stop()
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        if not sys.stdin or not sys.stdin.isatty():  # where a terminal that closes must not end it
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: parent.reload())
         wait_for_redis(self._register)
         facts = {"version": metadata.version("zyra-receiver"), "queue": keys.queue, "worker": self.name}
         log.info("worker starts", extra=facts)
@@ -165,7 +167,11 @@ class Worker(BaseWorker):
             os._exit(status)
 
     def _run_child(self, config: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: Ticket | None) -> int:
-        for number in (signal.SIGTERM, signal.SIGINT):  # the parent decides; what a handler starts decides for itself
+        for number in (
+            signal.SIGTERM,
+            signal.SIGINT,
+            signal.SIGHUP,
+        ):  # the parent decides; what a handler starts decides for itself
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(-1)
         most = limits.apply(config.memory, self.processes)
@@ -192,6 +198,8 @@ class Worker(BaseWorker):
             tracing=open_tracing("worker"),
             sentry=open_sentry("worker"),
         )
+        prints.install()
+        logging.captureWarnings(True)  # such as "coroutine ... was never awaited"
         if unit is None:
             log.info("a process starts", extra={"handlers": [handler.name for handler in router]})
         process.run_alone(*unit) if unit else process.run()

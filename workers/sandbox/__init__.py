@@ -9,5 +9,6 @@ simulation     what happens without a call
 control_api    triggers events and makes keys, for tests and `zyra-receiver sandbox`
 chaos          faults on purpose
 shapes         variants of what Zyra's pages leave open
+in_process     the same as a transport of the clients, without a server
 webhooks       posts state changes, signed, and again until they are taken
 """

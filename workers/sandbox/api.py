@@ -177,12 +177,13 @@ def create_app(
     shape: Shape | None = None,
     chaos: Chaos | None = None,
     life: float = 0.0,
+    operations: type[Operations] = Operations,
 ) -> Starlette:
     """minute: seconds of it; life: how many things a minute happen by chance, drawn from the seed of the chaos."""
     http = httpx2.AsyncClient(timeout=10, follow_redirects=False, trust_env=False)
     how, trouble = shape or Shape(), chaos or Chaos()
     webhooks = Webhooks(state, http, how, trouble)
-    answers = Operations(state, webhooks, how)
+    answers = operations(state, webhooks, how)
     api = Api(answers, {**LIMITS, **(limits or {})}, minute)
     lives = Simulation(answers, minute, random.Random(trouble.seed))  # noqa: S311 - no secret
 

@@ -56,6 +56,8 @@ Act = Callable[[ApiCall], Awaitable[Any]]
 class CallHandler:
     """Where the state is, and what most answers need of it."""
 
+    boot_seconds = 0.2  # until a started server runs, and between the states of a job
+
     def __init__(self, state: State, webhooks: Webhooks, shape: Shape | None = None) -> None:
         self.state = state
         self.shape = shape or Shape()

@@ -8,7 +8,6 @@ from .calls import ApiCall, CallHandler, Page, Refusal, drop_unset
 from .rows import Row, fill
 from .state import format_now
 
-BOOT_SECONDS = 0.2  # until a started server runs, and between the states of a job
 PREFIXES = {"ml_jobs": "job", "inference": "inf", "fine_tuning_jobs": "ft"}
 
 
@@ -57,7 +56,7 @@ class Compute(CallHandler):
         return server
 
     async def _boot(self, server: Row) -> None:
-        await asyncio.sleep(BOOT_SECONDS)
+        await asyncio.sleep(self.boot_seconds)
         if server["status"] == "starting":
             server["started_at"] = format_now()
             self.change_status(server, "running", "virtual_server.started")
@@ -75,7 +74,7 @@ class Compute(CallHandler):
         return server
 
     async def _halt(self, server: Row) -> None:
-        await asyncio.sleep(BOOT_SECONDS)
+        await asyncio.sleep(self.boot_seconds)
         if server["status"] == "stopping":
             self.change_status(server, "stopped", "virtual_server.stopped")
 
@@ -123,7 +122,7 @@ class Compute(CallHandler):
         end = "failed" if job.get("fail") else "completed"
         for before, status, kind in (("queued", "running", "job.started"), ("running", end, f"job.{end}")):
             if job["status"] == before:
-                await asyncio.sleep(BOOT_SECONDS)
+                await asyncio.sleep(self.boot_seconds)
             if job["status"] == before:
                 self.change_status(job, status, kind)
 

@@ -52,6 +52,7 @@ class State:
         default_factory=lambda: deque(maxlen=100_000)
     )  # every call: at, method, path, limit, status
     row_count: int = 3
+    is_saved: bool = True  # whether endpoints outlive this process
     control_token: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
 
     def __post_init__(self) -> None:
@@ -95,7 +96,8 @@ class State:
         return self.folder / "sandbox.json"
 
     def save(self) -> None:
-        write_private(self.file, json.dumps(self.endpoints, indent=1))
+        if self.is_saved:
+            write_private(self.file, json.dumps(self.endpoints, indent=1))
 
     def name(self, prefix: str) -> str:
         while True:

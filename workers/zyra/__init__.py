@@ -3,7 +3,8 @@
 routes     the route table, from `routes.toml`
 resources  the calls by area, as methods; `models`: what they return
 client     the two clients
-results    what a method returns: a row, a list page by page, or a file
+results    what a method returns: a row, a list page by page, or a file; `issued_calls` knows which were not awaited
+event_types  the types of Zyra's events
 caller     makes a call: within the shared limits, and once for a run; `recovery` finds out what became of one
 journal    what a run has asked already, so that no attempt asks it twice
 budget     how many calls a minute, shared by all workers

@@ -11,6 +11,7 @@ import httpx2
 from . import calls, resources
 from .caller import Caller
 from .credentials import ApiKey
+from .issued_calls import IssuedCalls
 from .models import AuditEntry, Device, Endpoint, Invoice, Job, Row, ScimUser, SsoConfig, VirtualServer
 from .results import Awaiting, Blocking
 from .transport import make_options, run, run_async
@@ -132,25 +133,29 @@ class AsyncZyra:
     ) -> None:
         self._base_url = base_url
         self.caller = caller or Caller(ring=ApiKey(key or str))
+        self.issued = IssuedCalls()
         self.http = http or httpx2.AsyncClient(**make_options(base_url))
 
     def within(self, caller: Caller) -> "AsyncZyra":
         """The same client with another caller: for one attempt of a run."""
         return AsyncZyra(self._base_url, caller=caller, http=self.http)
 
-    async def request(self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None) -> Any:
+    def request(
+        self, method: str, path: str, *, params: dict[str, Any] | None = None, body: Any = None
+    ) -> Awaitable[Any]:
         """Any other call: what stands under `data`."""
-        return await run_async(self.caller.fetch(calls.make_call(method, path, params, body)), self.http)
+        call = run_async(self.caller.fetch(calls.make_call(method, path, params, body)), self.http)
+        return self.issued.add(f"request({method!r}, {path!r})", call)
 
     def pages(self, path: str, *, params: dict[str, Any] | None = None) -> AsyncIterator[Row]:
         """The items of any other list."""
-        return Awaiting(self.caller, self.http, Row).list_all(calls.make_call("GET", path, params))
+        return Awaiting(self.caller, self.http, Row, self.issued).list_all(calls.make_call("GET", path, params))
 
     async def close(self) -> None:
         await self.http.aclose()
 
     def _of(self, kind: type[R]) -> "Awaiting[R]":
-        return Awaiting(self.caller, self.http, kind)
+        return Awaiting(self.caller, self.http, kind, self.issued)
 
     @cached_property
     def auth(self) -> resources.Auth[Awaitable[Row], AsyncIterator[Row], Awaitable[int]]:

@@ -21,10 +21,10 @@ from urllib.parse import unquote
 import pytest
 
 from receiver.contract.addresses import Target
+from receiver.contract.payload_paths import find_resource_id
 from tests.support.other_server import Others, listening
 from tests.support.sandbox import PLENTY, Sandbox, playing
 from workers import Event, GiveUp, RetryLater, Zyra, plugins
-from workers.event import PATHS, find_resource_id
 from workers.outgoing import PostFailed, post, send
 from workers.zyra.errors import Unreadable
 
@@ -164,7 +164,7 @@ def test_breaches_are_told_apart(zyra: tuple[Sandbox, Zyra], recipe: Recipe, oth
     assert nameless.resource_id == ""
     with pytest.raises(GiveUp, match="names no breach"):
         incidents.resolve_incident(nameless, client)
-    assert find_resource_id({"data": {"breach_id": "br_1"}}, "sla.breach.started", PATHS) == "br_1"
+    assert find_resource_id({"data": {"breach_id": "br_1"}}, "sla.breach.started") == "br_1"
 
 
 def test_a_long_history_is_looked_through_in_part(zyra: tuple[Sandbox, Zyra], recipe: Recipe, others: Others) -> None:

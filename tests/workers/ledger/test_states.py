@@ -153,10 +153,25 @@ def meet_every_fate(ledger: Watched, seal: Seal) -> None:
     end(Verdict.DONE)
     end(Verdict.DONE)
 
+    for verdict in (Verdict.DONE, Verdict.SKIPPED):
+        event = make("dispatched", "a")
+        end(verdict)
+        ledger.replay(event, again=True)
+        end(verdict)
+
+    accept(ledger, seal)
+    ledger.note("accept")
+    for _ in range(3):
+        end(Verdict.DIED)  # the dispatch
+
     event = make("dispatched", "a")
-    end(Verdict.DONE)
-    ledger.replay(event, again=True)
-    end(Verdict.DONE)
+    end(Verdict.MISSING, delay=3600)
+    ledger.discard(event, reason="")
+    event = make("dispatched", "a")
+    ledger.pause("a")
+    ledger.take([], 1)
+    ledger.discard(event, reason="")
+    ledger.resume("a")
 
     for verdict in (Verdict.DEAD, Verdict.REFUSED):
         event = make("dispatched", "a")

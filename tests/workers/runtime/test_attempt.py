@@ -56,7 +56,7 @@ def test_an_attempt_is_ready_with_its_event(claim: Make, router: Router, seal: S
     [
         ("gone", Verdict.MISSING, "no-such-handler"),
         ("other", Verdict.REFUSED, "is not for zyra virtual_server.error"),
-        ("no", Verdict.REFUSED, "`when` says no"),
+        ("no", Verdict.SKIPPED, "`when` says no"),
         ("boom", Verdict.DEAD, "KeyError: 'n'"),
     ],
 )

@@ -422,3 +422,69 @@ def test_a_worker_serves_one_queue(client: redis.Redis) -> None:
     with pytest.raises(ConfigurationError, match="exactly one queue"):
         Worker(["events", "events"], connection=client).work()
     assert to_list("a") == ["a"]
+
+
+def test_mistakes_that_show_at_run_time_fail_their_own_handler_alone(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.mistakes")
+    kinds = ("awaitable", "inner", "generator", "unawaited", "when")
+    events = {kind: accept(ledger, seal, kind=f"mistake.{kind}") for kind in kinds}
+
+    with working(ZYRA_API_KEY="zyra_sk_none", ZYRA_API_URL="http://127.0.0.1:1"):
+        found = {kind: ended(ledger, event) for kind, event in events.items()}
+
+    errors = {run["handler"]: run["error"] for one in found.values() for run in one["runs"] if run["state"] == "dead"}
+    assert errors == {
+        "awaitable": "TypeError: the handler returned a coroutine (later), which has not run: write `async def` and `await`",
+        "inner": "TypeError: the handler returned a coroutine (later), which has not run: write `async def` and `await`",
+        "generator": "TypeError: the handler returned a generator (generator.<locals>.<genexpr>), which has not run: "
+        "write `async def` and `await`",
+        "unawaited": "TypeError: not awaited, and so not made: virtual_servers.stop, request('POST', '/api/v1/x'): "
+        "write `await` before the call",
+        "when-dies": "quarantined: its process died alone: exit 7",
+        "when-is-async": "TypeError: its `when` returned a coroutine (later), which has not run: "
+        "write `async def` and `await`",
+    }
+    for one in found.values():
+        good = [run["state"] for run in one["runs"] if run["handler"].startswith("good-")]
+        assert good == ["done"] * 20
+    assert [run["state"] for run in found["when"]["runs"] if run["handler"] == "when-says-no"] == ["skipped"]
+
+
+def test_what_a_handler_logs_and_prints_says_of_which_attempt(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.mistakes")
+    event = accept(ledger, seal, kind="prints")
+
+    with working(ZYRA_API_KEY="zyra_sk_none") as process:
+        ended(ledger, event)
+        process.send_signal(signal.SIGTERM)
+        out, said = process.communicate(timeout=30)
+
+    lines = [json.loads(line) for line in said.splitlines()]
+    ours = [line for line in lines if line.get("run", "").startswith(event)]
+    assert sorted((line["handler"], line["text"]) for line in ours) == [
+        ("prints", "a line"), ("prints", "a line of mine"), ("prints", "and half of one"), ("prints", "no end"),
+        ("prints-async", "of a task in two parts"),
+    ]  # fmt: skip
+    assert {(line["event"], line["attempt"]) for line in ours} == {(event, 1)}
+    assert out == ""
+
+
+def test_processes_are_replaced_on_request(ledger: Ledger, seal: Seal, env: dict[str, str], tmp_path: Path) -> None:
+    module = tmp_path / "zr_saved.py"
+    code = "import sys\nfrom workers import Router\nrouter = Router()\n@router.on('*', name='{}')\ndef f(event): ...\n"
+    module.write_text(code.format("first"))
+    more = {"WORKER_HANDLERS": "zr_saved", "PYTHONPATH": f"{ROOT}:{tmp_path}", "PYTHONDONTWRITEBYTECODE": "1"}
+    with running("workers.cli", "work", env=env | more) as process:
+        before = ended(ledger, accept(ledger, seal))
+        module.write_text(code.format("second"))
+        process.send_signal(signal.SIGHUP)
+
+        def is_second() -> bool:
+            return runs(ended(ledger, accept(ledger, seal)))[0][0] == "second"
+
+        wait_for(is_second)
+    assert runs(before) == [("first", "done", 1)]

@@ -168,7 +168,7 @@ def test_jobs_go_their_way(http: TestClient, state: State, monkeypatch: pytest.M
     from tests.support.kit import wait_for
     from workers.sandbox import compute
 
-    monkeypatch.setattr(compute, "BOOT_SECONDS", 0.02)
+    monkeypatch.setattr(compute.Compute, "boot_seconds", 0.02)
     with http:
         made = data(http.post("/api/v1/ml/jobs", json={"name": "a"}))
         bad = data(http.post("/api/v1/inference", json={"name": "b", "fail": True}))

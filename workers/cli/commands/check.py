@@ -20,10 +20,10 @@ from receiver.durability import Assessment, judge
 from receiver.signatures.verify import PUBLIC
 from receiver.sources import Source
 
-from ... import plugins
 from ... import settings as working
 from ...zyra.credentials import SHOWN_CHARACTERS
 from ..errors import CommandFailed
+from ..handler_list import load_and_print
 from ..local import make_current_folder_importable, read_environment
 from ..output import print_line
 from ..secret_forms import find_doubts
@@ -58,8 +58,7 @@ def check_receiver() -> int:
 
 def check_worker() -> int:
     settings = working.read(read_environment())
-    names = [handler.name for handler in plugins.load_handlers(settings.handlers)]
-    print_line("handlers:", ", ".join(names) or "none")
+    load_and_print(settings.handlers)
     if settings.api_key is None and not settings.api_user:
         print_line("warning: ZYRA_API_KEY is not set: handlers cannot call back")
     else:

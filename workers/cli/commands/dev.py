@@ -27,12 +27,20 @@ from ...sandbox.rows import DEMO_SERVER
 from ...sandbox.state import CONTROL_TOKEN, write_private
 from .. import local
 from ..embedded import Children, make_redis_command, make_socket_path
+from ..output import print_note
+from ..reload import Reloader, load_in_child
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 DEMO_HANDLER = "workers.handlers.restart_virtual_server"
 PORT, METRICS_PORT = 8080, 9464  # of the receiver; the sandbox and the worker have the ones after
 FREE_PORT_RANGE = (20_000, 32_000)  # below the ports that systems give to clients
 SECONDS = 20.0  # until a part must be ready
+PYTHON = (sys.executable, "-P", "-m")  # a folder `workers` or `receiver` of the user's must not hide ours
+IGNORED = {  # of the environment: dev has keys and ports of its own
+    *("SEAL_KEY", "SEAL_KEY_FILE", "SEAL_KEY_COMMAND", "ZYRA_WEBHOOK_SECRET", "ZYRA_WEBHOOK_SECRET_FILE"),
+    *("ZYRA_API_KEY", "ZYRA_API_KEY_FILE", "ZYRA_API_USER", "ZYRA_API_PASSWORD", "ZYRA_API_PASSWORD_FILE"),
+    *("ZYRA_API_URL", "REDIS_URL_FILE", "HOST", "PORT", "METRICS_HOST", "METRICS_PORT", "DRAIN_SECONDS"),
+}
 
 
 @app.command()
@@ -58,10 +66,10 @@ def dev(
     children = Children()
     stop_on_signals(children)
     try:
-        facts = start(folder, port, children, options)
+        facts, env = start(folder, port, children, options)
         write_private(folder / "dev.json", json.dumps(facts))
         print(json.dumps(facts) if as_line else write_welcome(facts), flush=True)
-        return children.wait()
+        return children.wait(Reloader(env, lambda: children.signal("worker", signal.SIGHUP)).look)
     finally:
         children.stop()
         (folder / "dev.json").unlink(missing_ok=True)
@@ -84,6 +92,7 @@ def prepare(folder: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         local.check_private(folder)
+        (folder / ".gitignore").write_text("*\n")
         for name in ("seal-key", "api-key"):
             if not (folder / name).exists():
                 write_private(folder / name, ("zyra_sk_" if name == "api-key" else "") + secrets.token_hex(32))
@@ -127,35 +136,48 @@ def find_free_port(port: int, any_else: bool = False) -> socket.socket:
     return taken
 
 
-def start(folder: Path, port: int, children: Children, options: Options) -> dict[str, Any]:
-    """Starts all parts in order, each when the one before is ready; what other commands need to know."""
-    receiver, sandbox, metrics, worker_metrics = choose_ports(port)
-    url = os.environ.get("REDIS_URL") or start_redis(folder, children)
-    public = f"http://127.0.0.1:{receiver}"
-    handlers = os.environ.get("WORKER_HANDLERS", DEMO_HANDLER)
-    env = {
+def make_environment(folder: Path, url: str, sandbox: str) -> dict[str, str]:
+    """The environment of the parts: our own, but for what dev sets itself."""
+    own = {
         "REDIS_URL": url,
-        "DURABILITY": os.environ.get("DURABILITY", "everysec"),
         "SEAL_KEY_FILE": str(folder / "seal-key"),
         "ZYRA_WEBHOOK_SECRET_FILE": str(folder / "webhook-secret"),
         "ZYRA_API_KEY_FILE": str(folder / "api-key"),
-        "ZYRA_API_URL": f"http://127.0.0.1:{sandbox}",
-        "WORKER_HANDLERS": handlers,
+        "ZYRA_API_URL": sandbox,
         "DRAIN_SECONDS": "0",
-        "LOG_ERRORS": os.environ.get("LOG_ERRORS", "on"),  # an author wants to read what went wrong
+        "PYTHONDONTWRITEBYTECODE": "1",  # a file that is saved twice in a second would be taken for the first one
     }
-    command = [sys.executable, "-P", "-m"]  # a folder `workers` or `receiver` of the user's must not hide ours
-    hooks = f"{public}/webhooks/zyra"
-    played = [*command, "workers.sandbox", str(folder), str(sandbox), hooks, msgspec.json.encode(options).decode()]
-    children.start("sandbox", played, env)
+    defaults = {
+        "DURABILITY": "everysec",
+        "WORKER_HANDLERS": DEMO_HANDLER,
+        "LOG_ERRORS": "on",  # an author wants to read what went wrong
+    }
+    ignored = sorted(name for name in os.environ if name in IGNORED and os.environ[name] != own.get(name))
+    if ignored:
+        print_note(f"dev ignores {', '.join(ignored)}: it uses keys and ports of its own (--port)")
+    return defaults | {name: value for name, value in os.environ.items() if name not in ignored} | own
+
+
+def start(folder: Path, port: int, children: Children, options: Options) -> tuple[dict[str, Any], dict[str, str]]:
+    """Starts all parts in order, each when the one before is ready; what other commands need to know, and the
+    environment of the parts.
+    """
+    receiver, sandbox, metrics, worker_metrics = choose_ports(port)
+    public = f"http://127.0.0.1:{receiver}"
+    url = os.environ.get("REDIS_URL") or start_redis(folder, children)
+    env = make_environment(folder, url, f"http://127.0.0.1:{sandbox}")
+    played = ["workers.sandbox", str(folder), str(sandbox), f"{public}/webhooks/zyra"]
+    children.start("sandbox", [*PYTHON, *played, msgspec.json.encode(options).decode()], env)
     wait_until_answers("sandbox", f"http://127.0.0.1:{sandbox}/api/v1/devices", children)
     serving = {"HOST": "127.0.0.1", "PORT": str(receiver), "METRICS_PORT": str(metrics)}
-    children.start("receiver", [*command, "workers.cli", "serve"], env | serving)
+    children.start("receiver", [*PYTHON, "workers.cli", "serve"], env | serving)
     wait_until_answers("receiver", f"{public}/readyz", children)
+    load_in_child(env)
     working = {"METRICS_PORT": str(worker_metrics)}
-    children.start("worker", [*command, "workers.cli", "work", "--keep-going"], env | working)
+    children.start("worker", [*PYTHON, "workers.cli", "work", "--keep-going"], env | working)
     wait_until_answers("worker", f"http://127.0.0.1:{worker_metrics}/metrics", children)
-    return {
+    config = env.get("RECEIVER_CONFIG", "")
+    facts = {
         "receiver": public,
         "sandbox": env["ZYRA_API_URL"],
         "redis_url": url,
@@ -165,9 +187,11 @@ def start(folder: Path, port: int, children: Children, options: Options) -> dict
         "control_token_file": str(folder / CONTROL_TOKEN),
         "seal_key_file": env["SEAL_KEY_FILE"],
         "demo_server": DEMO_SERVER,
-        "handlers": handlers,
+        "handlers": env["WORKER_HANDLERS"],
+        "config": config and str(Path(config).absolute()),
         "pid": os.getpid(),
     }
+    return facts, env
 
 
 def start_redis(folder: Path, children: Children) -> str:

@@ -2,9 +2,9 @@
 
 from receiver.contract.body import read_json
 from receiver.contract.errors import SealError, Unreadable
+from receiver.contract.payload_paths import find_value
 from receiver.contract.seal import Seal
 
-from ...event import find_value
 from ...ledger import query
 from ...ledger.transitions import Ledger
 from ...monitoring.search import find_events

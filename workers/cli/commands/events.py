@@ -113,8 +113,10 @@ def show(
         print_json(record)
         return 0
     for name, value in record.items():
-        if name != "runs":
+        if name not in ("runs", "frames"):
             print_line(f"{name}:", "-" if value in ("", None) else value)
+    for frame in record["frames"]:
+        print_line(f"  {frame}")
     for run in record["runs"]:
         again = f", again at {run['next_attempt_at']}" if run["next_attempt_at"] else ""
         failure = f": {run['error']}" if run["error"] else ""

@@ -21,8 +21,9 @@ from ...ledger.transitions import Ledger
 from ...router import Handler
 from ..access import open_ledger
 from ..errors import CommandFailed
+from ..handler_list import load_and_print, load_or_report
 from ..local import make_current_folder_importable, read_environment
-from ..output import print_line, print_table
+from ..output import print_line
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -41,17 +42,12 @@ def handlers(
     if context.invoked_subcommand:
         return 0
     make_current_folder_importable()
-    router = plugins.load_handlers(settings.read(read_environment()).handlers)
+    modules = settings.read(read_environment()).handlers
     if not event:
-        print_table(
-            ("HANDLER", "SOURCE", "TYPE", "TIMEOUT"),
-            [(h.name, h.source, ", ".join(h.types), f"{h.timeout:g} s") for h in router],
-        )
+        load_and_print(modules)
         return 0
-    try:
-        one = load_event(event) if names.EVENT.fullmatch(event) else make_event_from_file(Path(event), type, source)
-    except (Unreadable, SealError) as error:
-        raise CommandFailed(f"no handler would run: the event is unreadable or sealed: {error}") from None
+    router = load_or_report(modules)
+    one = read_event(event, type, source)
     for handler in router:
         print_line(f"{handler.name}: {explain(handler, one)}")
     return 0
@@ -96,6 +92,14 @@ def require_known(name: str, known: set[str]) -> None:
         near = same_end or difflib.get_close_matches(name, known, 1, 0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ": `zyra-receiver handlers` lists them"
         raise ConfigurationError([f"there is no handler {name!r}{hint}"])
+
+
+def read_event(event: str, kind: str, source: str) -> Event:
+    """An event of the ledger by its id, or one made of a file. Raises CommandFailed, ConfigurationError."""
+    try:
+        return load_event(event) if names.EVENT.fullmatch(event) else make_event_from_file(Path(event), kind, source)
+    except (Unreadable, SealError) as error:
+        raise CommandFailed(f"no handler would run: the event is unreadable or sealed: {error}") from None
 
 
 def load_event(name: str) -> Event:

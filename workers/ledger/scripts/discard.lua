@@ -1,4 +1,5 @@
--- discard: dead -> discarded, by a person. ARGV after keep (ms): event id, 1 for --dry-run, reason, audit line.
+-- discard: dead -> discarded, by a person; runs that wait for a handler, too, which no worker has or which is paused.
+-- ARGV after keep (ms): event id, 1 for --dry-run, reason, audit line.
 local id, dry, reason, audit = ARGV[5], ARGV[6] == '1', ARGV[7], ARGV[8]
 local key = event_key(id)
 local state = get(key, 'state')
@@ -6,11 +7,13 @@ if not state then return {'no such event', 0} end
 local dropped = 0
 for suffix in string.gmatch(get(key, 'runs') or '', '%x+') do
   local run_key = Z .. 'run:' .. id .. '-' .. suffix
-  local run_state = get(run_key, 'state')
-  if run_state == 'dead' or run_state == 'refused' or not run_state then
+  local run = pick(run_key, 'state', 'missing_since')
+  local idle = run.state == 'paused' or (run.state == 'waiting' and run.missing_since)
+  if idle or run.state == 'dead' or run.state == 'refused' or not run.state then
     dropped = dropped + 1
     if not dry then
-      if not run_state then redis.call('UNLINK', run_key) end  -- its record is gone, or is none of ours
+      if idle then forget(id .. '-' .. suffix) end
+      if not run.state then redis.call('UNLINK', run_key) end  -- its record is gone, or is none of ours
       redis.call('HSET', run_key, 'state', 'discarded', 'sealed_error', '', 'reason', reason)
     end
   end

@@ -34,7 +34,7 @@ end
 local decide = function(one)
   local id, verdict = one.unit, one.verdict
   local key = event_key(id)
-  local event = pick(key, 'token', 'state', 'runs', 'cause')
+  local event = pick(key, 'token', 'state', 'runs', 'cause', 'sealed_error')
   if event.token ~= whole(one.token) or event.state ~= 'accepted' then
     count('overlaps')
     return {'lost'}
@@ -57,7 +57,7 @@ local decide = function(one)
   local runs, ours = make_runs(id, before, one.runs)
   drop('dispatching', id)
   redis.call('HSET', key, 'runs', runs, 'state', 'dispatched')
-  if event.cause then redis.call('HDEL', key, 'cause') end
+  if event.cause or event.sealed_error then redis.call('HDEL', key, 'cause', 'sealed_error') end
   add('open', moment, id)
   if before ~= '' then settle(id) end  -- runs of before may all have ended
   return ours

@@ -1,18 +1,28 @@
--- finish: running -> done, waiting, dead or refused; or handed back, which costs nothing.
+-- finish: running -> done, waiting, dead, refused or skipped; or handed back, which costs nothing.
 -- ARGV after keep (ms): longest wait for a missing handler (ms), longest time of RetryLater (ms), a packed list of
 -- `Ended` (transitions.py), and the worker's host. Answers the verdict of each, or lost.
--- verdicts: done, failed (costs an attempt, waits), later, missing, busy and handed (cost none), dead, refused,
+-- verdicts: done, failed (costs an attempt, waits), later, missing, busy, handed and skipped (cost none), dead, refused,
 -- and died: its process died while it ran alone; the third time it is quarantined.
--- A dispatch can only be handed back; its other ends are dispatch.lua's.
-local hand_back = function(id, token)
-  if get(event_key(id), 'token') ~= token or not redis.call('ZSCORE', Z .. 'dispatching', id) then
+-- A dispatch can only be handed back, or have died; its other ends are dispatch.lua's.
+local end_dispatch = function(one, token)
+  local id, key = one.unit, event_key(one.unit)
+  if get(key, 'token') ~= token or not redis.call('ZSCORE', Z .. 'dispatching', id) then
     count('overlaps')
     return 'lost'
   end
+  if one.verdict == 'died' then
+    local deaths = number(key, 'deaths') + 1
+    redis.call('HSET', key, 'deaths', deaths, 'suspect', 1, 'sealed_error', one.error)
+    if deaths >= DEATHS then
+      finish_event(id, 'accepted', 'dead', 'dispatch-died')
+      return 'dead'
+    end
+  end
   requeue(id, 'accepted')
-  return 'handed'
+  return one.verdict
 end
-local costs_nothing = {missing = true, handed = true, busy = true}
+local costs_nothing = {missing = true, handed = true, busy = true, skipped = true}
+local ends = {done = true, dead = true, refused = true, skipped = true}
 local since = function(key, field, before)  -- when that began: now, unless it goes on
   if not before then redis.call('HSET', key, field, now) end
   return tonumber(before or now) or now
@@ -46,7 +56,7 @@ end
 local handlers_done = {}  -- handlers one of whose runs is done now
 local finish = function(one)
   local run, token, verdict, error = one.unit, whole(one.token), one.verdict, one.error
-  if not is_run(run) then return hand_back(run, token) end
+  if not is_run(run) then return end_dispatch(one, token) end
   local key, id = unit_key(run), string.sub(run, 1, 30)
   local own = pick(key, 'token', 'state', 'attempts', 'failures', 'sealed_error', 'missing_since', 'later_since', 'suspect',
     'next_at', 'handler', 'past')
@@ -91,7 +101,7 @@ local finish = function(one)
     return verdict
   end
   drop('running', run)
-  if verdict == 'done' or verdict == 'dead' or verdict == 'refused' then
+  if ends[verdict] then
     if own.suspect or own.next_at then redis.call('HDEL', key, 'suspect', 'next_at') end
     redis.call('HSET', key, 'state', verdict, unpack(change))
     settle(id, run, verdict)

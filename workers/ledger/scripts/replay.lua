@@ -25,12 +25,13 @@ local reopen = function(unit, to)
   end
   requeue(unit, to)
 end
+local failed, ended_well = {dead = true, refused = true}, {done = true, discarded = true, skipped = true}
 local known, unknown = {}, {}
 for suffix in string.gmatch(get(key, 'runs') or '', '%x+') do
   local run = id .. '-' .. suffix
   local run_state = get(Z .. 'run:' .. run, 'state')
   table.insert(run_state and known or unknown, suffix)
-  if run_state == 'dead' or run_state == 'refused' or (again and (run_state == 'done' or run_state == 'discarded')) then
+  if failed[run_state] or (again and ended_well[run_state]) then
     reopen(run, 'queued')
   elseif run_state == 'waiting' then
     queued = queued + 1

@@ -414,7 +414,7 @@ def test_a_child_that_ends_by_itself_is_named(capfd: pytest.CaptureFixture[str])
     children = embedded.Children()
     children.start("receiver", [sys.executable, "-c", "pass"], {})
 
-    assert children.wait() == 1
+    assert children.wait(lambda: None) == 1
     assert "the receiver ended" in capfd.readouterr().err
     children.stop()
 

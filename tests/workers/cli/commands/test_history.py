@@ -12,12 +12,12 @@ import redis
 
 from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys, make_run_id
+from receiver.contract.payload_paths import find_value
 from receiver.contract.records import Content, EventRecord
 from receiver.contract.seal import Seal
 from receiver.contract.secrets import Secret
 from receiver.contract.settings import read_seal
 from tests.support.kit import Dead, Tool, accept, dispatch, find_readable
-from workers.event import find_value
 from workers.ledger import query
 from workers.ledger.blind_index import list_digests
 from workers.ledger.transitions import Ledger

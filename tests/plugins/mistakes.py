@@ -1,0 +1,82 @@
+"""Handlers with mistakes that show only when they run, beside twenty good ones."""
+
+import asyncio
+import os
+from typing import Any
+
+from workers import AsyncZyra, Event, Router, Zyra
+
+router = Router()
+
+
+async def later() -> None: ...
+
+
+@router.on("mistake.awaitable", name="awaitable", max_attempts=1)
+def awaitable(event: Event) -> Any:
+    return later()
+
+
+@router.on("mistake.inner", name="inner", max_attempts=1)
+async def inner(event: Event) -> Any:
+    return later()
+
+
+@router.on("mistake.generator", name="generator", max_attempts=1)
+def generator(event: Event) -> Any:
+    return (number for number in range(3))
+
+
+@router.on("mistake.unawaited", name="unawaited", max_attempts=1)
+async def unawaited(event: Event, zyra: AsyncZyra) -> None:
+    await asyncio.sleep(0)
+    zyra.virtual_servers.stop("vs_1")
+    zyra.request("POST", "/api/v1/x")
+
+
+@router.on("mistake.unawaited", name="wrong-client", max_attempts=1, isolated=True)
+def wrong_client(event: Event, zyra: Zyra) -> None: ...
+
+
+def die(event: Event) -> bool:
+    os._exit(7)
+
+
+def answer_later(event: Event) -> Any:
+    return later()
+
+
+@router.on("mistake.when", name="when-dies", when=die)
+def when_dies(event: Event) -> None: ...
+
+
+@router.on("mistake.when", name="when-is-async", when=answer_later, max_attempts=1)
+def when_is_async(event: Event) -> None: ...
+
+
+@router.on("mistake.when", name="when-says-no", when=lambda event: False)
+def when_says_no(event: Event) -> None: ...
+
+
+def good(event: Event) -> None: ...
+
+
+for number in range(20):
+    router.on("mistake.*", name=f"good-{number}")(good)
+
+
+@router.on("prints", name="prints")
+def prints(event: Event) -> None:
+    import logging
+
+    print("a line\nand", "half", end="")
+    print(" of one")
+    logging.getLogger("mine").warning("a line of mine")
+    print("no end", end="")
+
+
+@router.on("prints", name="prints-async")
+async def prints_async(event: Event) -> None:
+    print("of a task", end="")
+    await asyncio.sleep(0.01)
+    print(" in two parts")

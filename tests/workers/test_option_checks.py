@@ -1,0 +1,60 @@
+"""Types and options that an author may misspell."""
+
+from typing import Any
+
+import pytest
+
+from workers import Router
+from workers.errors import WrongHandler
+from workers.option_checks import find_misspelling
+from workers.sandbox.catalogue import TYPES
+from workers.zyra.event_types import EVENT_TYPES
+
+
+def test_the_sandbox_sends_each_type_of_the_catalogue() -> None:
+    assert TYPES == EVENT_TYPES
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("invoice.generatd", 'did you mean "invoice.generated"?'),
+        ("virtual_server.errors", 'did you mean "virtual_server.error"?'),
+        ("invoice.created", 'did you mean "invoice.generated"?'),
+        ("server.error", 'did you mean "virtual_server.error"?'),
+        ("Device.Online", 'did you mean "device.online"?'),
+        ("job", 'did you mean "job.*"?'),
+        ("sla.breach", 'did you mean "sla.breach.*"?'),
+        ("virtual_servers.*", 'did you mean "virtual_server.*"?'),
+        ("devise.*", 'did you mean "device.*"?'),
+        ("device.xyzzyxyzzy", "it sends device.online, device.offline"),
+    ],
+)
+def test_a_misspelt_type_is_refused(kind: str, hint: str) -> None:
+    with pytest.raises(WrongHandler) as caught:
+        Router().on(kind)
+
+    assert f"zyra sends no {kind!r}: {hint}" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["*", "invoice.paid", "sla.*", "sla.breach.*", "op.note", "fault.*", "a"])
+def test_listed_types_and_types_of_ones_own_are_taken(kind: str) -> None:
+    assert find_misspelling(kind, EVENT_TYPES) == ""
+
+
+def test_a_new_type_can_be_meant_and_other_sources_have_no_catalogue() -> None:
+    Router().on("invoice.created", unlisted=True)
+    Router().on("invoice.created", source="stripe")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"source": None}, "source= must be a text"),
+        ({"unlisted": "yes"}, "unlisted= must be True or False"),
+        ({"max_attempts": None, "timeout": None}, "timeout= must be seconds"),
+    ],
+)
+def test_options_of_a_wrong_type_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(WrongHandler, match=message):
+        Router().on("job.failed", **options)

@@ -1,0 +1,102 @@
+"""zyra-receiver run"""
+
+import difflib
+import pdb
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from msgspec import structs
+
+from receiver.contract.errors import ConfigurationError
+
+from ... import settings
+from ...errors import GiveUp, RetryLater
+from ...event import Event, make_key
+from ...ledger.transitions import Ledger
+from ...router import Handler
+from ...runtime.attempt import draw_backoff
+from ...runtime.clients import make_caller
+from ...runtime.failures import describe_error
+from ...runtime.foreground import Ending, run_attempt
+from ...sandbox.in_process import SandboxInProcess
+from ...zyra.client import AsyncZyra, Zyra
+from ..handler_list import load_or_report
+from ..local import make_current_folder_importable, read_environment
+from ..output import print_line, print_note, print_red
+from .handlers import explain, read_event
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="The handler's name, or its end, as `handlers` lists it.")],
+    event: Annotated[str, typer.Option("--event", help="Id of an event, or a file with a body.")],
+    type: Annotated[str, typer.Option(help="Type of the event, for a body from a file.")] = "",
+    source: Annotated[str, typer.Option(help="Source of the event, for a body from a file.")] = "zyra",
+    really: Annotated[bool, typer.Option(help="Call Zyra's API, and post, instead of recording.")] = False,
+    debug: Annotated[bool, typer.Option(help="Open a debugger where the handler raises.")] = False,
+) -> int:
+    """Run one attempt of a handler here. Exits with 1 if it fails. Nothing is written to the ledger."""
+    make_current_folder_importable()
+    config = settings.read(read_environment())
+    router = load_or_report(config.handlers)
+    handler = find_handler(name, list(router))
+    one = structs.replace(read_event(event, type, source), key="")
+    one = structs.replace(one, key=make_key(one.id, handler.name))
+    if (answer := explain(handler, one)) != "would run":
+        print_note(f"a worker would not run it: {answer}")
+    ending, made = run_really(config, handler, one) if really else run_recorded(handler, one)
+    for line in made:
+        print_line(f"not sent: {line}")
+    return conclude(handler, ending, debug)
+
+
+def run_recorded(handler: Handler, event: Event) -> tuple[Ending, Sequence[str]]:
+    """The ending, and what was not sent."""
+    sandbox = SandboxInProcess(pretends=True)
+    sandbox.tell(event.type, event.resource_id, event.payload.get("data") if isinstance(event.payload, dict) else None)
+    print_note("the sandbox in this process answers API calls, and posts are not sent; --really sends both")
+    ending = run_attempt(handler, event, sandbox.make_client(handler.is_async))
+    posts = [f"post to {post.url}: {post.body.decode('utf-8', 'replace')}" for post in ending.posts]
+    return ending, [*(f"{call}: answered {call.status}" for call in sandbox.calls), *posts]
+
+
+def run_really(config: settings.Settings, handler: Handler, event: Event) -> tuple[Ending, Sequence[str]]:
+    print_note(f"calls go to {config.api_url}, whatever an earlier attempt has done already")
+    ledger = Ledger.open(config)
+    client: Any = (AsyncZyra if handler.is_async else Zyra)(config.api_url, caller=make_caller(config, ledger))
+    return run_attempt(handler, event, client, counter=ledger, records_posts=False), []
+
+
+def conclude(handler: Handler, ending: Ending, debug: bool) -> int:
+    error = ending.error
+    if error is None:
+        print_line(f"done in {ending.seconds:.3f} s")
+        return 0
+    print_red("".join(traceback.format_exception(error)))
+    if isinstance(error, RetryLater):
+        then = f"a worker would attempt it again in {error.seconds:g} s"
+    elif isinstance(error, GiveUp) or handler.max_attempts == 1:
+        then = "its run would be a dead letter"
+    else:
+        then = f"a worker would attempt it again in {draw_backoff(0):.0f} s"
+    print_line(f"failed after {ending.seconds:.3f} s: {describe_error(error)}; {then}")
+    if debug:
+        pdb.post_mortem(error.__traceback__)
+    return 1
+
+
+def find_handler(name: str, handlers: Sequence[Handler]) -> Handler:
+    """By its name, or the end of it. Raises ConfigurationError."""
+    names = [one.name for one in handlers]
+    found = [one for one in handlers if one.name == name] or [one for one in handlers if one.name.endswith(f".{name}")]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigurationError([f"several handlers end with {name!r}: {', '.join(one.name for one in found)}"])
+    near = difflib.get_close_matches(name, names, 1, 0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(names)}"
+    raise ConfigurationError([f"there is no handler {name!r}{hint}"])

@@ -1,0 +1,88 @@
+"""Replaces the worker's processes when an author saves code: handler modules, and what stands beside them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..settings import parse_modules
+from .output import print_note, print_red
+
+COMMAND = (sys.executable, "-P", "-m", "workers.cli", "handlers")
+IGNORED = {"node_modules", "site-packages", "__pycache__"}  # folders; and those that begin with a dot
+MAX_FILES = 5000  # that are looked at
+Stamps = dict[Path, tuple[int, int]]  # time of the last change in ns, and size
+
+
+class Reloader:
+    """env: of the worker. replace: has its processes replaced."""
+
+    def __init__(self, env: Mapping[str, str], replace: Callable[[], None]) -> None:
+        self._env = env
+        self._replace = replace
+        self._code = CodeWatch(find_roots(parse_modules(env["WORKER_HANDLERS"])))
+
+    def look(self) -> None:
+        """Where code was saved that loads, the worker goes on with it; else with the last good code."""
+        if changed := self._code.find_change():
+            print_note(f"{changed.name} was saved")
+            if load_in_child(self._env):
+                self._replace()
+            else:
+                print_red("it does not load: the worker goes on with the code of before")
+
+
+def load_in_child(env: Mapping[str, str]) -> bool:
+    """Says which handlers load, and why others do not; whether all do."""
+    loaded = subprocess.run(COMMAND, env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)  # noqa: S603
+    return loaded.returncode == 0
+
+
+class CodeWatch:
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._roots = roots
+        self._stamps = self._scan()
+
+    def find_change(self) -> Path | None:
+        """A file that is new, gone or changed since the last look, or None."""
+        before, self._stamps = self._stamps, self._scan()
+        return next((path for path, _ in before.items() ^ self._stamps.items()), None)
+
+    def _scan(self) -> Stamps:
+        stamps: Stamps = {}
+        for path in list_files(self._roots):
+            try:
+                stat = path.stat()
+            except OSError:  # gone in this moment
+                continue
+            stamps[path] = stat.st_mtime_ns, stat.st_size
+            if len(stamps) >= MAX_FILES:
+                break
+        return stamps
+
+
+def list_files(roots: Sequence[Path]) -> Iterator[Path]:
+    for root in roots:
+        if root.is_file():
+            yield root
+        for folder, names, files in os.walk(root):
+            names[:] = sorted(name for name in names if name not in IGNORED and not name.startswith("."))
+            yield from (Path(folder, name) for name in files if name.endswith(".py"))
+
+
+def find_roots(modules: Sequence[str]) -> list[Path]:
+    """Where these modules come from: a package's folder, or that of a module with what stands beside it."""
+    roots = []
+    for name in modules:
+        try:
+            spec = find_spec(name.partition(".")[0])
+        except (ImportError, ValueError):
+            continue
+        if spec and spec.submodule_search_locations:
+            roots += [Path(one) for one in spec.submodule_search_locations]
+        elif spec and spec.origin:
+            file = Path(spec.origin)
+            roots.append(file if file.parent.name == "site-packages" else file.parent)
+    return list(dict.fromkeys(roots)) or [Path.cwd()]

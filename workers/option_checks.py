@@ -1,0 +1,88 @@
+"""Checks the types and options that an author gives `Router.on`. Each fault says what to write instead."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeGuard
+
+from .zyra.event_types import EVENT_TYPES
+
+CATALOGUES = MappingProxyType({"zyra": EVENT_TYPES})  # sources whose types are known, and these
+LIKENESS = 0.75  # from which on a type counts as another one, misspelt
+MAX_WORD_CHARACTERS = 250  # of a type, a source or a name
+MAX_TIMEOUT_SECONDS = 86400.0
+PART = r"[A-Za-z0-9_:/ -]+"
+TYPE = re.compile(rf"{PART}(\.{PART})*(\.\*)?|\*")
+
+
+def find_type_faults(types: Sequence[object], source: object, unlisted: bool) -> Iterator[str]:
+    """unlisted: whether a type that the source's catalogue does not list is meant."""
+    if not types:
+        yield 'name the type: @router.on("virtual_server.error")'
+    catalogue = CATALOGUES.get(source, ()) if isinstance(source, str) else ()
+    for one in types:
+        if isinstance(one, list | tuple | set | frozenset):
+            words = ", ".join(repr(word) for word in one)
+            yield f"several types are arguments of their own: on({words}), and no {type(one).__name__}"
+        elif callable(one):
+            yield 'write @router.on("virtual_server.error"), with the type in parentheses'
+        elif not isinstance(one, str):
+            yield f"a type is a text, not {one!r}"
+        elif "*" in one[:-1]:
+            yield f'{one!r} is no type: a * stands at the end, as in "virtual_server.*"; name other types one by one'
+        elif not TYPE.fullmatch(one) or len(one) > MAX_WORD_CHARACTERS:
+            yield f'{one!r} is no type: write "virtual_server.error", "virtual_server.*" for a family, or "*" for all'
+        elif not unlisted and (hint := find_misspelling(one, catalogue)):
+            yield f"{source} sends no {one!r}: {hint}"
+
+
+def find_misspelling(kind: str, catalogue: Sequence[str]) -> str:
+    """What to write instead of a type that looks like one of the catalogue and is none, or "".
+
+    A type that looks like none of them may be one's own, for `zyra-receiver send`.
+    """
+    if not catalogue or kind == "*" or kind in catalogue or is_family(kind, catalogue):
+        return ""
+    if is_family(f"{kind}.*", catalogue):
+        return f'did you mean "{kind}.*"?'
+    family, starred, _ = kind.partition(".*")
+    of_family = [one for one in catalogue if one.partition(".")[0] == kind.partition(".")[0]]
+    words = sorted({one.partition(".")[0] for one in catalogue}) if starred else catalogue
+    near = [word + starred for word in difflib.get_close_matches(family, words, 1, LIKENESS)]
+    if near:
+        return f'did you mean "{near[0]}"? If the type is new, add unlisted=True'
+    return f"it sends {', '.join(of_family)}. If the type is new, add unlisted=True" if of_family else ""
+
+
+def is_family(kind: str, catalogue: Sequence[str]) -> bool:
+    """Whether a type such as device.* stands for any of these."""
+    return kind.endswith(".*") and any(one.startswith(kind[:-1]) for one in catalogue)
+
+
+def find_word_faults(words: Mapping[str, object]) -> Iterator[str]:
+    for option, value in words.items():
+        if not is_word(value):
+            yield f"{option}= must be a text of 1 to 250 characters, not {value!r}"
+
+
+def find_number_faults(timeout: object, wholes: Mapping[str, object]) -> Iterator[str]:
+    if not is_number(timeout) or not 0 < timeout <= MAX_TIMEOUT_SECONDS:
+        yield f"timeout= must be seconds, more than 0 and at most 86400, not {timeout!r}"
+    for option, value in wholes.items():
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            yield f"{option}= must be a whole number from 1 on, not {value!r}"
+
+
+def find_flag_faults(flags: Mapping[str, object]) -> Iterator[str]:
+    for option, value in flags.items():
+        if not isinstance(value, bool):
+            yield f"{option}= must be True or False, not {value!r}"
+
+
+def is_word(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_WORD_CHARACTERS and value.isprintable()
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

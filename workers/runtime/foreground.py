@@ -1,0 +1,84 @@
+"""Runs one attempt here and now: no ledger, no lease that ends, no retry. For `zyra-receiver run`."""
+
+import asyncio
+import inspect
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+import msgspec
+
+from ..context import CURRENT, Context, Counter, Lease
+from ..event import Event
+from ..outgoing import RECORDER, Post
+from ..router import Handler, refuse_unfinished
+from .performer import refuse_unawaited
+
+
+class LocalCounter:
+    """What `allow` asks, of this process alone. clock: seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[str, dict[str, float]] = defaultdict(dict)
+
+    def allow(self, key: str, times: int, seconds: float, who: str = "") -> bool:
+        now, seen = self._clock(), self._seen[key]
+        for one, at in list(seen.items()):
+            if at <= now - seconds:
+                del seen[one]
+        if who in seen:
+            return True
+        if len(seen) >= times:
+            return False
+        seen[who or f"{now} {len(seen)}"] = now
+        return True
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt ended. posts: what `post` would have sent, where that was recorded."""
+
+    error: BaseException | None = None
+    seconds: float = 0.0
+    posts: tuple[Post, ...] = ()
+
+
+def run_attempt(
+    handler: Handler, event: Event, client: Any = None, *, counter: Counter | None = None, records_posts: bool = True
+) -> Ending:
+    """Calls the handler as a worker does. client: for the handler's second parameter.
+
+    records_posts: whether `workers.post` sends nothing, and what it would send is told.
+    """
+    posts = list[Post]()
+    context = Context(counter or LocalCounter(), Lease(time.monotonic(), time.monotonic))
+    started = time.monotonic()
+    error = copy_context().run(call, handler, event, client, context, posts if records_posts else None)
+    return Ending(error=error, seconds=time.monotonic() - started, posts=tuple(posts))
+
+
+def call(
+    handler: Handler, event: Event, client: Any, context: Context, posts: list[Post] | None
+) -> BaseException | None:
+    """What the handler raises, or None."""
+    CURRENT.set(context)
+    RECORDER.set(posts)
+    arguments = (event, client) if handler.takes_client else (event,)
+    try:
+        result = handler.function(*arguments)
+        if handler.is_async and inspect.iscoroutine(result):
+            result = asyncio.run(finish(result, handler, client))
+        refuse_unfinished(result, "the handler")
+    except (Exception, SystemExit) as error:
+        return error
+    return None
+
+
+async def finish(result: Any, handler: Handler, client: Any) -> Any:
+    async with asyncio.timeout(handler.timeout):
+        answer = await result
+    if handler.takes_client:
+        refuse_unawaited(client.issued.drop_unawaited())
+    return answer
