@@ -234,7 +234,14 @@ class Process:
     # --- attempts
 
     def _start_attempt(self, claim: Claim, lease: Lease) -> None:
-        """Prepares an attempt and starts it: here if it is a `def` handler, else in the loop."""
+        """Prepares an attempt and starts it: here if it is a `def` handler, else in the loop.
+
+        What must run alone is prepared there too: a `when` may kill its process as well.
+        """
+        handler = self.router.get(claim.handler)
+        if (claim.suspect or (handler and handler.isolated)) and not self._alone and not self.draining.is_set():
+            self._isolate(claim)
+            return
         try:
             ready = prepare(claim, self.router, self.seal, self.ledger)
         except FAULTS as error:
@@ -244,8 +251,6 @@ class Process:
             ready = judge_unprepared(claim.unit, claim.token, claim.failures, describe_error(error))
         if isinstance(ready, Outcome):
             self._end(ready)
-        elif (ready.handler.isolated or claim.suspect) and not self._alone and not self.draining.is_set():
-            self._isolate(claim)
         else:
             self._perform(ready, lease)
 
