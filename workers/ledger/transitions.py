@@ -193,9 +193,11 @@ class Ledger:
     def forget_redelivery(self, event: str) -> None:
         self.client.zrem(self.keys.name("wanted"), event)
 
-    def discard(self, event: str, *, reason: str, dry_run: bool = False) -> tuple[str, int]:
+    def discard(self, event: str, *, reason: str, dry_run: bool = False, handler: str = "") -> tuple[str, int]:
+        """What was done with the event, in words, and how many runs were given up. handler: whose runs; "" for all."""
         audit = self._make_audit_entry("discard", event, reason)
-        outcome, dropped = self.call("discard.lua", self.keep, event, int(dry_run), reason, audit)
+        suffix = hash_handler(handler) if handler else ""
+        outcome, dropped = self.call("discard.lua", self.keep, event, int(dry_run), reason, audit, suffix)
         return decode_text(outcome), dropped
 
     def take_place(self, handler: str, places: int, run: str) -> bool:

@@ -1036,3 +1036,55 @@ def test_foreign_members_and_job_ids_are_swept_away(ledger: Ledger, seal: Seal, 
     assert sum(client.zcard(ledger.keys.name(index)) for index in ("pending", "queued", "running")) < 100
     assert [claim.unit for claim in ledger.take([], 5)] == [event]
     assert all(len(job) < 100 for job in client.lrange(ledger.keys.jobs, 0, -1))
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_runs_that_wait_for_a_handler_can_be_discarded(ledger: Ledger, event: str, paused: bool) -> None:
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["gone", "there"])
+    if paused:
+        ledger.pause("gone")
+    for claim in ledger.take([], 5):
+        verdict = Verdict.MISSING if claim.handler == "gone" else Verdict.FAILED
+        ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=verdict, delay=60)])
+
+    assert ledger.discard(event, reason="renamed", handler="there") == ("nothing to discard: it is dispatched", 0)
+    assert ledger.discard(event, reason="renamed", dry_run=True) == ("discarded", 1)
+    assert ledger.discard(event, reason="renamed", handler="gone") == ("discarded", 1)
+
+    states = {run["handler"]: run["state"] for run in (query.show(ledger, event) or {})["runs"]}
+    assert states == {"gone": "discarded", "there": "waiting"}
+    assert ledger.client.zcard(ledger.keys.name("paused")) == 0
+    assert ledger.client.zcard(ledger.keys.name("waiting")) == 1
+    ledger.resume("gone")
+
+
+def test_a_dispatch_that_dies_three_times_says_of_what(ledger: Ledger, event: str) -> None:
+    for deaths in (1, 2, 3):
+        (claim,) = ledger.take([], 1)
+        assert claim.suspect == (deaths > 1)
+        died = Outcome(
+            unit=event, token=claim.token, verdict=Verdict.DIED, error=f"signal {deaths}", frames=("a.py:1",)
+        )
+        assert ledger.finish([died]) == ["died" if deaths < 3 else "dead"]
+
+    shown = query.show(ledger, event) or {}
+    assert (shown["state"], shown["cause"], shown["error"], shown["frames"]) == (
+        "dead", "dispatch-died", "signal 3", ["a.py:1"],
+    )  # fmt: skip
+    ledger.replay(event)
+    (claim,) = ledger.take([], 1)
+    dispatch(ledger, claim, "dispatched", "", ["one"])
+    assert (query.show(ledger, event) or {})["error"] == ""
+
+
+def test_a_run_that_is_skipped_ends_its_event(ledger: Ledger, event: str) -> None:
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["one"])
+    (claim,) = ledger.take([], 1)
+
+    ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.SKIPPED, error="its `when` says no")])
+
+    shown = query.show(ledger, event) or {}
+    (run,) = shown["runs"]
+    assert (shown["state"], run["state"], run["attempts"], run["error"]) == (
+        "done", "skipped", 0, "its `when` says no",
+    )  # fmt: skip

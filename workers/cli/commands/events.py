@@ -211,19 +211,27 @@ def discard(
     type: Type = "",
     source: Source = "",
     since: Since = "",
+    handler: OfHandler = "",
     limit: Limit = 1000,
     everything: All = False,
     dry_run: Dry = False,
     rate: Rate = 50.0,
     reason: Annotated[str, typer.Option(help="Reason, for the audit log.")] = "",
 ) -> int:
-    """Give up dead runs. They are kept for KEEP_DONE, then deleted."""
+    """Give up dead runs, and those that wait for a handler that no worker has. They are kept for KEEP_DONE.
+
+    With --handler, only its runs.
+    """
     if not reason:
         raise ConfigurationError(["--reason is needed: say why these events may be let go"])
-    require_selection(everything, ids, type, source, since)
-    ledger = open_ledger()[0]
-    chosen = choose(ledger, ids, filter_by(EventState.DEAD, type, source, since, limit))
-    return act_on_each(chosen, rate, lambda event: ledger.discard(event, reason=reason, dry_run=dry_run), dry_run)
+    require_selection(everything, ids, type, source, since, handler)
+    ledger, state = open_ledger()[0], None if handler else EventState.DEAD
+    chosen = choose(ledger, ids, filter_by(state, type, source, since, limit, handler=handler))
+
+    def give_up(event: str) -> tuple[str, int]:
+        return ledger.discard(event, reason=reason, dry_run=dry_run, handler=handler)
+
+    return act_on_each(chosen, rate, give_up, dry_run)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from ...errors import GiveUp, RetryLater
 from ...event import Event, make_key
 from ...ledger.transitions import Ledger
 from ...router import Handler
+from ...runtime import foreground
 from ...runtime.attempt import draw_backoff
 from ...runtime.clients import make_caller
 from ...runtime.failures import describe_error
@@ -76,7 +77,9 @@ def conclude(handler: Handler, ending: Ending, debug: bool) -> int:
     if error is None:
         print_line(f"done in {ending.seconds:.3f} s")
         return 0
-    print_red("".join(traceback.format_exception(error)))
+    trace = traceback.TracebackException.from_exception(error)
+    trace.stack[:] = [frame for frame in trace.stack if frame.filename != foreground.__file__]
+    print_red("".join(trace.format()))
     if isinstance(error, RetryLater):
         then = f"a worker would attempt it again in {error.seconds:g} s"
     elif isinstance(error, GiveUp) or handler.max_attempts == 1:

@@ -1,0 +1,64 @@
+"""What `dev` does when code is saved."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from workers.cli import reload
+from workers.cli.reload import CodeWatch, Reloader, find_roots
+
+
+def save(path: Path, text: str) -> None:
+    path.write_text(text)
+    moment = path.stat().st_mtime_ns + 1
+    os.utime(path, ns=(moment, moment))
+
+
+def test_a_change_is_found_once(tmp_path: Path) -> None:
+    (tmp_path / ".venv").mkdir()
+    watch = CodeWatch([tmp_path])
+
+    for name, text in (("a.py", "1"), ("a.py", "2")):
+        save(tmp_path / name, text)
+        assert watch.find_change() == tmp_path / name
+    (tmp_path / "a.py").unlink()
+    assert watch.find_change() == tmp_path / "a.py"
+    for name in ("notes.txt", ".venv/b.py"):
+        save(tmp_path / name, "")
+    assert watch.find_change() is None
+
+
+def test_a_module_is_watched_with_what_stands_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "zr_alone.py").touch()
+    (tmp_path / "zr_package").mkdir()
+    (tmp_path / "zr_package" / "__init__.py").touch()
+    (tmp_path / "site-packages").mkdir()
+    (tmp_path / "site-packages" / "zr_installed.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
+
+    assert find_roots(["zr_alone", "zr_package.inner", "zr_installed", "zr_none"]) == [
+        tmp_path,
+        tmp_path / "zr_package",
+        tmp_path / "site-packages" / "zr_installed.py",
+    ]
+    assert find_roots(["zr_none"]) == [Path.cwd()]
+
+
+@pytest.mark.parametrize("loads", [True, False])
+def test_only_code_that_loads_replaces_the_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], loads: bool
+) -> None:
+    (tmp_path / "zr_code.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(reload, "load_in_child", lambda env: loads)
+    replaced = list[bool]()
+    reloader = Reloader({"WORKER_HANDLERS": "zr_code"}, lambda: replaced.append(True))
+
+    reloader.look()
+    save(tmp_path / "zr_code.py", "x = 1")
+    reloader.look()
+
+    assert replaced == [True] * loads
+    assert ("goes on with the code of before" in capsys.readouterr().err) != loads
