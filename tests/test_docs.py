@@ -68,6 +68,27 @@ def test_the_handler_in_the_readme_loads(tmp_path: Path) -> None:
     )
 
 
+BLOCKS = [
+    pytest.param(code, id=f"{name}-{number}")
+    for name in ("handlers", "testing")
+    for number, code in enumerate(
+        re.findall(r"```python\n(.*?)```", (ROOT / f"docs/{name}.md").read_text(), re.DOTALL), start=1
+    )
+]
+
+
+@pytest.mark.parametrize("code", BLOCKS)
+def test_code_of_the_guides_loads_and_its_tests_pass(code: str, tmp_path: Path) -> None:
+    (tmp_path / "test_block.py").write_text(f"{code}\n\ndef test_it_loads() -> None:\n    assert list(router)\n")
+
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_block.py"],
+        cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert tested.returncode == 0, tested.stdout
+
+
 @pytest.mark.parametrize(
     "name",
     [

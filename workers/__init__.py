@@ -5,6 +5,7 @@
 router      which handler wants which event, and how it is run
 option_checks  what an author gives `Router.on` is checked: types and options; `function_checks`: the function
 event       what a handler is given
+registering what type checkers know of `Router.on`
 errors      what a handler may raise
 context     the lease and `allow`, while a handler runs
 outgoing    posts JSON to other services, with an SSRF guard; `retry_after` reads when to come back
@@ -15,6 +16,7 @@ zyra        the client for Zyra's API
 ledger      the record of events and runs
 runtime     takes work and runs handlers; `worker` and `jobs` are its addresses for RQ
 monitoring  status and metrics
+testing     runs handlers in tests, without Redis or a network
 sandbox     a Zyra to develop against
 cli         the command line, which may import all of the above
 """
@@ -25,19 +27,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .context import allow
     from .errors import GiveUp, RetryLater
-    from .event import Event
+    from .event import BreachEvent, DeviceEvent, Event, InvoiceEvent, JobEvent, VirtualServerEvent
     from .outgoing import post
     from .router import Router
     from .zyra import AsyncZyra, Zyra, ZyraError
 
-__all__ = ["AsyncZyra", "Event", "GiveUp", "RetryLater", "Router", "Zyra", "ZyraError", "allow", "post"]
+__all__ = [
+    "AsyncZyra", "BreachEvent", "DeviceEvent", "Event", "GiveUp", "InvoiceEvent", "JobEvent", "RetryLater", "Router",
+    "VirtualServerEvent", "Zyra", "ZyraError", "allow", "post",
+]  # fmt: skip
 
 PLACES = {
     "AsyncZyra": "zyra",
+    "BreachEvent": "event",
+    "DeviceEvent": "event",
     "Event": "event",
     "GiveUp": "errors",
+    "InvoiceEvent": "event",
+    "JobEvent": "event",
     "RetryLater": "errors",
     "Router": "router",
+    "VirtualServerEvent": "event",
     "Zyra": "zyra",
     "ZyraError": "zyra",
     "allow": "context",

@@ -1,15 +1,29 @@
 """Which handler wants which event. Routers compose; nothing registers itself anywhere else."""
 
+from __future__ import annotations
+
 import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from . import option_checks
 from .errors import WrongHandler
 from .event import Event
 from .function_checks import find_function_faults, find_when_faults, is_async, locate, locate_function, takes_client
+
+if TYPE_CHECKING:
+    from .registering import (
+        BreachType,
+        DeviceType,
+        InvoiceType,
+        JobType,
+        Options,
+        Register,
+        VirtualServerType,
+    )
+    from .zyra.models import Breach, Device, Invoice, Job, VirtualServer
 
 F = TypeVar("F", bound=Callable[..., Any])
 RECONCILED = "reconciled"  # the origin of events that we made, of what nobody told us
@@ -74,6 +88,26 @@ class Router:
         self._matching: dict[tuple[str, str, str, str], tuple[Handler, ...]] = {}
         self._parents: list[Router] = []
 
+    @overload
+    def on(
+        self, *types: DeviceType, source: Literal["zyra"] = "zyra", **options: Unpack[Options]
+    ) -> Register[Device]: ...
+    @overload
+    def on(
+        self, *types: VirtualServerType, source: Literal["zyra"] = "zyra", **options: Unpack[Options]
+    ) -> Register[VirtualServer]: ...
+    @overload
+    def on(self, *types: JobType, source: Literal["zyra"] = "zyra", **options: Unpack[Options]) -> Register[Job]: ...
+    @overload
+    def on(
+        self, *types: BreachType, source: Literal["zyra"] = "zyra", **options: Unpack[Options]
+    ) -> Register[Breach]: ...
+    @overload
+    def on(
+        self, *types: InvoiceType, source: Literal["zyra"] = "zyra", **options: Unpack[Options]
+    ) -> Register[Invoice]: ...
+    @overload
+    def on(self, *types: str, source: str = "zyra", **options: Unpack[Options]) -> Register[Any]: ...
     def on(
         self,
         *types: str,
@@ -86,7 +120,7 @@ class Router:
         isolated: bool = False,
         reconciled: bool = False,
         unlisted: bool = False,
-    ) -> Callable[[F], F]:
+    ) -> Register[Any]:
         """Registers a handler for events of these types: "job.failed", "job.*" for a family, or "*" for all.
 
         The function takes an event, or an event and an API client: `Zyra` if it is a `def`, `AsyncZyra` if it is an
@@ -141,7 +175,7 @@ class Router:
 
         return register
 
-    def include(self, other: "Router") -> None:
+    def include(self, other: Router) -> None:
         """Takes in another router's handlers, and those that it gets later.
 
         Raises WrongHandler where two have one name, or where `other` is no router or includes this one.
@@ -156,7 +190,7 @@ class Router:
         if self not in other._parents:
             other._parents.append(self)
 
-    def _list_ancestors(self) -> Iterator["Router"]:
+    def _list_ancestors(self) -> Iterator[Router]:
         for parent in self._parents:
             yield parent
             yield from parent._list_ancestors()

@@ -51,6 +51,14 @@ def find_first(value: Any, node: Node) -> tuple[int, str]:
     return rank, text
 
 
+def find_resource(payload: Any, kind: str, paths: tuple[str, ...] = ()) -> Any:
+    """The object in which the resource's id stands; without an id, what stands at `data`."""
+    for steps in expand_paths(kind, paths or RESOURCE_PATHS):
+        if to_id(walk(payload, steps)):
+            return walk(payload, steps[:-1])
+    return enter(payload, "data")
+
+
 def to_id(value: Any) -> str:
     if isinstance(value, list) and len(value) == 1:  # a field of a form
         value = value[0]

@@ -52,9 +52,8 @@ def stamp(event: Event) -> None:
     os.write(descriptor, f"{event.delivery_id} {time.time():.6f}\n".encode())
 
 
-router.on("push", source="github", name="bench")(
-    {"noop": noop, "async": async_noop, "call": call, "aiohttp": aiohttp_call, "stamp": stamp}[KIND]
-)
+handlers: dict[str, Any] = {"noop": noop, "async": async_noop, "call": call, "aiohttp": aiohttp_call, "stamp": stamp}
+router.on("push", source="github", name="bench")(handlers[KIND])
 
 
 def job(document: dict[str, Any]) -> None:

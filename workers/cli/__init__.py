@@ -6,6 +6,7 @@ access        opens the ledger and Zyra's API for a command
 local         the environment of a command: the process's own, completed by a running `dev`
 errors        what ends a command with exit code 1
 event_filters options of commands that choose events
+plugin_files  the files of a new package of handlers
 handler_list  tells which handlers are loaded, and why others are not
 refusals      refused deliveries, as receivers note them
 output        prints words, tables and JSON

@@ -69,7 +69,7 @@ def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outco
         return make_outcome(claim, Verdict.HANDED, description)
     if isinstance(error, RetryLater):
         return make_outcome(claim, Verdict.LATER, description, error.seconds)
-    is_last = isinstance(error, GiveUp) or claim.failures + 1 >= handler.max_attempts
+    is_last = is_last_failure(error, claim.failures, handler)
     return Outcome(
         unit=claim.unit,
         token=claim.token,
@@ -79,6 +79,13 @@ def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outco
         frames=list_frames(error),
         cause=find_cause(error, handler),
     )
+
+
+def is_last_failure(error: BaseException, failures: int, handler: Handler) -> bool:
+    """Whether the run is a dead letter now. failures: earlier ones."""
+    if isinstance(error, RetryLater):
+        return False
+    return isinstance(error, GiveUp) or failures + 1 >= handler.max_attempts
 
 
 def judge_unprepared(unit: str, token: int, failures: int, error: str) -> Outcome:

@@ -4,7 +4,7 @@ What takes its time elsewhere, such as a server's start, is over at once. Nobody
 """
 
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import msgspec
 from ..zyra.caller import Caller
 from ..zyra.client import AsyncZyra, Zyra
 from ..zyra.credentials import ApiKey
+from ..zyra.journal import Journal
 from ..zyra.transport import make_options
 from .api import create_app
 from .catalogue import CHANGES
@@ -24,6 +25,7 @@ from .state import State
 
 URL = "http://sandbox"
 KEY_PREFIX = "zyra_sk_"
+Answer = Callable[[httpx2.Request], httpx2.Response]
 NO_LIMITS = {"create": 10**9, "read": 10**9, "bulk": 10**9}
 
 
@@ -69,26 +71,29 @@ class SandboxInProcess:
     key: str = field(default_factory=lambda: f"{KEY_PREFIX}{secrets.token_hex(16)}")
     calls: list[RecordedCall] = field(default_factory=list)
     state: State = field(init=False)
-    transport: httpx2.MockTransport = field(init=False)
     _app: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.state = State(Path(), self.key, is_saved=False)
         operations = PretendingOperations if self.pretends else ImmediateOperations
         self._app = create_app(self.state, NO_LIMITS, operations=operations)
-        self.transport = httpx2.MockTransport(self.answer)
 
-    def make_client(self, is_async: bool = False) -> Any:
-        """A `Zyra` whose API is this sandbox; an `AsyncZyra` if so asked."""
-        caller, options = Caller(ring=ApiKey(lambda: self.key)), make_options(URL) | {"transport": self.transport}
+    def make_client(self, is_async: bool = False, journal: Journal | None = None, answer: Answer | None = None) -> Any:
+        """A `Zyra` whose API is this sandbox; an `AsyncZyra` if so asked. answer: what answers requests instead."""
+        caller = Caller(ring=ApiKey(lambda: self.key), journal=journal)
+        options = make_options(URL) | {"transport": httpx2.MockTransport(answer or self.answer)}
         if is_async:
             return AsyncZyra(URL, caller=caller, http=httpx2.AsyncClient(**options))
         return Zyra(URL, caller=caller, http=httpx2.Client(**options))
 
+    def add(self, area: str, name: str, **fields: Any) -> None:
+        """Puts a row there, or replaces it. Raises ValueError where a field is none, or of a wrong type."""
+        self.state.add(msgspec.json.encode({area: {name: fields}}).decode())
+
     def tell(self, kind: str, name: str, data: Any) -> None:
-        """Puts what an event speaks of into the state. kind: its type; name: the resource's id."""
+        """Puts what an event speaks of into the state, unless it is there. kind: its type; name: the resource's id."""
         area, _, status = CHANGES.get(kind, ("", "", ""))
-        if area and name:
+        if area and name and name not in self.state.areas[area]:
             known = data if isinstance(data, dict) else {}
             self.state.areas[area][name] = {**make_blank(area, name), "status": status, **known, "id": name}
 

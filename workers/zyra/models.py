@@ -144,6 +144,13 @@ class Job(Row):
     """No page states a field of a job."""
 
 
+class Breach(Row):
+    """No page states the fields of an SLA breach; these are the sandbox's."""
+
+    virtual_server_id = Field("virtual_server_id", as_name)
+    started_at = Field("started_at", as_moment)
+
+
 class Endpoint(Row):
     """https://getzyra.io/documentation/user-guides/organization/stage-4/02-webhooks
 

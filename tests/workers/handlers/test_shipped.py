@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from workers.sandbox.shapes import parse_shape
 from workers.zyra.errors import RateLimited, Unreachable
 
 NUMBERS = count()
-Make = Callable[..., Event]
+Make = Callable[..., Event[Any]]
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def sandbox(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]
 def event(ledger: Ledger) -> Make:
     CURRENT.set(Context(ledger, Lease(0)))
 
-    def make(server: str = "vs_0002", name: str = "") -> Event:
+    def make(server: str = "vs_0002", name: str = "") -> Event[Any]:
         return Event(
             id=name or f"e{next(NUMBERS)}", source="zyra", type="virtual_server.error", payload={}, body=b"", headers={},
             resource_id=server, received_at=datetime.now(UTC),

@@ -1,0 +1,154 @@
+"""The test kit, used as an author uses it."""
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from workers import AsyncZyra, Event, GiveUp, RetryLater, Router, VirtualServerEvent, Zyra, allow, post
+from workers.sandbox.in_process import SandboxInProcess
+from workers.testing import check_crashes, make_event, run_handler
+
+router = Router()
+pytest_plugins: list[str] = []
+ERROR = "virtual_server.error"
+
+
+@pytest.fixture(autouse=True)
+def no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@router.on(ERROR)
+def replace(event: VirtualServerEvent, zyra: Zyra) -> None:
+    zyra.virtual_servers.terminate(event.resource_id)
+    zyra.virtual_servers.create(name=f"after-{event.key}", vcpus=2, memory_mb=1024)
+
+
+@router.on(ERROR)
+def careless(event: Event, zyra: Zyra) -> None:
+    if zyra.virtual_servers.get(event.resource_id).state == "error":
+        zyra.virtual_servers.stop(event.resource_id)
+        zyra.virtual_servers.start(event.resource_id)
+
+
+@router.on(ERROR)
+def forgetful(event: Event, zyra: Zyra) -> None:
+    zyra.virtual_servers.create(name=f"{event.attempt} {event.key}", vcpus=1, memory_mb=1024)
+
+
+@router.on(ERROR)
+async def gentle(event: Event, zyra: AsyncZyra) -> None:
+    await asyncio.sleep(0)
+    await zyra.virtual_servers.stop(event.resource_id)
+
+
+@router.on("job.failed", max_attempts=3)
+def fails(event: Event) -> None:
+    allowed = allow("once an hour", 1, 3600)
+    if event.payload["data"]["id"] == "later":
+        if not allowed:
+            raise RetryLater(600, "too soon")
+    elif event.payload["data"]["id"] == "never":
+        raise GiveUp("never")
+    else:
+        raise ValueError(event.attempt)
+
+
+@router.on("job.failed", when=lambda event: event.data.id == "wanted")
+def picky(event: Event) -> None:
+    post("https://example.com", json={"job": event.resource_id})
+
+
+@router.on("job.queued")
+def waits_for_ever(event: Event) -> None:
+    raise RetryLater(86400)
+
+
+def test_calls_are_recorded_and_nothing_is_sent() -> None:
+    started = time.monotonic()
+
+    result = run_handler(replace, make_event(ERROR, data={"id": "vs_9"}))
+
+    first, second = result.changes
+    assert (result.outcome, result.attempts, first) == ("done", 1, "DELETE /api/v1/virtual-servers/vs_9")
+    assert second.startswith('POST /api/v1/virtual-servers {"name":"after-')
+    assert time.monotonic() - started < 1
+
+
+def test_each_effect_happens_once_wherever_it_is_killed() -> None:
+    assert len(check_crashes(replace, make_event(ERROR, data={"id": "vs_9"})).changes) == 2
+    assert check_crashes(gentle, make_event(ERROR, data={"id": "vs_9"})).outcome == "done"
+
+
+@pytest.mark.parametrize(
+    ("handler", "message"),
+    [
+        (careless, "killed after call 1, it left out: POST /api/v1/virtual-servers/vs_9/start"),
+        (forgetful, r"killed before call 1, it repeated: .*2 "),
+    ],
+)
+def test_a_handler_that_a_crash_harms_is_found(handler: Any, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_crashes(handler, make_event(ERROR, data={"id": "vs_9"}))
+
+
+def test_one_kill_and_the_attempt_after_it() -> None:
+    result = run_handler(replace, make_event(ERROR, data={"id": "vs_9"}), kill_at="after call 2")
+
+    assert (result.outcome, result.attempts, len(result.changes)) == ("done", 2, 2)
+    for wrong, message in (("during call 1", "kill_at must be like"), ("after call 3", "there is no call 3")):
+        with pytest.raises(ValueError, match=message):
+            run_handler(replace, make_event(ERROR, data={"id": "vs_9"}), kill_at=wrong)
+
+
+def test_time_passes_at_once() -> None:
+    failed = run_handler(fails, make_event("job.failed", data={"id": "job_1"}))
+    never = run_handler(fails, make_event("job.failed", data={"id": "never"}))
+    put_off = run_handler(waits_for_ever, make_event("job.queued"))
+
+    assert (failed.outcome, failed.attempts, str(failed.error)) == ("dead", 3, "3")
+    assert 20 < failed.seconds < 40
+    assert (never.outcome, never.attempts, str(never.error)) == ("dead", 1, "never")
+    assert (put_off.outcome, put_off.attempts) == ("dead", 4)
+
+
+def test_a_condition_decides_and_posts_are_recorded() -> None:
+    assert run_handler(picky, make_event("job.failed")).outcome == "unwanted"
+
+    (sent,) = run_handler(picky, make_event("job.failed", data={"id": "wanted"})).posts
+
+    assert (sent.url, sent.body) == ("https://example.com", b'{"job": "wanted"}')
+
+
+def test_the_fixture_is_an_api_of_ones_own(zyra: SandboxInProcess) -> None:
+    zyra.add("virtual_servers", "vs_9", status="running", vcpus=4)
+
+    result = run_handler(careless, make_event(ERROR, data={"id": "vs_9"}), zyra=zyra)
+
+    assert (result.outcome, result.changes) == ("done", [])
+    assert [call.method for call in zyra.calls] == ["GET"]
+    with pytest.raises(ValueError, match="there is no area"):
+        zyra.add("virtual_server", "vs_1")
+
+
+def test_events_are_as_they_would_come() -> None:
+    event = make_event("push", {"ref": "main"}, source="github", headers={"x-github-event": "push"}, attempt=2)
+
+    assert (event.source, event.payload, event.headers["x-github-event"], event.attempt) == (
+        "github", {"ref": "main"}, "push", 2,
+    )  # fmt: skip
+    assert make_event(ERROR, data={"id": "vs_9"}).payload["data"]["status"] == "error"
+    assert make_event(ERROR, body=b'{"data": {"id": 7}}').resource_id == "7"
+
+
+def test_a_function_that_no_router_has_is_named() -> None:
+    with pytest.raises(LookupError, match=r"no router of .* has make_event: is @router\.on above it"):
+        run_handler(make_event, make_event("job.failed"))
+    (handler, *_) = router
+    assert run_handler(handler, make_event(ERROR, data={"id": "vs_9"})).outcome == "done"

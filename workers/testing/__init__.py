@@ -1,0 +1,16 @@
+"""Tests of handlers: no Redis, no network, no waiting.
+
+    from workers.testing import make_event, run_handler
+
+events   makes events as they would come
+running  runs a handler to its end, and kills it where asked; `crashes` does so at each call
+journal  the journal of a run's calls, in memory
+clock    time that passes at once
+plugin   the fixture `zyra` for pytest
+"""
+
+from .crashes import check_crashes
+from .events import make_event
+from .running import Result, run_handler
+
+__all__ = ["Result", "check_crashes", "make_event", "run_handler"]
