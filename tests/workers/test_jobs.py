@@ -136,7 +136,7 @@ def test_every_option_of_on_means_the_same_to_a_stock_worker(
     ledger: Ledger, seal: Seal, env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert {"types", *inspect.signature(Router().on).parameters} == {
-        "types", "source", "name", "when", "timeout", "max_attempts", "concurrency", "isolated", "reconciled",
+        "types", "source", "name", "when", "timeout", "max_attempts", "concurrency", "isolated", "reconciled", "unlisted",
     }  # fmt: skip
     (tmp_path / "every_option.py").write_text(OPTIONS)
     monkeypatch.syspath_prepend(str(tmp_path))

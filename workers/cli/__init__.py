@@ -7,6 +7,7 @@ local         the environment of a command: the process's own, completed by a ru
 errors        what ends a command with exit code 1
 event_filters options of commands that choose events
 plugin_files  the files of a new package of handlers
+run_diff      compares what handlers would do with what they did
 handler_list  tells which handlers are loaded, and why others are not
 refusals      refused deliveries, as receivers note them
 output        prints words, tables and JSON

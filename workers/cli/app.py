@@ -32,7 +32,7 @@ COMMANDS = {
     "work": "Run a worker.",
     "check": "Validate configuration, handlers and Redis.",
     "send": "Sign an event as its source would, and post it.",
-    "events": "List, show, replay, discard, purge, erase, export, import, explain and reconcile events.",
+    "events": "List, show, capture, replay, discard, purge, erase, export, import, explain and reconcile events.",
     "new": "Make a package of handlers, with a test that passes.",
     "run": "Run one attempt of a handler here, with the API recorded, or in a debugger.",
     "handlers": "List the loaded handlers, and those that an event would run; pause and resume them.",

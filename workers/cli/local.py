@@ -52,10 +52,11 @@ def read_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:
     if dev.get("config"):
         completed.setdefault("RECEIVER_CONFIG", dev["config"])
     for name, key in SECRETS.items():
-        for other in (name, f"{name}_COMMAND"):
-            if completed.pop(other, None) is not None:
-                print_note(f"{other} of this shell is ignored: the running dev has a key of its own")
-        completed[f"{name}_FILE"] = dev[key]
+        own = [form for form in (name, f"{name}_FILE", f"{name}_COMMAND") if form in completed]
+        if own:
+            print_note(f"{own[0]} of this shell is used, not the key of the running dev")
+        else:
+            completed[f"{name}_FILE"] = dev[key]
     return completed
 
 

@@ -48,7 +48,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 def run_attempt(
     handler: Handler, event: Event, client: Any = None, *, counter: Counter | None = None, records_posts: bool = True
 ) -> Ending:
-    """Calls the handler as a worker does. client: for the handler's second parameter.
+    """Calls the handler as a worker does. client: for the handler's second parameter; it is closed at the end.
 
     records_posts: whether `workers.post` sends nothing, and what it would send is told.
     """
@@ -73,12 +73,19 @@ def call(
         refuse_unfinished(result, "the handler")
     except (Exception, SystemExit) as error:
         return error
+    finally:
+        if handler.takes_client and not handler.is_async:
+            client.close()
     return None
 
 
 async def finish(result: Any, handler: Handler, client: Any) -> Any:
-    async with asyncio.timeout(handler.timeout):
-        answer = await result
+    try:
+        async with asyncio.timeout(handler.timeout):
+            answer = await result
+    finally:
+        if handler.takes_client:
+            await client.close()
     if handler.takes_client:
         refuse_unawaited(client.issued.drop_unawaited())
     return answer

@@ -2,7 +2,7 @@
 
     from workers.testing import make_event, run_handler
 
-events   makes events as they would come
+events   makes events as they would come; `fixtures` reads those that `zyra-receiver events capture` wrote
 running  runs a handler to its end, and kills it where asked; `crashes` does so at each call
 journal  the journal of a run's calls, in memory
 clock    time that passes at once
@@ -11,6 +11,7 @@ plugin   the fixture `zyra` for pytest
 
 from .crashes import check_crashes
 from .events import make_event
+from .fixtures import load_event
 from .running import Result, run_handler
 
-__all__ = ["Result", "check_crashes", "make_event", "run_handler"]
+__all__ = ["Result", "check_crashes", "load_event", "make_event", "run_handler"]

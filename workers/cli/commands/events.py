@@ -41,6 +41,7 @@ from ..event_filters import (
 from ..output import cut, print_json, print_line, print_note, print_table
 from ..refusals import list_refusals, show_captured
 from .archive import export, import_events
+from .capture import capture
 from .erase import erase
 from .reconcile import reconcile
 
@@ -283,6 +284,7 @@ def explain(
     return 0
 
 
+app.command()(capture)
 app.command()(reconcile)
 app.command()(erase)
 app.command()(export)

@@ -21,9 +21,11 @@ from ...ledger.transitions import Ledger
 from ...router import Handler
 from ..access import open_ledger
 from ..errors import CommandFailed
+from ..event_filters import Limit, OfHandler, Since, Source, Type, Until, filter_by
 from ..handler_list import load_and_print, load_or_report
 from ..local import make_current_folder_importable, read_environment
-from ..output import print_line
+from ..output import cut, print_line
+from ..run_diff import compare_event
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -73,6 +75,41 @@ def resume(name: Name, reason: Reason = "") -> None:
         known = f"; paused: {', '.join(paused)}" if paused else "; no handler is"
         raise CommandFailed(f"{name} is not paused{known}")
     print_line(f"resumed: {name}, {queued} runs queued")
+
+
+@app.command()
+def diff(
+    since: Since = "1d",
+    until: Until = "",
+    source: Source = "",
+    type: Type = "",
+    handler: OfHandler = "",
+    limit: Limit = 1000,
+    each: Annotated[bool, typer.Option("--each", help="Print a line for each run that differs.")] = False,
+) -> int:
+    """Run stored events through the present code, and say what it would do differently. Exits with 1 if anything.
+
+    Nothing is sent to Zyra and no connection opened: a sandbox in this process answers. What a handler does by itself,
+    such as writing a file, is real.
+    """
+    make_current_folder_importable()
+    ledger, config = open_ledger()
+    router = load_or_report(settings.read(read_environment()).handlers)
+    wanted = filter_by(None, type, source, since, limit + 1, until, handler)
+    events = runs = differing = 0
+    groups = dict[tuple[str, str], list[str]]()
+    for record in cut(query.search(ledger, wanted), limit):
+        compared = compare_event(ledger, config.seal, router, record)
+        events, runs = events + 1, runs + compared.runs
+        differing += len({one.handler for one in compared.differences})
+        for one in compared.differences:
+            groups.setdefault((one.handler, one.what), []).append(one.event)
+            if each:
+                print_line(f"{one.event} {one.handler}: {one.what}")
+    for (name, what), examples in sorted(groups.items(), key=lambda group: -len(group[1])) if not each else ():
+        print_line(f"{name}: {len(examples)} runs: {what}; such as {examples[0]}")
+    print_line(f"{events} events, {runs} runs: {differing} would differ")
+    return 1 if differing else 0
 
 
 def list_known(ledger: Ledger, config: settings.Settings) -> set[str]:

@@ -131,7 +131,7 @@ def test_handlers_says_who_would_run_and_why(tool: Tool, ledger: Ledger, seal: S
     body = tmp_path / "body.json"
     body.write_text('{"type": "basic.two", "n": 2}')
 
-    assert "hook\tgithub\thook\t60 s" in tool("handlers")[1]
+    assert "hook\thook\tgithub\t60 s" in tool("handlers")[1]
     by_id, by_file = tool("handlers", "--event", event)[1], tool("handlers", "--event", str(body))[1]
     assert "good: would run" in by_id
     assert "flaky: no: it is for zyra basic.two, this is zyra basic.one" in by_id
@@ -346,7 +346,7 @@ def test_an_interruption_ends_with_130(tool: Tool, monkeypatch: pytest.MonkeyPat
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("workers.cli.commands.handlers.plugins.load_handlers", interrupted)
+    monkeypatch.setattr("workers.cli.handler_list.load_modules", interrupted)
 
     assert tool("handlers")[0] == 130
 
@@ -377,8 +377,8 @@ def test_the_current_folder_is_put_on_the_path_once(monkeypatch: pytest.MonkeyPa
     assert sys.path.count(str(tmp_path)) == 1
 
 
-def test_what_is_set_wins_over_dev(tmp_path: Path) -> None:
-    facts = {"pid": os.getpid(), "redis_url": "r", "sandbox": "s", "handlers": "h"}
+def test_what_is_set_wins_over_dev_and_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {"pid": os.getpid(), "redis_url": "r", "sandbox": "s", "handlers": "h", "config": "/x/receiver.toml"}
     files = {"secret_file": "a", "api_key_file": "b", "seal_key_file": "c"}
     (tmp_path / "dev.json").write_text(json.dumps(facts | files))
 
@@ -386,7 +386,8 @@ def test_what_is_set_wins_over_dev(tmp_path: Path) -> None:
         found = local.read_environment({"RECEIVER_DATA_DIR": str(tmp_path), "SEAL_KEY": "mine"})
 
     assert (found["REDIS_URL"], found["SEAL_KEY"], found["ZYRA_API_KEY_FILE"]) == ("r", "mine", "b")
-    assert "SEAL_KEY_FILE" not in found
+    assert ("SEAL_KEY_FILE" in found, found["RECEIVER_CONFIG"]) == (False, "/x/receiver.toml")
+    assert capsys.readouterr().err == "SEAL_KEY of this shell is used, not the key of the running dev\n"
 
 
 def test_a_server_of_the_system_is_preferred_if_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
