@@ -12,6 +12,7 @@ CATALOGUES = MappingProxyType({"zyra": EVENT_TYPES})  # sources whose types are 
 LIKENESS = 0.75  # from which on a type counts as another one, misspelt
 MAX_WORD_CHARACTERS = 250  # of a type, a source or a name
 MAX_TIMEOUT_SECONDS = 86400.0
+MAX_WAIT_SECONDS = 86400.0  # of a delay, or between two attempts
 PART = r"[A-Za-z0-9_:/ -]+"
 TYPE = re.compile(rf"{PART}(\.{PART})*(\.\*)?|\*")
 
@@ -72,6 +73,21 @@ def find_number_faults(timeout: object, wholes: Mapping[str, object]) -> Iterato
     for option, value in wholes.items():
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             yield f"{option}= must be a whole number from 1 on, not {value!r}"
+
+
+def find_retry_faults(retries: object, max_attempts: object, backoff: object) -> Iterator[str]:
+    if retries is not None and (not isinstance(retries, int) or isinstance(retries, bool) or retries < 0):
+        yield f"retries= must be a whole number from 0 on, not {retries!r}"
+    if retries is not None and max_attempts is not None:
+        yield "retries= and max_attempts= say the same: keep one (retries=7 is max_attempts=8)"
+    waits = backoff if isinstance(backoff, list | tuple) else [backoff]
+    if backoff is not None and not (waits and all(is_number(one) and 0 <= one <= MAX_WAIT_SECONDS for one in waits)):
+        yield f"backoff= must be seconds, or a list of seconds, each at most 86400, not {backoff!r}"
+
+
+def find_delay_faults(delay: object) -> Iterator[str]:
+    if not is_number(delay) or not 0 <= delay <= MAX_WAIT_SECONDS:
+        yield f"delay= must be seconds, at most 86400, not {delay!r}"
 
 
 def find_flag_faults(flags: Mapping[str, object]) -> Iterator[str]:

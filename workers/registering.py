@@ -1,6 +1,6 @@
 """What type checkers know of `Router.on`: which function fits which type, and which options there are."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, TypeVar, overload
 
 from .event import Event
@@ -27,7 +27,10 @@ class Options(TypedDict, total=False):
     name: str | None
     when: Callable[[Event[Any]], bool] | None
     timeout: float
-    max_attempts: int
+    max_attempts: int | None
+    retries: int | None
+    backoff: float | Sequence[float] | None
+    delay: float
     concurrency: int | None
     isolated: bool
     reconciled: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 RECONCILED = "reconciled"  # the origin of events that we made, of what nobody told us
+DEFAULT_ATTEMPTS = 8
 MAX_REMEMBERED_TYPES = 1000  # sources and types whose handlers are remembered
 
 
@@ -41,6 +42,8 @@ class Handler:
     when: Callable[[Event], bool] | None = None
     timeout: float = 60.0
     max_attempts: int = 8
+    backoff: tuple[float, ...] = ()
+    delay: float = 0.0
     concurrency: int | None = None
     isolated: bool = False
     reconciled: bool = False
@@ -50,8 +53,8 @@ class Handler:
 
     @property
     def is_free(self) -> bool:
-        """Whether a run can begin in any process at once: not isolated, no limit over all workers."""
-        return not self.isolated and self.concurrency is None
+        """Whether a run can begin in any process at once: not isolated, no delay, no limit over all workers."""
+        return not self.isolated and self.concurrency is None and not self.delay
 
     def matches(self, source: str, kind: str, origin: str = "delivery", stem: str = "") -> bool:
         """stem: the first part of a composed type, which is a type of its own as well."""
@@ -115,7 +118,10 @@ class Router:
         name: str | None = None,
         when: Callable[[Event], bool] | None = None,
         timeout: float = 60,
-        max_attempts: int = 8,
+        max_attempts: int | None = None,
+        retries: int | None = None,
+        backoff: float | Sequence[float] | None = None,
+        delay: float = 0.0,
         concurrency: int | None = None,
         isolated: bool = False,
         reconciled: bool = False,
@@ -131,7 +137,12 @@ class Router:
             give one before you rename the function.
         when: a plain function of the event; where it returns something false, there is no run.
         timeout: seconds an attempt may take, at most 86400. A `def` that takes longer loses its process.
-        max_attempts: failures after which the run is a dead letter. RetryLater and lost processes do not count.
+        max_attempts: failures after which the run is a dead letter, 8 if nothing is said. RetryLater and lost processes
+            do not count.
+        retries: the same as max_attempts, less the first attempt.
+        backoff: seconds before each retry, each 20 % more or less: one number for all, or a list whose last counts for
+            all that follow. Else 5, 20, 80 and so on, at most 6 h.
+        delay: seconds from the event's dispatch to the first attempt.
         concurrency: runs of this handler at once, over all workers; None is no limit.
         isolated: each attempt runs in a process of its own, for code that may crash or hold the interpreter.
         reconciled: the handler also gets events that `zyra-receiver events reconcile --backfill` makes.
@@ -145,10 +156,14 @@ class Router:
             *option_checks.find_word_faults({"source": source, "name": "-" if name is None else name}),
             *find_when_faults(when),
             *option_checks.find_number_faults(timeout, {"max_attempts": max_attempts, "concurrency": concurrency}),
+            *option_checks.find_retry_faults(retries, max_attempts, backoff),
+            *option_checks.find_delay_faults(delay),
             *option_checks.find_flag_faults({"isolated": isolated, "reconciled": reconciled, "unlisted": unlisted}),
         ]
         if faults:
             raise WrongHandler(place, faults)
+        attempts = retries + 1 if retries is not None else max_attempts or DEFAULT_ATTEMPTS
+        waits = () if backoff is None else tuple(backoff) if isinstance(backoff, Sequence) else (float(backoff),)
 
         def register(function: F) -> F:
             here = locate_function(function, place)
@@ -162,7 +177,9 @@ class Router:
                     function=function,
                     when=when,
                     timeout=timeout,
-                    max_attempts=max_attempts,
+                    max_attempts=attempts,
+                    backoff=waits,
+                    delay=delay,
                     concurrency=concurrency,
                     isolated=isolated,
                     reconciled=reconciled,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from typing import Any
 
 from workers import AsyncZyra, Event, Router, Zyra
@@ -80,3 +81,17 @@ async def prints_async(event: Event) -> None:
     print("of a task", end="")
     await asyncio.sleep(0.01)
     print(" in two parts")
+
+
+@router.on("slow.loop", name="blocks")
+async def blocks(event: Event) -> None:
+    time.sleep(3)
+
+
+@router.on("slow.late", name="late", timeout=0.2)
+def late(event: Event) -> None:
+    time.sleep(0.5)
+
+
+@router.on("slow.delay", name="delayed", delay=1.5)
+def delayed(event: Event) -> None: ...

@@ -53,8 +53,33 @@ def test_a_new_type_can_be_meant_and_other_sources_have_no_catalogue() -> None:
         ({"source": None}, "source= must be a text"),
         ({"unlisted": "yes"}, "unlisted= must be True or False"),
         ({"max_attempts": None, "timeout": None}, "timeout= must be seconds"),
+        ({"retries": -1}, "retries= must be a whole number from 0 on"),
+        ({"retries": True}, "retries= must be a whole number from 0 on"),
+        ({"retries": 2, "max_attempts": 3}, "retries= and max_attempts= say the same"),
+        ({"backoff": "fast"}, "backoff= must be seconds, or a list of seconds"),
+        ({"backoff": []}, "backoff= must be seconds"),
+        ({"backoff": [1, -1]}, "backoff= must be seconds"),
+        ({"delay": "1h"}, "delay= must be seconds"),
+        ({"delay": 86401}, "delay= must be seconds"),
     ],
 )
 def test_options_of_a_wrong_type_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(WrongHandler, match=message):
         Router().on("job.failed", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "attempts", "backoff"),
+    [
+        ({}, 8, ()),
+        ({"max_attempts": 3}, 3, ()),
+        ({"retries": 0, "backoff": 10}, 1, (10.0,)),
+        ({"retries": 2, "backoff": [1, 60]}, 3, (1, 60)),
+    ],
+)
+def test_retries_and_backoff(options: dict[str, Any], attempts: int, backoff: tuple[float, ...]) -> None:
+    router = Router()
+    router.on("job.failed", **options)(lambda event: None)
+    (handler,) = router
+
+    assert (handler.max_attempts, handler.backoff) == (attempts, backoff)

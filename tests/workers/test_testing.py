@@ -65,6 +65,10 @@ def picky(event: Event) -> None:
     post("https://example.com", json={"job": event.resource_id})
 
 
+def refuse(event: Event) -> None:
+    raise ValueError
+
+
 @router.on("job.queued")
 def waits_for_ever(event: Event) -> None:
     raise RetryLater(86400)
@@ -116,6 +120,17 @@ def test_time_passes_at_once() -> None:
     assert 20 < failed.seconds < 40
     assert (never.outcome, never.attempts, str(never.error)) == ("dead", 1, "never")
     assert (put_off.outcome, put_off.attempts) == ("dead", 4)
+
+
+def test_delay_and_backoff_count() -> None:
+    own = Router()
+    own.on("job.failed", delay=100, retries=2, backoff=[10, 1000], name="own")(refuse)
+    (handler,) = own
+
+    result = run_handler(handler, make_event("job.failed"))
+
+    assert (result.outcome, result.attempts) == ("dead", 3)
+    assert 100 + 0.8 * 1010 <= result.seconds <= 100 + 1.2 * 1010
 
 
 def test_a_condition_decides_and_posts_are_recorded() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ RETRY_LATER_SECONDS = 3 * 86400.0  # that a run may be put off by RetryLater
 PARKED_MS = 60_000  # until an event whose key is unknown is looked at again
 MAX_HOST_CHARACTERS = 20  # with more, the hash of a run that went well would need three times the memory
 
+NO_DELAYS: Mapping[str, float] = MappingProxyType({})
 pack = msgspec.msgpack.Encoder().encode  # for `cmsgpack.unpack`
 
 
@@ -267,9 +269,19 @@ def make_claim(unit: str, event: dict[str, str], run: dict[str, str], sealed: by
     )
 
 
-def make_runs(handlers: Iterable[str], begins: str = "") -> tuple[NewRun, ...]:
-    """begins: the handler whose first attempt starts in this process at once, or ""."""
-    return tuple([NewRun(suffix=hash_handler(name), handler=name, begins=name == begins) for name in handlers])
+def make_runs(handlers: Iterable[str], begins: str = "", delays: Mapping[str, float] = NO_DELAYS) -> tuple[NewRun, ...]:
+    """begins: the handler whose first attempt starts in this process at once, or "". delays: seconds until it may."""
+    return tuple(
+        [
+            NewRun(
+                suffix=hash_handler(name),
+                handler=name,
+                begins=name == begins,
+                delay_ms=int(delays.get(name, 0.0) * 1000),
+            )
+            for name in handlers
+        ]
+    )
 
 
 def read_pairs(flat: Any) -> dict[str, str]:

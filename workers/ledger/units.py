@@ -94,12 +94,13 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: dict[str, str] | None = None
 
 
-class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """suffix: of the run's id. begins: its first attempt starts in this process at once."""
+class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """suffix: of the run's id. begins: its first attempt starts in this process at once. delay_ms: until it may."""
 
     suffix: str
     handler: str
     begins: bool = False
+    delay_ms: int = 0
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,8 @@
 import logging
 import random
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -31,6 +33,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     claim: Claim
     handler: Handler
     event: Event
+
+    def describe(self) -> dict[str, Any]:
+        """What each log line about it says."""
+        claim = self.claim
+        return {"event": claim.event, "run": claim.unit, "handler": self.handler.name, "attempt": claim.attempt}
 
 
 def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt | Outcome:
@@ -74,7 +81,7 @@ def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outco
         unit=claim.unit,
         token=claim.token,
         verdict=Verdict.DEAD if is_last else Verdict.FAILED,
-        delay=0.0 if is_last else draw_backoff(claim.failures),
+        delay=0.0 if is_last else draw_backoff(claim.failures, handler.backoff),
         error=description,
         frames=list_frames(error),
         cause=find_cause(error, handler),
@@ -149,7 +156,11 @@ def make_outcome(claim: Claim, verdict: Verdict, error: str = "", delay: float =
     return Outcome(unit=claim.unit, token=claim.token, verdict=verdict, error=error, delay=delay)
 
 
-def draw_backoff(failures: int) -> float:
-    """Seconds until the next attempt: 5 s, 20 s, 80 s ... up to 6 h, each 20 % more or less."""
-    wait = FIRST * FACTOR ** min(failures, 10)
-    return min(wait, LONGEST) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+def draw_backoff(failures: int, waits: Sequence[float] = ()) -> float:
+    """Seconds until the next attempt, each 20 % more or less: 5 s, 20 s, 80 s ... up to 6 h.
+
+    waits: the handler's own; the last counts for all that follow.
+    """
+    usual = min(FIRST * FACTOR ** min(failures, 10), LONGEST)
+    wait = waits[min(failures, len(waits) - 1)] if waits else usual
+    return wait * random.uniform(0.8, 1.2)  # noqa: S311 - no secret

@@ -64,7 +64,7 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
         unit=claim.unit,
         token=claim.token,
         verdict=EventState.DISPATCHED,
-        runs=make_runs([handler.name for handler in handlers], first.name if first else ""),
+        runs=make_runs([one.name for one in handlers], first.name if first else "", find_delays(handlers)),
         digests=digests,
     )
     return DispatchPlan(claim=claim, decision=decision, begins=first, opened=opened, payload=payload)
@@ -81,6 +81,11 @@ def end_without_runs(
 ) -> DispatchPlan:
     decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, cause=cause, digests=digests)
     return DispatchPlan(claim=claim, decision=decision, opened=opened)
+
+
+def find_delays(handlers: Iterable[Handler]) -> dict[str, float]:
+    """Seconds until the first attempt, of handlers that ask for it."""
+    return {handler.name: handler.delay for handler in handlers if handler.delay}
 
 
 def have_conditions(handlers: Iterable[Handler]) -> bool:

@@ -59,6 +59,10 @@ class Performer:
         """The attempt that holds the loop up."""
         return self._loop.find_blocker()
 
+    def find_running(self, ticket: Ticket) -> Attempt | None:
+        ready, _ = self._running.get(ticket, (None, 0.0))
+        return ready
+
     def list_started(self) -> list[tuple[Any, ...]]:
         """What began since we were last asked and still runs: seconds left, its outcome if it is late, and whether it
         runs in the loop.
@@ -114,9 +118,7 @@ class Performer:
     def _enter(self, ready: Attempt, lease: Lease) -> None:
         """What the handler finds in its context, and what its log lines say."""
         CURRENT.set(Context(self._ledger, lease))
-        claim = ready.claim
-        words = {"event": claim.event, "run": claim.unit, "handler": ready.handler.name, "attempt": claim.attempt}
-        CONTEXT.set(words)
+        CONTEXT.set(ready.describe())
         if self._tracing:
             start_attempt(self._tracing, ready).enter()
 

@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 POP_SECONDS = 1.0  # that a process waits for a job
 GATHER_SECONDS = 0.005
 MAX_TAKEN = 128  # units taken in one round trip
+BLOCKED_SECONDS = 2.0  # for which a handler blocks the loop before the log names it
 
 
 class Process:
@@ -80,6 +81,8 @@ class Process:
         self._tracing = tracing
         self._sentry = sentry
         self._alone = False
+        self._blocker: Ticket | None = None  # the attempt that holds the loop up, and since when
+        self._blocked_since = 0.0
         self._more = False  # whether the queue had as much as we asked for
         self._holding = HeldClaims(pipe, clock, concurrency)
         self._recorder = Recorder(ledger, pipe, memory, self._holding.end)
@@ -164,7 +167,20 @@ class Process:
     def _report(self) -> None:
         """An attempt that ends between two reports is never told of: the parent need not know."""
         started, over = self._performer.list_started(), self._holding.list_unrecorded()
-        self.pipe.send(blocked_by=self._performer.find_blocker(), started=started, over=over)
+        blocker = self._performer.find_blocker()
+        self._watch_loop(blocker)
+        self.pipe.send(blocked_by=blocker, started=started, over=over)
+
+    def _watch_loop(self, blocker: Ticket | None) -> None:
+        """Names an `async def` handler that blocks the event loop, and so all others, once after a while."""
+        if blocker != self._blocker:
+            self._blocker, self._blocked_since = blocker, time.monotonic()
+        seconds = time.monotonic() - self._blocked_since
+        ready = self._performer.find_running(blocker) if blocker and seconds >= BLOCKED_SECONDS else None
+        if ready:
+            facts = ready.describe() | {"seconds": round(seconds, 1)}
+            log.warning("a handler blocks the event loop: use `await`, asyncio.to_thread or a `def`", extra=facts)
+            self._blocked_since = float("inf")  # once is enough
 
     def _leave(self, reason: str) -> None:
         if reason:
@@ -283,6 +299,9 @@ class Process:
                 self._sentry.capture(
                     error, event=ready.event.id, handler=ready.handler.name, attempt=ready.claim.attempt
                 )
+            if error is None and seconds > ready.handler.timeout:
+                facts = {"seconds": round(seconds, 1), "timeout": ready.handler.timeout}
+                log.warning("done, but later than its timeout allows", extra=facts | ready.describe())
             if error is None and self._ends is not None:
                 self._ends.add(describe_end(ready, outcome.verdict, seconds))
             self._end(outcome)

@@ -87,6 +87,7 @@ class Run:
 
     def finish(self) -> Result:
         began, first_call, failures = self._clock.now, len(self._api.calls), 0
+        self._clock.advance(self._handler.delay)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             ending = self._attempt(attempt)
             error = ending.error if ending else None
@@ -95,7 +96,11 @@ class Run:
                 if error is None or is_last_failure(error, failures, self._handler):
                     break
                 failures += not isinstance(error, RetryLater)
-                self._clock.advance(error.seconds if isinstance(error, RetryLater) else draw_backoff(failures - 1))
+                self._clock.advance(
+                    error.seconds
+                    if isinstance(error, RetryLater)
+                    else draw_backoff(failures - 1, self._handler.backoff)
+                )
                 if self._clock.now - began > RETRY_LATER_SECONDS:
                     break
         if self._kill_at:

@@ -164,6 +164,15 @@ def meet_every_fate(ledger: Watched, seal: Seal) -> None:
     for _ in range(3):
         end(Verdict.DIED)  # the dispatch
 
+    accept(ledger, seal)
+    ledger.note("accept")
+    (claim,) = ledger.take([], 1)
+    late = make_runs(["a"], delays={"a": 0.001})
+    ledger.finish_dispatches([Decision(unit=claim.unit, token=claim.token, verdict="dispatched", runs=late)])
+    time.sleep(0.002)
+    ledger.sweep()
+    end(Verdict.DONE)
+
     event = make("dispatched", "a")
     end(Verdict.MISSING, delay=3600)
     ledger.discard(event, reason="")

@@ -485,3 +485,37 @@ def test_processes_are_replaced_on_request(ledger: Ledger, seal: Seal, env: dict
 
         wait_for(lambda: ended(ledger, accept(ledger, seal))["state"] == "dead")
     assert runs(before) == [("zr_saved.f", "done", 1)]
+
+
+def test_what_blocks_the_loop_or_overruns_its_timeout_is_named(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.mistakes")
+    blocks, late = accept(ledger, seal, kind="slow.loop"), accept(ledger, seal, kind="slow.late")
+
+    with working(ZYRA_API_KEY="zyra_sk_none") as process:
+        states = [ended(ledger, event)["state"] for event in (blocks, late)]
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=30)[1]
+
+    assert states == ["done", "done"]
+    lines = {line.get("handler"): line for line in map(json.loads, said.splitlines()) if line["level"] == "warning"}
+    assert lines["blocks"]["text"].startswith("a handler blocks the event loop")
+    assert (lines["blocks"]["event"], lines["late"]["event"]) == (blocks, late)
+    assert 2 <= lines["blocks"]["seconds"] < 5
+    assert (lines["late"]["text"], lines["late"]["timeout"]) == ("done, but later than its timeout allows", 0.2)
+
+
+def test_the_first_attempt_waits_for_its_delay(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.mistakes")
+    event = accept(ledger, seal, kind="slow.delay")
+
+    with working(ZYRA_API_KEY="zyra_sk_none"):
+        (run,) = ended(ledger, event)["runs"]
+
+    began = query.parse_time(run["past"][0]["began_at"]) - query.parse_time(
+        (query.show(ledger, event) or {})["received_at"]
+    )
+    assert 1500 <= began < 10_000

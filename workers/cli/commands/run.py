@@ -85,7 +85,7 @@ def conclude(handler: Handler, ending: Ending, debug: bool) -> int:
     elif isinstance(error, GiveUp) or handler.max_attempts == 1:
         then = "its run would be a dead letter"
     else:
-        then = f"a worker would attempt it again in {draw_backoff(0):.0f} s"
+        then = f"a worker would attempt it again in {draw_backoff(0, handler.backoff):.0f} s"
     print_line(f"failed after {ending.seconds:.3f} s: {describe_error(error)}; {then}")
     if debug:
         pdb.post_mortem(error.__traceback__)

@@ -1,6 +1,6 @@
 -- dispatch: accepted -> dispatched, unhandled, unreadable or dead; or parked until a key is known.
 -- ARGV after keep (ms): lease (ms), delay (ms, for parked), and a packed list of `Decision` (transitions.py).
--- A run that begins at once is claimed as it is made; the others are queued.
+-- A run that begins at once is claimed as it is made; one with a delay waits; the others are queued.
 -- Answers a list an event: what became of it, then the runs that are ours now. Their token is 1.
 local ends, due, moment = whole(now + tonumber(ARGV[5])), whole(now + tonumber(ARGV[6])), whole(now)
 
@@ -22,6 +22,10 @@ local make_runs = function(id, runs, wanted)
         write(unit_key(run), 'handler', one.handler, 'state', 'running', 'attempts', '1', 'token', '1', unpack(STAMP))
         add('running', ends, run)
         ours[#ours + 1] = run
+      elseif one.delay_ms then
+        local first = whole(now + one.delay_ms)
+        write(unit_key(run), 'handler', one.handler, 'state', 'waiting', 'next_at', first, unpack(STAMP))
+        add('waiting', first, run)
       else
         write(unit_key(run), 'handler', one.handler, unpack(STAMP))
         enqueue(run, 'queued')
