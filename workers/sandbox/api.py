@@ -178,9 +178,13 @@ def create_app(
     chaos: Chaos | None = None,
     life: float = 0.0,
     operations: type[Operations] = Operations,
+    transport: httpx2.AsyncBaseTransport | None = None,
 ) -> Starlette:
-    """minute: seconds of it; life: how many things a minute happen by chance, drawn from the seed of the chaos."""
-    http = httpx2.AsyncClient(timeout=10, follow_redirects=False, trust_env=False)
+    """minute: seconds of it; life: how many things a minute happen by chance, drawn from the seed of the chaos.
+
+    transport: what webhooks are posted by; else over the network.
+    """
+    http = httpx2.AsyncClient(timeout=10, follow_redirects=False, trust_env=False, transport=transport)
     how, trouble = shape or Shape(), chaos or Chaos()
     webhooks = Webhooks(state, http, how, trouble)
     answers = operations(state, webhooks, how)

@@ -1,6 +1,6 @@
 """The sandbox as a transport of the API clients: no server, no socket, no event loop.
 
-What takes its time elsewhere, such as a server's start, is over at once. Nobody limits the calls, no webhook is sent.
+What takes its time elsewhere, such as a server's start, is over at once. Nobody limits the calls; webhooks go nowhere.
 """
 
 import secrets
@@ -26,6 +26,7 @@ from .state import State
 URL = "http://sandbox"
 KEY_PREFIX = "zyra_sk_"
 Answer = Callable[[httpx2.Request], httpx2.Response]
+NOWHERE = httpx2.MockTransport(lambda request: httpx2.Response(503))  # where webhooks go
 NO_LIMITS = {"create": 10**9, "read": 10**9, "bulk": 10**9}
 
 
@@ -72,11 +73,12 @@ class SandboxInProcess:
     calls: list[RecordedCall] = field(default_factory=list)
     state: State = field(init=False)
     _app: Any = field(init=False)
+    _added: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.state = State(Path(), self.key, is_saved=False)
         operations = PretendingOperations if self.pretends else ImmediateOperations
-        self._app = create_app(self.state, NO_LIMITS, operations=operations)
+        self._app = create_app(self.state, NO_LIMITS, operations=operations, transport=NOWHERE)
 
     def make_client(self, is_async: bool = False, journal: Journal | None = None, answer: Answer | None = None) -> Any:
         """A `Zyra` whose API is this sandbox; an `AsyncZyra` if so asked. answer: what answers requests instead."""
@@ -88,12 +90,13 @@ class SandboxInProcess:
 
     def add(self, area: str, name: str, **fields: Any) -> None:
         """Puts a row there, or replaces it. Raises ValueError where a field is none, or of a wrong type."""
+        self._added.add((area, name))
         self.state.add(msgspec.json.encode({area: {name: fields}}).decode())
 
     def tell(self, kind: str, name: str, data: Any) -> None:
-        """Puts what an event speaks of into the state, unless it is there. kind: its type; name: the resource's id."""
+        """Puts what an event speaks of into the state, unless `add` did. kind: its type; name: the resource's id."""
         area, _, status = CHANGES.get(kind, ("", "", ""))
-        if area and name and name not in self.state.areas[area]:
+        if area and name and (area, name) not in self._added:
             known = data if isinstance(data, dict) else {}
             self.state.areas[area][name] = {**make_blank(area, name), "status": status, **known, "id": name}
 

@@ -45,6 +45,12 @@ def test_an_event_puts_its_resource_there() -> None:
     sandbox.tell("virtual_server.error", "vs_31337", {"name": "db-1"})
     sandbox.tell("op.note", "x_1", None)
 
+    sandbox.tell("virtual_server.error", "vs_0001", {})
+    sandbox.add("virtual_servers", "vs_9", status="stopped")
+    sandbox.tell("virtual_server.error", "vs_9", {})
+
+    assert sandbox.state.areas["virtual_servers"]["vs_0001"]["status"] == "error"
+    assert sandbox.state.areas["virtual_servers"]["vs_9"]["status"] == "stopped"
     server = sandbox.make_client().virtual_servers.get("vs_31337")
     assert (server.status, server.name) == ("error", "db-1")
 
@@ -73,10 +79,13 @@ def test_what_has_to_wait_is_refused() -> None:
     async def wait() -> None:
         await asyncio.get_running_loop().create_future()
 
+    loop = asyncio.new_event_loop()
+
     async def future() -> None:
-        await asyncio.Future(loop=asyncio.new_event_loop())
+        await asyncio.Future(loop=loop)
 
     with pytest.raises(RuntimeError):
         drive(wait())
     with pytest.raises(RuntimeError, match="the sandbox waits for"):
         drive(future())
+    loop.close()
