@@ -202,6 +202,9 @@ class Router:
             raise WrongHandler(place, [f"include() takes a Router, not {type(other).__name__}"])
         if self is other or other in self._list_ancestors():
             raise WrongHandler(place, ["a router cannot include itself"])
+        for router in (self, *self._list_ancestors()):  # all or none
+            for handler in other:
+                router._refuse_namesake(handler)
         for handler in other:
             self._add(handler)
         if self not in other._parents:
@@ -213,15 +216,18 @@ class Router:
             yield from parent._list_ancestors()
 
     def _add(self, handler: Handler) -> None:
-        if same := self._handlers.get(handler.name):
-            if same is handler:
-                return
-            both = f"two handlers are called {handler.name!r}, the other at {same.place}"
-            raise WrongHandler(handler.place, [f"{both}: give one of them another name="])
+        self._refuse_namesake(handler)
         self._handlers[handler.name] = handler
         self._matching.clear()
         for parent in self._parents:
             parent._add(handler)
+
+    def _refuse_namesake(self, handler: Handler) -> None:
+        """Raises WrongHandler where another handler has the name."""
+        same = self._handlers.get(handler.name, handler)
+        if same is not handler:
+            both = f"two handlers are called {handler.name!r}, the other at {same.place}"
+            raise WrongHandler(handler.place, [f"{both}: give one of them another name="])
 
     def get(self, name: str) -> Handler | None:
         return self._handlers.get(name)

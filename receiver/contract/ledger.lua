@@ -14,6 +14,7 @@
 -- open, dead   zset    events that are dispatched, or dead letters, by the time they became so
 -- paused       zset    runs of paused handlers, by the time they began to wait
 -- pauses       hash    paused handlers, and since when
+-- slots:<handler>, line:<handler>   set, zset   runs that have one of a handler's places, and those that wait for one
 -- final        zset    finished events by the time they finished
 -- final:<source> zset  likewise, of a source that keeps them for a time of its own
 -- keeps        hash    such sources, and for how many ms they keep events, then bodies, of the receiver's configuration

@@ -95,3 +95,8 @@ def late(event: Event) -> None:
 
 @router.on("slow.delay", name="delayed", delay=1.5)
 def delayed(event: Event) -> None: ...
+
+
+@router.on("one-by-one", name="one-by-one", concurrency=1)
+def one_by_one(event: Event) -> None:
+    time.sleep(0.1)

@@ -225,3 +225,17 @@ def test_a_when_whose_answer_has_yet_to_run_fails() -> None:
 
     with pytest.raises(TypeError, match="its `when` returned a coroutine"):
         handler.wants(event("a"))
+
+
+def test_a_router_is_included_whole_or_not_at_all() -> None:
+    whole, inner, part = Router(), Router(), Router()
+    whole.on("job.failed", name="taken")(lambda event: None)
+    whole.include(inner)
+    for name in ("first", "taken"):
+        part.on("job.failed", name=name)(lambda event: None)
+
+    with pytest.raises(ValueError, match=r"two handlers are called 'taken', the other at test_router\.py:"):
+        inner.include(part)
+
+    assert [handler.name for handler in whole] == ["taken"]
+    assert list(inner) == []

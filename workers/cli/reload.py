@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 from ..settings import parse_modules
@@ -13,6 +15,8 @@ from .output import print_note, print_red
 COMMAND = (sys.executable, "-P", "-m", "workers.cli", "handlers")
 IGNORED = {"node_modules", "site-packages", "__pycache__"}  # folders; and those that begin with a dot
 MAX_FILES = 5000  # that are looked at
+MAX_FOLDERS = 2000  # likewise
+MIN_REST = 20.0  # between two looks, in times of what one takes
 Stamps = dict[Path, tuple[int, int]]  # time of the last change in ns, and size
 
 
@@ -23,10 +27,16 @@ class Reloader:
         self._env = env
         self._replace = replace
         self._code = CodeWatch(find_roots(parse_modules(env["WORKER_HANDLERS"])))
+        self._next_look = 0.0
 
     def look(self) -> None:
         """Where code was saved that loads, the worker goes on with it; else with the last good code."""
-        if changed := self._code.find_change():
+        started = time.monotonic()
+        if started < self._next_look:
+            return
+        changed, now = self._code.find_change(), time.monotonic()
+        self._next_look = now + (now - started) * MIN_REST
+        if changed:
             print_note(f"{changed.name} was saved")
             if load_in_child(self._env):
                 self._replace()
@@ -67,7 +77,7 @@ def list_files(roots: Sequence[Path]) -> Iterator[Path]:
     for root in roots:
         if root.is_file():
             yield root
-        for folder, names, files in os.walk(root):
+        for folder, names, files in islice(os.walk(root), MAX_FOLDERS):
             names[:] = sorted(name for name in names if name not in IGNORED and not name.startswith("."))
             yield from (Path(folder, name) for name in files if name.endswith(".py"))
 

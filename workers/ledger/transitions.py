@@ -227,7 +227,7 @@ class Ledger:
         cause = digest_cause(self.seal, one.cause) if one.cause and self.seal else None
         return Ended(
             unit=one.unit, token=one.token, verdict=one.verdict, delay=one.delay, error=sealed, ms=one.ms,
-            tallies=one.tallies, cause=cause,
+            tallies=one.tallies, cause=cause, slot=one.slot, places=one.places,
         )  # fmt: skip
 
     def _make_audit_entry(self, action: str, name: str, reason: str) -> str:

@@ -75,6 +75,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause | None = None  # of a failure of the handler's own
     ms: int = 0  # that the attempt took
     tallies: dict[str, int] = {}
+    slot: str = ""  # the handler of whose places the run has one, or waits for one if it is busy
+    places: int = 0  # that there are, where it waits for one
 
     @property
     def ticket(self) -> Ticket:
@@ -92,6 +94,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ms: int
     tallies: dict[str, int]
     cause: dict[str, str] | None = None
+    slot: str = ""
+    places: int = 0
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -23,7 +23,7 @@ from .failures import describe_error, find_cause, list_frames, name_kind
 log = logging.getLogger(__name__)
 FIRST, FACTOR, LONGEST = 5.0, 4.0, 6 * 3600.0  # seconds of back-off
 PARKED_SECONDS = 60.0  # until a worker looks again for a handler or a key
-BUSY_SECONDS = 1.0  # until a run asks again for one of its handler's places
+BUSY_SECONDS = 15.0  # until a run asks again for one of its handler's places, should nobody wake it
 MAX_UNPREPARED_ATTEMPTS = 8  # attempts that may fail before we know the handler's own limit
 
 
@@ -65,7 +65,8 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
     if not wanted:
         return make_outcome(claim, Verdict.SKIPPED, f"{claim.handler} does not want the event: its `when` says no")
     if handler.concurrency and not ledger.take_place(handler.name, handler.concurrency, claim.unit):
-        return make_outcome(claim, Verdict.BUSY, "", BUSY_SECONDS)
+        busy = make_outcome(claim, Verdict.BUSY, "", BUSY_SECONDS, slot=handler.name)
+        return msgspec.structs.replace(busy, places=handler.concurrency)
     return Attempt(claim=claim, handler=handler, event=event)
 
 
@@ -73,9 +74,9 @@ def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outco
     """The outcome of an attempt that raised: retried, later, or dead."""
     description = describe_error(error)
     if isinstance(error, LeaseLost):
-        return make_outcome(claim, Verdict.HANDED, description)
+        return make_outcome(claim, Verdict.HANDED, description, slot=find_slot(handler))
     if isinstance(error, RetryLater):
-        return make_outcome(claim, Verdict.LATER, description, error.seconds)
+        return make_outcome(claim, Verdict.LATER, description, error.seconds, slot=find_slot(handler))
     is_last = is_last_failure(error, claim.failures, handler)
     return Outcome(
         unit=claim.unit,
@@ -85,7 +86,13 @@ def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outco
         error=description,
         frames=list_frames(error),
         cause=find_cause(error, handler),
+        slot=find_slot(handler),
     )
+
+
+def find_slot(handler: Handler) -> str:
+    """The name under which the handler's places are counted, or "" where nothing limits them."""
+    return handler.name if handler.concurrency else ""
 
 
 def is_last_failure(error: BaseException, failures: int, handler: Handler) -> bool:
@@ -135,7 +142,7 @@ def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0, 
     log_errors: whether messages of exceptions, which may hold parts of a payload, are logged too.
     """
     if error is None:
-        return make_outcome(ready.claim, Verdict.DONE)
+        return make_outcome(ready.claim, Verdict.DONE, slot=find_slot(ready.handler))
     outcome = judge_failure(ready.claim, ready.handler, error)
     extra = msgspec.structs.asdict(describe_end(ready, outcome.verdict, seconds))
     extra.pop("time")
@@ -152,8 +159,8 @@ def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0, 
 LEVELS = {Verdict.LATER: logging.INFO, Verdict.DEAD: logging.ERROR}  # that a run comes back is no trouble
 
 
-def make_outcome(claim: Claim, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:
-    return Outcome(unit=claim.unit, token=claim.token, verdict=verdict, error=error, delay=delay)
+def make_outcome(claim: Claim, verdict: Verdict, error: str = "", delay: float = 0.0, slot: str = "") -> Outcome:
+    return Outcome(unit=claim.unit, token=claim.token, verdict=verdict, error=error, delay=delay, slot=slot)
 
 
 def draw_backoff(failures: int, waits: Sequence[float] = ()) -> float:

@@ -57,7 +57,9 @@ def test_only_code_that_loads_replaces_the_processes(
     reloader = Reloader({"WORKER_HANDLERS": "zr_code"}, lambda: replaced.append(True))
 
     reloader.look()
+    reloader.look()  # too soon
     save(tmp_path / "zr_code.py", "x = 1")
+    reloader._next_look = 0
     reloader.look()
 
     assert replaced == [True] * loads

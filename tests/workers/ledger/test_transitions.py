@@ -1088,3 +1088,47 @@ def test_a_run_that_is_skipped_ends_its_event(ledger: Ledger, event: str) -> Non
     assert (shown["state"], run["state"], run["attempts"], run["error"]) == (
         "done", "skipped", 0, "its `when` says no",
     )  # fmt: skip
+
+
+def test_who_gives_a_place_back_wakes_the_first_in_line(ledger: Ledger, seal: Seal) -> None:
+    for _ in range(3):
+        accept(ledger, seal)
+    for claim in ledger.take([], 3):
+        dispatch(ledger, claim, "dispatched", "", ["one"])
+    first, second, third = ledger.take([], 3)
+
+    def busy(claim: Claim) -> Outcome:
+        return Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.BUSY, delay=60, slot="one", places=1)
+
+    assert [ledger.take_place("one", 1, claim.unit) for claim in (first, second, third)] == [True, False, False]
+    ledger.finish([busy(second), busy(third)])
+    assert ledger.take([], 3) == []
+    ledger.finish([Outcome(unit=first.unit, token=first.token, verdict=Verdict.DONE, slot="one")])
+
+    (woken,) = ledger.take([], 3)
+    assert woken.unit == second.unit
+    assert ledger.take_place("one", 1, woken.unit)
+    ledger.finish([Outcome(unit=woken.unit, token=woken.token, verdict=Verdict.FAILED, delay=60, slot="one")])
+    (last,) = ledger.take([], 3)
+    assert last.unit == third.unit
+    assert not ledger.client.exists(ledger.keys.name("line:one"))
+
+
+def test_a_place_that_became_free_meanwhile_is_not_waited_for(ledger: Ledger, event: str) -> None:
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["one"])
+    (claim,) = ledger.take([], 1)
+
+    ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.BUSY, delay=60, slot="one", places=1)])
+
+    assert [again.unit for again in ledger.take([], 1)] == [claim.unit]
+
+
+def test_foreign_data_in_a_line_stops_nothing(ledger: Ledger, event: str) -> None:
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["one"])
+    (claim,) = ledger.take([], 1)
+    for name in ("line:one", "slots:one"):
+        ledger.client.set(ledger.keys.name(name), "x")
+
+    done = Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.DONE, slot="one")
+
+    assert ledger.finish([done]) == ["done"]

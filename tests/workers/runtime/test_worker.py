@@ -1,6 +1,7 @@
 """Real workers on a real queue: what handlers may do, and what it costs."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -519,3 +520,19 @@ def test_the_first_attempt_waits_for_its_delay(
         (query.show(ledger, event) or {})["received_at"]
     )
     assert 1500 <= began < 10_000
+
+
+def test_one_place_is_used_nearly_all_the_time(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.mistakes")
+    events = [accept(ledger, seal, kind="one-by-one") for _ in range(20)]
+
+    with working(ZYRA_API_KEY="zyra_sk_none"):
+        for event in events:
+            ended(ledger, event)
+
+    pasts = [(query.show(ledger, event) or {})["runs"][0]["past"][0] for event in events]
+    begun = sorted((query.parse_time(past["began_at"]), past["seconds"]) for past in pasts)
+    assert all(later[0] - (at + 1000 * seconds) > -3 for (at, seconds), later in itertools.pairwise(begun))
+    assert begun[-1][0] - begun[0][0] < 20 * 100 * 3  # of 100 ms each: without waking it took 20 s and more

@@ -53,6 +53,22 @@ local note_cause = function(one, run, due)
   redis.call('ZREMRANGEBYSCORE', Z .. 'causes', '-inf', whole(now - CAUSE_TTL_MS))
   count_recent('cause:' .. id)
 end
+-- A run that found no place waits in line; whoever gives a place back wakes the first one. A run in line is also due by
+-- itself after a while: a worker that died gives nothing back.
+local stand_in_line = function(one, run)  -- false where a place has become free meanwhile
+  local taken = redis.pcall('SCARD', Z .. 'slots:' .. one.slot)
+  if type(taken) == 'number' and taken < one.places then return false end
+  redis.pcall('ZADD', Z .. 'line:' .. one.slot, 'NX', whole(now), run)
+  return true
+end
+local give_place = function(slot, run)
+  redis.pcall('SREM', Z .. 'slots:' .. slot, run)
+  repeat
+    local first = redis.pcall('ZPOPMIN', Z .. 'line:' .. slot)[1]
+    local is_waiting = first and get(unit_key(first), 'state') == 'waiting'
+    if is_waiting then requeue(first, 'queued') end
+  until is_waiting or not first
+end
 local handlers_done = {}  -- handlers one of whose runs is done now
 local finish = function(one)
   local run, token, verdict, error = one.unit, whole(one.token), one.verdict, one.error
@@ -95,7 +111,9 @@ local finish = function(one)
   end
   if one.cause then note_cause(one, run, verdict == 'failed' and now + math.floor(one.delay * 1000) or 0) end
   for name, by in pairs(one.tallies) do count(name, by) end
-  if verdict == 'handed' or verdict == 'died' then
+  if one.slot and verdict ~= 'busy' then give_place(one.slot, run) end
+  local is_free = verdict == 'busy' and one.slot and not stand_in_line(one, run)
+  if verdict == 'handed' or verdict == 'died' or is_free then
     if #change > 0 then redis.call('HSET', key, unpack(change)) end
     requeue(run, 'queued')
     return verdict
