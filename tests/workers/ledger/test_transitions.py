@@ -1095,7 +1095,8 @@ def test_who_gives_a_place_back_wakes_the_first_in_line(ledger: Ledger, seal: Se
         accept(ledger, seal)
     for claim in ledger.take([], 3):
         dispatch(ledger, claim, "dispatched", "", ["one"])
-    first, second, third = ledger.take([], 3)
+    first, *others = ledger.take([], 3)
+    second, third = sorted(others, key=lambda claim: claim.unit)
 
     def busy(claim: Claim) -> Outcome:
         return Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.BUSY, delay=60, slot="one", places=1)

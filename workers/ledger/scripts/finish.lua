@@ -53,12 +53,12 @@ local note_cause = function(one, run, due)
   redis.call('ZREMRANGEBYSCORE', Z .. 'causes', '-inf', whole(now - CAUSE_TTL_MS))
   count_recent('cause:' .. id)
 end
--- A run that found no place waits in line; whoever gives a place back wakes the first one. A run in line is also due by
+-- A run that found no place waits in line; whoever gives a place back wakes that of the oldest event. A run in line is also due by
 -- itself after a while: a worker that died gives nothing back.
 local stand_in_line = function(one, run)  -- false where a place has become free meanwhile
   local taken = redis.pcall('SCARD', Z .. 'slots:' .. one.slot)
   if type(taken) == 'number' and taken < one.places then return false end
-  redis.pcall('ZADD', Z .. 'line:' .. one.slot, 'NX', whole(now), run)
+  redis.pcall('ZADD', Z .. 'line:' .. one.slot, 0, run)  -- sorts by the run's id, which begins with its event's time
   return true
 end
 local give_place = function(slot, run)
