@@ -4,7 +4,6 @@ export RQ_KEY_PREFIX={events}:rq
 rq worker events -S json --job-class receiver.contract.jobs.LedgerJob --queue-class receiver.contract.jobs.LedgerQueue
 """
 
-import asyncio
 import logging
 import threading
 import time
@@ -13,7 +12,10 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 
+from msgspec import structs
+
 from receiver.contract.connection import FAULTS
+from receiver.contract.logs import CONTEXT
 
 from . import plugins, settings
 from .context import CURRENT, Context, Lease
@@ -23,10 +25,12 @@ from .router import Router
 from .runtime.attempt import Attempt, conclude, judge_timeout, prepare
 from .runtime.clients import Clients
 from .runtime.dispatch import plan, record
+from .runtime.foreground import call_function
 from .settings import Settings
 from .zyra import AsyncZyra, Zyra
 
 log = logging.getLogger(__name__)
+ASYNC_SLACK_SECONDS = 1.0  # for an `async def` to end by its own timeout
 
 
 def dispatch(job: str) -> None:
@@ -63,6 +67,7 @@ def perform(ready: Attempt, ledger: Ledger, config: Settings) -> Outcome:
     """The handler's end. A `def` handler that does not end in time is left behind in its thread: RQ's child exits."""
     with renew_lease(ready.claim, ledger) as lease:
         CURRENT.set(Context(ledger, lease))
+        CONTEXT.set(ready.describe())
         arguments = [make_client(ready, lease, ledger, config)] if ready.handler.takes_client else []
         ended: list[Outcome] = []
         context = copy_context()
@@ -70,15 +75,15 @@ def perform(ready: Attempt, ledger: Ledger, config: Settings) -> Outcome:
             target=lambda: ended.append(context.run(call_handler, ready, lease, arguments)), daemon=True
         )
         thread.start()
-        thread.join(ready.handler.timeout)
+        thread.join(ready.handler.timeout + (ASYNC_SLACK_SECONDS if ready.handler.is_async else 0))
         lease.lost = lease.lost or not ended  # its client refuses calls from now on
-        return ended[0] if ended else judge_timeout(ready.claim, ready.handler)
+        return ended[0] if ended else structs.replace(judge_timeout(ready.claim, ready.handler), slot=ready.slot)
 
 
 def call_handler(ready: Attempt, lease: Lease, arguments: Sequence[object]) -> Outcome:
     try:
         lease.check()
-        call_function(ready, arguments)
+        call_function(ready.handler, [ready.event, *arguments])
     except BaseException as error:
         return conclude(ready, error)
     return conclude(ready, None)
@@ -95,13 +100,6 @@ def make_client(ready: Attempt, lease: Lease, ledger: Ledger, config: Settings) 
 def load_clients() -> Clients:
     ledger, _, config = load_worker()
     return Clients(config, ledger)
-
-
-def call_function(ready: Attempt, arguments: Sequence[object]) -> None:
-    if ready.handler.is_async:
-        asyncio.run(asyncio.wait_for(ready.handler.function(ready.event, *arguments), ready.handler.timeout))
-    else:
-        ready.handler.function(ready.event, *arguments)
 
 
 @contextmanager

@@ -13,6 +13,9 @@ LIKENESS = 0.75  # from which on a type counts as another one, misspelt
 MAX_WORD_CHARACTERS = 250  # of a type, a source or a name
 MAX_TIMEOUT_SECONDS = 86400.0
 MAX_WAIT_SECONDS = 86400.0  # of a delay, or between two attempts
+UNIT_SECONDS = MappingProxyType({"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0})
+RATE = re.compile(r"[1-9][0-9]{0,5}/(s|min|h|d)")
+PATH = re.compile(r"[A-Za-z0-9_$-]+(\.[A-Za-z0-9_$-]+)*")
 PART = r"[A-Za-z0-9_:/ -]+"
 TYPE = re.compile(rf"{PART}(\.{PART})*(\.\*)?|\*")
 
@@ -83,6 +86,38 @@ def find_retry_faults(retries: object, max_attempts: object, backoff: object) ->
     waits = backoff if isinstance(backoff, list | tuple) else [backoff]
     if backoff is not None and not (waits and all(is_number(one) and 0 <= one <= MAX_WAIT_SECONDS for one in waits)):
         yield f"backoff= must be seconds, or a list of seconds, each at most 86400, not {backoff!r}"
+
+
+def find_debounce_faults(debounce: object, at_most: object, keep: object) -> Iterator[str]:
+    if keep not in ("last", "first"):
+        yield f'keep= must be "last" or "first", not {keep!r}'
+    if debounce is None:
+        if at_most is not None or keep != "last":
+            yield "at_most= and keep= belong to debounce=: add it"
+    elif not is_number(debounce) or not 0 < debounce <= MAX_WAIT_SECONDS:
+        yield f"debounce= must be seconds, at most 86400, not {debounce!r}"
+    elif at_most is not None and not (is_number(at_most) and debounce <= at_most <= MAX_WAIT_SECONDS):
+        yield f"at_most= must be seconds, at least debounce= and at most 86400, not {at_most!r}"
+
+
+def find_flow_faults(key: object, limits: Sequence[object], rate: object) -> Iterator[str]:
+    """limits: what may be counted by the key."""
+    if key is None:
+        pass
+    elif isinstance(key, str) and not PATH.fullmatch(key):
+        yield f'key= must be a path such as "data.customer", "resource", or a function of the event, not {key!r}'
+    elif not isinstance(key, str) and not callable(key):
+        yield f"key= must be a path or a function of the event, not {key!r}"
+    elif not any(limits):
+        yield "key= says by what to count: it needs concurrency=, rate= or debounce="
+    if rate is not None and not (isinstance(rate, str) and RATE.fullmatch(rate)):
+        yield f'rate= must be like "5/min" or "100/h" (s, min, h, d), not {rate!r}'
+
+
+def parse_rate(text: str) -> tuple[int, float]:
+    """How many, and in how many seconds."""
+    count, _, unit = text.partition("/")
+    return int(count), UNIT_SECONDS[unit]
 
 
 def find_delay_faults(delay: object) -> Iterator[str]:

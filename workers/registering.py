@@ -31,7 +31,12 @@ class Options(TypedDict, total=False):
     retries: int | None
     backoff: float | Sequence[float] | None
     delay: float
+    key: str | Callable[[Event[Any]], object] | None
     concurrency: int | None
+    rate: str | None
+    debounce: float | None
+    at_most: float | None
+    keep: Literal["last", "first"]
     isolated: bool
     reconciled: bool
     unlisted: bool

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
+from receiver.contract.payload_paths import find_value
+
 from . import option_checks
 from .errors import WrongHandler
 from .event import Event
@@ -44,7 +46,12 @@ class Handler:
     max_attempts: int = 8
     backoff: tuple[float, ...] = ()
     delay: float = 0.0
+    key: str | Callable[[Event], object] | None = None
     concurrency: int | None = None
+    rate: tuple[int, float] | None = None  # so many starts, in so many seconds
+    debounce: float | None = None
+    at_most: float = 0.0
+    keeps_newest: bool = True
     isolated: bool = False
     reconciled: bool = False
     takes_client: bool = False
@@ -54,7 +61,12 @@ class Handler:
     @property
     def is_free(self) -> bool:
         """Whether a run can begin in any process at once: not isolated, no delay, no limit over all workers."""
-        return not self.isolated and self.concurrency is None and not self.delay
+        return not (self.isolated or self.delay or self.is_limited)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a run may have to wait for others."""
+        return bool(self.concurrency or self.rate or self.debounce)
 
     def matches(self, source: str, kind: str, origin: str = "delivery", stem: str = "") -> bool:
         """stem: the first part of a composed type, which is a type of its own as well."""
@@ -76,6 +88,16 @@ class Handler:
         answer = self.when(event)
         refuse_unfinished(answer, "its `when`")
         return bool(answer)
+
+    def find_key(self, event: Event) -> str:
+        """The text by which runs are counted. Raises what the author's function raises, and TypeError."""
+        if self.key is None:
+            return ""
+        if isinstance(self.key, str):
+            return find_value(event.payload, event.type, self.key, event.resource_paths)
+        answer = self.key(event)
+        refuse_unfinished(answer, "its `key`")
+        return str(answer)
 
 
 class Router:
@@ -122,7 +144,12 @@ class Router:
         retries: int | None = None,
         backoff: float | Sequence[float] | None = None,
         delay: float = 0.0,
+        key: str | Callable[[Event], object] | None = None,
         concurrency: int | None = None,
+        rate: str | None = None,
+        debounce: float | None = None,
+        at_most: float | None = None,
+        keep: Literal["last", "first"] = "last",
         isolated: bool = False,
         reconciled: bool = False,
         unlisted: bool = False,
@@ -143,7 +170,14 @@ class Router:
         backoff: seconds before each retry, each 20 % more or less: one number for all, or a list whose last counts for
             all that follow. Else 5, 20, 80 and so on, at most 6 h.
         delay: seconds from the event's dispatch to the first attempt.
-        concurrency: runs of this handler at once, over all workers; None is no limit.
+        key: by what to count: a path of the payload, such as "data.customer", "resource" for the resource's id, or a
+            function of the event. Events without one are counted together.
+        concurrency: runs of this handler at once, of one key if there is one, over all workers; None is no limit.
+        rate: starts of this handler, of one key if there is one, over all workers: "5/min" is at most 5 in any minute.
+        debounce: seconds without another event of its key, or of the handler, until a run starts. Of all events until
+            then one has a run that starts; those of the others are `skipped`.
+        at_most: seconds after which it starts in any case; else 10 times `debounce`.
+        keep: whether that run is of the "last" event or of the "first".
         isolated: each attempt runs in a process of its own, for code that may crash or hold the interpreter.
         reconciled: the handler also gets events that `zyra-receiver events reconcile --backfill` makes.
         unlisted: a type that looks like a misspelt one of the source's catalogue is meant as it is.
@@ -158,6 +192,8 @@ class Router:
             *option_checks.find_number_faults(timeout, {"max_attempts": max_attempts, "concurrency": concurrency}),
             *option_checks.find_retry_faults(retries, max_attempts, backoff),
             *option_checks.find_delay_faults(delay),
+            *option_checks.find_debounce_faults(debounce, at_most, keep),
+            *option_checks.find_flow_faults(key, (concurrency, rate, debounce), rate),
             *option_checks.find_flag_faults({"isolated": isolated, "reconciled": reconciled, "unlisted": unlisted}),
         ]
         if faults:
@@ -180,7 +216,12 @@ class Router:
                     max_attempts=attempts,
                     backoff=waits,
                     delay=delay,
+                    key=key,
                     concurrency=concurrency,
+                    rate=option_checks.parse_rate(rate) if rate else None,
+                    debounce=debounce,
+                    at_most=at_most or 10 * (debounce or 0),
+                    keeps_newest=keep == "last",
                     isolated=isolated,
                     reconciled=reconciled,
                     takes_client=takes_client(function),

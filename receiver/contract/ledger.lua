@@ -4,7 +4,7 @@
 --                      before under another, unsigned id), runs (suffixes, comma list), and a unit's fields
 -- body:<id>    string  the sealed body and headers
 -- run:<id>     hash    handler, state, attempts, failures, sealed_error (of the last attempt), next_at, replays, past (the
---                      last attempts, packed), and a unit's fields
+--                      last attempts, packed), debounced, superseded (by which run), and a unit's fields
 -- calls:<run>  hash    what the run has asked of the API: sealed entries by number
 -- a unit's fields:     job (the ordinal of the job it is queued under, '' once claimed), queued_at (when it was queued
 --                      again), token, deaths, suspect
@@ -14,7 +14,10 @@
 -- open, dead   zset    events that are dispatched, or dead letters, by the time they became so
 -- paused       zset    runs of paused handlers, by the time they began to wait
 -- pauses       hash    paused handlers, and since when
--- slots:<handler>, line:<handler>   set, zset   runs that have one of a handler's places, and those that wait for one
+-- slots:<lane>, line:<lane>   set, zset   runs that have one of a lane's places, and those that wait for one; a lane is a
+--                      handler, or the handler, a colon, and a keyed digest of what it counts by
+-- debounce:<lane>   hash   runs of a lane that wait for quiet: the one that will start, since when, and when
+-- rate:<lane>, plans:<lane>   zset   attempts of a lane that started lately, and those that are planned, by that time
 -- final        zset    finished events by the time they finished
 -- final:<source> zset  likewise, of a source that keeps them for a time of its own
 -- keeps        hash    such sources, and for how many ms they keep events, then bodies, of the receiver's configuration

@@ -100,3 +100,22 @@ def delayed(event: Event) -> None: ...
 @router.on("one-by-one", name="one-by-one", concurrency=1)
 def one_by_one(event: Event) -> None:
     time.sleep(0.1)
+
+
+@router.on("keyed", name="keyed", key="data.customer", concurrency=1)
+def keyed(event: Event) -> None:
+    time.sleep(0.3)
+
+
+@router.on("rated", name="rated", rate="2/s")
+async def rated(event: Event) -> None: ...
+
+
+@router.on("keyed.badly", name="keyed-badly", key=lambda event: event.payload["none"], concurrency=1, max_attempts=1)
+def keyed_badly(event: Event) -> None: ...
+
+
+@router.on("debounced", name="debounced", key="data.customer", debounce=1, max_attempts=3, backoff=0.1)
+def debounced(event: Event) -> None:
+    if event.attempt == 1:
+        raise ValueError("once more")

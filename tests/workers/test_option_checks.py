@@ -60,6 +60,17 @@ def test_a_new_type_can_be_meant_and_other_sources_have_no_catalogue() -> None:
         ({"backoff": []}, "backoff= must be seconds"),
         ({"backoff": [1, -1]}, "backoff= must be seconds"),
         ({"delay": "1h"}, "delay= must be seconds"),
+        ({"debounce": 0}, "debounce= must be seconds"),
+        ({"debounce": 5, "at_most": 4}, "at_most= must be seconds, at least debounce="),
+        ({"at_most": 60}, "at_most= and keep= belong to debounce="),
+        ({"keep": "first"}, "at_most= and keep= belong to debounce="),
+        ({"debounce": 5, "keep": "all"}, 'keep= must be "last" or "first"'),
+        ({"rate": "5 per minute"}, 'rate= must be like "5/min"'),
+        ({"rate": 5}, 'rate= must be like "5/min"'),
+        ({"rate": "0/s"}, 'rate= must be like "5/min"'),
+        ({"key": "data..id", "concurrency": 1}, "key= must be a path"),
+        ({"key": 5, "concurrency": 1}, "key= must be a path or a function"),
+        ({"key": "data.id"}, "key= says by what to count: it needs concurrency=, rate= or debounce="),
         ({"delay": 86401}, "delay= must be seconds"),
     ],
 )
@@ -83,3 +94,12 @@ def test_retries_and_backoff(options: dict[str, Any], attempts: int, backoff: tu
     (handler,) = router
 
     assert (handler.max_attempts, handler.backoff) == (attempts, backoff)
+
+
+@pytest.mark.parametrize(("text", "rate"), [("5/min", (5, 60.0)), ("100/h", (100, 3600.0)), ("1/d", (1, 86400.0))])
+def test_rates(text: str, rate: tuple[int, float]) -> None:
+    router = Router()
+    router.on("job.failed", rate=text)(lambda event: None)
+    (handler,) = router
+
+    assert handler.rate == rate

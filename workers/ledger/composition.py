@@ -9,7 +9,13 @@ PARTS = {  # shared, and the scripts that use them
     "claim.lua": {"take.lua", "alone.lua"},
     "delete.lua": DELETING,
 }
-GROWING = {"replay.lua", "allow.lua", "restore.lua"}  # all others help work to its end, which is what frees memory
+GROWING = {
+    "replay.lua",
+    "allow.lua",
+    "rate.lua",
+    "debounce.lua",
+    "restore.lua",
+}  # all others help work to its end, which is what frees memory
 TYPES = {  # of keys that the receiver's script does not use
     "paused": "zset",
     "causes": "zset",

@@ -202,9 +202,22 @@ class Ledger:
         outcome, dropped = self.call("discard.lua", self.keep, event, int(dry_run), reason, audit, suffix)
         return decode_text(outcome), dropped
 
-    def take_place(self, handler: str, places: int, run: str) -> bool:
-        """Whether the run has one of the handler's places among all workers."""
-        return bool(self.call("slot.lua", handler, places, run))
+    def take_place(self, lane: str, places: int, run: str) -> bool:
+        """Whether the run has one of the lane's places among all workers. lane: a handler, or one key of it."""
+        return bool(self.call("slot.lua", lane, places, run))
+
+    def plan_start(self, lane: str, most: int, seconds: float, attempt: str) -> float:
+        """Seconds until an attempt may start, so that at most `most` of the lane do in any `seconds`; 0 is now."""
+        return int(self.call("rate.lua", lane, most, int(seconds * 1000), attempt)) / 1000
+
+    def settle_debounce(self, lane: str, run: str, quiet: float, longest: float, newest: bool) -> tuple[float, str]:
+        """Seconds until a run may start, since its lane must be quiet for so long, or the run that starts in its place.
+
+        longest: seconds after which one starts in any case. newest: whether it is the run of the newest event.
+        """
+        milliseconds = int(quiet * 1000), int(longest * 1000)
+        answer = decode_text(self.call("debounce.lua", lane, run, *milliseconds, int(newest)))
+        return (0.0, answer) if answer.startswith("evt_") else (int(answer) / 1000, "")
 
     def allow(self, key: str, times: int, seconds: float, who: str = "") -> bool:
         """Whether this may happen once more: at most `times` in any `seconds`, counted over all workers.

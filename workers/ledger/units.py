@@ -75,7 +75,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause | None = None  # of a failure of the handler's own
     ms: int = 0  # that the attempt took
     tallies: dict[str, int] = {}
-    slot: str = ""  # the handler of whose places the run has one, or waits for one if it is busy
+    slot: str = ""  # the lane of whose places the run has one, or waits for one if it is busy
     places: int = 0  # that there are, where it waits for one
 
     @property

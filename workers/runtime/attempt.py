@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from receiver.contract.errors import Altered, UnknownKey, Unreadable
-from receiver.contract.keys import make_run_id
+from receiver.contract.keys import make_run_id, read_event_id
 from receiver.contract.logs import format_time
 from receiver.contract.seal import Seal
 
@@ -28,11 +28,12 @@ MAX_UNPREPARED_ATTEMPTS = 8  # attempts that may fail before we know the handler
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """Ready to run."""
+    """Ready to run. slot: the lane of whose places it has one, or ""."""
 
     claim: Claim
     handler: Handler
     event: Event
+    slot: str = ""
 
     def describe(self) -> dict[str, Any]:
         """What each log line about it says."""
@@ -64,19 +65,49 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
         return judge_failure(claim, handler, error)
     if not wanted:
         return make_outcome(claim, Verdict.SKIPPED, f"{claim.handler} does not want the event: its `when` says no")
-    if handler.concurrency and not ledger.take_place(handler.name, handler.concurrency, claim.unit):
-        busy = make_outcome(claim, Verdict.BUSY, "", BUSY_SECONDS, slot=handler.name)
-        return msgspec.structs.replace(busy, places=handler.concurrency)
-    return Attempt(claim=claim, handler=handler, event=event)
+    try:
+        lane = name_lane(handler, event, seal)
+    except BaseException as error:
+        return judge_failure(claim, handler, error)
+    return find_obstacle(claim, handler, lane, ledger) or Attempt(
+        claim=claim, handler=handler, event=event, slot=lane if handler.concurrency else ""
+    )
+
+
+def name_lane(handler: Handler, event: Event, seal: Seal) -> str:
+    """Under which name runs are counted: the handler's, with a keyed digest of what it counts by."""
+    if handler.key is None or not handler.is_limited:
+        return handler.name
+    return f"{handler.name}:{seal.fingerprint(handler.find_key(event).encode('utf-8', 'replace'))}"
+
+
+def find_obstacle(claim: Claim, handler: Handler, lane: str, ledger: Ledger) -> Outcome | None:
+    """The outcome of an attempt that must wait for quiet, its rate or a place, or that another run supersedes."""
+    if handler.debounce:
+        seconds, instead = ledger.settle_debounce(
+            lane, claim.unit, handler.debounce, handler.at_most, handler.keeps_newest
+        )
+        if instead:
+            return make_outcome(claim, Verdict.SKIPPED, f"superseded by {read_event_id(instead)}")
+        if seconds:
+            return make_outcome(claim, Verdict.BUSY, "", seconds)
+    if handler.rate:
+        wait = ledger.plan_start(lane, *handler.rate, f"{claim.unit} {claim.attempt}")
+        if wait:
+            return make_outcome(claim, Verdict.BUSY, "", wait)
+    if handler.concurrency and not ledger.take_place(lane, handler.concurrency, claim.unit):
+        busy = make_outcome(claim, Verdict.BUSY, "", BUSY_SECONDS)
+        return msgspec.structs.replace(busy, slot=lane, places=handler.concurrency)
+    return None
 
 
 def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outcome:
     """The outcome of an attempt that raised: retried, later, or dead."""
     description = describe_error(error)
     if isinstance(error, LeaseLost):
-        return make_outcome(claim, Verdict.HANDED, description, slot=find_slot(handler))
+        return make_outcome(claim, Verdict.HANDED, description)
     if isinstance(error, RetryLater):
-        return make_outcome(claim, Verdict.LATER, description, error.seconds, slot=find_slot(handler))
+        return make_outcome(claim, Verdict.LATER, description, error.seconds)
     is_last = is_last_failure(error, claim.failures, handler)
     return Outcome(
         unit=claim.unit,
@@ -86,13 +117,7 @@ def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outco
         error=description,
         frames=list_frames(error),
         cause=find_cause(error, handler),
-        slot=find_slot(handler),
     )
-
-
-def find_slot(handler: Handler) -> str:
-    """The name under which the handler's places are counted, or "" where nothing limits them."""
-    return handler.name if handler.concurrency else ""
 
 
 def is_last_failure(error: BaseException, failures: int, handler: Handler) -> bool:
@@ -142,8 +167,8 @@ def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0, 
     log_errors: whether messages of exceptions, which may hold parts of a payload, are logged too.
     """
     if error is None:
-        return make_outcome(ready.claim, Verdict.DONE, slot=find_slot(ready.handler))
-    outcome = judge_failure(ready.claim, ready.handler, error)
+        return make_outcome(ready.claim, Verdict.DONE, slot=ready.slot)
+    outcome = msgspec.structs.replace(judge_failure(ready.claim, ready.handler, error), slot=ready.slot)
     extra = msgspec.structs.asdict(describe_end(ready, outcome.verdict, seconds))
     extra.pop("time")
     level = LEVELS.get(outcome.verdict, logging.WARNING)

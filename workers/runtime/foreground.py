@@ -1,10 +1,9 @@
 """Runs one attempt here and now: no ledger, no lease that ends, no retry. For `zyra-receiver run`."""
 
 import asyncio
-import inspect
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..context import CURRENT, Context, Counter, Lease
 from ..event import Event
 from ..outgoing import RECORDER, Post
 from ..router import Handler, refuse_unfinished
+from .attempt import make_timeout_error
 from .performer import refuse_unawaited
 
 
@@ -67,10 +67,7 @@ def call(
     RECORDER.set(posts)
     arguments = (event, client) if handler.takes_client else (event,)
     try:
-        result = handler.function(*arguments)
-        if handler.is_async and inspect.iscoroutine(result):
-            result = asyncio.run(finish(result, handler, client))
-        refuse_unfinished(result, "the handler")
+        call_function(handler, arguments)
     except (Exception, SystemExit) as error:
         return error
     finally:
@@ -79,13 +76,26 @@ def call(
     return None
 
 
-async def finish(result: Any, handler: Handler, client: Any) -> Any:
+def call_function(handler: Handler, arguments: Sequence[Any]) -> None:
+    """Calls the handler to its end; an `async def` in a loop of its own. Raises what it raises, and TimeoutError."""
+    result = handler.function(*arguments)
+    if handler.is_async:
+        result = asyncio.run(await_result(result, handler, arguments[1:]))
+    refuse_unfinished(result, "the handler")
+
+
+async def await_result(result: Any, handler: Handler, clients: Sequence[Any]) -> Any:
+    scope = asyncio.timeout(handler.timeout)
     try:
-        async with asyncio.timeout(handler.timeout):
+        async with scope:
             answer = await result
+    except TimeoutError:
+        if scope.expired():
+            raise make_timeout_error(handler) from None
+        raise
     finally:
-        if handler.takes_client:
+        for client in clients:
             await client.close()
-    if handler.takes_client:
+    for client in clients:
         refuse_unawaited(client.issued.drop_unawaited())
     return answer

@@ -143,5 +143,6 @@ def refuse_unawaited(calls: Sequence[str]) -> None:
 def announce(ready: Attempt, since: float) -> tuple[Any, ...]:
     handler = ready.handler
     left = handler.timeout - (time.monotonic() - since)
-    charge = msgspec.structs.replace(judge_timeout(ready.claim, handler), ms=int(handler.timeout * 1000))
+    late = judge_timeout(ready.claim, handler)
+    charge = msgspec.structs.replace(late, ms=int(handler.timeout * 1000), slot=ready.slot)
     return left, pack_outcome(charge), handler.is_async

@@ -272,7 +272,7 @@ class Process:
 
     def _perform(self, ready: Attempt, lease: Lease) -> None:
         if self.draining.is_set() and not self._alone:
-            self._end(make_outcome(ready.claim, Verdict.HANDED))
+            self._end(make_outcome(ready.claim, Verdict.HANDED, slot=ready.slot))
         else:
             if self._alone:  # a handler that keeps the interpreter to itself lets no report through
                 self.pipe.send(started=[announce(ready, time.monotonic())])

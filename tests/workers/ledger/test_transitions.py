@@ -1133,3 +1133,86 @@ def test_foreign_data_in_a_line_stops_nothing(ledger: Ledger, event: str) -> Non
     done = Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.DONE, slot="one")
 
     assert ledger.finish([done]) == ["done"]
+
+
+def test_no_window_holds_more_starts_than_the_rate(ledger: Ledger) -> None:
+    waiting = {f"run_{number}": 0.0 for number in range(12)}
+    starts = list[float]()
+    while waiting:
+        attempt = min(waiting, key=lambda name: waiting[name])
+        time.sleep(max(0.0, waiting[attempt] - time.monotonic()))
+        wait = ledger.plan_start("one", 3, 0.4, attempt)
+        if wait:
+            waiting[attempt] = time.monotonic() + wait
+        else:
+            del waiting[attempt]
+            starts.append(time.monotonic())
+
+    assert all(later - first > 0.39 for first, later in zip(starts, starts[3:], strict=False))
+    assert starts[-1] - starts[0] < 0.4 * 3 + 0.3
+
+
+def test_a_planned_start_is_not_planned_twice_and_lanes_are_apart(ledger: Ledger) -> None:
+    assert [ledger.plan_start("one", 1, 60, name) for name in ("a", "a")] == [0, 0]
+    assert 59 < ledger.plan_start("one", 1, 60, "b") <= 60
+    assert 119 < ledger.plan_start("one", 1, 60, "c") <= 120
+    assert 59 < ledger.plan_start("one", 1, 60, "b") <= 60
+    assert ledger.plan_start("two", 1, 60, "d") == 0
+
+
+@pytest.mark.parametrize("newest", [True, False])
+def test_of_runs_that_come_close_together_one_starts(ledger: Ledger, seal: Seal, newest: bool) -> None:
+    for _ in range(4):
+        accept(ledger, seal)
+        time.sleep(0.002)
+    for claim in ledger.take([], 4):
+        dispatch(ledger, claim, "dispatched", "", ["one"])
+    units = [claim.unit for claim in sorted(ledger.take([], 4), key=lambda claim: claim.unit)]
+
+    def ask(unit: str) -> tuple[float, str]:
+        return ledger.settle_debounce("one", unit, 0.2, 5, newest)
+
+    for unit in (units[1], units[3], units[0], units[2]):
+        ask(unit)
+    chosen = units[3] if newest else units[0]
+    seconds, instead = ask(chosen)
+    assert (0.1 < seconds <= 0.2, instead) == (True, "")
+    time.sleep(0.21)
+    assert {unit: ask(unit)[1] for unit in units if unit != chosen} != {}
+    assert ask(chosen) == (0, "")
+    assert ask(chosen) == (0, "")  # a later attempt of it
+    assert all(ask(unit)[1] for unit in units if unit != chosen)
+
+
+def test_a_lane_that_is_never_quiet_starts_at_last(ledger: Ledger, seal: Seal) -> None:
+    for _ in range(8):
+        accept(ledger, seal)
+        time.sleep(0.002)
+    for claim in ledger.take([], 8):
+        dispatch(ledger, claim, "dispatched", "", ["one"])
+    units = sorted(claim.unit for claim in ledger.take([], 8))
+    began, started = time.monotonic(), ""
+
+    for unit in units:
+        if ledger.settle_debounce("one", unit, 0.1, 0.25, True) == (0, ""):
+            started = unit
+            break
+        time.sleep(0.05)
+
+    assert started
+    assert 0.2 < time.monotonic() - began < 0.4
+
+
+def test_a_run_that_is_gone_leads_nobody(ledger: Ledger, seal: Seal) -> None:
+    for _ in range(2):
+        accept(ledger, seal)
+        time.sleep(0.002)
+    for claim in ledger.take([], 2):
+        dispatch(ledger, claim, "dispatched", "", ["one"])
+    older, newer = sorted(claim.unit for claim in ledger.take([], 2))
+    ledger.settle_debounce("one", newer, 0.05, 5, True)
+    ledger.client.delete(ledger.keys.run(newer))
+
+    seconds, instead = ledger.settle_debounce("one", older, 0.05, 5, True)
+
+    assert (seconds > 0, instead) == (True, "")

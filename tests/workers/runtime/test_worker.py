@@ -536,3 +536,52 @@ def test_one_place_is_used_nearly_all_the_time(
     begun = sorted((query.parse_time(past["began_at"]), past["seconds"]) for past in pasts)
     assert all(later[0] - (at + 1000 * seconds) > -3 for (at, seconds), later in itertools.pairwise(begun))
     assert begun[-1][0] - begun[0][0] < 20 * 100 * 3  # of 100 ms each: without waking it took 20 s and more
+
+
+def test_limits_count_by_key_and_by_time(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.mistakes")
+    bodies = [json.dumps({"data": {"customer": f"customer-{number % 3}"}}).encode() for number in range(9)]
+    keyed = [accept(ledger, seal, body, kind="keyed") for body in bodies]
+    rated = [accept(ledger, seal, kind="rated") for _ in range(6)]
+    badly = accept(ledger, seal, kind="keyed.badly")
+
+    with working("--processes", "2", ZYRA_API_KEY="zyra_sk_none"):
+        for event in (*keyed, *rated):
+            assert ended(ledger, event)["state"] == "done"
+        failed = ended(ledger, badly)
+
+    def began(event: str) -> int:
+        return query.parse_time((query.show(ledger, event) or {})["runs"][0]["past"][0]["began_at"])
+
+    for number in range(3):
+        times = sorted(map(began, keyed[number::3]))
+        assert all(later - first >= 295 for first, later in itertools.pairwise(times))
+    whole = sorted(map(began, keyed))
+    assert whole[2] - whole[0] < 295  # other keys do not wait
+    times = sorted(map(began, rated))
+    assert all(later - first >= 950 for first, later in zip(times, times[2:], strict=False))
+    assert failed["runs"][0]["error"] == "KeyError: 'none'"
+    assert not [key for key in ledger.client.scan_iter(ledger.keys.name("*")) if b"customer" in key]
+
+
+def test_fifty_events_of_one_key_make_one_run_with_the_latest(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.mistakes")
+
+    def send(customer: str) -> str:
+        time.sleep(0.002)
+        return accept(ledger, seal, json.dumps({"data": {"customer": customer}}).encode(), kind="debounced")
+
+    with working("--processes", "2", ZYRA_API_KEY="zyra_sk_none"):
+        first, other = [send("a") for _ in range(50)], send("b")
+        assert {ended(ledger, event)["state"] for event in (*first, other)} == {"done"}
+        later = send("a")
+        assert ended(ledger, later)["runs"][0]["state"] == "done"
+
+    states = [(query.show(ledger, event) or {})["runs"][0] for event in first]
+    assert [run["state"] for run in states] == ["skipped"] * 49 + ["done"]
+    assert states[0]["error"].startswith("superseded by evt_")
+    assert (states[-1]["attempts"], (query.show(ledger, other) or {})["runs"][0]["state"]) == (2, "done")

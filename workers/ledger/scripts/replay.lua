@@ -16,7 +16,8 @@ local reopen = function(unit, to)
   redis.call('HSET', unit_key(unit), 'attempts', 0, 'failures', 0, 'deaths', 0, 'sealed_error', '', 'next_at', '',
     'replays', number(unit_key(unit), 'replays') + 1)
   redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'quarantined', 'alone', 'missing_since', 'later_since')
-  redis.call('HDEL', unit_key(unit), 'unanswered')
+  redis.call('HDEL', unit_key(unit), 'unanswered', 'superseded')
+  if is_run(unit) then redis.call('HSET', unit_key(unit), 'debounced', 1) end  -- who orders it does not wait for quiet
   if not keep_calls then
     redis.call('UNLINK', Z .. 'calls:' .. unit)
     redis.call('HDEL', unit_key(unit), 'calls')
