@@ -66,11 +66,11 @@ def load_worker() -> tuple[Ledger, Router, Settings]:
 def perform(ready: Attempt, ledger: Ledger, config: Settings) -> Outcome:
     """The handler's end. A `def` handler that does not end in time is left behind in its thread: RQ's child exits."""
     with renew_lease(ready.claim, ledger) as lease:
-        CURRENT.set(Context(ledger, lease))
-        CONTEXT.set(ready.describe())
         arguments = [make_client(ready, lease, ledger, config)] if ready.handler.takes_client else []
         ended: list[Outcome] = []
         context = copy_context()
+        context.run(CURRENT.set, Context(ledger, lease))
+        context.run(CONTEXT.set, ready.describe())
         thread = threading.Thread(
             target=lambda: ended.append(context.run(call_handler, ready, lease, arguments)), daemon=True
         )

@@ -100,6 +100,17 @@ def find_debounce_faults(debounce: object, at_most: object, keep: object) -> Ite
         yield f"at_most= must be seconds, at least debounce= and at most 86400, not {at_most!r}"
 
 
+def find_newest_faults(newest: object, key: object, concurrency: object) -> Iterator[str]:
+    if newest is None:
+        return
+    if not isinstance(newest, str) or not PATH.fullmatch(newest):
+        yield f'newest= must be the path of a time or a number, such as "data.updated_at", not {newest!r}'
+    if key is None:
+        yield "newest= compares events of one key: add key="
+    if concurrency not in (None, 1):
+        yield "newest= handles one event of a key at a time: leave concurrency= out"
+
+
 def find_flow_faults(key: object, limits: Sequence[object], rate: object) -> Iterator[str]:
     """limits: what may be counted by the key."""
     if key is None:
@@ -109,7 +120,7 @@ def find_flow_faults(key: object, limits: Sequence[object], rate: object) -> Ite
     elif not isinstance(key, str) and not callable(key):
         yield f"key= must be a path or a function of the event, not {key!r}"
     elif not any(limits):
-        yield "key= says by what to count: it needs concurrency=, rate= or debounce="
+        yield "key= says by what to count: it needs concurrency=, rate=, debounce= or newest="
     if rate is not None and not (isinstance(rate, str) and RATE.fullmatch(rate)):
         yield f'rate= must be like "5/min" or "100/h" (s, min, h, d), not {rate!r}'
 

@@ -37,6 +37,7 @@ class Options(TypedDict, total=False):
     debounce: float | None
     at_most: float | None
     keep: Literal["last", "first"]
+    newest: str | None
     isolated: bool
     reconciled: bool
     unlisted: bool

@@ -6,9 +6,10 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
-from receiver.contract.payload_paths import find_value
+from receiver.contract.payload_paths import find_value, walk
 
 from . import option_checks
 from .errors import WrongHandler
@@ -52,6 +53,7 @@ class Handler:
     debounce: float | None = None
     at_most: float = 0.0
     keeps_newest: bool = True
+    newest: str | None = None
     isolated: bool = False
     reconciled: bool = False
     takes_client: bool = False
@@ -88,6 +90,23 @@ class Handler:
         answer = self.when(event)
         refuse_unfinished(answer, "its `when`")
         return bool(answer)
+
+    def find_age(self, event: Event) -> float | None:
+        """The number by which `newest` compares events, or None where there is none. Raises ValueError."""
+        if self.newest is None:
+            return None
+        value = walk(event.payload, self.newest.split("."))
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if value in (None, ""):
+            return None
+        try:
+            moment = datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{self.newest} is neither a number nor a time in RFC 3339: newest= cannot compare"
+            ) from None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
     def find_key(self, event: Event) -> str:
         """The text by which runs are counted. Raises what the author's function raises, and TypeError."""
@@ -150,6 +169,7 @@ class Router:
         debounce: float | None = None,
         at_most: float | None = None,
         keep: Literal["last", "first"] = "last",
+        newest: str | None = None,
         isolated: bool = False,
         reconciled: bool = False,
         unlisted: bool = False,
@@ -178,6 +198,8 @@ class Router:
             then one has a run that starts; those of the others are `skipped`.
         at_most: seconds after which it starts in any case; else 10 times `debounce`.
         keep: whether that run is of the "last" event or of the "first".
+        newest: path of a time or a number, such as "data.updated_at". An event whose value is smaller than that of the
+            last one of its key that was done is skipped as stale. One event of a key is handled at a time.
         isolated: each attempt runs in a process of its own, for code that may crash or hold the interpreter.
         reconciled: the handler also gets events that `zyra-receiver events reconcile --backfill` makes.
         unlisted: a type that looks like a misspelt one of the source's catalogue is meant as it is.
@@ -193,7 +215,8 @@ class Router:
             *option_checks.find_retry_faults(retries, max_attempts, backoff),
             *option_checks.find_delay_faults(delay),
             *option_checks.find_debounce_faults(debounce, at_most, keep),
-            *option_checks.find_flow_faults(key, (concurrency, rate, debounce), rate),
+            *option_checks.find_newest_faults(newest, key, concurrency),
+            *option_checks.find_flow_faults(key, (concurrency, rate, debounce, newest), rate),
             *option_checks.find_flag_faults({"isolated": isolated, "reconciled": reconciled, "unlisted": unlisted}),
         ]
         if faults:
@@ -217,11 +240,12 @@ class Router:
                     backoff=waits,
                     delay=delay,
                     key=key,
-                    concurrency=concurrency,
+                    concurrency=1 if newest else concurrency,
                     rate=option_checks.parse_rate(rate) if rate else None,
                     debounce=debounce,
                     at_most=at_most or 10 * (debounce or 0),
                     keeps_newest=keep == "last",
+                    newest=newest,
                     isolated=isolated,
                     reconciled=reconciled,
                     takes_client=takes_client(function),

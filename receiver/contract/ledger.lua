@@ -16,6 +16,7 @@
 -- pauses       hash    paused handlers, and since when
 -- slots:<lane>, line:<lane>   set, zset   runs that have one of a lane's places, and those that wait for one; a lane is a
 --                      handler, or the handler, a colon, and a keyed digest of what it counts by
+-- newest:<lane>   string   the time or number of the newest event of a lane that is done
 -- debounce:<lane>   hash   runs of a lane that wait for quiet: the one that will start, since when, and when
 -- rate:<lane>, plans:<lane>   zset   attempts of a lane that started lately, and those that are planned, by that time
 -- final        zset    finished events by the time they finished

@@ -119,3 +119,7 @@ def keyed_badly(event: Event) -> None: ...
 def debounced(event: Event) -> None:
     if event.attempt == 1:
         raise ValueError("once more")
+
+
+@router.on("aged", name="aged", key="data.customer", newest="data.updated_at", max_attempts=1)
+def aged(event: Event) -> None: ...

@@ -137,7 +137,7 @@ def test_every_option_of_on_means_the_same_to_a_stock_worker(
 ) -> None:
     assert {"types", *inspect.signature(Router().on).parameters} == {
         "types", "source", "name", "when", "timeout", "max_attempts", "concurrency", "isolated", "reconciled", "unlisted",
-        "retries", "backoff", "delay", "key", "rate", "debounce", "at_most", "keep",
+        "retries", "backoff", "delay", "key", "rate", "debounce", "at_most", "keep", "newest",
     }  # fmt: skip
     (tmp_path / "every_option.py").write_text(OPTIONS)
     monkeypatch.syspath_prepend(str(tmp_path))

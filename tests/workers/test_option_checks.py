@@ -60,6 +60,9 @@ def test_a_new_type_can_be_meant_and_other_sources_have_no_catalogue() -> None:
         ({"backoff": []}, "backoff= must be seconds"),
         ({"backoff": [1, -1]}, "backoff= must be seconds"),
         ({"delay": "1h"}, "delay= must be seconds"),
+        ({"newest": 5, "key": "data.id"}, "newest= must be the path of a time or a number"),
+        ({"newest": "data.at"}, "newest= compares events of one key: add key="),
+        ({"newest": "data.at", "key": "data.id", "concurrency": 2}, "newest= handles one event of a key at a time"),
         ({"debounce": 0}, "debounce= must be seconds"),
         ({"debounce": 5, "at_most": 4}, "at_most= must be seconds, at least debounce="),
         ({"at_most": 60}, "at_most= and keep= belong to debounce="),
@@ -70,7 +73,7 @@ def test_a_new_type_can_be_meant_and_other_sources_have_no_catalogue() -> None:
         ({"rate": "0/s"}, 'rate= must be like "5/min"'),
         ({"key": "data..id", "concurrency": 1}, "key= must be a path"),
         ({"key": 5, "concurrency": 1}, "key= must be a path or a function"),
-        ({"key": "data.id"}, "key= says by what to count: it needs concurrency=, rate= or debounce="),
+        ({"key": "data.id"}, "key= says by what to count: it needs concurrency=, rate=, debounce= or newest="),
         ({"delay": 86401}, "delay= must be seconds"),
     ],
 )

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from workers import Event, Router
 from workers import router as module
@@ -239,3 +240,27 @@ def test_a_router_is_included_whole_or_not_at_all() -> None:
 
     assert [handler.name for handler in whole] == ["taken"]
     assert list(inner) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "age"),
+    [(5, 5.0), (1.5, 1.5), ("1970-01-01T00:00:02Z", 2.0), ("1970-01-01T00:00:03", 3.0), (None, None), ("", None)],
+)
+def test_the_age_of_an_event_is_a_number_or_a_time(value: Any, age: float | None) -> None:
+    router = Router()
+    router.on("a", key="resource", newest="data.at")(lambda event: None)
+    (handler,) = router
+
+    assert handler.find_age(replace(event("a"), payload={"data": {"at": value}})) == age
+
+
+@pytest.mark.parametrize("value", ["soon", True, ["2026-01-01"], {}])
+def test_an_age_that_is_none_is_no_age(value: Any) -> None:
+    router = Router()
+    router.on("a", key="resource", newest="data.at")(lambda event: None)
+    (handler,) = router
+
+    if value == ["2026-01-01"]:  # a list of one is that one, as in forms
+        value = ["soon"]
+    with pytest.raises(ValueError, match=r"data\.at is neither a number nor a time"):
+        handler.find_age(replace(event("a"), payload={"data": {"at": value}}))

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from workers import AsyncZyra, Event, GiveUp, RetryLater, Router, VirtualServerEvent, Zyra, allow, post
+from workers.runtime.foreground import LocalCounter
 from workers.sandbox.in_process import SandboxInProcess
 from workers.testing import check_crashes, make_event, run_handler
+from workers.testing.clock import Clock
 
 router = Router()
 pytest_plugins: list[str] = []
@@ -167,3 +169,37 @@ def test_a_function_that_no_router_has_is_named() -> None:
         run_handler(make_event, make_event("job.failed"))
     (handler, *_) = router
     assert run_handler(handler, make_event(ERROR, data={"id": "vs_9"})).outcome == "done"
+
+
+async def many(event: Event, zyra: AsyncZyra) -> None:
+    for _ in range(120):
+        await zyra.virtual_servers.get("vs_1")
+
+
+async def slow(event: Event) -> None:
+    await asyncio.sleep(60)
+
+
+async def gives_up_early(event: Event) -> None:
+    raise TimeoutError("of somebody else")
+
+
+def test_many_calls_a_timeout_and_an_own_timeout_error() -> None:
+    own = Router()
+    own.on("job.failed", name="many")(many)
+    own.on("job.failed", name="slow", timeout=0.05, retries=0)(slow)
+    own.on("job.failed", name="early", retries=0)(gives_up_early)
+    results = {handler.name: run_handler(handler, make_event("job.failed")) for handler in own}
+
+    assert (results["many"].outcome, len(results["many"].calls)) == ("done", 120)
+    assert str(results["slow"].error) == "not done after 0.05 s"
+    assert str(results["early"].error) == "of somebody else"
+
+
+def test_a_counter_forgets() -> None:
+    clock = Clock()
+    counter = LocalCounter(clock.read)
+
+    assert [counter.allow("x", 1, 60, who) for who in ("a", "a", "b")] == [True, True, False]
+    clock.advance(60)
+    assert counter.allow("x", 1, 60, "b")

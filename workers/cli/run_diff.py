@@ -40,10 +40,11 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """One event: how many runs of it were compared, and how they differ."""
+    """One event: how many runs of it were compared, and how they differ. obstacle: why none was."""
 
     event: str
-    runs: int
+    runs: int = 0
+    obstacle: str = ""
     differences: tuple[Difference, ...] = ()
 
 
@@ -53,7 +54,7 @@ def compare_event(ledger: Ledger, seal: Seal, router: Router, record: dict[str, 
     try:
         event = make_event(query.open_event(ledger, seal, name))
     except (SealError, Unreadable) as error:
-        return Compared(event=name, runs=0, differences=(Difference(event=name, handler="-", what=str(error)),))
+        return Compared(event=name, obstacle=str(error))
     stored = {run["handler"]: run for run in record["runs"]}
     wanted = {handler.name: handler for handler in router if wants(handler, event)}
     found = list[Difference]()

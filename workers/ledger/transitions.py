@@ -206,6 +206,14 @@ class Ledger:
         """Whether the run has one of the lane's places among all workers. lane: a handler, or one key of it."""
         return bool(self.call("slot.lua", lane, places, run))
 
+    def is_stale(self, lane: str, age: float) -> bool:
+        """Whether an event of the lane is done that is newer."""
+        newest = self.client.get(self.keys.name(f"newest:{lane}"))
+        try:
+            return newest is not None and float(newest) > age
+        except ValueError:  # none of ours
+            return False
+
     def plan_start(self, lane: str, most: int, seconds: float, attempt: str) -> float:
         """Seconds until an attempt may start, so that at most `most` of the lane do in any `seconds`; 0 is now."""
         return int(self.call("rate.lua", lane, most, int(seconds * 1000), attempt)) / 1000
@@ -240,7 +248,7 @@ class Ledger:
         cause = digest_cause(self.seal, one.cause) if one.cause and self.seal else None
         return Ended(
             unit=one.unit, token=one.token, verdict=one.verdict, delay=one.delay, error=sealed, ms=one.ms,
-            tallies=one.tallies, cause=cause, slot=one.slot, places=one.places,
+            tallies=one.tallies, cause=cause, slot=one.slot, places=one.places, age=one.age,
         )  # fmt: skip
 
     def _make_audit_entry(self, action: str, name: str, reason: str) -> str:

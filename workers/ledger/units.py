@@ -77,6 +77,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     tallies: dict[str, int] = {}
     slot: str = ""  # the lane of whose places the run has one, or waits for one if it is busy
     places: int = 0  # that there are, where it waits for one
+    age: float | None = None  # of its event, by which later ones of its lane are known to be stale
 
     @property
     def ticket(self) -> Ticket:
@@ -96,6 +97,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cause: dict[str, str] | None = None
     slot: str = ""
     places: int = 0
+    age: float | None = None
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

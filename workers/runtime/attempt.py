@@ -28,12 +28,13 @@ MAX_UNPREPARED_ATTEMPTS = 8  # attempts that may fail before we know the handler
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """Ready to run. slot: the lane of whose places it has one, or ""."""
+    """Ready to run. slot: the lane of whose places it has one, or "". age: see `Handler.find_age`."""
 
     claim: Claim
     handler: Handler
     event: Event
     slot: str = ""
+    age: float | None = None
 
     def describe(self) -> dict[str, Any]:
         """What each log line about it says."""
@@ -66,12 +67,11 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
     if not wanted:
         return make_outcome(claim, Verdict.SKIPPED, f"{claim.handler} does not want the event: its `when` says no")
     try:
-        lane = name_lane(handler, event, seal)
+        lane, age = name_lane(handler, event, seal), handler.find_age(event)
     except BaseException as error:
         return judge_failure(claim, handler, error)
-    return find_obstacle(claim, handler, lane, ledger) or Attempt(
-        claim=claim, handler=handler, event=event, slot=lane if handler.concurrency else ""
-    )
+    ready = Attempt(claim=claim, handler=handler, event=event, slot=lane if handler.concurrency else "", age=age)
+    return find_obstacle(ready, lane, ledger) or ready
 
 
 def name_lane(handler: Handler, event: Event, seal: Seal) -> str:
@@ -81,8 +81,9 @@ def name_lane(handler: Handler, event: Event, seal: Seal) -> str:
     return f"{handler.name}:{seal.fingerprint(handler.find_key(event).encode('utf-8', 'replace'))}"
 
 
-def find_obstacle(claim: Claim, handler: Handler, lane: str, ledger: Ledger) -> Outcome | None:
+def find_obstacle(ready: Attempt, lane: str, ledger: Ledger) -> Outcome | None:
     """The outcome of an attempt that must wait for quiet, its rate or a place, or that another run supersedes."""
+    claim, handler = ready.claim, ready.handler
     if handler.debounce:
         seconds, instead = ledger.settle_debounce(
             lane, claim.unit, handler.debounce, handler.at_most, handler.keeps_newest
@@ -98,6 +99,8 @@ def find_obstacle(claim: Claim, handler: Handler, lane: str, ledger: Ledger) -> 
     if handler.concurrency and not ledger.take_place(lane, handler.concurrency, claim.unit):
         busy = make_outcome(claim, Verdict.BUSY, "", BUSY_SECONDS)
         return msgspec.structs.replace(busy, slot=lane, places=handler.concurrency)
+    if ready.age is not None and ledger.is_stale(lane, ready.age):
+        return make_outcome(claim, Verdict.SKIPPED, "stale: a newer event of its key is done", slot=lane)
     return None
 
 
@@ -167,7 +170,7 @@ def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0, 
     log_errors: whether messages of exceptions, which may hold parts of a payload, are logged too.
     """
     if error is None:
-        return make_outcome(ready.claim, Verdict.DONE, slot=ready.slot)
+        return msgspec.structs.replace(make_outcome(ready.claim, Verdict.DONE, slot=ready.slot), age=ready.age)
     outcome = msgspec.structs.replace(judge_failure(ready.claim, ready.handler, error), slot=ready.slot)
     extra = msgspec.structs.asdict(describe_end(ready, outcome.verdict, seconds))
     extra.pop("time")

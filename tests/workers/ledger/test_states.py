@@ -121,10 +121,10 @@ def meet_every_fate(ledger: Watched, seal: Seal) -> None:
         decide(verdict, *handlers, begins=begins)
         return event
 
-    def decide(verdict: str, *handlers: str, begins: str = "") -> None:
-        (claim,) = ledger.take([], 1)
-        decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, runs=make_runs(handlers, begins))
-        ledger.finish_dispatches([decision])
+    def decide(verdict: str, *handlers: str, begins: str = "", count: int = 1) -> None:
+        for claim in ledger.take([], count):
+            decision = Decision(unit=claim.unit, token=claim.token, verdict=verdict, runs=make_runs(handlers, begins))
+            ledger.finish_dispatches([decision])
 
     def end(verdict: Verdict, delay: float = 0.0) -> None:
         (claim,) = ledger.take([], 1)
@@ -163,6 +163,16 @@ def meet_every_fate(ledger: Watched, seal: Seal) -> None:
     ledger.note("accept")
     for _ in range(3):
         end(Verdict.DIED)  # the dispatch
+
+    for _ in range(2):
+        accept(ledger, seal)
+        ledger.note("accept")
+    decide("dispatched", "a", count=2)
+    holder, other = ledger.take([], 2)
+    ledger.take_place("a", 1, holder.unit)
+    ledger.finish([Outcome(unit=other.unit, token=1, verdict=Verdict.BUSY, delay=3600, slot="a", places=1)])
+    ledger.finish([Outcome(unit=holder.unit, token=1, verdict=Verdict.DONE, slot="a")])  # wakes the other
+    end(Verdict.DONE)
 
     accept(ledger, seal)
     ledger.note("accept")

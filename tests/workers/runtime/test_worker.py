@@ -585,3 +585,24 @@ def test_fifty_events_of_one_key_make_one_run_with_the_latest(
     assert [run["state"] for run in states] == ["skipped"] * 49 + ["done"]
     assert states[0]["error"].startswith("superseded by evt_")
     assert (states[-1]["attempts"], (query.show(ledger, other) or {})["runs"][0]["state"]) == (2, "done")
+
+
+def test_an_event_that_is_older_than_the_last_of_its_key_is_stale(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.mistakes")
+
+    def handle(customer: str, at: object) -> str:
+        body = json.dumps({"data": {"customer": customer, "updated_at": at}}).encode()
+        (run,) = ended(ledger, accept(ledger, seal, body, kind="aged"))["runs"]
+        return f"{run['state']} {run['error']}".strip()
+
+    stale = "skipped stale: a newer event of its key is done"
+    with working(ZYRA_API_KEY="zyra_sk_none"):
+        assert [handle("a", f"2026-01-0{day}T00:00:00Z") for day in (3, 1, 3, 2, 4)] == [
+            "done", stale, "done", stale, "done",
+        ]  # fmt: skip
+        assert (handle("b", "2026-01-01T00:00:00Z"), handle("b", None)) == ("done", "done")
+        assert handle("b", "soon").startswith("dead ValueError: data.updated_at is neither a number nor a time")
+        ledger.client.set(next(ledger.client.scan_iter(ledger.keys.name("newest:aged:*"))), "junk")
+        assert handle("a", "2026-01-05T00:00:00Z") == "done"

@@ -2,6 +2,7 @@
 
 import difflib
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ from ..errors import CommandFailed
 from ..event_filters import Limit, OfHandler, Since, Source, Type, Until, filter_by
 from ..handler_list import load_and_print, load_or_report
 from ..local import make_current_folder_importable, read_environment
-from ..output import cut, print_line
+from ..output import cut, print_line, print_note
 from ..run_diff import compare_event
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -97,10 +98,12 @@ def diff(
     router = load_or_report(settings.read(read_environment()).handlers)
     wanted = filter_by(None, type, source, since, limit + 1, until, handler)
     events = runs = differing = 0
+    obstacles = Counter[str]()
     groups = dict[tuple[str, str], list[str]]()
     for record in cut(query.search(ledger, wanted), limit):
         compared = compare_event(ledger, config.seal, router, record)
         events, runs = events + 1, runs + compared.runs
+        obstacles.update(filter(None, [compared.obstacle]))
         differing += len({one.handler for one in compared.differences})
         for one in compared.differences:
             groups.setdefault((one.handler, one.what), []).append(one.event)
@@ -108,6 +111,8 @@ def diff(
                 print_line(f"{one.event} {one.handler}: {one.what}")
     for (name, what), examples in sorted(groups.items(), key=lambda group: -len(group[1])) if not each else ():
         print_line(f"{name}: {len(examples)} runs: {what}; such as {examples[0]}")
+    for obstacle, count in obstacles.items():
+        print_note(f"{count} events are not compared: {obstacle}")
     print_line(f"{events} events, {runs} runs: {differing} would differ")
     return 1 if differing else 0
 

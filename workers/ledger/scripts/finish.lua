@@ -69,6 +69,13 @@ local give_place = function(slot, run)
     if is_waiting then requeue(first, 'queued') end
   until is_waiting or not first
 end
+local NEWEST_TTL_MS = 30 * 86400000
+local note_newest = function(one)  -- the newest event of a lane that is done
+  local key = Z .. 'newest:' .. one.slot
+  local before = redis.pcall('GET', key)
+  if type(before) ~= 'string' or (tonumber(before) or -math.huge) < one.age then before = string.format('%.17g', one.age) end
+  redis.call('SET', key, before, 'PX', NEWEST_TTL_MS)
+end
 local handlers_done = {}  -- handlers one of whose runs is done now
 local finish = function(one)
   local run, token, verdict, error = one.unit, whole(one.token), one.verdict, one.error
@@ -112,6 +119,7 @@ local finish = function(one)
   if one.cause then note_cause(one, run, verdict == 'failed' and now + math.floor(one.delay * 1000) or 0) end
   for name, by in pairs(one.tallies) do count(name, by) end
   if one.slot and verdict ~= 'busy' then give_place(one.slot, run) end
+  if one.age and verdict == 'done' then note_newest(one) end
   local is_free = verdict == 'busy' and one.slot and not stand_in_line(one, run)
   if verdict == 'handed' or verdict == 'died' or is_free then
     if #change > 0 then redis.call('HSET', key, unpack(change)) end

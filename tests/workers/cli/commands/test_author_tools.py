@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import redis
 
+from receiver.contract.keys import hash_handler
 from receiver.contract.seal import Seal
 from tests.support.kit import ROOT, Tool, accept, dispatch, run
 from tests.support.sandbox import KEY, Sandbox
@@ -201,3 +202,20 @@ def test_other_fields_and_other_calls_are_told_apart(tool: Tool, handled: Callab
         code, out, _ = tool("handlers", "diff")
         assert code == 1
         assert what in out
+
+
+def test_what_cannot_be_compared_is_said(tool: Tool, handled: Callable[..., str], ledger: Ledger, seal: Seal) -> None:
+    gone, kept = handled(), handled()
+    waiting = accept(ledger, seal, b'{"data": {"id": "vs_0001"}}', kind="virtual_server.error")
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["zr_mine.act", "zr_mine.calm"])
+    ledger.client.delete(ledger.keys.body(gone))
+    run = f"{kept}-{hash_handler('zr_mine.act')}"
+    for field in ledger.client.hkeys(ledger.keys.name(f"calls:{run}")):
+        ledger.client.hset(ledger.keys.name(f"calls:{run}"), field, b"junk")
+
+    code, out, err = tool("handlers", "diff")
+
+    assert (code, waiting in out) == (1, False)
+    assert "1 events are not compared: the event, or its body, is not kept any more" in err
+    assert "zr_mine.act: 1 runs: its calls cannot be decrypted" in out
+    assert "3 events, 4 runs: 1 would differ" in out

@@ -1,7 +1,8 @@
 """One attempt in the foreground."""
 
-import io
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from receiver.contract.seal import Seal
-from tests.support.kit import Tool, accept
+from tests.support.kit import ROOT, Tool, accept
 from tests.support.sandbox import KEY, Sandbox
 from workers.ledger.transitions import Ledger
 
@@ -124,13 +125,16 @@ def test_a_handler_that_a_worker_would_not_run_says_so(tool: Tool, body: Make) -
 
 
 @pytest.mark.usefixtures("env")
-def test_the_debugger_opens_where_it_raised(tool: Tool, body: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("p kind\nq\n"))
+def test_the_debugger_opens_where_it_raised(body: Make, tmp_path: Path) -> None:
+    """In a process of its own: a debugger that is left ends the measurement of coverage."""
+    made = subprocess.run(
+        [sys.executable, "-m", "workers.cli", "run", "mine.stop", "--event", body(**{"raise": "bug"}), "--debug"],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}"}, input="p kind\nq\n", capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
 
-    code, out, _ = tool("run", "mine.stop", "--event", body(**{"raise": "bug"}), "--debug")
-
-    assert code == 1
-    assert "(Pdb) 'bug'" in out
+    assert made.returncode == 1
+    assert "(Pdb) 'bug'" in made.stdout
 
 
 def test_really_calls_the_api(
