@@ -141,3 +141,7 @@ def test_conditions_are_checked(when: Any, message: str) -> None:
 def test_the_message_names_file_and_line() -> None:
     with pytest.raises(WrongHandler, match=r"^test_function_checks\.py:\d+: generator has"):
         Router().on(TYPE)(generator)
+
+
+def test_a_built_in_without_a_signature_may_be_a_condition() -> None:
+    assert [*find_when_faults(max)] == []

@@ -264,3 +264,21 @@ def test_an_age_that_is_none_is_no_age(value: Any) -> None:
         value = ["soon"]
     with pytest.raises(ValueError, match=r"data\.at is neither a number nor a time"):
         handler.find_age(replace(event("a"), payload={"data": {"at": value}}))
+
+
+def test_a_key_is_a_path_or_what_a_function_answers() -> None:
+    async def slow() -> str:
+        return "x"
+
+    router = Router()
+    router.on("a", name="none")(lambda event: None)
+    router.on("a", name="path", key="data.customer", concurrency=1)(lambda event: None)
+    router.on("a", name="resource", key="resource", rate="1/s")(lambda event: None)
+    router.on("a", name="function", key=lambda event: event.type, concurrency=1)(lambda event: None)
+    router.on("a", name="slow", key=lambda event: slow(), concurrency=1)(lambda event: None)
+    one = replace(event("a"), payload={"data": {"customer": 7, "id": "x_1"}})
+    keys = {handler.name: handler for handler in router}
+
+    assert [keys[name].find_key(one) for name in ("none", "path", "resource", "function")] == ["", "7", "x_1", "a"]
+    with pytest.raises(TypeError, match="its `key` returned a coroutine"):
+        keys["slow"].find_key(one)

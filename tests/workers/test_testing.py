@@ -12,6 +12,7 @@ from workers.runtime.foreground import LocalCounter
 from workers.sandbox.in_process import SandboxInProcess
 from workers.testing import check_crashes, make_event, run_handler
 from workers.testing.clock import Clock
+from workers.testing.journal import JournalMemory
 
 router = Router()
 pytest_plugins: list[str] = []
@@ -203,3 +204,11 @@ def test_a_counter_forgets() -> None:
     assert [counter.allow("x", 1, 60, who) for who in ("a", "a", "b")] == [True, True, False]
     clock.advance(60)
     assert counter.allow("x", 1, 60, "b")
+
+
+def test_the_journal_in_memory_refuses_what_somebody_else_changed() -> None:
+    memory = JournalMemory()
+    memory.call("journal.lua", "begin", "run", 1, 1, b"entry")
+
+    assert memory.call("journal.lua", "change", "run", 1, b"another", b"new") == 0
+    assert memory.call("journal.lua", "change", "run", 1, b"entry", b"new") == 1

@@ -57,10 +57,7 @@ class PretendingOperations(ImmediateOperations):
     def row(self, rows: Rows, name: str) -> Row:
         if name not in rows:
             area = next(area for area, known in self.state.areas.items() if known is rows)
-            try:
-                rows[name] = make_blank(area, name)
-            except KeyError:  # nothing that is made up could stand there
-                return super().row(rows, name)
+            rows[name] = make_blank(area, name)
         return rows[name]
 
 

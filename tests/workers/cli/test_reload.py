@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.kit import ROOT
 from workers.cli import reload
 from workers.cli.reload import CodeWatch, Reloader, find_roots
 
@@ -64,3 +65,29 @@ def test_only_code_that_loads_replaces_the_processes(
 
     assert replaced == [True] * loads
     assert ("goes on with the code of before" in capsys.readouterr().err) != loads
+
+
+def test_a_file_alone_is_watched_and_large_folders_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "MAX_FILES", 3)
+    for number in range(5):
+        save(tmp_path / f"m{number}.py", "")
+    (tmp_path / "gone.py").symlink_to(tmp_path / "nothing")
+
+    assert len(CodeWatch([tmp_path])._stamps) == 3
+    assert list(CodeWatch([tmp_path / "m1.py"])._stamps) == [tmp_path / "m1.py"]
+    assert CodeWatch([tmp_path / "gone.py"]).find_change() is None
+    assert find_roots([".relative"]) == [Path.cwd()]
+
+
+def test_code_is_loaded_in_a_process_of_its_own(
+    env: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "zr_bad.py").write_text("x = 1 +\n")
+    more = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path}", "NO_COLOR": "1"}
+
+    assert reload.load_in_child(more)
+    assert not reload.load_in_child(more | {"WORKER_HANDLERS": "zr_bad"})
+
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "error: handler module 'zr_bad': zr_bad.py:1: SyntaxError" in err

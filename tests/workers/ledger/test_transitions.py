@@ -2,6 +2,7 @@
 
 import json
 import random
+import secrets
 import time
 from typing import Any
 
@@ -12,9 +13,11 @@ from receiver.contract import keys as names
 from receiver.contract.keys import Keys
 from receiver.contract.records import Labels, read_labels, read_number
 from receiver.contract.seal import Seal
+from receiver.contract.secrets import Secret
 from tests.support.kit import accept, dispatch, wait_for
 from workers.ledger import query
 from workers.ledger.composition import compose_transition
+from workers.ledger.reseal import reseal_all
 from workers.ledger.transitions import Ledger, SweepResult, make_runs, read_pairs
 from workers.ledger.units import Claim, Decision, Outcome, Verdict
 
@@ -1216,3 +1219,35 @@ def test_a_run_that_is_gone_leads_nobody(ledger: Ledger, seal: Seal) -> None:
     seconds, instead = ledger.settle_debounce("one", older, 0.05, 5, True)
 
     assert (seconds > 0, instead) == (True, "")
+
+
+def test_the_newest_event_of_a_lane_that_is_done_is_known(ledger: Ledger, seal: Seal) -> None:
+    def handle(age: float) -> None:
+        accept(ledger, seal)
+        dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["one"])
+        (claim,) = ledger.take([], 1)
+        done = Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.DONE, slot="one", age=age)
+        ledger.finish([done])
+
+    assert not ledger.is_stale("one", 1.5)
+    for age in (1.5, 3.25, 2.0):
+        handle(age)
+    assert [ledger.is_stale("one", age) for age in (3.0, 3.25, 4.0)] == [True, False, False]
+    ledger.client.set(ledger.keys.name("newest:one"), "junk")
+    assert not ledger.is_stale("one", 1.0)
+    handle(0.5)
+    assert ledger.is_stale("one", 0.25)
+
+
+def test_resealing_moves_the_error_of_a_dispatch(ledger: Ledger, event: str, keys: Keys) -> None:
+    (claim,) = ledger.take([], 1)
+    ledger.finish([Outcome(unit=event, token=claim.token, verdict=Verdict.DIED, error="of the old key")])
+    assert ledger.seal
+    texts = f"{secrets.token_hex(32)},{ledger.seal._values[0]}"
+    both = Seal(Secret("SEAL_KEY", texts, None), keys.queue)
+
+    assert list(reseal_all(ledger, both, lambda opened: "")) == [(event, "moved")]
+
+    only = Seal(Secret("SEAL_KEY", texts.partition(",")[0], None), keys.queue)
+    shown = query.show(Ledger(ledger.client, keys, only), event) or {}
+    assert shown["error"] == "of the old key"

@@ -16,6 +16,7 @@ from receiver.contract.seal import Seal
 from tests.support.kit import ROOT, Tool, accept, dispatch, run
 from tests.support.sandbox import KEY, Sandbox
 from workers.ledger.transitions import Ledger
+from workers.ledger.units import Outcome, Verdict
 from workers.testing import load_event
 from workers.testing.fixtures import redact
 
@@ -106,8 +107,16 @@ def test_what_cannot_be_captured_is_said(tool: Tool, write: Write, ledger: Ledge
     event = accept(ledger, seal, kind="virtual_server.error")
     dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["gone", "zr_mine.calm"])
 
+    two_failed = accept(ledger, seal, kind="virtual_server.error")
+    dispatch(ledger, ledger.take([], 5)[-1], "dispatched", "", ["zr_mine.act", "zr_mine.calm"])
+    failed = [claim for claim in ledger.take([], 5) if claim.event == two_failed]
+    ledger.finish([Outcome(unit=one.unit, token=one.token, verdict=Verdict.DEAD) for one in failed])
+    ledger.client.delete(ledger.keys.body(two_failed))
+
     for arguments, message in (
         (("evt_none",), "there is no event"),
+        ((two_failed,), "several runs failed: choose one with --handler: zr_mine.act, zr_mine.calm"),
+        ((two_failed, "--handler", "zr_mine.calm"), f"cannot read {two_failed}: the event, or its body, is not kept"),
         ((event,), "no run failed: choose one with --handler: gone, zr_mine.calm"),
         ((event, "--handler", "none"), "no run of none: choose one with --handler"),
         ((event, "--handler", "gone"), "the handler gone is not loaded"),
@@ -172,6 +181,11 @@ def test_diff_names_what_a_changed_line_would_do(
         ("raise LookupError", "raise KeyError", "would fail with KeyError; it failed with LookupError"),
         ('"virtual_server.error", name="zr_mine.act"', '"job.failed", name="zr_mine.act"', "would not run any more"),
         ("zr_mine.calm", "zr_mine.new", "would run; it did not"),
+        (
+            'name="zr_mine.calm"',
+            'name="zr_mine.odd", when=lambda event: 1 / 0',
+            "zr_mine.odd: 1 runs: would run; it did not",
+        ),
         ("async def calm", "import nothing_of_it\ndef calm", None),
     ],
 )

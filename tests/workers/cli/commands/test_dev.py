@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -258,3 +259,51 @@ def test_without_arguments_the_commands_are_shown(tmp_path: Path) -> None:
 
     assert found.returncode == 0
     assert "Run everything on this machine" in found.stdout
+
+
+def test_saved_code_runs_and_code_that_does_not_load_changes_nothing(tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    module, notes = code / "zr_dev.py", tmp_path / "notes"
+    text = (
+        "from workers import Router\nrouter = Router()\n@router.on('virtual_server.error')\n"
+        f"def act(event):\n    open({str(notes)!r}, 'a').write('first ')\n"
+    )
+    module.write_text(text)
+    (code / "receiver.toml").write_text('[sources.zyra]\nscheme = "zyra"\nsecrets = ["env:ZYRA_WEBHOOK_SECRET"]\n')
+    more = {"PYTHONPATH": f"{ROOT}:{code}", "WORKER_HANDLERS": "zr_dev", "PORT": "1", "SEAL_KEY": "0" * 64}
+
+    def act() -> str:
+        before = len(notes.read_text()) if notes.exists() else 0
+        tool(tmp_path, "send", "virtual_server.error", "--set", "data.id=vs_1")
+        wait_for(lambda: notes.exists() and len(notes.read_text()) > before)
+        return notes.read_text()[before:].strip()
+
+    with dev(tmp_path, **more) as (facts, process):
+        assert act() == "first"
+        module.write_text(text.replace("first", "second"))
+        wait_for(lambda: act() == "second")
+        module.write_text(text + "x = = 3\n")
+        time.sleep(1.5)
+        assert act() == "second"
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[1]
+
+    assert "dev ignores PORT, SEAL_KEY" in said
+    assert "zr_dev.py was saved" in said
+    assert "error: handler module 'zr_dev': zr_dev.py:6: SyntaxError" in said
+    assert "goes on with the code of before" in said
+    assert (tmp_path / ".gitignore").read_text() == "*\n"
+    assert facts["config"] == ""
+
+
+def test_commands_beside_dev_know_its_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "receiver.toml"
+    path.write_text(f'[sources.hub]\nscheme = "github"\nsecrets = ["file:{tmp_path}/hub-secret"]\n')
+    (tmp_path / "hub-secret").write_text("s" * 32)
+
+    with dev(tmp_path, RECEIVER_CONFIG=str(path)) as (facts, _):
+        sent = tool(tmp_path, "send", "push", "--source", "hub")
+
+    assert facts["config"] == str(path)
+    assert sent.stdout.startswith("200 "), sent.stderr

@@ -499,3 +499,23 @@ def test_check_warns_of_a_comma_that_separates_nothing_any_more(
     assert "warning: source lab: LAB holds a comma, and is one secret since 0.2.0" in tool("check")[1]
     monkeypatch.setenv("LAB", "one")
     assert "comma" not in tool("check")[1]
+
+
+def test_show_says_what_a_dispatch_died_of(tool: Tool, ledger: Ledger, seal: Seal) -> None:
+    event = accept(ledger, seal)
+    for _ in range(3):
+        (claim,) = ledger.take([], 1)
+        died = Outcome(
+            unit=event, token=claim.token, verdict=Verdict.DIED, error="its process died", frames=("a.py:7 in f",)
+        )
+        ledger.finish([died])
+
+    lines = tool("events", "show", event)[1].splitlines()
+
+    assert {"state: dead", "cause: dispatch-died", "error: its process died", "  a.py:7 in f"} <= set(lines)
+
+
+def test_a_reconciled_event_says_who_does_not_ask_for_it(tool: Tool, ledger: Ledger, seal: Seal) -> None:
+    event = accept(ledger, seal, kind="basic.two", origin="reconciled")
+
+    assert "good: no: it does not ask for reconciled events" in tool("handlers", "--event", event)[1]

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import Distribution
+from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -78,3 +78,12 @@ def test_it_asks_for_this_release_as_it_was_installed(
     monkeypatch.setattr(new, "distribution", lambda name: Installed())
 
     assert new.find_requirement() == requirement
+
+
+def test_it_may_run_where_nothing_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find(name: str) -> Distribution:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(new, "distribution", find)
+
+    assert new.find_requirement() == "zyra-receiver"
