@@ -9,7 +9,7 @@ from receiver.contract.figures import measure_overdue
 from receiver.contract.keys import Keys
 from receiver.contract.ledger_facts import format_ms, read_reason
 from receiver.contract.survey import survey
-from receiver.contract.troubles import describe_seconds, find_since
+from receiver.contract.troubles import describe_seconds, find_since, list_refusing
 
 
 def test_finished_events_of_all_sources_are_history(client: redis.Redis, keys: Keys) -> None:
@@ -81,3 +81,11 @@ def test_a_clock_that_is_wrong_is_told(client: redis.Redis, keys: Keys, monkeypa
     assert [trouble.what for trouble in survey(client, keys).stuck] == [
         "the clock of this machine differs from that of Redis by -30 s"
     ]
+
+
+def test_a_disk_that_is_full_is_told_first(client: redis.Redis, keys: Keys) -> None:
+    first, *_ = list_refusing(client, keys, time.time(), {"aof_last_write_status": "err"})
+
+    assert (first.what, first.do) == (
+        "Redis cannot write to its disk: deliveries get 503", "is the disk full? see its log",
+    )  # fmt: skip

@@ -16,7 +16,7 @@ from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.support.kit import ROOT, Dead, Server, Tool, accept, dispatch, free_port
 from tests.support.sandbox import Sandbox
-from workers.cli import embedded, local, output
+from workers.cli import embedded, fields, local, output
 from workers.cli.commands import dev
 from workers.ledger.transitions import Ledger
 from workers.ledger.units import Outcome, Verdict
@@ -519,3 +519,18 @@ def test_a_reconciled_event_says_who_does_not_ask_for_it(tool: Tool, ledger: Led
     event = accept(ledger, seal, kind="basic.two", origin="reconciled")
 
     assert "good: no: it does not ask for reconciled events" in tool("handlers", "--event", event)[1]
+
+
+def test_a_port_that_is_taken_is_replaced_where_any_will_do() -> None:
+    with dev.find_free_port(0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        with dev.find_free_port(port, any_else=True) as other:
+            assert other.getsockname()[1] != port
+
+
+def test_no_json_stays_text() -> None:
+    assert [fields.parse_field(f"data.n={value}") for value in ("5", "NaN", "x")] == [
+        ("data.n", 5), ("data.n", "NaN"), ("data.n", "x"),
+    ]  # fmt: skip
