@@ -2,10 +2,10 @@
 
     from workers import Event, GiveUp, RetryLater, Router, Zyra, allow, post
 
-router      which handler wants which event, and how it is run
+router      collects handlers, and finds those for an event
+handler     a function, the events that it wants, and how it is run; `handler_types` is what type checkers know of it
 option_checks  what an author gives `Router.on` is checked: types and options; `function_checks`: the function
 event       what a handler is given
-registering what type checkers know of `Router.on`
 errors      what a handler may raise
 context     the lease and `allow`, while a handler runs
 outgoing    posts JSON to other services, with an SSRF guard; `retry_after` reads when to come back

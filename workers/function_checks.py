@@ -64,7 +64,7 @@ def find_parameter_faults(function: Callable[..., Any], parameters: Sequence[ins
 
 
 def takes_client(function: Callable[..., Any]) -> bool:
-    """Whether the function has a second parameter for the API client. One with a default of its own is none."""
+    """Whether the second parameter is for the API client. One with a default other than None is not."""
     positional = [one for one in inspect.signature(function).parameters.values() if one.kind in POSITIONAL]
     return len(positional) > 1 and positional[1].default in (inspect.Parameter.empty, None)
 

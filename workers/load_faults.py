@@ -62,7 +62,7 @@ def suggest_module(name: str) -> str:
 
 
 def format_traceback(error: BaseException) -> str:
-    """The traceback below our own loading, or "" where the error says all."""
+    """The traceback without our own frames; "" where the message suffices."""
     if isinstance(error, WrongHandler):
         return ""
     frames = traceback.TracebackException.from_exception(error)

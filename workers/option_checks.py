@@ -9,7 +9,7 @@ from typing import TypeGuard
 from .zyra.event_types import EVENT_TYPES
 
 CATALOGUES = MappingProxyType({"zyra": EVENT_TYPES})  # sources whose types are known, and these
-LIKENESS = 0.75  # from which on a type counts as another one, misspelt
+LIKENESS = 0.75  # to a listed type, from which a type counts as misspelt
 MAX_WORD_CHARACTERS = 250  # of a type, a source or a name
 MAX_TIMEOUT_SECONDS = 86400.0
 MAX_WAIT_SECONDS = 86400.0  # of a delay, or between two attempts
@@ -28,13 +28,13 @@ def find_type_faults(types: Sequence[object], source: object, unlisted: bool) ->
     for one in types:
         if isinstance(one, list | tuple | set | frozenset):
             words = ", ".join(repr(word) for word in one)
-            yield f"several types are arguments of their own: on({words}), and no {type(one).__name__}"
+            yield f"pass several types as separate arguments: on({words}), not a {type(one).__name__}"
         elif callable(one):
             yield 'write @router.on("virtual_server.error"), with the type in parentheses'
         elif not isinstance(one, str):
             yield f"a type is a text, not {one!r}"
         elif "*" in one[:-1]:
-            yield f'{one!r} is no type: a * stands at the end, as in "virtual_server.*"; name other types one by one'
+            yield f'{one!r} is no type: a * may stand only at the end, as in "virtual_server.*"; list other types'
         elif not TYPE.fullmatch(one) or len(one) > MAX_WORD_CHARACTERS:
             yield f'{one!r} is no type: write "virtual_server.error", "virtual_server.*" for a family, or "*" for all'
         elif not unlisted and (hint := find_misspelling(one, catalogue)):
@@ -42,9 +42,9 @@ def find_type_faults(types: Sequence[object], source: object, unlisted: bool) ->
 
 
 def find_misspelling(kind: str, catalogue: Sequence[str]) -> str:
-    """What to write instead of a type that looks like one of the catalogue and is none, or "".
+    """What to write instead of a misspelt type; "" for one that is listed, or resembles none that is.
 
-    A type that looks like none of them may be one's own, for `zyra-receiver send`.
+    A type that resembles none may be your own, for `zyra-receiver send`.
     """
     if not catalogue or kind == "*" or kind in catalogue or is_family(kind, catalogue):
         return ""

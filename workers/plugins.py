@@ -11,8 +11,9 @@ from types import CellType, ModuleType
 from receiver.contract.errors import ConfigurationError
 
 from .errors import WrongHandler
+from .handler import Handler
 from .load_faults import GROUP, LoadFault, explain_fault
-from .router import Handler, Router
+from .router import Router
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +72,13 @@ def find_lost_handlers(module: ModuleType, offered: Router) -> Iterator[str]:
             yield f"the handlers of `{name}` are not loaded: add router.include({name})"
     for handler in offered:
         if hides := find_decorator_above(module, handler):
-            yield f"{handler.place}: {hides} stands above @router.on and would not run: write it below"
+            yield f"{handler.place}: {hides} stands above @router.on and would be ignored: write it below"
     if not list(offered):
         yield "its router has no handlers: write @router.on(...) above a function"
 
 
 def find_decorator_above(module: ModuleType, handler: Handler) -> str:
-    """What another decorator made of a handler's function after the router had taken it, or ""."""
+    """Names a decorator that wraps the function after @router.on has registered it; "" if there is none."""
     function = handler.function
     shown = vars(module).get(getattr(function, "__name__", ""))
     if shown is function or not callable(shown):

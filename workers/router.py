@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
-
-from receiver.contract.payload_paths import find_value, walk
 
 from . import option_checks
 from .errors import WrongHandler
 from .event import Event
 from .function_checks import find_function_faults, find_when_faults, is_async, locate, locate_function, takes_client
+from .handler import Handler, may_match
 
 if TYPE_CHECKING:
-    from .registering import (
+    from .handler_types import (
         BreachType,
         DeviceType,
         InvoiceType,
@@ -29,94 +25,8 @@ if TYPE_CHECKING:
     from .zyra.models import Breach, Device, Invoice, Job, VirtualServer
 
 F = TypeVar("F", bound=Callable[..., Any])
-RECONCILED = "reconciled"  # the origin of events that we made, of what nobody told us
 DEFAULT_ATTEMPTS = 8
 MAX_REMEMBERED_TYPES = 1000  # sources and types whose handlers are remembered
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handler:
-    """A function of an event, and how it wants to be run. place: file and line of the function."""
-
-    name: str
-    types: tuple[str, ...]
-    source: str
-    function: Callable[..., Any]
-    when: Callable[[Event], bool] | None = None
-    timeout: float = 60.0
-    max_attempts: int = 8
-    backoff: tuple[float, ...] = ()
-    delay: float = 0.0
-    key: str | Callable[[Event], object] | None = None
-    concurrency: int | None = None
-    rate: tuple[int, float] | None = None  # so many starts, in so many seconds
-    debounce: float | None = None
-    at_most: float = 0.0
-    keeps_newest: bool = True
-    newest: str | None = None
-    isolated: bool = False
-    reconciled: bool = False
-    takes_client: bool = False
-    is_async: bool = False
-    place: str = ""
-
-    @property
-    def is_free(self) -> bool:
-        """Whether a run can begin in any process at once: not isolated, no delay, no limit over all workers."""
-        return not (self.isolated or self.delay or self.is_limited)
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether a run may have to wait for others."""
-        return bool(self.concurrency or self.rate or self.debounce)
-
-    def matches(self, source: str, kind: str, origin: str = "delivery", stem: str = "") -> bool:
-        """stem: the first part of a composed type, which is a type of its own as well."""
-        if self.source not in ("*", source) or (origin == RECONCILED and not self.reconciled):
-            return False
-        return any(is_of_type(wanted, kind) or (stem != "" and wanted == stem) for wanted in self.types)
-
-    def find_prefixes(self, source: str, kind: str) -> Iterator[str]:
-        """Exact types of the handler that are a prefix of `kind`."""
-        if self.source in ("*", source):
-            yield from (wanted for wanted in self.types if kind.startswith(f"{wanted}."))
-
-    def wants(self, event: Event) -> bool:
-        """Whether the handler is for this event. Raises what its `when` raises, and TypeError if that is async."""
-        if not self.matches(event.source, event.type, event.origin, event.stem):
-            return False
-        if self.when is None:
-            return True
-        answer = self.when(event)
-        refuse_unfinished(answer, "its `when`")
-        return bool(answer)
-
-    def find_age(self, event: Event) -> float | None:
-        """The number by which `newest` compares events, or None where there is none. Raises ValueError."""
-        if self.newest is None:
-            return None
-        value = walk(event.payload, self.newest.split("."))
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        if value in (None, ""):
-            return None
-        try:
-            moment = datetime.fromisoformat(value)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"{self.newest} is neither a number nor a time in RFC 3339: newest= cannot compare"
-            ) from None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-    def find_key(self, event: Event) -> str:
-        """The text by which runs are counted. Raises what the author's function raises, and TypeError."""
-        if self.key is None:
-            return ""
-        if isinstance(self.key, str):
-            return find_value(event.payload, event.type, self.key, event.resource_paths)
-        answer = self.key(event)
-        refuse_unfinished(answer, "its `key`")
-        return str(answer)
 
 
 class Router:
@@ -190,19 +100,19 @@ class Router:
         backoff: seconds before each retry, each 20 % more or less: one number for all, or a list whose last counts for
             all that follow. Else 5, 20, 80 and so on, at most 6 h.
         delay: seconds from the event's dispatch to the first attempt.
-        key: by what to count: a path of the payload, such as "data.customer", "resource" for the resource's id, or a
-            function of the event. Events without one are counted together.
+        key: what `concurrency`, `rate`, `debounce` and `newest` count by: a path of the payload ("data.customer"),
+            "resource" for the resource's id, or a function of the event. Events without one share a key.
         concurrency: runs of this handler at once, of one key if there is one, over all workers; None is no limit.
         rate: starts of this handler, of one key if there is one, over all workers: "5/min" is at most 5 in any minute.
-        debounce: seconds without another event of its key, or of the handler, until a run starts. Of all events until
-            then one has a run that starts; those of the others are `skipped`.
+        debounce: seconds without another event, of the same key if there is one, before a run starts. One run starts
+            for all events of that time; the others are `skipped`.
         at_most: seconds after which it starts in any case; else 10 times `debounce`.
         keep: whether that run is of the "last" event or of the "first".
-        newest: path of a time or a number, such as "data.updated_at". An event whose value is smaller than that of the
-            last one of its key that was done is skipped as stale. One event of a key is handled at a time.
+        newest: path of a time or a number, such as "data.updated_at". An event that is older than the newest one of its
+            key that is done is skipped as stale. Events of one key are handled one at a time.
         isolated: each attempt runs in a process of its own, for code that may crash or hold the interpreter.
         reconciled: the handler also gets events that `zyra-receiver events reconcile --backfill` makes.
-        unlisted: a type that looks like a misspelt one of the source's catalogue is meant as it is.
+        unlisted: accepts a type that is not in the source's catalogue.
 
         Raises WrongHandler, a ValueError, where a type, an option or the function makes no sense, and says which.
         """
@@ -258,7 +168,7 @@ class Router:
         return register
 
     def include(self, other: Router) -> None:
-        """Takes in another router's handlers, and those that it gets later.
+        """Adds another router's handlers, also those that are added to it later.
 
         Raises WrongHandler where two have one name, or where `other` is no router or includes this one.
         """
@@ -316,30 +226,3 @@ class Router:
 
     def __iter__(self) -> Iterator[Handler]:
         return iter(self._handlers.values())
-
-
-def is_of_type(wanted: str, kind: str) -> bool:
-    """Whether a type is the wanted one, or of its family."""
-    return kind.startswith(wanted[:-1]) if wanted.endswith(".*") else wanted in ("*", kind)
-
-
-def may_match(handler: Handler, source: str, kind: str, origin: str, stem: str) -> bool:
-    """Whether a handler is for such events. If matching fails, it gets a run, which fails for this handler alone."""
-    try:
-        return handler.matches(source, kind, origin, stem)
-    except Exception:
-        return True
-
-
-def refuse_unfinished(answer: object, who: str) -> None:
-    """Raises TypeError where what a function returned has yet to run."""
-    if answer is None or isinstance(answer, bool | int | str | dict):
-        return
-    if inspect.iscoroutine(answer):
-        answer.close()
-    if inspect.isawaitable(answer) or inspect.isgenerator(answer) or inspect.isasyncgen(answer):
-        raise TypeError(f"{who} returned {name_unfinished(answer)}, which has not run: write `async def` and `await`")
-
-
-def name_unfinished(answer: object) -> str:
-    return f"a {type(answer).__name__} ({getattr(answer, '__qualname__', '?')})"

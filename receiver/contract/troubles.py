@@ -129,7 +129,7 @@ def list_missing(recent: Mapping[str, int]) -> Iterator[Trouble]:
             what=f"no worker has the handler {handler}",
             count=asked,
             since="",
-            do=f"name its module in WORKER_HANDLERS, or give up: events discard --handler {handler} --reason ...",
+            do=f"load its module, or discard its runs: events discard --handler {handler} --reason ...",
         )
 
 

@@ -46,7 +46,7 @@ def test_installed_plugins_run_when_named_or_by_a_star(monkeypatch: pytest.Monke
         ("router = Router(\n", "zr_wrong.py:2: SyntaxError: '(' was never closed"),
         ("import nothing_such", "zr_wrong.py:2: ModuleNotFoundError: No module named 'nothing_such'"),
         ("def deco(f):\n    return lambda event: f(event)\nrouter = Router()\n@deco\n@router.on('*')\ndef f(event): ...",
-         "zr_wrong.py:5: a decorator of f stands above @router.on and would not run: write it below"),
+         "zr_wrong.py:5: a decorator of f stands above @router.on and would be ignored: write it below"),
         ("import functools\ndef deco(f):\n    @functools.wraps(f)\n    def g(e): return f(e)\n    return g\n"
          "router = Router()\n@deco\n@router.on('*')\ndef f(event): ...", "a decorator of f stands above @router.on"),
     ],

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from workers import Event, Router
+from workers import Event, Router, handler
 from workers import router as module
 
 
@@ -124,11 +124,11 @@ def test_a_handler_that_comes_later_is_found() -> None:
     ("types", "options", "message"),
     [
         ((), {}, "name the type"),
-        ((["a.b", "c.d"],), {}, r"on\('a.b', 'c.d'\), and no list"),
+        ((["a.b", "c.d"],), {}, r"on\('a.b', 'c.d'\), not a list"),
         ((lambda event: None,), {}, "with the type in parentheses"),
         ((5,), {}, "a type is a text, not 5"),
         (("",), {}, "is no type"),
-        (("*.created",), {}, "a \\* stands at the end"),
+        (("*.created",), {}, "a \\* may stand only at the end"),
         (("a*",), {}, "is no type"),
         (("a\n",), {}, "is no type"),
         (("a",), {"source": ["zyra"]}, "source= must be"),
@@ -166,14 +166,14 @@ def test_a_handler_that_cannot_be_matched_costs_itself_alone(monkeypatch: pytest
     router = Router()
     router.on("a", name="good")(lambda event: None)
     router.on("b", name="bad")(lambda event: None)
-    real = module.is_of_type
+    real = handler.is_of_type
 
     def fits(wanted: str, kind: str) -> bool:
         if wanted == "b":
             raise TypeError("a fault")
         return real(wanted, kind)
 
-    monkeypatch.setattr(module, "is_of_type", fits)
+    monkeypatch.setattr(handler, "is_of_type", fits)
 
     assert [handler.name for handler in router.find_matching("zyra", "a")] == ["good", "bad"]
 

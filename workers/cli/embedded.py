@@ -90,7 +90,7 @@ class Children:
         return next((name for name, process in self._running.items() if process.poll() is not None), "")
 
     def wait(self, each: Callable[[], None]) -> int:
-        """Until we are told to stop (0), or one of them ends by itself (1). each: is called a few times a second."""
+        """Waits until we are told to stop (0), or a child ends by itself (1). each: called a few times a second."""
         while not self.stopping:
             if name := self.find_ended():
                 print_red(f"error: the {name} ended; see its log output above")

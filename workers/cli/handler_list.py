@@ -1,6 +1,7 @@
 """What `handlers`, `check` and `dev` say of handler modules: what is loaded, and what is not."""
 
-from collections.abc import Iterator, Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
 
 from receiver.contract.errors import ConfigurationError
 
@@ -14,7 +15,7 @@ from .output import print_note, print_red, print_table
 def load_and_print(modules: Sequence[str]) -> Router:
     """Loads handler modules and prints a table of them. Raises ConfigurationError where one does not load.
 
-    What is doubtful goes to standard error, and so does the traceback of what is wrong.
+    Warnings and tracebacks go to standard error.
     """
     router, faults = load_modules(modules)
     print_handlers(router)
@@ -27,6 +28,14 @@ def load_or_report(modules: Sequence[str]) -> Router:
     router, faults = load_modules(modules)
     report(faults)
     return router
+
+
+def find_near(name: str, known: Iterable[str]) -> str:
+    """The handler that a misspelt name may mean, or ""."""
+    names = list(known)
+    words = {one.rpartition(".")[2]: one for one in names} | {one: one for one in names}
+    near = difflib.get_close_matches(name, words, 1, 0.5)
+    return words.get(name) or (words[near[0]] if near else "")
 
 
 def print_handlers(router: Router) -> None:
@@ -45,7 +54,7 @@ def report(faults: Sequence[LoadFault]) -> None:
 
 
 def find_doubts(router: Router) -> Iterator[str]:
-    """Types that no provider sends; they may be one's own, for `zyra-receiver send`."""
+    """Types that the source does not list; they may be your own, for `zyra-receiver send`."""
     for handler in router:
         catalogue = CATALOGUES.get(handler.source, ())
         for kind in handler.types if catalogue else ():

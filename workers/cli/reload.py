@@ -30,7 +30,7 @@ class Reloader:
         self._next_look = 0.0
 
     def look(self) -> None:
-        """Where code was saved that loads, the worker goes on with it; else with the last good code."""
+        """Has the worker run the code that was saved, if it loads. Else the last good code stays."""
         started = time.monotonic()
         if started < self._next_look:
             return
@@ -41,11 +41,11 @@ class Reloader:
             if load_in_child(self._env):
                 self._replace()
             else:
-                print_red("it does not load: the worker goes on with the code of before")
+                print_red("it does not load: the worker keeps running the last good code")
 
 
 def load_in_child(env: Mapping[str, str]) -> bool:
-    """Says which handlers load, and why others do not; whether all do."""
+    """Prints which handlers load, and why others do not. Whether all load."""
     loaded = subprocess.run(COMMAND, env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)  # noqa: S603
     return loaded.returncode == 0
 

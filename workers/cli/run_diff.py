@@ -1,4 +1,4 @@
-"""What the present code would do with stored events, compared with what was done: `zyra-receiver handlers diff`.
+"""Compares what the current code would do with stored events, and what was done: `zyra-receiver handlers diff`.
 
 The API is a sandbox in this process that knows every id; nothing is sent, and no connection opened.
 """
@@ -18,9 +18,10 @@ from receiver.contract.records import RunState
 from receiver.contract.seal import Seal
 
 from ..event import Event, make_event, make_key
+from ..handler import Handler
 from ..ledger import query
 from ..ledger.transitions import Ledger
-from ..router import Handler, Router
+from ..router import Router
 from ..runtime.failures import describe_error, name_kind
 from ..runtime.foreground import run_attempt
 from ..sandbox.in_process import SandboxInProcess
@@ -32,7 +33,7 @@ MADE = (State.DONE, State.SENT)
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """what: what would be different, in words that are the same for events that differ in the same way."""
+    """what: the difference in words, the same for all events that differ in this way."""
 
     event: str
     handler: str
@@ -69,7 +70,7 @@ def compare_run(
 ) -> Iterator[str]:
     """run: what is stored of it, or None where there was none. handler: None where none would run."""
     if run is None:
-        yield "would run; it did not"
+        yield "would run now, but did not before"
         return
     if handler is None:
         yield "would not run any more"
@@ -142,7 +143,7 @@ def wants(handler: Handler, event: Event) -> bool:
 
 @contextlib.contextmanager
 def forbid_connections() -> Iterator[None]:
-    """Until it ends, whoever opens a connection gets ConnectionRefusedError."""
+    """Inside it, opening a connection raises ConnectionRefusedError."""
 
     def refuse(*arguments: Any, **options: Any) -> Any:
         raise ConnectionRefusedError("`handlers diff` opens no connection")

@@ -9,13 +9,8 @@ PARTS = {  # shared, and the scripts that use them
     "claim.lua": {"take.lua", "alone.lua"},
     "delete.lua": DELETING,
 }
-GROWING = {
-    "replay.lua",
-    "allow.lua",
-    "rate.lua",
-    "debounce.lua",
-    "restore.lua",
-}  # all others help work to its end, which is what frees memory
+# These need memory; all others help work to its end, which frees memory.
+GROWING = {"replay.lua", "allow.lua", "rate.lua", "debounce.lua", "restore.lua"}
 TYPES = {  # of keys that the receiver's script does not use
     "paused": "zset",
     "causes": "zset",

@@ -176,7 +176,7 @@ def render_event(ledger: Ledger, event: str, record: dict[str, str], its_runs: l
     labels = read_labels(event, record)
     failure = open_error(ledger.seal, event, record.get("sealed_error", ""))
     is_open = record.get("state") == EventState.ACCEPTED or record.get("cause") == "dispatch-died"
-    died = "its worker died with its dispatch" if is_open and read_number(record.get("deaths")) else ""
+    died = "its worker died while dispatching the event" if is_open and read_number(record.get("deaths")) else ""
     return {
         "id": event,
         "source": labels.source,

@@ -207,7 +207,7 @@ class Ledger:
         return bool(self.call("slot.lua", lane, places, run))
 
     def is_stale(self, lane: str, age: float) -> bool:
-        """Whether an event of the lane is done that is newer."""
+        """Whether a newer event of the lane is done."""
         newest = self.client.get(self.keys.name(f"newest:{lane}"))
         try:
             return newest is not None and float(newest) > age
@@ -215,13 +215,14 @@ class Ledger:
             return False
 
     def plan_start(self, lane: str, most: int, seconds: float, attempt: str) -> float:
-        """Seconds until an attempt may start, so that at most `most` of the lane do in any `seconds`; 0 is now."""
+        """Seconds until an attempt may start (0: now): at most `most` of a lane start in any `seconds`."""
         return int(self.call("rate.lua", lane, most, int(seconds * 1000), attempt)) / 1000
 
     def settle_debounce(self, lane: str, run: str, quiet: float, longest: float, newest: bool) -> tuple[float, str]:
-        """Seconds until a run may start, since its lane must be quiet for so long, or the run that starts in its place.
+        """Seconds until the run may start (0: now), or the run that starts instead.
 
-        longest: seconds after which one starts in any case. newest: whether it is the run of the newest event.
+        quiet: seconds without another run of the lane. longest: the longest wait, in seconds.
+        newest: whether the run of the newest event starts.
         """
         milliseconds = int(quiet * 1000), int(longest * 1000)
         answer = decode_text(self.call("debounce.lua", lane, run, *milliseconds, int(newest)))

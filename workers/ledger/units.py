@@ -84,6 +84,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return self.unit, self.token
 
 
+def make_outcome(
+    claim: Claim, verdict: Verdict, error: str = "", delay: float = 0.0, slot: str = "", places: int = 0
+) -> Outcome:
+    """The outcome of a claim. slot, places: see `Outcome`."""
+    unit, token = claim.ticket
+    return Outcome(unit=unit, token=token, verdict=verdict, error=error, delay=delay, slot=slot, places=places)
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An outcome as `finish.lua` reads it, by these names. error: sealed, or ""."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..event import Event
-from ..router import RECONCILED
+from ..handler import RECONCILED
 from ..zyra.calls import read_row_id
 from ..zyra.models import read_state
 

@@ -9,21 +9,22 @@ from typing import Any
 import msgspec
 
 from receiver.contract.errors import Altered, UnknownKey, Unreadable
-from receiver.contract.keys import make_run_id, read_event_id
+from receiver.contract.keys import make_run_id
 from receiver.contract.logs import format_time
 from receiver.contract.seal import Seal
 
 from ..errors import GiveUp, LeaseLost, RetryLater
 from ..event import Event, make_event
+from ..handler import Handler, may_match
 from ..ledger.transitions import Ledger
-from ..ledger.units import Claim, Outcome, Verdict
-from ..router import Handler, Router, may_match
+from ..ledger.units import Claim, Outcome, Verdict, make_outcome
+from ..router import Router
 from .failures import describe_error, find_cause, list_frames, name_kind
+from .flow_control import find_hold, name_lane
 
 log = logging.getLogger(__name__)
 FIRST, FACTOR, LONGEST = 5.0, 4.0, 6 * 3600.0  # seconds of back-off
 PARKED_SECONDS = 60.0  # until a worker looks again for a handler or a key
-BUSY_SECONDS = 15.0  # until a run asks again for one of its handler's places, should nobody wake it
 MAX_UNPREPARED_ATTEMPTS = 8  # attempts that may fail before we know the handler's own limit
 
 
@@ -70,38 +71,9 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
         lane, age = name_lane(handler, event, seal), handler.find_age(event)
     except BaseException as error:
         return judge_failure(claim, handler, error)
-    ready = Attempt(claim=claim, handler=handler, event=event, slot=lane if handler.concurrency else "", age=age)
-    return find_obstacle(ready, lane, ledger) or ready
-
-
-def name_lane(handler: Handler, event: Event, seal: Seal) -> str:
-    """Under which name runs are counted: the handler's, with a keyed digest of what it counts by."""
-    if handler.key is None or not handler.is_limited:
-        return handler.name
-    return f"{handler.name}:{seal.fingerprint(handler.find_key(event).encode('utf-8', 'replace'))}"
-
-
-def find_obstacle(ready: Attempt, lane: str, ledger: Ledger) -> Outcome | None:
-    """The outcome of an attempt that must wait for quiet, its rate or a place, or that another run supersedes."""
-    claim, handler = ready.claim, ready.handler
-    if handler.debounce:
-        seconds, instead = ledger.settle_debounce(
-            lane, claim.unit, handler.debounce, handler.at_most, handler.keeps_newest
-        )
-        if instead:
-            return make_outcome(claim, Verdict.SKIPPED, f"superseded by {read_event_id(instead)}")
-        if seconds:
-            return make_outcome(claim, Verdict.BUSY, "", seconds)
-    if handler.rate:
-        wait = ledger.plan_start(lane, *handler.rate, f"{claim.unit} {claim.attempt}")
-        if wait:
-            return make_outcome(claim, Verdict.BUSY, "", wait)
-    if handler.concurrency and not ledger.take_place(lane, handler.concurrency, claim.unit):
-        busy = make_outcome(claim, Verdict.BUSY, "", BUSY_SECONDS)
-        return msgspec.structs.replace(busy, slot=lane, places=handler.concurrency)
-    if ready.age is not None and ledger.is_stale(lane, ready.age):
-        return make_outcome(claim, Verdict.SKIPPED, "stale: a newer event of its key is done", slot=lane)
-    return None
+    if held := find_hold(handler, claim, lane, age, ledger):
+        return held
+    return Attempt(claim=claim, handler=handler, event=event, slot=lane if handler.concurrency else "", age=age)
 
 
 def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outcome:
@@ -170,7 +142,8 @@ def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0, 
     log_errors: whether messages of exceptions, which may hold parts of a payload, are logged too.
     """
     if error is None:
-        return msgspec.structs.replace(make_outcome(ready.claim, Verdict.DONE, slot=ready.slot), age=ready.age)
+        unit, token = ready.claim.ticket
+        return Outcome(unit=unit, token=token, verdict=Verdict.DONE, slot=ready.slot, age=ready.age)
     outcome = msgspec.structs.replace(judge_failure(ready.claim, ready.handler, error), slot=ready.slot)
     extra = msgspec.structs.asdict(describe_end(ready, outcome.verdict, seconds))
     extra.pop("time")
@@ -185,10 +158,6 @@ def conclude(ready: Attempt, error: BaseException | None, seconds: float = 0.0, 
 
 
 LEVELS = {Verdict.LATER: logging.INFO, Verdict.DEAD: logging.ERROR}  # that a run comes back is no trouble
-
-
-def make_outcome(claim: Claim, verdict: Verdict, error: str = "", delay: float = 0.0, slot: str = "") -> Outcome:
-    return Outcome(unit=claim.unit, token=claim.token, verdict=verdict, error=error, delay=delay, slot=slot)
 
 
 def draw_backoff(failures: int, waits: Sequence[float] = ()) -> float:

@@ -14,10 +14,11 @@ from receiver.contract.records import EventRecord, EventState
 from receiver.contract.seal import Seal
 
 from ..event import Event, make_event_with_payload
+from ..handler import Handler
 from ..ledger.blind_index import list_digests
 from ..ledger.transitions import Ledger, make_runs
 from ..ledger.units import Claim, Decision
-from ..router import Handler, Router
+from ..router import Router
 from .attempt import Attempt
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from receiver.contract.connection import FAULTS
 from receiver.contract.seal import Seal
 
 from ..ledger.transitions import Ledger
-from ..ledger.units import Claim, Outcome, Ticket, Verdict
+from ..ledger.units import Claim, Outcome, Ticket, Verdict, make_outcome
 from ..router import Router
-from .attempt import Attempt, make_outcome
+from .attempt import Attempt
 from .dispatch import DispatchPlan, have_conditions, plan, record
 from .failures import describe_error, list_frames
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import GiveUp
+from ..handler import Handler
 from ..ledger.units import Cause
-from ..router import Handler
 
 MAX_FRAMES = 8
 MAX_LINE_CHARACTERS = 160  # of a frame

@@ -11,8 +11,8 @@ import msgspec
 
 from ..context import CURRENT, Context, Counter, Lease
 from ..event import Event
+from ..handler import Handler, refuse_unfinished
 from ..outgoing import RECORDER, Post
-from ..router import Handler, refuse_unfinished
 from .attempt import make_timeout_error
 from .performer import refuse_unawaited
 
@@ -50,7 +50,7 @@ def run_attempt(
 ) -> Ending:
     """Calls the handler as a worker does. client: for the handler's second parameter; it is closed at the end.
 
-    records_posts: whether `workers.post` sends nothing, and what it would send is told.
+    records_posts: whether `workers.post` only records what it would send.
     """
     posts = list[Post]()
     context = Context(counter or LocalCounter(), Lease(time.monotonic(), time.monotonic))

@@ -13,9 +13,9 @@ from receiver.contract.logs import CONTEXT
 from receiver.contract.tracing import ACTIVE, Tracing
 
 from ..context import CURRENT, Context, Lease
+from ..handler import refuse_unfinished
 from ..ledger.transitions import Ledger
 from ..ledger.units import Ticket
-from ..router import refuse_unfinished
 from .attempt import Attempt, judge_timeout, make_timeout_error
 from .failures import name_kind
 from .loop import HandlerLoop, Spawned, limit
@@ -135,9 +135,9 @@ class Performer:
 
 
 def refuse_unawaited(calls: Sequence[str]) -> None:
-    """Raises TypeError where a handler has asked for calls and awaited none of them: they were not made."""
+    """Raises TypeError where a handler has asked for calls and awaited none of them: they were never sent."""
     if calls:
-        raise TypeError(f"not awaited, and so not made: {', '.join(calls[:5])}: write `await` before the call")
+        raise TypeError(f"never awaited, so never sent: {', '.join(calls[:5])}; write `await` before the call")
 
 
 def announce(ready: Attempt, since: float) -> tuple[Any, ...]:

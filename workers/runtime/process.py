@@ -23,10 +23,10 @@ from receiver.contract.tracing import Tracing
 
 from ..context import Lease
 from ..ledger.transitions import Ledger
-from ..ledger.units import Claim, Outcome, Ticket, Verdict
+from ..ledger.units import Claim, Outcome, Ticket, Verdict, make_outcome
 from ..router import Router
 from . import limits
-from .attempt import Attempt, conclude, describe_end, judge_unprepared, make_outcome, prepare
+from .attempt import Attempt, conclude, describe_end, judge_unprepared, prepare
 from .claims import HeldClaims
 from .dispatcher import Dispatcher
 from .failures import describe_error
@@ -301,7 +301,7 @@ class Process:
                 )
             if error is None and seconds > ready.handler.timeout:
                 facts = {"seconds": round(seconds, 1), "timeout": ready.handler.timeout}
-                log.warning("done, but later than its timeout allows", extra=facts | ready.describe())
+                log.warning("done, but only after its timeout", extra=facts | ready.describe())
             if error is None and self._ends is not None:
                 self._ends.add(describe_end(ready, outcome.verdict, seconds))
             self._end(outcome)

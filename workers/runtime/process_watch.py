@@ -45,7 +45,7 @@ class HeldUnit:
         """What a dispatch died of. ended: the exit status of its process."""
         if now > self.late_at:
             return f"not dispatched in {PREPARE_SECONDS:g} s: does a `when` end?"
-        return f"its process died with its dispatch: {name_exit(ended)}"
+        return f"its process died while dispatching the event: {name_exit(ended)}"
 
     def make_outcome(self, verdict: Verdict, error: str = "", delay: float = 0.0) -> Outcome:
         return Outcome(unit=self.unit, token=self.token, verdict=verdict, error=error, delay=delay)

@@ -167,11 +167,8 @@ class Worker(BaseWorker):
             os._exit(status)
 
     def _run_child(self, config: Settings, keys: Keys, pipe: Pipe, clock: Clock, unit: Ticket | None) -> int:
-        for number in (
-            signal.SIGTERM,
-            signal.SIGINT,
-            signal.SIGHUP,
-        ):  # the parent decides; what a handler starts decides for itself
+        # The parent decides; what a handler starts decides for itself.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(-1)
         most = limits.apply(config.memory, self.processes)

@@ -78,7 +78,7 @@ class SandboxInProcess:
         self._app = create_app(self.state, NO_LIMITS, operations=operations, transport=NOWHERE)
 
     def make_client(self, is_async: bool = False, journal: Journal | None = None, answer: Answer | None = None) -> Any:
-        """A `Zyra` whose API is this sandbox; an `AsyncZyra` if so asked. answer: what answers requests instead."""
+        """A client of this sandbox: `Zyra`, or `AsyncZyra`. answer: replaces the sandbox's answers."""
         caller = Caller(ring=ApiKey(lambda: self.key), journal=journal)
         options = make_options(URL) | {"transport": httpx2.MockTransport(answer or self.answer)}
         if is_async:
@@ -86,12 +86,12 @@ class SandboxInProcess:
         return Zyra(URL, caller=caller, http=httpx2.Client(**options))
 
     def add(self, area: str, name: str, **fields: Any) -> None:
-        """Puts a row there, or replaces it. Raises ValueError where a field is none, or of a wrong type."""
+        """Adds or replaces a row. Raises ValueError where a field has a wrong type."""
         self._added.add((area, name))
         self.state.add(msgspec.json.encode({area: {name: fields}}).decode())
 
     def tell(self, kind: str, name: str, data: Any) -> None:
-        """Puts what an event speaks of into the state, unless `add` did. kind: its type; name: the resource's id."""
+        """Adds the resource of an event, unless `add` has. kind: the event's type; name: the resource's id."""
         area, _, status = CHANGES.get(kind, ("", "", ""))
         if area and name and (area, name) not in self._added:
             known = data if isinstance(data, dict) else {}
@@ -135,7 +135,7 @@ async def call_app(app: Any, request: httpx2.Request) -> httpx2.Response:
 
 
 def drive(work: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine returns that waits for nothing."""
+    """Runs a coroutine that never waits; what it returns."""
     while True:
         try:
             waits_for = work.send(None)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..event import Event
-from ..router import Handler
+from ..handler import Handler
 from .running import Result, run_handler
 
 

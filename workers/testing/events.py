@@ -30,7 +30,7 @@ def make_event(
     """An event of this type, read from its body as a worker reads it.
 
     payload: all of the body's JSON; else it is as Zyra's sandbox makes it.
-    data: fields of the resource that a Zyra event is about; the others are as of a fresh one.
+    data: fields of the resource that a Zyra event is about; the others have the sandbox's defaults.
     body: the body's bytes, instead of a payload.
     """
     moment = received_at or datetime.now(UTC)

@@ -12,9 +12,10 @@ from receiver.contract.keys import make_run_id
 
 from ..errors import RetryLater
 from ..event import Event, make_key
+from ..handler import Handler
 from ..ledger.transitions import RETRY_LATER_SECONDS
 from ..outgoing import Post
-from ..router import Handler, Router
+from ..router import Router
 from ..runtime.attempt import draw_backoff, is_last_failure
 from ..runtime.foreground import Ending, LocalCounter, run_attempt
 from ..sandbox.in_process import RecordedCall, SandboxInProcess
@@ -33,7 +34,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended.
 
     outcome: done, dead, or unwanted: the handler is not for this event. error: of the last attempt.
-    calls: to the API, of all attempts. seconds: that a worker would have taken, waits included.
+    calls: of all attempts. seconds: how long a worker would have taken, waits included.
     """
 
     outcome: str

@@ -20,7 +20,7 @@ class IssuedCalls:
         return call
 
     def drop_unawaited(self) -> list[str]:
-        """Names of calls that have not begun; they never will."""
+        """Closes the calls that were never awaited; their names."""
         idle = self._find_idle()
         for _, call in idle:
             call.close()

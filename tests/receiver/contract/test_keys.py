@@ -29,3 +29,11 @@ def test_every_key_is_below_our_prefix() -> None:
         "zr:{q}:event:e", "zr:{q}:body:e", "zr:{q}:run:r", "zr:{q}:events",
     }  # fmt: skip
     assert (found.jobs, found.intermediate) == ("{q}:rq:queue:q", "{q}:rq:queue:q:intermediate")
+
+
+def test_ids_of_one_millisecond_sort_in_the_order_in_which_they_were_made() -> None:
+    ids = [keys.make_event_id(7) for _ in range(1024)]
+
+    assert ids == sorted(ids)
+    assert keys.make_event_id(7)[14:16] == ids[-1][14:16] == "zz"
+    assert keys.EVENT.fullmatch(keys.make_event_id(8))

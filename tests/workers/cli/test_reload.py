@@ -64,7 +64,7 @@ def test_only_code_that_loads_replaces_the_processes(
     reloader.look()
 
     assert replaced == [True] * loads
-    assert ("goes on with the code of before" in capsys.readouterr().err) != loads
+    assert ("keeps running the last good code" in capsys.readouterr().err) != loads
 
 
 def test_a_file_alone_is_watched_and_large_folders_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

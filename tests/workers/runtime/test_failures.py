@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from workers.errors import GiveUp
-from workers.router import Handler
+from workers.handler import Handler
 from workers.runtime.failures import describe_error, find_cause, list_frames, normalize
 
 

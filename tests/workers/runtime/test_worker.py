@@ -441,7 +441,7 @@ def test_mistakes_that_show_at_run_time_fail_their_own_handler_alone(
         "inner": "TypeError: the handler returned a coroutine (later), which has not run: write `async def` and `await`",
         "generator": "TypeError: the handler returned a generator (generator.<locals>.<genexpr>), which has not run: "
         "write `async def` and `await`",
-        "unawaited": "TypeError: not awaited, and so not made: virtual_servers.stop, request('POST', '/api/v1/x'): "
+        "unawaited": "TypeError: never awaited, so never sent: virtual_servers.stop, request('POST', '/api/v1/x'); "
         "write `await` before the call",
         "when-dies": "quarantined: its process died alone: exit 7",
         "when-is-async": "TypeError: its `when` returned a coroutine (later), which has not run: "
@@ -504,7 +504,7 @@ def test_what_blocks_the_loop_or_overruns_its_timeout_is_named(
     assert lines["blocks"]["text"].startswith("a handler blocks the event loop")
     assert (lines["blocks"]["event"], lines["late"]["event"]) == (blocks, late)
     assert 2 <= lines["blocks"]["seconds"] < 5
-    assert (lines["late"]["text"], lines["late"]["timeout"]) == ("done, but later than its timeout allows", 0.2)
+    assert (lines["late"]["text"], lines["late"]["timeout"]) == ("done, but only after its timeout", 0.2)
 
 
 def test_the_first_attempt_waits_for_its_delay(

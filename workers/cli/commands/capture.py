@@ -13,8 +13,9 @@ from receiver.contract.errors import ConfigurationError, SealError, Unreadable
 from receiver.contract.records import RunState
 
 from ... import settings
+from ...handler import Handler
 from ...ledger import query
-from ...router import Handler, Router
+from ...router import Router
 from ...runtime.failures import describe_error, name_kind
 from ...testing import fixtures, run_handler
 from ..access import open_ledger
@@ -55,7 +56,8 @@ def capture(
 ) -> int:
     """Write a redacted fixture of an event, and a test that fails as its run did.
 
-    Texts become x, but for ids, types, states and times. Exits with 1 if the redacted event does not fail the same way.
+    Letters and digits of texts become x, except in ids, types, states and times. Exits with 1 if the redacted event
+    does not fail the same way.
     """
     make_current_folder_importable()
     ledger, config = open_ledger()
@@ -73,7 +75,7 @@ def capture(
     name = re.sub(r"\W+", "_", f"{failed.name}_{event[-6:]}")
     file, test = into / f"{event}.json", into / f"test_{name}.py"
     if test.exists():
-        raise ConfigurationError([f"{test} is there already: remove it, or choose another folder with --into"])
+        raise ConfigurationError([f"{test} already exists: remove it, or choose another folder with --into"])
     into.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(fixture, indent=1, ensure_ascii=False) + "\n")
     words = {"event": event, "handler": failed.name, "error": run["error"].partition(":")[0] or run["state"]}
@@ -82,15 +84,17 @@ def capture(
     return judge(failed, file, run["error"])
 
 
-def judge(handler: Handler, file: Path, before: str) -> int:
+def judge(handler: Handler, file: Path, error: str) -> int:
     """Whether the fixture fails as the run did: 0, else 1."""
-    result, kind = run_handler(handler, fixtures.load_event(file)), before.partition(":")[0]
+    result, kind = run_handler(handler, fixtures.load_event(file)), error.partition(":")[0]
     now = name_kind(result.error) if result.error else ""
     if now == kind:
         print_line(f"it fails as the run did: {describe_error(result.error) if result.error else result.outcome}")
         return 0
-    cause = "a text that was redacted (--keep data.plan, --keep-all), or what the API said, may be the cause"
-    print_note(f"it ends {now or result.outcome}, and the run failed with {kind or 'no error that is kept'}: {cause}")
+    cause = "perhaps a redacted text matters (--keep data.plan, --keep-all), or what the API answered"
+    print_note(
+        f"the fixture ends {now or result.outcome}, but the run failed with {kind or 'no error that is kept'}: {cause}"
+    )
     return 1
 
 

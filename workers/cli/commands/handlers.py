@@ -1,6 +1,5 @@
 """zyra-receiver handlers"""
 
-import difflib
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,13 +16,13 @@ from receiver.contract.records import Content, EventRecord, Labels
 
 from ... import plugins, settings
 from ...event import Event, make_event
+from ...handler import Handler
 from ...ledger import query
 from ...ledger.transitions import Ledger
-from ...router import Handler
 from ..access import open_ledger
 from ..errors import CommandFailed
 from ..event_filters import Limit, OfHandler, Since, Source, Type, Until, filter_by
-from ..handler_list import load_and_print, load_or_report
+from ..handler_list import find_near, load_and_print, load_or_report
 from ..local import make_current_folder_importable, read_environment
 from ..output import cut, print_line, print_note
 from ..run_diff import compare_event
@@ -88,7 +87,7 @@ def diff(
     limit: Limit = 1000,
     each: Annotated[bool, typer.Option("--each", help="Print a line for each run that differs.")] = False,
 ) -> int:
-    """Run stored events through the present code, and say what it would do differently. Exits with 1 if anything.
+    """Run stored events through the current code, and print what it would do differently. Exits with 1 if anything.
 
     Nothing is sent to Zyra and no connection opened: a sandbox in this process answers. What a handler does by itself,
     such as writing a file, is real.
@@ -130,9 +129,8 @@ def list_known(ledger: Ledger, config: settings.Settings) -> set[str]:
 def require_known(name: str, known: set[str]) -> None:
     """Raises ConfigurationError where no handler has this name."""
     if name not in known:
-        same_end = [one for one in sorted(known) if one.endswith(f".{name}")]
-        near = same_end or difflib.get_close_matches(name, known, 1, 0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ": `zyra-receiver handlers` lists them"
+        near = find_near(name, known)
+        hint = f"; did you mean {near!r}?" if near else ": `zyra-receiver handlers` lists them"
         raise ConfigurationError([f"there is no handler {name!r}{hint}"])
 
 

@@ -27,10 +27,11 @@ def new(name: Annotated[str, typer.Argument(help="Name of the package, such as m
     """Make a package of handlers: one handler, its test, an event of the sandbox, and how to install it."""
     package = name.replace("-", "_")
     if not NAME.fullmatch(name) or keyword.iskeyword(package) or package in TAKEN:
-        raise ConfigurationError([f"{name!r} can be no package: write letters, digits and -, such as my-handlers"])
+        advice = "use lower-case letters, digits and -, such as my-handlers"
+        raise ConfigurationError([f"{name!r} is no valid package name: {advice}"])
     folder = Path(name)
     if folder.exists():
-        raise ConfigurationError([f"{folder} is there already: choose another name"])
+        raise ConfigurationError([f"{folder} already exists: choose another name"])
     body = json.dumps(json.loads(make_event(FIXTURE, data={"id": "vs_0002"}).body), indent=1)
     words = {"name": name, "package": package, "requirement": find_requirement()}
     for path, text in {**FILES, f"tests/{FIXTURE}.json": body + "\n"}.items():

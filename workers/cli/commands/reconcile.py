@@ -17,10 +17,10 @@ from receiver.contract.seal import Seal
 
 from ...errors import RetryLater
 from ...event import Event, make_event
+from ...handler import RECONCILED
 from ...ledger import query
 from ...ledger.transitions import Ledger
 from ...monitoring.reconciliation import FAMILIES, Gap, Heard, compare, find_family, find_heard, find_unlisted
-from ...router import RECONCILED
 from ...zyra import Zyra, ZyraError, calls
 from ...zyra.errors import NotFound
 from ...zyra.models import Row

@@ -1,6 +1,5 @@
 """zyra-receiver run"""
 
-import difflib
 import pdb
 import traceback
 from collections.abc import Sequence
@@ -14,8 +13,8 @@ from receiver.contract.errors import ConfigurationError
 from ... import settings
 from ...errors import GiveUp, RetryLater
 from ...event import Event, make_key
+from ...handler import Handler
 from ...ledger.transitions import Ledger
-from ...router import Handler
 from ...runtime import foreground
 from ...runtime.attempt import draw_backoff
 from ...runtime.clients import make_caller
@@ -23,7 +22,7 @@ from ...runtime.failures import describe_error
 from ...runtime.foreground import Ending, run_attempt
 from ...sandbox.in_process import SandboxInProcess
 from ...zyra.client import AsyncZyra, Zyra
-from ..handler_list import load_or_report
+from ..handler_list import find_near, load_or_report
 from ..local import make_current_folder_importable, read_environment
 from ..output import print_line, print_note, print_red
 from .handlers import explain, read_event
@@ -48,7 +47,7 @@ def run(
     one = structs.replace(read_event(event, type, source), key="")
     one = structs.replace(one, key=make_key(one.id, handler.name))
     if (answer := explain(handler, one)) != "would run":
-        print_note(f"a worker would not run it: {answer}")
+        print_note(f"a worker would not run it: {answer.removeprefix('no: ')}")
     ending, made = run_really(config, handler, one) if really else run_recorded(handler, one)
     for line in made:
         print_line(f"not sent: {line}")
@@ -59,14 +58,14 @@ def run_recorded(handler: Handler, event: Event) -> tuple[Ending, Sequence[str]]
     """The ending, and what was not sent."""
     sandbox = SandboxInProcess(pretends=True)
     sandbox.tell(event.type, event.resource_id, event.payload.get("data") if isinstance(event.payload, dict) else None)
-    print_note("the sandbox in this process answers API calls, and posts are not sent; --really sends both")
+    print_note("API calls go to a sandbox in this process, and posts are only recorded; --really sends both")
     ending = run_attempt(handler, event, sandbox.make_client(handler.is_async))
     posts = [f"post to {post.url}: {post.body.decode('utf-8', 'replace')}" for post in ending.posts]
     return ending, [*(f"{call}: answered {call.status}" for call in sandbox.calls), *posts]
 
 
 def run_really(config: settings.Settings, handler: Handler, event: Event) -> tuple[Ending, Sequence[str]]:
-    print_note(f"calls go to {config.api_url}, whatever an earlier attempt has done already")
+    print_note(f"calls go to {config.api_url}; calls that earlier attempts have made are repeated")
     ledger = Ledger.open(config)
     client: Any = (AsyncZyra if handler.is_async else Zyra)(config.api_url, caller=make_caller(config, ledger))
     return run_attempt(handler, event, client, counter=ledger, records_posts=False), []
@@ -100,6 +99,6 @@ def find_handler(name: str, handlers: Sequence[Handler]) -> Handler:
         return found[0]
     if found:
         raise ConfigurationError([f"several handlers end with {name!r}: {', '.join(one.name for one in found)}"])
-    near = difflib.get_close_matches(name, names, 1, 0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(names)}"
+    near = find_near(name, names)
+    hint = f"; did you mean {near!r}?" if near else f"; there are: {', '.join(names)}"
     raise ConfigurationError([f"there is no handler {name!r}{hint}"])

@@ -18,9 +18,10 @@ from receiver.signatures.signing import Signed, sign
 from receiver.source_keys import SourceKeys
 from receiver.sources import SENDER, Source
 
+from ...option_checks import CATALOGUES, find_misspelling
 from ..fields import parse_field, set_field
 from ..local import find_running_dev, read_environment
-from ..output import print_line
+from ..output import print_line, print_note
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 MAX_PARALLEL = 50
@@ -51,6 +52,8 @@ def send(
         raise ConfigurationError([f"source {source!r} has no secret to sign with: only its provider can sign"])
     if not (type.isascii() and type.isprintable()):
         raise ConfigurationError([f"a type is printable ASCII: {type!r} cannot stand in a header"])
+    if hint := find_misspelling(type, CATALOGUES.get(source, ())):
+        print_note(f"{source} sends no {type!r}: {hint.partition(' If the type')[0]}")
     base = url or find_running_dev(env).get("receiver") or f"http://127.0.0.1:{env.get('PORT', '8080')}"
     target = f"{base.rstrip('/')}/webhooks/{source}"
     deliveries = [sign_delivery(sender, type, set or [], body) for _ in range(count)]

@@ -53,8 +53,8 @@ local note_cause = function(one, run, due)
   redis.call('ZREMRANGEBYSCORE', Z .. 'causes', '-inf', whole(now - CAUSE_TTL_MS))
   count_recent('cause:' .. id)
 end
--- A run that found no place waits in line; whoever gives a place back wakes that of the oldest event. A run in line is also due by
--- itself after a while: a worker that died gives nothing back.
+-- A run without a place waits in line. A run that gives its place back wakes the one of the oldest event. A run in line is
+-- also due by itself after a while, because a worker that died gives no place back.
 local stand_in_line = function(one, run)  -- false where a place has become free meanwhile
   local taken = redis.pcall('SCARD', Z .. 'slots:' .. one.slot)
   if type(taken) == 'number' and taken < one.places then return false end

@@ -8,7 +8,7 @@ if redis.call('ZSCORE', starts, me) then return 0 end  -- it has started, and fo
 local planned = tonumber(redis.call('ZSCORE', plans, me) or '')
 if planned and planned > now then return whole(planned - now) end
 
--- Who was planned waits for starts alone, a newcomer for those that are planned, too: with `most` of them a window is full.
+-- A planned attempt counts starts only, a new one also planned attempts: after `most` of them a window is full.
 local ahead = planned and 0 or redis.call('ZCARD', plans)
 local last = ahead >= most and nth_last(plans, most) or nth_last(starts, most - ahead)
 local at = last and math.max(now, last + window) or now

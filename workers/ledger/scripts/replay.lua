@@ -17,7 +17,7 @@ local reopen = function(unit, to)
     'replays', number(unit_key(unit), 'replays') + 1)
   redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'quarantined', 'alone', 'missing_since', 'later_since')
   redis.call('HDEL', unit_key(unit), 'unanswered', 'superseded')
-  if is_run(unit) then redis.call('HSET', unit_key(unit), 'debounced', 1) end  -- who orders it does not wait for quiet
+  if is_run(unit) then redis.call('HSET', unit_key(unit), 'debounced', 1) end  -- a replay skips the debounce
   if not keep_calls then
     redis.call('UNLINK', Z .. 'calls:' .. unit)
     redis.call('HDEL', unit_key(unit), 'calls')

@@ -94,12 +94,12 @@ def test_a_captured_event_fails_in_its_test_as_its_run_did(
     )  # fmt: skip
     assert tested.returncode == 1
     assert "LookupError('no plan of xxxxxxxx@xxxxxxx.xxx')" in tested.stdout
-    assert "is there already" in tool("events", "capture", event)[2]
+    assert "already exists" in tool("events", "capture", event)[2]
 
     code, _, err = tool("events", "capture", event, "--into", "other")
 
     assert code == 1
-    assert "it ends done, and the run failed with LookupError: a text that was redacted" in err
+    assert "the fixture ends done, but the run failed with LookupError: perhaps a redacted text matters" in err
     assert load_event(tmp_path / "other" / f"{event}.json").id == event
 
 
@@ -180,11 +180,11 @@ def test_diff_names_what_a_changed_line_would_do(
         ('== "free"', '== "other"', "would be done; it failed with LookupError"),
         ("raise LookupError", "raise KeyError", "would fail with KeyError; it failed with LookupError"),
         ('"virtual_server.error", name="zr_mine.act"', '"job.failed", name="zr_mine.act"', "would not run any more"),
-        ("zr_mine.calm", "zr_mine.new", "would run; it did not"),
+        ("zr_mine.calm", "zr_mine.new", "would run now, but did not before"),
         (
             'name="zr_mine.calm"',
             'name="zr_mine.odd", when=lambda event: 1 / 0',
-            "zr_mine.odd: 1 runs: would run; it did not",
+            "zr_mine.odd: 1 runs: would run now, but did not before",
         ),
         ("async def calm", "import nothing_of_it\ndef calm", None),
     ],

@@ -100,7 +100,7 @@ def test_an_async_handler_runs_as_well(tool: Tool, body: Make) -> None:
     code, out, _ = tool("run", "wait", "--event", body(**{"raise": "unawaited"}))
 
     assert code == 1
-    assert "TypeError: not awaited, and so not made: virtual_servers.stop" in out
+    assert "TypeError: never awaited, so never sent: virtual_servers.stop" in out
 
 
 @pytest.mark.usefixtures("env")
@@ -109,6 +109,7 @@ def test_an_async_handler_runs_as_well(tool: Tool, body: Make) -> None:
     [
         ("stop", "several handlers end with 'stop': mine.stop, yours.stop"),
         ("mine.stpo", "there is no handler 'mine.stpo'; did you mean 'mine.stop'?"),
+        ("wiat", "there is no handler 'wiat'; did you mean 'mine.wait'?"),
         ("xyz", "there is no handler 'xyz'; there are: mine.stop, mine.wait, yours.stop"),
     ],
 )
@@ -121,7 +122,7 @@ def test_a_handler_that_a_worker_would_not_run_says_so(tool: Tool, body: Make) -
     code, _, err = tool("run", "yours.stop", "--event", body())
 
     assert code == 0
-    assert "a worker would not run it: no: it is for zyra job.failed" in err
+    assert "a worker would not run it: it is for zyra job.failed" in err
 
 
 @pytest.mark.usefixtures("env")

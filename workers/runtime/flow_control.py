@@ -1,0 +1,42 @@
+"""Flow control: whether an attempt may start now, as its handler's `debounce`, `rate`, `concurrency` and `newest` say.
+
+A lane is what they count by: a handler, or one key of it.
+"""
+
+from receiver.contract.keys import read_event_id
+from receiver.contract.seal import Seal
+
+from ..event import Event
+from ..handler import Handler
+from ..ledger.transitions import Ledger
+from ..ledger.units import Claim, Outcome, Verdict, make_outcome
+
+BUSY_SECONDS = 15.0  # until a run asks again for a place if nobody wakes it
+
+
+def name_lane(handler: Handler, event: Event, seal: Seal) -> str:
+    """The lane of a run: the handler's name, with a keyed digest of its key. Raises what the author's `key` raises."""
+    if handler.key is None:
+        return handler.name
+    return f"{handler.name}:{seal.fingerprint(handler.find_key(event).encode('utf-8', 'replace'))}"
+
+
+def find_hold(handler: Handler, claim: Claim, lane: str, age: float | None, ledger: Ledger) -> Outcome | None:
+    """The outcome of an attempt that must not start now: it waits, or is skipped. age: see `Handler.find_age`."""
+    if handler.debounce:
+        seconds, instead = ledger.settle_debounce(
+            lane, claim.unit, handler.debounce, handler.at_most, handler.keeps_newest
+        )
+        if instead:
+            return make_outcome(claim, Verdict.SKIPPED, f"superseded by {read_event_id(instead)}")
+        if seconds:
+            return make_outcome(claim, Verdict.BUSY, delay=seconds)
+    if handler.rate:
+        seconds = ledger.plan_start(lane, *handler.rate, f"{claim.unit} {claim.attempt}")
+        if seconds:
+            return make_outcome(claim, Verdict.BUSY, delay=seconds)
+    if handler.concurrency and not ledger.take_place(lane, handler.concurrency, claim.unit):
+        return make_outcome(claim, Verdict.BUSY, delay=BUSY_SECONDS, slot=lane, places=handler.concurrency)
+    if age is not None and ledger.is_stale(lane, age):
+        return make_outcome(claim, Verdict.SKIPPED, "stale: a newer event of its key is done", slot=lane)
+    return None
