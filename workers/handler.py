@@ -33,6 +33,8 @@ class Handler:
     at_most: float = 0.0
     keeps_newest: bool = True
     newest: str | None = None
+    ordered: bool = False
+    stops_on_dead: bool = False  # whether a dead letter stops its lane
     isolated: bool = False
     reconciled: bool = False
     takes_client: bool = False

@@ -38,6 +38,8 @@ class Options(TypedDict, total=False):
     at_most: float | None
     keep: Literal["last", "first"]
     newest: str | None
+    ordered: bool
+    on_dead: Literal["continue", "stop"]
     isolated: bool
     reconciled: bool
     unlisted: bool

@@ -111,6 +111,19 @@ def find_newest_faults(newest: object, key: object, concurrency: object) -> Iter
         yield "newest= handles one event of a key at a time: leave concurrency= out"
 
 
+def find_order_faults(ordered: object, on_dead: object, debounce: object, concurrency: object) -> Iterator[str]:
+    if on_dead not in ("continue", "stop"):
+        yield f'on_dead= must be "continue" or "stop", not {on_dead!r}'
+    if ordered is not True:
+        if on_dead == "stop":
+            yield "on_dead= says what a dead letter does to the later events of its key: add ordered=True"
+        return
+    if debounce is not None:
+        yield "ordered= runs every event of a key, debounce= one of many: keep one of them"
+    if concurrency not in (None, 1):
+        yield "ordered= handles one event of a key at a time: leave concurrency= out"
+
+
 def find_flow_faults(key: object, limits: Sequence[object], rate: object) -> Iterator[str]:
     """limits: what may be counted by the key."""
     if key is None:
@@ -120,7 +133,7 @@ def find_flow_faults(key: object, limits: Sequence[object], rate: object) -> Ite
     elif not isinstance(key, str) and not callable(key):
         yield f"key= must be a path or a function of the event, not {key!r}"
     elif not any(limits):
-        yield "key= says by what to count: it needs concurrency=, rate=, debounce= or newest="
+        yield "key= says by what to count: it needs concurrency=, rate=, debounce=, newest= or ordered="
     if rate is not None and not (isinstance(rate, str) and RATE.fullmatch(rate)):
         yield f'rate= must be like "5/min" or "100/h" (s, min, h, d), not {rate!r}'
 

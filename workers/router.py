@@ -80,6 +80,8 @@ class Router:
         at_most: float | None = None,
         keep: Literal["last", "first"] = "last",
         newest: str | None = None,
+        ordered: bool = False,
+        on_dead: Literal["continue", "stop"] = "continue",
         isolated: bool = False,
         reconciled: bool = False,
         unlisted: bool = False,
@@ -100,7 +102,7 @@ class Router:
         backoff: seconds before each retry, each 20 % more or less: one number for all, or a list whose last counts for
             all that follow. Else 5, 20, 80 and so on, at most 6 h.
         delay: seconds from the event's dispatch to the first attempt.
-        key: what `concurrency`, `rate`, `debounce` and `newest` count by: a path of the payload ("data.customer"),
+        key: what the options below count by: a path of the payload ("data.customer"),
             "resource" for the resource's id, or a function of the event. Events without one share a key.
         concurrency: runs of this handler at once, of one key if there is one, over all workers; None is no limit.
         rate: starts of this handler, of one key if there is one, over all workers: "5/min" is at most 5 in any minute.
@@ -110,6 +112,10 @@ class Router:
         keep: whether that run is of the "last" event or of the "first".
         newest: path of a time or a number, such as "data.updated_at". An event that is older than the newest one of its
             key that is done is skipped as stale. Events of one key are handled one at a time.
+        ordered: events of one key, or of the handler if it has no key, are handled one at a time, in the order in
+            which they were accepted. An attempt that failed is retried before the next event of its key.
+        on_dead: whether the later events of its key "continue" after a dead letter, or "stop" until a person replays
+            or discards it.
         isolated: each attempt runs in a process of its own, for code that may crash or hold the interpreter.
         reconciled: the handler also gets events that `zyra-receiver events reconcile --backfill` makes.
         unlisted: accepts a type that is not in the source's catalogue.
@@ -126,8 +132,11 @@ class Router:
             *option_checks.find_delay_faults(delay),
             *option_checks.find_debounce_faults(debounce, at_most, keep),
             *option_checks.find_newest_faults(newest, key, concurrency),
-            *option_checks.find_flow_faults(key, (concurrency, rate, debounce, newest), rate),
-            *option_checks.find_flag_faults({"isolated": isolated, "reconciled": reconciled, "unlisted": unlisted}),
+            *option_checks.find_order_faults(ordered, on_dead, debounce, concurrency),
+            *option_checks.find_flow_faults(key, (concurrency, rate, debounce, newest, ordered), rate),
+            *option_checks.find_flag_faults(
+                {"ordered": ordered, "isolated": isolated, "reconciled": reconciled, "unlisted": unlisted}
+            ),
         ]
         if faults:
             raise WrongHandler(place, faults)
@@ -156,6 +165,8 @@ class Router:
                     at_most=at_most or 10 * (debounce or 0),
                     keeps_newest=keep == "last",
                     newest=newest,
+                    ordered=ordered,
+                    stops_on_dead=on_dead == "stop",
                     isolated=isolated,
                     reconciled=reconciled,
                     takes_client=takes_client(function),

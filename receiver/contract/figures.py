@@ -13,7 +13,13 @@ EVENT_INDEXES = {  # the label people see, and the index in Redis
     "dispatched": "open",
     "dead": "dead",
 }
-RUN_INDEXES = {"queued": "queued", "running": "running", "waiting": "waiting", "paused": "paused"}
+RUN_INDEXES = {
+    "queued": "queued",
+    "running": "running",
+    "waiting": "waiting",
+    "paused": "paused",
+    "blocked": "blocked",
+}
 DECLARED_SECONDS = 600.0  # since a receiver last declared a source: it does so once a minute
 ALIVE_SECONDS = 20.0  # since a worker's last sign of life, of which there is one every five seconds
 

@@ -4,7 +4,8 @@
 --                      before under another, unsigned id), runs (suffixes, comma list), and a unit's fields
 -- body:<id>    string  the sealed body and headers
 -- run:<id>     hash    handler, state, attempts, failures, sealed_error (of the last attempt), next_at, replays, past (the
---                      last attempts, packed), debounced, superseded (by which run), and a unit's fields
+--                      last attempts, packed), debounced, superseded (by which run), lane, holds (whether its
+--                      dead letter stops the lane), and a unit's fields
 -- calls:<run>  hash    what the run has asked of the API: sealed entries by number
 -- a unit's fields:     job (the ordinal of the job it is queued under, '' once claimed), queued_at (when it was queued
 --                      again), token, deaths, suspect
@@ -111,13 +112,17 @@ end
 -- Takes a unit out of the indexes of what is open.
 local forget = function(unit)
   for _, state in ipairs({'queued', 'running', 'waiting'}) do drop(index(unit, state), unit) end
-  if is_run(unit) then drop('paused', unit) end
+  if is_run(unit) then
+    drop('paused', unit)
+    drop('blocked', unit)
+  end
   drop('later', unit)
 end
 
 -- A key that holds what we did not write: counted and set aside, so that nobody trips over it twice.
 local set_aside = function(unit, found_in)
   forget(unit)
+  if not is_run(unit) then drop('undispatched', unit) end
   if found_in then drop(found_in, unit) end
   add('junk', now, unit)
   count('junk')
@@ -149,7 +154,10 @@ end
 -- The same for a unit that was queued or claimed before; its old job claims nothing any more.
 local requeue = function(unit, state)
   local old = get(unit_key(unit), 'job')
-  if old and old ~= '' then redis.call('LREM', LIST .. ':intermediate', 0, old .. '-' .. unit) end
+  if old and old ~= '' then
+    redis.call('LREM', LIST .. ':intermediate', 0, old .. '-' .. unit)
+    if not is_run(unit) then redis.pcall('ZADD', Z .. 'undispatched', 'NX', old, unit) end  -- it keeps its order
+  end
   forget(unit)
   enqueue(unit, state, 'queued_at', whole(now))
 end

@@ -19,7 +19,16 @@ from .ledger_facts import (
     read_table,
 )  # fmt: skip
 from .records import read_number
-from .troubles import Trouble, list_backlogs, list_failing, list_missing, list_refused, list_refusing, list_silent
+from .troubles import (
+    Trouble,
+    list_backlogs,
+    list_failing,
+    list_missing,
+    list_refused,
+    list_refusing,
+    list_silent,
+    list_stopped,
+)
 
 INDEXES = (*EVENT_INDEXES.values(), *RUN_INDEXES.values(), "later", "junk", "final")
 
@@ -83,6 +92,7 @@ def survey(client: Any, keys: Keys) -> Status:
     status.stuck.extend(list_backlogs(client, keys, counts, *figures))
     status.stuck.extend(list_failing(status.causes, read_table(client, keys.name("done_at"))))
     status.stuck.extend(list_missing(recent))
+    status.stuck.extend(list_stopped(client, keys))
     status.stuck.extend(list_refused(status.refusals))
     status.stuck.extend(list_silent(client, keys, now, heard))
     return status

@@ -15,6 +15,7 @@ from .records import read_number
 SLOW_SECONDS = 60.0  # that an event may wait for its dispatch before status says that workers do not keep up
 SHORT_MEMORY_SHARE = 0.85  # of maxmemory: workers hold it at 0.8 while history can go, and 0.9 refuses deliveries
 CLOCK_SECONDS = 5.0  # that two clocks may differ
+MAX_STOPPED = 1000  # dead letters that are looked at
 MIN_FAILURES = 3  # fewer may be chance
 
 
@@ -130,6 +131,23 @@ def list_missing(recent: Mapping[str, int]) -> Iterator[Trouble]:
             count=asked,
             since="",
             do=f"load its module, or discard its runs: events discard --handler {handler} --reason ...",
+        )
+
+
+def list_stopped(client: Any, keys: Keys) -> Iterator[Trouble]:
+    """Ordered handlers some of whose keys a dead letter stops, where `on_dead="stop"` asks for that."""
+    stopped = client.zrange(keys.name("stopped"), 0, MAX_STOPPED - 1, withscores=True)
+    runs = [decode_text(run) for run, _ in stopped]
+    by_handler = dict[str, list[int]]()
+    for place, run in enumerate(runs):
+        by_handler.setdefault(decode_text(client.hget(keys.run(run), "handler") or b"?"), []).append(place)
+    for handler, places in by_handler.items():
+        first = places[0]
+        yield Trouble(
+            what=f"dead letters stop keys of {handler}, whose later events wait",
+            count=len(places),
+            since=format_ms(int(stopped[first][1])),
+            do=f"events show {read_event_id(runs[first])}; then events replay it, or events discard it",
         )
 
 

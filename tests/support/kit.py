@@ -9,14 +9,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import redis
 
 from receiver.contract.connection import connect
-from receiver.contract.keys import Keys, make_event_id
+from receiver.contract.keys import Keys, hash_handler, make_event_id
 from receiver.contract.records import Acceptance, Content, EventRecord, Labels, pack_acceptances
 from receiver.contract.scripts import build_arguments, compose_script
 from receiver.contract.seal import Seal
@@ -24,8 +24,8 @@ from receiver.schemes import Scheme, load_schemes
 from receiver.signatures import signing
 from receiver.signatures.verify import Key
 from workers.cli.embedded import make_redis_command
-from workers.ledger.transitions import Ledger, make_runs
-from workers.ledger.units import Claim, Decision
+from workers.ledger.transitions import Ledger
+from workers.ledger.units import Claim, Decision, NewRun
 
 PIPE_BYTES = 1024 * 1024  # nobody reads until the end: a process whose log fills its pipe would hang
 Tool = Callable[..., tuple[int, str, str]]  # calls the command line in this process: exit code, stdout, stderr
@@ -101,6 +101,11 @@ def accept(ledger: Ledger, seal: Seal, body: bytes = b"{}", kind: str = "virtual
     verdict, name = ledger.client.eval(script, *values)
     assert verdict == b"accepted"
     return str(name.decode())
+
+
+def make_runs(handlers: Iterable[str], begins: str = "", **more: Any) -> tuple[NewRun, ...]:
+    """begins: the handler whose first attempt starts in this process at once, or "". more: of each `NewRun`."""
+    return tuple(NewRun(suffix=hash_handler(name), handler=name, begins=name == begins, **more) for name in handlers)
 
 
 def dispatch(

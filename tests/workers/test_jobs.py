@@ -114,6 +114,9 @@ def max_attempts(event): raise ValueError("no")
 @router.on("a.b", concurrency=1)
 def concurrency(event): ...
 
+@router.on("a.b", ordered=True, on_dead="stop")
+def ordered(event): ...
+
 @router.on("a.b", isolated=True)
 def isolated(event): ...
 
@@ -137,7 +140,7 @@ def test_every_option_of_on_means_the_same_to_a_stock_worker(
 ) -> None:
     assert {"types", *inspect.signature(Router().on).parameters} == {
         "types", "source", "name", "when", "timeout", "max_attempts", "concurrency", "isolated", "reconciled", "unlisted",
-        "retries", "backoff", "delay", "key", "rate", "debounce", "at_most", "keep", "newest",
+        "retries", "backoff", "delay", "key", "rate", "debounce", "at_most", "keep", "newest", "ordered", "on_dead",
     }  # fmt: skip
     (tmp_path / "every_option.py").write_text(OPTIONS)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -169,7 +172,7 @@ def test_every_option_of_on_means_the_same_to_a_stock_worker(
     assert outcomes(ledger, stock) == outcomes(ledger, own)
     assert outcomes(ledger, own)[1] == {
         "types-and-name": ("done", ""), "when": ("done", ""), "concurrency": ("done", ""), "isolated": ("done", ""),
-        "reconciled": ("done", ""), "timeout": ("dead", "TimeoutError: not done after 0.3 s"),
+        "reconciled": ("done", ""), "ordered": ("done", ""), "timeout": ("dead", "TimeoutError: not done after 0.3 s"),
         "async_timeout": ("dead", "TimeoutError: not done after 0.3 s"), "max_attempts": ("dead", "ValueError: no"),
     }  # fmt: skip
     assert [list(one) for one in outcomes(ledger, own)[2:]] == [["types-and-name"], ["source"], ["reconciled"]]

@@ -73,7 +73,15 @@ def test_a_new_type_can_be_meant_and_other_sources_have_no_catalogue() -> None:
         ({"rate": "0/s"}, 'rate= must be like "5/min"'),
         ({"key": "data..id", "concurrency": 1}, "key= must be a path"),
         ({"key": 5, "concurrency": 1}, "key= must be a path or a function"),
-        ({"key": "data.id"}, "key= says by what to count: it needs concurrency=, rate=, debounce= or newest="),
+        (
+            {"key": "data.id"},
+            "key= says by what to count: it needs concurrency=, rate=, debounce=, newest= or ordered=",
+        ),
+        ({"ordered": 1}, "ordered= must be True or False"),
+        ({"ordered": True, "on_dead": "wait"}, 'on_dead= must be "continue" or "stop"'),
+        ({"on_dead": "stop"}, "on_dead= says what a dead letter does to the later events of its key: add ordered=True"),
+        ({"ordered": True, "debounce": 5}, "ordered= runs every event of a key, debounce= one of many"),
+        ({"ordered": True, "concurrency": 2}, "ordered= handles one event of a key at a time"),
         ({"delay": 86401}, "delay= must be seconds"),
     ],
 )

@@ -8,11 +8,25 @@ PARTS = {  # shared, and the scripts that use them
     "close.lua": DELETING | ENDING,
     "claim.lua": {"take.lua", "alone.lua"},
     "delete.lua": DELETING,
+    "lanes.lua": {
+        "take.lua",
+        "dispatch.lua",
+        "finish.lua",
+        "sweep.lua",
+        "discard.lua",
+        "replay.lua",
+        "erase.lua",
+        "join_lane.lua",
+    },
 }
 # These need memory; all others help work to its end, which frees memory.
 GROWING = {"replay.lua", "allow.lua", "rate.lua", "debounce.lua", "restore.lua"}
 TYPES = {  # of keys that the receiver's script does not use
     "paused": "zset",
+    "blocked": "zset",
+    "gate": "zset",
+    "undispatched": "zset",
+    "stopped": "zset",
     "causes": "zset",
     "blind_index": "zset",
     "pauses": "hash",

@@ -10,7 +10,7 @@ import msgspec
 
 from receiver.contract.connection import decode_text
 from receiver.contract.errors import SealError
-from receiver.contract.keys import EVENT
+from receiver.contract.keys import EVENT, read_event_id
 from receiver.contract.records import EventRecord, EventState, RunState, read_labels, read_number
 from receiver.contract.seal import Seal
 from receiver.contract.settings import parse_duration
@@ -123,17 +123,26 @@ def read_texts(record: Mapping[bytes, bytes]) -> dict[str, str]:
 
 def render_run(ledger: Ledger, run: str, record: Mapping[bytes, bytes]) -> dict[str, Any]:
     one = read_texts(record)
-    state = one.get("state", "missing")
+    state, next_at = one.get("state", "missing"), read_number(one.get("next_at"))
     failure = open_error(ledger.seal, run, one.get("sealed_error", ""))
     error = failure.error or one.get("reason", "") or ("its worker died with it" if "kills" in one else "")
     return {
         "handler": one.get("handler", ""),
         "state": state,
         "attempts": read_number(one.get("attempts")),
-        "next_attempt_at": format_time(read_number(one.get("next_at"))) if state == RunState.WAITING else None,
+        "next_attempt_at": format_time(next_at) if state == RunState.WAITING and next_at else None,
+        "waits_for": find_event_ahead(ledger, run, one) if state == RunState.WAITING and not next_at else "",
         "error": f"quarantined: {error}" if "quarantined" in one else error,
         "past": [render_attempt(ledger, run, entry) for entry in read_past(record.get(b"past", b""))],
     }
+
+
+def find_event_ahead(ledger: Ledger, run: str, record: Mapping[str, str]) -> str:
+    """What a run in a lane waits for: the event whose run is the first of it, or the dispatch of an earlier event."""
+    first = ledger.client.zrange(ledger.keys.name(f"lane:{record.get('lane', '')}"), 0, 0)
+    if not first:
+        return ""
+    return "dispatch" if decode_text(first[0]) == run else read_event_id(decode_text(first[0]))
 
 
 class PastAttempt(msgspec.Struct, frozen=True, array_like=True):

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -23,7 +22,7 @@ from receiver.contract.settings import Shared
 
 from .composition import compose_transition
 from .sealed_errors import digest_cause, seal_error
-from .units import Claim, Decision, Ended, NewRun, Outcome, Ticket
+from .units import Claim, Decision, Ended, Outcome, Ticket
 
 LEASE_SECONDS = 15.0  # that a claim holds without renewal
 LOST_AFTER_SECONDS = 10.0  # that an entry may be neither in the queue nor claimed
@@ -34,7 +33,6 @@ RETRY_LATER_SECONDS = 3 * 86400.0  # that a run may be put off by RetryLater
 PARKED_MS = 60_000  # until an event whose key is unknown is looked at again
 MAX_HOST_CHARACTERS = 20  # with more, the hash of a run that went well would need three times the memory
 
-NO_DELAYS: Mapping[str, float] = MappingProxyType({})
 pack = msgspec.msgpack.Encoder().encode  # for `cmsgpack.unpack`
 
 
@@ -206,6 +204,10 @@ class Ledger:
         """Whether the run has one of the lane's places among all workers. lane: a handler, or one key of it."""
         return bool(self.call("slot.lua", lane, places, run))
 
+    def join_lane(self, ticket: Ticket, lane: str, holds: bool) -> None:
+        """Makes a run that is ours the last one of its lane, which its dispatch did not know. holds: see `NewRun`."""
+        self.call("join_lane.lua", *ticket, lane, int(holds))
+
     def is_stale(self, lane: str, age: float) -> bool:
         """Whether a newer event of the lane is done."""
         newest = self.client.get(self.keys.name(f"newest:{lane}"))
@@ -286,23 +288,9 @@ def make_claim(unit: str, event: dict[str, str], run: dict[str, str], sealed: by
         failures=read_number(run.get("failures")),
         deaths=read_number(own.get("deaths")),
         suspect=own.get("suspect") == "1",
+        lane=run.get("lane", ""),
         is_replay=read_number(event.get("replays")) > 0 or read_number(run.get("replays")) > 0,
         claimed_at=now,
-    )
-
-
-def make_runs(handlers: Iterable[str], begins: str = "", delays: Mapping[str, float] = NO_DELAYS) -> tuple[NewRun, ...]:
-    """begins: the handler whose first attempt starts in this process at once, or "". delays: seconds until it may."""
-    return tuple(
-        [
-            NewRun(
-                suffix=hash_handler(name),
-                handler=name,
-                begins=name == begins,
-                delay_ms=int(delays.get(name, 0.0) * 1000),
-            )
-            for name in handlers
-        ]
     )
 
 

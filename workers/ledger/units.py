@@ -38,6 +38,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     deaths: int = 0
     suspect: bool = False
+    lane: str = ""  # of an ordered handler, where its dispatch knew it
     is_replay: bool = False
     claimed_at: float = 0.0  # on this machine's monotonic clock, before the claim was sent
 
@@ -109,12 +110,18 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """suffix: of the run's id. begins: its first attempt starts in this process at once. delay_ms: until it may."""
+    """suffix: of the run's id. begins: its first attempt starts in this process at once. delay_ms: until it may.
+
+    lane: whose runs start one after the other, in the order in which their events were accepted, or "".
+    holds: whether the lane stops if the run becomes a dead letter.
+    """
 
     suffix: str
     handler: str
     begins: bool = False
     delay_ms: int = 0
+    lane: str = ""
+    holds: bool = False
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

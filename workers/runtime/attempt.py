@@ -71,6 +71,9 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
         lane, age = name_lane(handler, event, seal), handler.find_age(event)
     except BaseException as error:
         return judge_failure(claim, handler, error)
+    if handler.ordered and not claim.lane:
+        ledger.join_lane(claim.ticket, lane, handler.stops_on_dead)
+        return make_outcome(claim, Verdict.HANDED)
     if held := find_hold(handler, claim, lane, age, ledger):
         return held
     return Attempt(claim=claim, handler=handler, event=event, slot=lane if handler.concurrency else "", age=age)

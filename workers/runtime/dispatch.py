@@ -8,7 +8,7 @@ import msgspec
 
 from receiver.contract.body import read
 from receiver.contract.errors import Altered, UnknownKey, Unreadable
-from receiver.contract.keys import make_run_id
+from receiver.contract.keys import hash_handler, make_run_id
 from receiver.contract.payload_paths import find_value
 from receiver.contract.records import EventRecord, EventState
 from receiver.contract.seal import Seal
@@ -16,10 +16,11 @@ from receiver.contract.seal import Seal
 from ..event import Event, make_event_with_payload
 from ..handler import Handler
 from ..ledger.blind_index import list_digests
-from ..ledger.transitions import Ledger, make_runs
-from ..ledger.units import Claim, Decision
+from ..ledger.transitions import Ledger
+from ..ledger.units import Claim, Decision, NewRun
 from ..router import Router
 from .attempt import Attempt
+from .flow_control import name_lane
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +55,11 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
     if not handlers:
         hint = router.find_hint(claim.labels.source, claim.labels.type)
         return end_without_runs(claim, EventState.UNHANDLED, hint, digests, opened)
-    asked = have_conditions(handlers)
-    if asked and not claim.suspect:  # a `when` may have killed the process: then each run asks its own
-        event = make_event_with_payload(opened, payload)
+    asked, lanes = have_conditions(handlers), dict[str, str]()
+    event = make_event_with_payload(opened, payload) if asked or have_lanes(handlers) else None
+    if event and not (asked and claim.suspect):  # its code may have killed the process: then each run asks its own
         handlers = tuple(handler for handler in handlers if wants(handler, event))
+        lanes = {one.name: find_lane(one, event, seal) for one in handlers if one.ordered}
     if not handlers:
         return end_without_runs(claim, EventState.UNHANDLED, digests=digests, opened=opened)
     first = next((one for one in handlers if one.is_free), None) if begin and not asked else None
@@ -65,7 +67,7 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
         unit=claim.unit,
         token=claim.token,
         verdict=EventState.DISPATCHED,
-        runs=make_runs([one.name for one in handlers], first.name if first else "", find_delays(handlers)),
+        runs=tuple([make_run(one, one is first, lanes.get(one.name, "")) for one in handlers]),
         digests=digests,
     )
     return DispatchPlan(claim=claim, decision=decision, begins=first, opened=opened, payload=payload)
@@ -84,14 +86,32 @@ def end_without_runs(
     return DispatchPlan(claim=claim, decision=decision, opened=opened)
 
 
-def find_delays(handlers: Iterable[Handler]) -> dict[str, float]:
-    """Seconds until the first attempt, of handlers that ask for it."""
-    return {handler.name: handler.delay for handler in handlers if handler.delay}
+def make_run(handler: Handler, begins: bool, lane: str) -> NewRun:
+    return NewRun(
+        suffix=hash_handler(handler.name),
+        handler=handler.name,
+        begins=begins,
+        delay_ms=int(handler.delay * 1000),
+        lane=lane,
+        holds=handler.stops_on_dead,
+    )
 
 
 def have_conditions(handlers: Iterable[Handler]) -> bool:
-    """Whether a handler has a `when`, which is user code."""
-    return any(handler.when for handler in handlers)
+    """Whether a dispatch calls an author's code: a `when`, or the `key` of an ordered handler."""
+    return any(handler.when or (handler.ordered and callable(handler.key)) for handler in handlers)
+
+
+def have_lanes(handlers: Iterable[Handler]) -> bool:
+    return any(handler.ordered for handler in handlers)
+
+
+def find_lane(handler: Handler, event: Event, seal: Seal) -> str:
+    """The lane of an ordered handler's run, or "" if its `key` raises: then the run fails with that error."""
+    try:
+        return name_lane(handler, event, seal)
+    except BaseException:
+        return ""
 
 
 def wants(handler: Handler, event: Event) -> bool:

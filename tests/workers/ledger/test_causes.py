@@ -8,7 +8,7 @@ import redis
 from receiver.contract.keys import hash_handler
 from receiver.contract.seal import Seal
 from receiver.contract.survey import survey
-from tests.support.kit import accept, dispatch, find_readable
+from tests.support.kit import accept, dispatch, find_readable, make_runs
 from workers.ledger import query
 from workers.ledger.transitions import Ledger
 from workers.ledger.units import Cause, Claim, Outcome, Verdict
@@ -188,7 +188,6 @@ def test_runs_of_a_paused_handler_wait_and_others_do_not(ledger: Ledger, seal: S
 
 
 def test_a_first_run_does_not_begin_at_once_while_its_handler_is_paused(ledger: Ledger, seal: Seal) -> None:
-    from workers.ledger.transitions import make_runs
     from workers.ledger.units import Decision
 
     ledger.pause("a")

@@ -13,9 +13,9 @@ from receiver.contract.connection import decode_text
 from receiver.contract.keys import Keys, hash_handler
 from receiver.contract.records import EventState, RunState
 from receiver.contract.seal import Seal
-from tests.support.kit import accept
+from tests.support.kit import accept, make_runs
 from workers.ledger import transitions
-from workers.ledger.transitions import Ledger, make_runs
+from workers.ledger.transitions import Ledger
 from workers.ledger.units import Claim, Decision, Outcome, Verdict
 
 PAGE = Path(__file__).parents[3] / "docs/architecture.md"
@@ -64,8 +64,9 @@ def dispatch(ledger: Ledger, claim: Claim, draw: random.Random) -> None:
     verdict = draw.choice(["dispatched"] * 6 + ["unhandled", "unreadable", "dead", "parked"])
     handlers = ("a", "b")[: draw.choice([1, 1, 2])] if verdict == "dispatched" else ()
     begins = draw.choice(["", "a"]) if handlers else ""
+    lane = draw.choice(["", "a:1", "a:2"]) if handlers == ("a",) else ""
     ledger.finish_dispatches(
-        [Decision(unit=claim.unit, token=claim.token, verdict=verdict, runs=make_runs(handlers, begins))],
+        [Decision(unit=claim.unit, token=claim.token, verdict=verdict, runs=make_runs(handlers, begins, lane=lane))],
         draw_lease(draw),
     )
 
@@ -177,11 +178,13 @@ def meet_every_fate(ledger: Watched, seal: Seal) -> None:
     accept(ledger, seal)
     ledger.note("accept")
     (claim,) = ledger.take([], 1)
-    late = make_runs(["a"], delays={"a": 0.001})
+    late = make_runs(["a"], delay_ms=1)
     ledger.finish_dispatches([Decision(unit=claim.unit, token=claim.token, verdict="dispatched", runs=late)])
     time.sleep(0.002)
     ledger.sweep()
     end(Verdict.DONE)
+
+    meet_fates_of_a_lane(ledger, seal)
 
     event = make("dispatched", "a")
     end(Verdict.MISSING, delay=3600)
@@ -233,6 +236,39 @@ def meet_every_fate(ledger: Watched, seal: Seal) -> None:
     ledger.discard(event, reason="")
     make("unhandled")
     make("unreadable")
+
+
+def meet_fates_of_a_lane(ledger: Watched, seal: Seal) -> None:
+    def decide(claim: Claim, verdict: str = "dispatched") -> None:
+        runs = make_runs(["a"], lane="a:k", holds=True) if verdict == "dispatched" else ()
+        ledger.finish_dispatches([Decision(unit=claim.unit, token=claim.token, verdict=verdict, runs=runs)])
+
+    def end(verdict: Verdict) -> str:
+        (claim,) = ledger.take([], 5)
+        ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=verdict)])
+        return claim.event
+
+    for _ in range(2):
+        accept(ledger, seal)
+        ledger.note("accept")
+    first, second = ledger.take([], 2)
+    decide(second)
+    decide(first, "unhandled")  # the second may start now
+    end(Verdict.DONE)
+
+    for _ in range(3):
+        accept(ledger, seal)
+        ledger.note("accept")
+    for claim in ledger.take([], 3):
+        decide(claim)
+    stopped = end(Verdict.DEAD)
+    ledger.discard(stopped, reason="")  # the second may start now
+    (claim,) = ledger.take([], 5)
+    ledger.replay(stopped, again=True)
+    ledger.take([], 5)  # it is not its turn
+    ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.DONE)])
+    end(Verdict.DONE)
+    end(Verdict.DONE)
 
 
 def watch(own_ledger: Ledger, keys: Keys, live: Callable[[Watched], None]) -> set[Change]:

@@ -14,11 +14,11 @@ from receiver.contract.keys import Keys
 from receiver.contract.records import Labels, read_labels, read_number
 from receiver.contract.seal import Seal
 from receiver.contract.secrets import Secret
-from tests.support.kit import accept, dispatch, wait_for
+from tests.support.kit import accept, dispatch, make_runs, wait_for
 from workers.ledger import query
 from workers.ledger.composition import compose_transition
 from workers.ledger.reseal import reseal_all
-from workers.ledger.transitions import Ledger, SweepResult, make_runs, read_pairs
+from workers.ledger.transitions import Ledger, SweepResult, read_pairs
 from workers.ledger.units import Claim, Decision, Outcome, Verdict
 
 

@@ -47,7 +47,8 @@ def show(
     for run in record["runs"]:
         again = f", again at {run['next_attempt_at']}" if run["next_attempt_at"] else ""
         failure = f": {run['error']}" if run["error"] else ""
-        print_line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{failure}")
+        turn = f", {describe_turn(run['waits_for'])}" if run["waits_for"] else ""
+        print_line(f"run: {run['handler']} {run['state']}, attempts {run['attempts']}{again}{turn}{failure}")
         for past in run["past"]:
             print_past(past)
         for call in run["calls"]:
@@ -59,6 +60,12 @@ def show(
                 + (f", request {call['request_id']}" if call["request_id"] else "")
             )
     return 0
+
+
+def describe_turn(waits_for: str) -> str:
+    if waits_for == "dispatch":
+        return "for the dispatch of earlier events"
+    return f"for its turn: first of its key is {waits_for}"
 
 
 def print_past(past: dict[str, Any]) -> None:

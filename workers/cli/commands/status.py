@@ -38,7 +38,8 @@ def print_report(report: Status) -> None:
         f"events: {counts['pending']} to dispatch, the oldest for {report.oldest_seconds:.0f} s; {counts['open']} open"
     )
     print_line(
-        f"runs: {counts['queued']} queued, {counts['running']} running, {counts['waiting']} waiting for their time"
+        f"runs: {counts['queued']} queued, {counts['running']} running, {counts['waiting']} waiting for their time, "
+        f"{counts['blocked']} for their turn"
     )
     print_history(report)
     for source, count in report.untyped.items():

@@ -29,7 +29,7 @@ local extend_past = function(packed, attempt, ms, host, verdict, sealed)
   return cmsgpack.pack(past)
 end
 
-local ended_in = {accepted = {'pending', 'dispatching', 'parked'}, dispatched = {'open'}, dead = {'dead'}}
+local ended_in = {accepted = {'pending', 'dispatching', 'parked', 'undispatched'}, dispatched = {'open'}, dead = {'dead'}}
 local finish_event = function(id, before, state, cause)
   for _, name in ipairs(ended_in[before] or {}) do drop(name, id) end
   redis.call('HSET', event_key(id), 'state', state, 'finished_at', whole(now))

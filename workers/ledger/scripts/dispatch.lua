@@ -1,6 +1,7 @@
 -- dispatch: accepted -> dispatched, unhandled, unreadable or dead; or parked until a key is known.
 -- ARGV after keep (ms): lease (ms), delay (ms, for parked), and a packed list of `Decision` (transitions.py).
--- A run that begins at once is claimed as it is made; one with a delay waits; the others are queued.
+-- A run that begins at once is claimed as it is made; one with a delay waits; the others are queued. Runs of a lane are
+-- looked at last: by then all events of the list are dispatched.
 -- Answers a list an event: what became of it, then the runs that are ours now. Their token is 1.
 local ends, due, moment = whole(now + tonumber(ARGV[5])), whole(now + tonumber(ARGV[6])), whole(now)
 
@@ -12,16 +13,41 @@ local write = function(key, ...)  -- whatever stands there is none of ours: the 
 end
 
 local paused = fields_of('pauses')
+local left, of_lanes = {}, {}  -- events that are undispatched no more, and runs that start if it is their turn
+local begin = function(run, ours)
+  add('running', ends, run)
+  ours[#ours + 1] = run
+end
+local start_in_turn = function(one)
+  if not is_its_turn(one.run, one.lane) then return block(one.run) end
+  if not one.begins then return enqueue(one.run, 'queued') end
+  redis.call('HSET', unit_key(one.run), 'state', 'running', 'attempts', '1', 'token', '1')
+  begin(one.run, one.ours)
+end
+local make_run_of_lane = function(id, run, one, begins, ours)
+  local order = tonumber(redis.call('ZSCORE', Z .. 'undispatched', id) or '') or last_ordinal()
+  write(unit_key(run), 'handler', one.handler, 'state', 'waiting', 'lane', one.lane, unpack(STAMP))
+  if one.holds then redis.call('HSET', unit_key(run), 'holds', 1) end
+  join_lane(run, one.lane, order)
+  if one.delay_ms then
+    local first = whole(now + one.delay_ms)
+    redis.call('HSET', unit_key(run), 'next_at', first)
+    return add('waiting', first, run)
+  end
+  of_lanes[#of_lanes + 1] = {run = run, lane = one.lane, begins = begins, ours = ours}
+end
 local make_runs = function(id, runs, wanted)
   local ours = {'dispatched'}
   for _, one in ipairs(wanted) do
     local run = id .. '-' .. one.suffix
     if not string.find(runs, one.suffix, 1, true) then
       runs = runs == '' and one.suffix or (runs .. ',' .. one.suffix)
-      if one.begins and not paused[one.handler] then
+      local begins = one.begins and not paused[one.handler]
+      if one.lane then
+        make_run_of_lane(id, run, one, begins, ours)
+      elseif begins then
         write(unit_key(run), 'handler', one.handler, 'state', 'running', 'attempts', '1', 'token', '1', unpack(STAMP))
-        add('running', ends, run)
-        ours[#ours + 1] = run
+        begin(run, ours)
       elseif one.delay_ms then
         local first = whole(now + one.delay_ms)
         write(unit_key(run), 'handler', one.handler, 'state', 'waiting', 'next_at', first, unpack(STAMP))
@@ -43,6 +69,7 @@ local decide = function(one)
     count('overlaps')
     return {'lost'}
   end
+  left[#left + 1] = id
   if verdict == 'parked' then
     drop('dispatching', id)
     redis.call('HSET', key, 'cause', one.cause)
@@ -69,5 +96,8 @@ end
 
 local answers = {}
 for _, one in ipairs(cmsgpack.unpack(ARGV[7])) do answers[#answers + 1] = decide(one) end
+if #left > 0 then redis.call('ZREM', Z .. 'undispatched', unpack(left)) end
+open_gate()
+for _, one in ipairs(of_lanes) do start_in_turn(one) end
 flush()
 return answers

@@ -18,6 +18,11 @@ local reopen = function(unit, to)
   redis.call('HDEL', unit_key(unit), 'suspect', 'kills', 'quarantined', 'alone', 'missing_since', 'later_since')
   redis.call('HDEL', unit_key(unit), 'unanswered', 'superseded')
   if is_run(unit) then redis.call('HSET', unit_key(unit), 'debounced', 1) end  -- a replay skips the debounce
+  local lane = get(unit_key(unit), 'lane')
+  if lane then  -- it is the last one of its lane now, unless it stopped that
+    join_lane(unit, lane, (ordinal or last_ordinal()) + 1)
+    drop('stopped', unit)
+  end
   if not keep_calls then
     redis.call('UNLINK', Z .. 'calls:' .. unit)
     redis.call('HDEL', unit_key(unit), 'calls')

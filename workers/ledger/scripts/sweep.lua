@@ -58,7 +58,7 @@ local purge = function(name, sample)
   end
   return foreign
 end
-for _, name in ipairs({'pending', 'dispatching', 'parked', 'queued', 'running', 'waiting', 'paused', 'later', 'open', 'dead', 'final'}) do
+for _, name in ipairs({'pending', 'dispatching', 'parked', 'queued', 'running', 'waiting', 'paused', 'blocked', 'later', 'open', 'dead', 'final'}) do
   if purge(name, 20) > 5 then purge(name, 10 * most) end
 end
 
@@ -111,6 +111,8 @@ for _, name in ipairs(leases and not jumped and {'running', 'dispatching'} or {}
         forget(unit)
         redis.call('HSET', key, 'state', 'dead', 'next_at', '')
         settle(string.sub(unit, 1, 30))
+        local own = pick(key, 'lane', 'holds')
+        if own.lane then leave_lane(unit, own.lane, 'dead', own.holds) end
       else
         finish_event(unit, 'accepted', 'dead', cause)
       end
@@ -131,6 +133,16 @@ end
 local paused = fields_of('pauses')
 for _, unit in ipairs(redis.call('ZRANDMEMBER', Z .. 'paused', 50)) do
   if sound(unit, 'paused') and not paused[get(unit_key(unit), 'handler') or ''] then requeue(unit, 'queued') end
+end
+
+-- What waits for its turn is woken by what it waits for; a sample finds what was not. Only what is to be dispatched may
+-- hold others up.
+for _, event in ipairs(redis.call('ZRANGE', Z .. 'undispatched', 0, 19)) do
+  if get(event_key(event), 'state') ~= 'accepted' then redis.call('ZREM', Z .. 'undispatched', event) end
+end
+open_gate()
+for _, run in ipairs(redis.call('ZRANDMEMBER', Z .. 'blocked', 50)) do
+  if sound(run, 'blocked') then wake_first(get(unit_key(run), 'lane') or '') end
 end
 
 -- What a later release wrote waits for one of its processes: that is us, where the format is not above ours.

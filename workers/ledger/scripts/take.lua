@@ -8,7 +8,7 @@ if more > 0 then
   for _, job in ipairs(redis.call('LPOP', LIST, more) or {}) do jobs[#jobs + 1] = job end
 end
 
-local answers, paused = {}, fields_of('pauses')
+local answers, paused, first_claimed = {}, fields_of('pauses'), {}
 local ends = whole(now + lease)
 local claim = function(job)
   local ordinal, unit = string.match(job, '^(%d+)%-(evt_[%w%-]+)$')
@@ -28,12 +28,17 @@ local claim = function(job)
   if format > FORMAT then  -- whatever it says, we do not guess
     redis.call('HSET', key, 'job', '')
     drop(index(unit, 'queued'), unit)
+    if not run then drop('undispatched', unit) end
     return add('later', format, unit)
   end
   if run and paused[own.handler] then
     redis.call('HSET', key, 'state', 'paused', 'job', '')
     drop('queued', unit)
     return add('paused', whole(now), unit)
+  end
+  if run and own.lane and not is_its_turn(unit, own.lane) then
+    drop('queued', unit)
+    return block(unit)
   end
   local token = whole((tonumber(own.token or 0) or 0) + 1)
   note(flat, 'token', token)
@@ -43,11 +48,14 @@ local claim = function(job)
     redis.call('HSET', key, 'token', token, 'job', '', 'state', 'running', 'attempts', attempts)
   else
     redis.call('HSET', key, 'token', token, 'job', '')  -- spent: a second entry of the same job claims nothing
+    first_claimed[#first_claimed + 1] = ordinal
+    first_claimed[#first_claimed + 1] = unit
   end
   drop(index(unit, 'queued'), unit)
   add(index(unit, 'running'), ends, unit)
   answers[#answers + 1] = claimed(unit, event_flat, flat)
 end
 for _, job in ipairs(jobs) do claim(job) end
+if #first_claimed > 0 then redis.call('ZADD', Z .. 'undispatched', 'NX', unpack(first_claimed)) end
 flush()
 return answers
