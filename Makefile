@@ -36,6 +36,10 @@ hostile: $(VENV)/ready
 soak: $(VENV)/ready
 	@MINUTES=$(MINUTES) SEED=$(SEED) $(BIN)/python -m tests.faults.nemesis
 
+# The same for what handlers ask of flow control
+flow-soak: $(VENV)/ready
+	@MINUTES=$(MINUTES) SEED=$(SEED) $(BIN)/python -m tests.faults.flow_soak
+
 # A wheel in dist/, for those who install without a checkout.
 wheel: $(VENV)/ready
 	@$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
@@ -62,4 +66,4 @@ lock:
 	@uv export $(EXPORT) --only-group fuzz -o requirements-fuzz.txt
 	@uv export $(EXPORT) --only-group build -o requirements-build.txt
 
-.PHONY: dev test lint wheel bench faults hostile fuzz soak lock
+.PHONY: dev test lint wheel bench faults hostile fuzz soak flow-soak lock

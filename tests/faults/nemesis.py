@@ -33,8 +33,9 @@ PLACES = 64 // IN_FLIGHT  # what a worker whose all is lost may cost, in the che
 
 
 class Nemesis:
-    def __init__(self, here: World, seed: int) -> None:
+    def __init__(self, here: World, seed: int, least: int = LEAST) -> None:
         self.here = here
+        self.least = least
         self.chance = random.Random(seed)
         self.bases: list[str] = []
         self.receivers: dict[str, subprocess.Popen[bytes]] = {}
@@ -159,7 +160,7 @@ class Nemesis:
     def _under_load(self) -> int:
         """How many runs are in flight, once these are enough."""
         seen = [0]
-        wait_for(lambda: [seen.append(self.running())] and seen[-1] >= LEAST, 60)
+        wait_for(lambda: [seen.append(self.running())] and seen[-1] >= self.least, 60)
         return seen[-1]
 
     def running(self) -> int:

@@ -71,7 +71,11 @@ class Provider:
                     task.add_done_callback(tasks.discard)
             await asyncio.gather(*tasks)
 
-    async def _event(self, http: httpx2.AsyncClient, copies: int, payload: Mapping[str, float]) -> None:
+    async def send_one(self, http: httpx2.AsyncClient, payload: Mapping[str, str | int]) -> str:
+        """The event's id once it is accepted, or given up."""
+        return await self._event(http, 1, payload)
+
+    async def _event(self, http: httpx2.AsyncClient, copies: int, payload: Mapping[str, str | float]) -> str:
         self._number += 1
         name = f"e{time.time_ns()}-{self._number}"
         self.sent.ids.add(name)
@@ -82,6 +86,7 @@ class Provider:
             "content-type": "application/json",
         }
         await asyncio.gather(*(self._deliver(http, name, body, headers) for _ in range(copies)))
+        return name
 
     async def _deliver(self, http: httpx2.AsyncClient, name: str, body: bytes, headers: dict[str, str]) -> None:
         deadline = min(time.monotonic() + self.try_for, self.give_up)

@@ -53,8 +53,8 @@ local note_cause = function(one, run, due)
   redis.call('ZREMRANGEBYSCORE', Z .. 'causes', '-inf', whole(now - CAUSE_TTL_MS))
   count_recent('cause:' .. id)
 end
--- A run without a place waits in line. A run that gives its place back wakes the one of the oldest event. A run in line is
--- also due by itself after a while, because a worker that died gives no place back.
+-- A run without a place waits in line. A run that gives its place back wakes the one of the oldest event. A run that is
+-- queued again keeps its place. A run in line is also due by itself after a while: a quarantine gives no place back.
 local stand_in_line = function(one, run)  -- false where a place has become free meanwhile
   local taken = redis.pcall('SCARD', Z .. 'slots:' .. one.slot)
   if type(taken) == 'number' and taken < one.places then return false end
@@ -118,10 +118,11 @@ local finish = function(one)
   end
   if one.cause then note_cause(one, run, verdict == 'failed' and now + math.floor(one.delay * 1000) or 0) end
   for name, by in pairs(one.tallies) do count(name, by) end
-  if one.slot and verdict ~= 'busy' then give_place(one.slot, run) end
+  local comes_back = verdict == 'handed' or verdict == 'died'
+  if one.slot and verdict ~= 'busy' and not comes_back then give_place(one.slot, run) end
   if one.age and verdict == 'done' then note_newest(one) end
   local is_free = verdict == 'busy' and one.slot and not stand_in_line(one, run)
-  if verdict == 'handed' or verdict == 'died' or is_free then
+  if comes_back or is_free then
     if #change > 0 then redis.call('HSET', key, unpack(change)) end
     requeue(run, 'queued')
     return verdict
