@@ -12,15 +12,19 @@ from .ledger.transitions import LEASE_SECONDS
 
 @dataclass(slots=True)
 class Lease:
-    """Whether an attempt still owns its run. Renewed by the parent, whose last renewal `renewed_at` tells."""
+    """Whether an attempt still owns its run. Renewed by the parent, whose last renewal `renewed_at` tells.
+
+    clock: seconds.
+    """
 
     claimed_at: float
     renewed_at: Callable[[], float] = field(default=lambda: 0.0)
     lost: bool = False
+    clock: Callable[[], float] = time.monotonic
 
     def check(self) -> None:
         """Raises LeaseLost where another attempt may have begun."""
-        if self.lost or time.monotonic() - max(self.claimed_at, self.renewed_at()) > LEASE_SECONDS:
+        if self.lost or self.clock() - max(self.claimed_at, self.renewed_at()) > LEASE_SECONDS:
             self.lost = True
             raise LeaseLost("the lease of this attempt is lost: another one may run")
 
@@ -38,6 +42,12 @@ class Context:
 
 
 CURRENT: ContextVar[Context] = ContextVar("zyra-receiver")
+
+
+def check_lease() -> None:
+    """Raises LeaseLost where another attempt of the handler's run may have begun. Outside a handler there is none."""
+    if context := CURRENT.get(None):
+        context.lease.check()
 
 
 def allow(key: str, times: int, seconds: float, who: str = "") -> bool:

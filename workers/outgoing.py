@@ -21,6 +21,7 @@ import httpx2
 
 from receiver.contract.addresses import Target, are_public, parse_target
 
+from .context import check_lease
 from .errors import GiveUp, RetryLater
 from .retry_after import parse_retry_after
 
@@ -50,11 +51,13 @@ class PostFailed(Exception):
 def post(url: str, *, json: Any = None, content: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
     """Posts JSON, or bytes as they are; the answer's beginning. Left to fly its errors mean the right thing:
 
-    PostFailed is an ordinary failure, RetryLater a 429, GiveUp another 4xx or a URL that must not be called.
+    PostFailed is an ordinary failure, RetryLater a 429, GiveUp another 4xx or a URL that must not be called. After an
+    attempt has lost its lease, LeaseLost is raised and nothing is sent.
     ALLOW_PRIVATE_URLS=1 allows addresses of private networks, and http, for those who mean it.
     It blocks, for 20 s at most once the host's addresses are known: an `async def` handler uses asyncio.to_thread.
     """
     body = encoding.dumps(json).encode() if json is not None else content
+    check_lease()
     if (recorder := RECORDER.get()) is not None:
         recorder.append(Post(url, body))
         return b""

@@ -3,13 +3,24 @@
 A lane is what they count by: a handler, or one key of it.
 """
 
+from typing import Protocol
+
 from receiver.contract.keys import read_event_id
 from receiver.contract.seal import Seal
 
 from ..event import Event
 from ..handler import Handler
-from ..ledger.transitions import Ledger
 from ..ledger.units import Claim, Outcome, Verdict, make_outcome
+
+
+class Lanes(Protocol):
+    """What is asked of the ledger; it says what each means."""
+
+    def settle_debounce(self, lane: str, run: str, quiet: float, longest: float, newest: bool) -> tuple[float, str]: ...
+    def plan_start(self, lane: str, most: int, seconds: float, attempt: str) -> float: ...
+    def take_place(self, lane: str, places: int, run: str) -> bool: ...
+    def is_stale(self, lane: str, age: float) -> bool: ...
+
 
 BUSY_SECONDS = 15.0  # until a run asks again for a place if nobody wakes it
 
@@ -21,7 +32,7 @@ def name_lane(handler: Handler, event: Event, seal: Seal) -> str:
     return f"{handler.name}:{seal.fingerprint(handler.find_key(event).encode('utf-8', 'replace'))}"
 
 
-def find_hold(handler: Handler, claim: Claim, lane: str, age: float | None, ledger: Ledger) -> Outcome | None:
+def find_hold(handler: Handler, claim: Claim, lane: str, age: float | None, ledger: Lanes) -> Outcome | None:
     """The outcome of an attempt that must not start now: it waits, or is skipped. age: see `Handler.find_age`."""
     if handler.debounce:
         seconds, instead = ledger.settle_debounce(

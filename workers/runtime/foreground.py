@@ -46,14 +46,20 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_attempt(
-    handler: Handler, event: Event, client: Any = None, *, counter: Counter | None = None, records_posts: bool = True
+    handler: Handler,
+    event: Event,
+    client: Any = None,
+    *,
+    counter: Counter | None = None,
+    lease: Lease | None = None,
+    records_posts: bool = True,
 ) -> Ending:
     """Calls the handler as a worker does. client: for the handler's second parameter; it is closed at the end.
 
     records_posts: whether `workers.post` only records what it would send.
     """
     posts = list[Post]()
-    context = Context(counter or LocalCounter(), Lease(time.monotonic(), time.monotonic))
+    context = Context(counter or LocalCounter(), lease or Lease(time.monotonic(), time.monotonic))
     started = time.monotonic()
     error = copy_context().run(call, handler, event, client, context, posts if records_posts else None)
     return Ending(error=error, seconds=time.monotonic() - started, posts=tuple(posts))

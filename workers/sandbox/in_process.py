@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import msgspec
 
-from ..zyra.caller import Caller
+from ..zyra.caller import Caller, skip_guard
 from ..zyra.client import AsyncZyra, Zyra
 from ..zyra.credentials import ApiKey
 from ..zyra.journal import Journal
@@ -77,9 +77,18 @@ class SandboxInProcess:
         operations = PretendingOperations if self.pretends else ImmediateOperations
         self._app = create_app(self.state, NO_LIMITS, operations=operations, transport=NOWHERE)
 
-    def make_client(self, is_async: bool = False, journal: Journal | None = None, answer: Answer | None = None) -> Any:
-        """A client of this sandbox: `Zyra`, or `AsyncZyra`. answer: replaces the sandbox's answers."""
-        caller = Caller(ring=ApiKey(lambda: self.key), journal=journal)
+    def make_client(
+        self,
+        is_async: bool = False,
+        journal: Journal | None = None,
+        answer: Answer | None = None,
+        guard: Callable[[], None] = skip_guard,
+    ) -> Any:
+        """A client of this sandbox: `Zyra`, or `AsyncZyra`. answer: replaces the sandbox's answers.
+
+        guard: raises where no call may be made.
+        """
+        caller = Caller(ring=ApiKey(lambda: self.key), journal=journal, guard=guard)
         options = make_options(URL) | {"transport": httpx2.MockTransport(answer or self.answer)}
         if is_async:
             return AsyncZyra(URL, caller=caller, http=httpx2.AsyncClient(**options))

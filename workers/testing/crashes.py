@@ -1,4 +1,4 @@
-"""Kills a handler's process at each of its calls: whatever happens, each effect happens once."""
+"""Kills and pauses a handler's process at each of its calls: whatever happens, each effect happens once."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,18 +10,19 @@ from .running import Result, run_handler
 
 
 def check_crashes(handler: Handler | Callable[..., Any], event: Event) -> Result:
-    """Runs the handler once undisturbed, then killed before and after each call that changes something.
+    """Runs the handler undisturbed, then killed before and after, and paused after each call that changes something.
 
-    The undisturbed result. Raises AssertionError where a run that was killed has other effects, and says which.
+    The undisturbed result. Raises AssertionError where a disturbed run has other effects, and says which.
     """
     whole = run_handler(handler, event)
     for number in range(1, len(whole.changes) + 1):
-        for moment in ("before", "after"):
+        for what, moment in (("kill", "before"), ("kill", "after"), ("pause", "after")):
             place = f"{moment} call {number}"
-            killed = run_handler(handler, event, kill_at=place)
-            repeated = Counter(killed.changes) - Counter(whole.changes)
-            lost = Counter(whole.changes) - Counter(killed.changes)
-            assert not repeated, f"killed {place}, it repeated: {', '.join(repeated)}"
-            assert not lost, f"killed {place}, it left out: {', '.join(lost)}"
-            assert killed.outcome == whole.outcome, f"killed {place}, it ended {killed.outcome}: {killed.error!r}"
+            other = run_handler(handler, event, **{f"{what}_at": place})  # type: ignore[arg-type]
+            how = f"{'killed' if what == 'kill' else 'paused'} {place}"
+            repeated = Counter(other.changes) - Counter(whole.changes)
+            lost = Counter(whole.changes) - Counter(other.changes)
+            assert not repeated, f"{how}, it repeated: {', '.join(repeated)}"
+            assert not lost, f"{how}, it left out: {', '.join(lost)}"
+            assert other.outcome == whole.outcome, f"{how}, it ended {other.outcome}: {other.error!r}"
     return whole

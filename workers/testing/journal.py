@@ -18,17 +18,21 @@ class JournalMemory:
     def __init__(self) -> None:
         self.client = self
         self.keys = Keys("test")
+        self.token = 0  # of the attempt that owns the run
         self.last = 0
         self.entries: dict[bytes, bytes] = {}
 
     def make_journal(self, run: str, attempt: int, key: str) -> Journal:
         """The journal as an attempt finds it."""
+        self.token = attempt
         return Journal(self, SEAL, run, attempt, attempt, key)  # type: ignore[arg-type]
 
     def call(self, name: str, what: str, run: str, *values: Any) -> int:
         """What journal.lua does."""
         if what == "begin":
-            _, number, entry = values
+            token, number, entry = values
+            if token != self.token:
+                return 0
             self.last = number
             self.entries[str(number).encode()] = entry
             return 1

@@ -10,7 +10,7 @@ import pytest
 from workers import AsyncZyra, Event, GiveUp, RetryLater, Router, VirtualServerEvent, Zyra, allow, post
 from workers.runtime.foreground import LocalCounter
 from workers.sandbox.in_process import SandboxInProcess
-from workers.testing import check_crashes, make_event, run_handler
+from workers.testing import check_crashes, make_event, run_events, run_handler
 from workers.testing.clock import Clock
 from workers.testing.journal import JournalMemory
 
@@ -114,6 +114,129 @@ def test_one_kill_and_the_attempt_after_it() -> None:
             run_handler(replace, make_event(ERROR, data={"id": "vs_9"}), kill_at=wrong)
 
 
+def test_an_attempt_that_is_paused_past_its_lease_makes_no_further_call() -> None:
+    result = run_handler(replace, make_event(ERROR, data={"id": "vs_9"}), pause_at="after call 1")
+
+    assert (result.outcome, result.attempts, len(result.changes)) == ("done", 2, 2)
+    assert result.seconds >= 16
+    for wrong, message in (
+        ("before call 1", 'pause_at must be like "after call 2"'),
+        ("after call 3", "there is no call 3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run_handler(replace, make_event(ERROR, data={"id": "vs_9"}), pause_at=wrong)
+
+
+def test_a_coroutine_can_be_paused_too() -> None:
+    result = run_handler(gentle, make_event(ERROR, data={"id": "vs_9"}), pause_at="after call 1")
+
+    assert (result.outcome, result.attempts, len(result.changes)) == ("done", 2, 1)
+
+
+def test_a_paused_attempt_posts_nothing_more() -> None:
+    own = Router()
+
+    @own.on(ERROR, name="posts")
+    def posts(event: Event, zyra: Zyra) -> None:
+        zyra.virtual_servers.stop(event.resource_id)
+        post("https://example.com")
+
+    (handler,) = own
+
+    result = run_handler(handler, make_event(ERROR, data={"id": "vs_9"}), pause_at="after call 1")
+
+    assert (result.outcome, len(result.posts)) == ("done", 1)
+
+
+def test_a_killed_attempt_is_repeated_after_its_lease() -> None:
+    result = run_handler(replace, make_event(ERROR, data={"id": "vs_9"}), kill_at="after call 1")
+
+    assert result.seconds == 15
+
+
+def make_handler(kind: str = "job.failed", function: Any = None, **options: Any) -> Any:
+    own = Router()
+    own.on(kind, name="own", **options)(function or (lambda event: None))
+    (handler,) = own
+    return handler
+
+
+def make_jobs(*names: str, **data: Any) -> list[Event]:
+    return [make_event("job.failed", data={"id": name, **data}) for name in names]
+
+
+@pytest.mark.parametrize("keep", ["last", "first"])
+def test_fifty_events_make_one_run(keep: str) -> None:
+    handler = make_handler(key="resource", debounce=5, at_most=60, keep=keep)
+
+    results = run_events(handler, make_jobs(*["job_1"] * 50, "job_2"), at=[n / 10 for n in range(51)])
+
+    outcomes = [one.outcome for one in results]
+    one_run = ["skipped"] * 49 + ["done"] if keep == "last" else ["done"] + ["skipped"] * 49
+    assert outcomes == [*one_run, "done"]
+    assert results[10].reason.startswith("superseded by evt_")
+    assert results[49 if keep == "last" else 0].seconds == pytest.approx(5 if keep == "last" else 9.9)
+
+
+def test_a_debounced_run_starts_in_any_case_after_a_while() -> None:
+    handler = make_handler(debounce=5, at_most=20)
+
+    results = run_events(handler, make_jobs(*["job_1"] * 31), at=range(31))
+
+    assert [place for place, one in enumerate(results) if one.outcome == "done"] == [19, 30]
+
+
+def test_a_rate_spreads_the_starts() -> None:
+    handler = make_handler(rate="2/min")
+
+    results = run_events(handler, make_jobs(*["job_1"] * 5))
+
+    assert [round(one.seconds) for one in results] == [0, 0, 60, 60, 120]
+
+
+def test_a_stale_event_is_skipped() -> None:
+    handler = make_handler(key="resource", newest="data.updated_at")
+    events = [make_jobs("job_1", updated_at=f"2026-01-0{day}T00:00:00Z")[0] for day in (3, 1, 4)]
+
+    results = run_events(handler, events, at=range(3))
+
+    assert [one.outcome for one in results] == ["done", "skipped", "done"]
+    assert results[1].reason == "stale: a newer event of its key is done"
+
+
+@pytest.mark.parametrize("on_dead", ["continue", "stop"])
+def test_runs_of_a_key_follow_one_another(on_dead: str) -> None:
+    order = []
+
+    def note(event: Event) -> None:
+        order.append((event.resource_id, event.payload["data"]["number"]))
+        if (event.resource_id, event.payload["data"]["number"]) == ("job_1", 1):
+            raise ValueError("no")
+
+    handler = make_handler(function=note, key="resource", ordered=True, on_dead=on_dead, retries=1, backoff=10)
+    events = [make_jobs(name, number=number)[0] for number in range(3) for name in ("job_1", "job_2")]
+
+    results = run_events(handler, events)
+
+    rest = [("job_1", 1), ("job_1", 2)] if on_dead == "continue" else [("job_1", 1)]
+    assert order == [("job_1", 0), ("job_2", 0), ("job_1", 1), ("job_2", 1), ("job_2", 2), *rest]
+    last = "done" if on_dead == "continue" else "waiting"
+    assert [one.outcome for one in results] == ["done", "done", "dead", "done", last, "done"]
+
+
+def test_a_delay_a_condition_and_a_key_that_fails() -> None:
+    wanted = make_handler(when=lambda event: event.resource_id != "job_2", delay=30)
+    keyed = make_handler(key=lambda event: event.payload["none"], concurrency=1, max_attempts=2)
+
+    results = run_events(wanted, make_jobs("job_1", "job_2"))
+    (failed,) = run_events(keyed, make_jobs("job_1"))
+
+    assert [(one.outcome, one.seconds) for one in results] == [("done", 30), ("unwanted", 0)]
+    assert (failed.outcome, failed.attempts, str(failed.error)) == ("dead", 2, "'none'")
+    with pytest.raises(ValueError, match="a time for each of the 2 events, and never fall"):
+        run_events(wanted, make_jobs("job_1", "job_2"), at=[2, 1])
+
+
 def test_time_passes_at_once() -> None:
     failed = run_handler(fails, make_event("job.failed", data={"id": "job_1"}))
     never = run_handler(fails, make_event("job.failed", data={"id": "never"}))
@@ -208,6 +331,7 @@ def test_a_counter_forgets() -> None:
 
 def test_the_journal_in_memory_refuses_what_somebody_else_changed() -> None:
     memory = JournalMemory()
+    memory.make_journal("run", 1, "key")
     memory.call("journal.lua", "begin", "run", 1, 1, b"entry")
 
     assert memory.call("journal.lua", "change", "run", 1, b"another", b"new") == 0
