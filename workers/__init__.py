@@ -1,6 +1,6 @@
 """What a handler imports; everything else of this package is the worker that runs it.
 
-    from workers import Event, GiveUp, RetryLater, Router, Zyra, allow, post
+    from workers import Event, GiveUp, RetryLater, Router, Zyra, allow, client, post
 
 router      collects handlers, and finds those for an event
 handler     a function, the events that it wants, and how it is run; `handler_types` is what type checkers know of it
@@ -12,7 +12,7 @@ outgoing    posts JSON to other services, with an SSRF guard; `retry_after` read
 plugins     loads handler modules; `load_faults` says why one does not load
 settings    the environment of a worker
 handlers    handlers that come with the receiver
-zyra        the client for Zyra's API
+zyra        the client for Zyra's API; `api`: clients for others
 ledger      the record of events and runs
 runtime     takes work and runs handlers; `worker` and `jobs` are its addresses for RQ
 monitoring  status and metrics
@@ -25,6 +25,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .api.client import async_client, client
+    from .api.errors import ApiError
     from .context import allow
     from .errors import GiveUp, RetryLater
     from .event import BreachEvent, DeviceEvent, Event, InvoiceEvent, JobEvent, VirtualServerEvent
@@ -33,11 +35,12 @@ if TYPE_CHECKING:
     from .zyra import AsyncZyra, Zyra, ZyraError
 
 __all__ = [
-    "AsyncZyra", "BreachEvent", "DeviceEvent", "Event", "GiveUp", "InvoiceEvent", "JobEvent", "RetryLater", "Router",
-    "VirtualServerEvent", "Zyra", "ZyraError", "allow", "post",
+    "ApiError", "AsyncZyra", "BreachEvent", "DeviceEvent", "Event", "GiveUp", "InvoiceEvent", "JobEvent", "RetryLater",
+    "Router", "VirtualServerEvent", "Zyra", "ZyraError", "allow", "async_client", "client", "post",
 ]  # fmt: skip
 
 PLACES = {
+    "ApiError": "api.errors",
     "AsyncZyra": "zyra",
     "BreachEvent": "event",
     "DeviceEvent": "event",
@@ -51,6 +54,8 @@ PLACES = {
     "Zyra": "zyra",
     "ZyraError": "zyra",
     "allow": "context",
+    "async_client": "api.client",
+    "client": "api.client",
     "post": "outgoing",
 }
 

@@ -1,13 +1,14 @@
-"""The context of a running handler: its lease, and `allow`."""
+"""The context of a running handler: its lease, `allow`, and what API clients share."""
 
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from .errors import LeaseLost
 from .ledger.transitions import LEASE_SECONDS
+from .zyra.issued_calls import IssuedCalls
 
 
 @dataclass(slots=True)
@@ -37,8 +38,20 @@ class Counter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
+    """Of one attempt.
+
+    who: the handler's name. open_journal: the journal of the run's calls, the same one each time. redis: a client for
+    what all queues share of an API. answer: answers requests to APIs in place of the network: an httpx2.Response of an
+    httpx2.Request. issued: calls that an async client was asked for.
+    """
+
     counter: Counter
     lease: Lease
+    who: str = ""
+    open_journal: Callable[[], Any] | None = None
+    redis: Callable[[], Any] | None = None
+    answer: Callable[[Any], Any] | None = None
+    issued: IssuedCalls = field(default_factory=IssuedCalls)
 
 
 CURRENT: ContextVar[Context] = ContextVar("zyra-receiver")

@@ -19,11 +19,13 @@ from receiver.contract.logs import CONTEXT
 
 from . import plugins, settings
 from .context import CURRENT, Context, Lease
+from .handler import Handler
 from .ledger.transitions import LEASE_SECONDS, Ledger
 from .ledger.units import Claim, Outcome
 from .router import Router
 from .runtime.attempt import Attempt, conclude, judge_timeout, prepare
 from .runtime.clients import Clients
+from .runtime.contexts import make_context
 from .runtime.dispatch import plan, record
 from .runtime.foreground import call_function
 from .settings import Settings
@@ -66,10 +68,11 @@ def load_worker() -> tuple[Ledger, Router, Settings]:
 def perform(ready: Attempt, ledger: Ledger, config: Settings) -> Outcome:
     """The handler's end. A `def` handler that does not end in time is left behind in its thread: RQ's child exits."""
     with renew_lease(ready.claim, ledger) as lease:
-        arguments = [make_client(ready, lease, ledger, config)] if ready.handler.takes_client else []
+        own = make_context(ledger, lease, ready)
+        arguments = [make_client(ready.handler, own, ledger, config)] if ready.handler.takes_client else []
         ended: list[Outcome] = []
         context = copy_context()
-        context.run(CURRENT.set, Context(ledger, lease))
+        context.run(CURRENT.set, own)
         context.run(CONTEXT.set, ready.describe())
         thread = threading.Thread(
             target=lambda: ended.append(context.run(call_handler, ready, lease, arguments)), daemon=True
@@ -89,11 +92,11 @@ def call_handler(ready: Attempt, lease: Lease, arguments: Sequence[object]) -> O
     return conclude(ready, None)
 
 
-def make_client(ready: Attempt, lease: Lease, ledger: Ledger, config: Settings) -> Zyra | AsyncZyra:
+def make_client(handler: Handler, context: Context, ledger: Ledger, config: Settings) -> Zyra | AsyncZyra:
     """An async client lives in the loop of one call; the other one for the whole process."""
-    if ready.handler.is_async:
-        return Clients(config, ledger).make_async(ready, lease)
-    return load_clients().make_sync(ready, lease)
+    if handler.is_async:
+        return Clients(config, ledger).make_async(context)
+    return load_clients().make_sync(context)
 
 
 @cache

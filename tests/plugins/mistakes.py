@@ -123,3 +123,22 @@ def debounced(event: Event) -> None:
 
 @router.on("aged", name="aged", key="data.customer", newest="data.updated_at", max_attempts=1)
 def aged(event: Event) -> None: ...
+
+
+@router.on("ordered", name="ordered", key="data.customer", ordered=True, backoff=0.05)
+def ordered(event: Event) -> None:
+    data = event.payload["data"]
+    with open(os.environ["ORDERED_LOG"], "a") as log:
+        log.write(f"{data['customer']} {data['number']}\n")
+    if event.attempt == 1 and data["number"] % 5 == 0:
+        raise ValueError("once more")
+
+
+def fail_at_first(event: Event) -> str:
+    if event.attempt == 1:
+        raise ValueError("not yet")
+    return "a"
+
+
+@router.on("laned", name="laned", key=fail_at_first, ordered=True, backoff=0.05)
+def laned(event: Event) -> None: ...

@@ -14,6 +14,9 @@ class Others:
         self.status = 200
         self.answer: Callable[[int], int] = lambda n: self.status  # by the number of what was posted before
         self.headers: dict[str, str] = {}
+        self.body = b"ok"
+        self.lost = 0  # answers that get lost on the way
+        self.requests: list[str] = []
         self.url = ""
 
     @property
@@ -27,17 +30,24 @@ def listening() -> Iterator[Others]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if len(body) < int(self.headers["content-length"]):  # who sent it was killed
+            length = int(self.headers.get("content-length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:  # who sent it was killed
                 return
             status = found.answer(len(found.got))
             found.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
+            found.requests.append(f"{self.command} {self.path}")
+            if found.lost:
+                found.lost -= 1
+                return
             self.send_response(status)
             for name, value in found.headers.items():
                 self.send_header(name, value)
-            self.send_header("content-length", "2")
+            self.send_header("content-length", str(len(found.body)))
             self.end_headers()
-            self.wfile.write(b"ok")
+            self.wfile.write(found.body)
+
+        do_GET = do_PUT = do_PATCH = do_DELETE = do_POST
 
         def log_message(self, *_: object) -> None:
             pass

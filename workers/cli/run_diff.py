@@ -17,14 +17,16 @@ from receiver.contract.keys import make_run_id
 from receiver.contract.records import RunState
 from receiver.contract.seal import Seal
 
+from ..context import Context
 from ..event import Event, make_event, make_key
 from ..handler import Handler
 from ..ledger import query
 from ..ledger.transitions import Ledger
 from ..router import Router
 from ..runtime.failures import describe_error, name_kind
-from ..runtime.foreground import run_attempt
+from ..runtime.foreground import LocalCounter, make_endless_lease, run_attempt
 from ..sandbox.in_process import SandboxInProcess
+from ..testing.answers import Answers
 from ..testing.journal import SEAL, JournalMemory
 from ..zyra.journal import Entry, State, load_entries
 
@@ -127,8 +129,11 @@ def rehearse(handler: Handler, event: Event) -> tuple[BaseException | None, list
     run = make_run_id(event.id, handler.name)
     one = msgspec.structs.replace(event, key=make_key(event.id, handler.name))
     client = sandbox.make_client(handler.is_async, journal=memory.make_journal(run, 1, one.key))
+    context = Context(
+        LocalCounter(), make_endless_lease(), open_journal=lambda: client.caller.journal, answer=Answers().answer
+    )
     with forbid_connections():
-        ending = run_attempt(handler, one, client)
+        ending = run_attempt(handler, one, client, context=context)
     entries = load_entries(memory, SEAL, run)  # type: ignore[arg-type]
     return ending.error, [entry for entry, _ in entries.values() if entry.state in MADE]
 

@@ -9,7 +9,7 @@ claims         the units that a process holds, one place each
 dispatch       decides which handlers want an event; `dispatcher` does it in batches
 attempt        prepares an attempt, and says what its end means; `failures` say why it failed
 flow_control   says whether an attempt may start now
-performer      runs handlers: `threads` for `def`, `loop` for `async def`
+performer      runs handlers: `threads` for `def`, `loop` for `async def`; `contexts` are what they run in
 clients        the API clients that handlers are given
 prints         makes lines of the log of what handlers print
 recorder       writes how attempts ended; `tallies` are what is counted of each, `spans` what is traced

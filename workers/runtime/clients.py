@@ -6,16 +6,14 @@ from functools import cached_property
 
 from receiver.contract.secrets import Secret
 
-from ..context import Lease
+from ..context import Context
 from ..ledger.transitions import Ledger
 from ..settings import Settings
 from ..zyra.budget import Budget
 from ..zyra.caller import Caller
 from ..zyra.client import AsyncZyra, Zyra
 from ..zyra.credentials import ApiKey, Login, Ring
-from ..zyra.journal import Journal
 from ..zyra.routes import load_default_routes
-from .attempt import Attempt
 
 
 @dataclass(frozen=True)
@@ -25,16 +23,11 @@ class Clients:
     settings: Settings
     ledger: Ledger
 
-    def make_sync(self, ready: Attempt, lease: Lease) -> Zyra:
-        return self._sync.within(self._make_caller(self._sync.caller, ready, lease))
+    def make_sync(self, context: Context) -> Zyra:
+        return self._sync.within(make_own_caller(self._sync.caller, context))
 
-    def make_async(self, ready: Attempt, lease: Lease) -> AsyncZyra:
-        return self._async.within(self._make_caller(self._async.caller, ready, lease))
-
-    def _make_caller(self, caller: Caller, ready: Attempt, lease: Lease) -> Caller:
-        claim = ready.claim
-        journal = Journal(self.ledger, self.settings.seal, claim.unit, claim.token, claim.attempt, ready.event.key)
-        return replace(caller, journal=journal, guard=lease.check, who=ready.handler.name)
+    def make_async(self, context: Context) -> AsyncZyra:
+        return self._async.within(make_own_caller(self._async.caller, context))
 
     @cached_property
     def _sync(self) -> Zyra:
@@ -43,6 +36,12 @@ class Clients:
     @cached_property
     def _async(self) -> AsyncZyra:
         return AsyncZyra(self.settings.api_url, caller=make_caller(self.settings, self.ledger))
+
+
+def make_own_caller(caller: Caller, context: Context) -> Caller:
+    """Of one attempt."""
+    journal = context.open_journal() if context.open_journal else None
+    return replace(caller, journal=journal, guard=context.lease.check, who=context.who)
 
 
 def make_caller(settings: Settings, ledger: Ledger | None) -> Caller:

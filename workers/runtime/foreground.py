@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ..context import CURRENT, Context, Counter, Lease
+from ..context import CURRENT, Context, Lease
 from ..event import Event
 from ..handler import Handler, refuse_unfinished
 from ..outgoing import RECORDER, Post
@@ -50,19 +50,21 @@ def run_attempt(
     event: Event,
     client: Any = None,
     *,
-    counter: Counter | None = None,
-    lease: Lease | None = None,
+    context: Context | None = None,
     records_posts: bool = True,
 ) -> Ending:
     """Calls the handler as a worker does. client: for the handler's second parameter; it is closed at the end.
 
     records_posts: whether `workers.post` only records what it would send.
     """
-    posts = list[Post]()
-    context = Context(counter or LocalCounter(), lease or Lease(time.monotonic(), time.monotonic))
-    started = time.monotonic()
-    error = copy_context().run(call, handler, event, client, context, posts if records_posts else None)
+    posts, started = list[Post](), time.monotonic()
+    own = context or Context(LocalCounter(), make_endless_lease())
+    error = copy_context().run(call, handler, event, client, own, posts if records_posts else None)
     return Ending(error=error, seconds=time.monotonic() - started, posts=tuple(posts))
+
+
+def make_endless_lease() -> Lease:
+    return Lease(time.monotonic(), time.monotonic)
 
 
 def call(
@@ -102,6 +104,6 @@ async def await_result(result: Any, handler: Handler, clients: Sequence[Any]) ->
     finally:
         for client in clients:
             await client.close()
-    for client in clients:
-        refuse_unawaited(client.issued.drop_unawaited())
+    for issued in (CURRENT.get().issued, *(client.issued for client in clients)):
+        refuse_unawaited(issued.drop_unawaited())
     return answer

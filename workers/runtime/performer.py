@@ -17,6 +17,7 @@ from ..handler import refuse_unfinished
 from ..ledger.transitions import Ledger
 from ..ledger.units import Ticket
 from .attempt import Attempt, judge_timeout, make_timeout_error
+from .contexts import make_context
 from .failures import name_kind
 from .loop import HandlerLoop, Spawned, limit
 from .pipe import pack_outcome
@@ -89,8 +90,8 @@ class Performer:
         self._loop.spawn(spawned)
 
     def _run_sync(self, ready: Attempt, lease: Lease) -> None:
-        self._enter(ready, lease)
-        arguments = [self._made.make_sync(ready, lease)] if ready.handler.takes_client else []
+        context = self._enter(ready, lease)
+        arguments = [self._made.make_sync(context)] if ready.handler.takes_client else []
         try:
             lease.check()  # we may have been paused since the claim
             refuse_unfinished(ready.handler.function(ready.event, *arguments), "the handler")
@@ -100,27 +101,29 @@ class Performer:
             self._finish(ready, None)
 
     async def _run_async(self, ready: Attempt, lease: Lease) -> None:
-        self._enter(ready, lease)
-        arguments = [self._made.make_async(ready, lease)] if ready.handler.takes_client else []
+        context = self._enter(ready, lease)
+        arguments = [self._made.make_async(context)] if ready.handler.takes_client else []
         scope = asyncio.timeout(None)
         try:
             async with scope:
                 with limit(scope, ready.handler.timeout):
                     lease.check()
                     refuse_unfinished(await ready.handler.function(ready.event, *arguments), "the handler")
-            for client in arguments:
-                refuse_unawaited(client.issued.drop_unawaited())
+            for issued in (context.issued, *(client.issued for client in arguments)):
+                refuse_unawaited(issued.drop_unawaited())
         except BaseException as error:
             self._finish(ready, make_timeout_error(ready.handler) if scope.expired() else error)
         else:
             self._finish(ready, None)
 
-    def _enter(self, ready: Attempt, lease: Lease) -> None:
+    def _enter(self, ready: Attempt, lease: Lease) -> Context:
         """What the handler finds in its context, and what its log lines say."""
-        CURRENT.set(Context(self._ledger, lease))
+        context = make_context(self._ledger, lease, ready)
+        CURRENT.set(context)
         CONTEXT.set(ready.describe())
         if self._tracing:
             start_attempt(self._tracing, ready).enter()
+        return context
 
     def _finish(self, ready: Attempt, error: BaseException | None) -> None:
         if os.getpid() != self._pid:

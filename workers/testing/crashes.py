@@ -6,19 +6,21 @@ from typing import Any
 
 from ..event import Event
 from ..handler import Handler
+from .answers import Documents
 from .running import Result, run_handler
 
 
-def check_crashes(handler: Handler | Callable[..., Any], event: Event) -> Result:
+def check_crashes(handler: Handler | Callable[..., Any], event: Event, *, answers: Documents | None = None) -> Result:
     """Runs the handler undisturbed, then killed before and after, and paused after each call that changes something.
 
-    The undisturbed result. Raises AssertionError where a disturbed run has other effects, and says which.
+    The undisturbed result. answers: see `run_handler`. Raises AssertionError where a disturbed run has other effects,
+    and says which.
     """
-    whole = run_handler(handler, event)
+    whole = run_handler(handler, event, answers=answers)
     for number in range(1, len(whole.changes) + 1):
         for what, moment in (("kill", "before"), ("kill", "after"), ("pause", "after")):
             place = f"{moment} call {number}"
-            other = run_handler(handler, event, **{f"{what}_at": place})  # type: ignore[arg-type]
+            other = run_handler(handler, event, answers=answers, **{f"{what}_at": place})  # type: ignore[arg-type]
             how = f"{'killed' if what == 'kill' else 'paused'} {place}"
             repeated = Counter(other.changes) - Counter(whole.changes)
             lost = Counter(whole.changes) - Counter(other.changes)

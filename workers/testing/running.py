@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -11,7 +12,7 @@ import msgspec
 
 from receiver.contract.keys import make_run_id
 
-from ..context import Lease
+from ..context import Context, Lease
 from ..errors import RetryLater
 from ..event import Event, make_key
 from ..handler import Handler
@@ -21,6 +22,7 @@ from ..router import Router
 from ..runtime.attempt import draw_backoff, is_last_failure
 from ..runtime.foreground import Ending, LocalCounter, run_attempt
 from ..sandbox.in_process import RecordedCall, SandboxInProcess
+from .answers import Answers, Documents
 from .clock import Clock
 from .journal import JournalMemory
 
@@ -59,6 +61,7 @@ def run_handler(
     event: Event,
     *,
     zyra: SandboxInProcess | None = None,
+    answers: Documents | None = None,
     kill_at: str = "",
     pause_at: str = "",
     clock: Clock | None = None,
@@ -66,6 +69,7 @@ def run_handler(
     """Runs a handler on an event until it is done or dead.
 
     handler: the function, or a handler of a router. zyra: the API; else a fresh one that knows every id.
+    answers: of other APIs, such as {"GET https://api.github.com/user": {"login": "octocat"}}; the rest answer {}.
     kill_at: "before call 2" or "after call 2": where the process of the first attempt dies; only calls that change
         something count. The next attempt goes on from the journal, once the lease has ended.
     pause_at: "after call 2": where the process of the first attempt stops for longer than its lease. Another attempt
@@ -76,7 +80,8 @@ def run_handler(
     if not found.wants(event):
         return Result(outcome="unwanted")
     api.tell(event.type, event.resource_id, event.payload.get("data") if isinstance(event.payload, dict) else None)
-    run = Run(found, event, api, time, parse_moment("kill_at", kill_at), parse_moment("pause_at", pause_at))
+    moments = parse_moment("kill_at", kill_at), parse_moment("pause_at", pause_at)
+    run = Run(found, event, api, time, Answers(answers), *moments)
     return run.finish()
 
 
@@ -89,6 +94,7 @@ class Run:
         event: Event,
         api: SandboxInProcess,
         clock: Clock,
+        others: Answers,
         kill_at: "Moment | None" = None,
         pause_at: "Moment | None" = None,
     ) -> None:
@@ -98,11 +104,12 @@ class Run:
         self._handler = handler
         self._event = msgspec.structs.replace(event, key=make_key(event.id, handler.name))
         self._api = api
+        self._others = others
+        self._calls: list[RecordedCall] = []
         self._clock = clock
         self._kill_at = kill_at
         self._pause_at = pause_at
         self._began = clock.now
-        self._first_call = len(api.calls)
         self._failures = 0
         self._error: BaseException | None = None
         self._journal = JournalMemory()
@@ -148,7 +155,7 @@ class Run:
             outcome=self.outcome,
             attempts=self.attempts,
             error=self._error,
-            calls=tuple(self._api.calls[self._first_call :]),
+            calls=tuple(self._calls),
             posts=tuple(self._posts),
             seconds=self._clock.now - self._began,
         )
@@ -162,22 +169,28 @@ class Run:
         event = msgspec.structs.replace(self._event, attempt=number)
         journal = self._journal.make_journal(self.name, number, event.key)
         lease = Lease(self._clock.read(), clock=self._clock.read)
-        client = self._api.make_client(self._handler.is_async, journal=journal, answer=self._answer, guard=lease.check)
+        context = Context(
+            self._counter, lease, self._handler.name, lambda: journal, answer=partial(self._answer, self._others)
+        )
+        client = self._api.make_client(
+            self._handler.is_async, journal=journal, answer=partial(self._answer, self._api), guard=lease.check
+        )
         try:
-            ending = run_attempt(self._handler, event, client, counter=self._counter, lease=lease)
+            ending = run_attempt(self._handler, event, client, context=context)
         except Killed:
             self._kill_at = None
             return None
         self._posts += ending.posts
         return ending
 
-    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+    def _answer(self, api: SandboxInProcess | Answers, request: httpx2.Request) -> httpx2.Response:
         is_change = request.method != "GET"
         self._changes += is_change
         number = self._changes if is_change else 0
         if self._kill_at == ("before", number):
             raise Killed
-        response = self._api.answer(request)
+        response = api.answer(request)
+        self._calls.append(api.calls[-1])
         if self._kill_at == ("after", number):
             raise Killed
         if self._pause_at == ("after", number):

@@ -14,6 +14,7 @@ from ..handler import Handler
 from ..ledger.units import Claim, Verdict
 from ..runtime.flow_control import find_hold, name_lane
 from ..sandbox.in_process import SandboxInProcess
+from .answers import Answers, Documents
 from .clock import Clock
 from .journal import SEAL
 from .lanes import LaneMemory
@@ -26,17 +27,19 @@ def run_events(
     *,
     at: Sequence[float] = (),
     zyra: SandboxInProcess | None = None,
+    answers: Documents | None = None,
 ) -> list[Result]:
     """Runs a handler on each event until it is done, dead or skipped. The results, in the order of the events.
 
     at: seconds at which each event comes, never falling; else all come at once. An attempt takes no time, so that
     `concurrency` makes nobody wait. An event whose key is stopped by a dead letter ends as "waiting".
+    answers: see `run_handler`.
     Raises ValueError where `at` is not as long as `events`, or falls.
     """
     times = list(at) or [0.0] * len(events)
     if len(times) != len(events) or times != sorted(times):
         raise ValueError(f"at= must have a time for each of the {len(events)} events, and never fall")
-    return Workers(find_handler(handler), zyra or SandboxInProcess(pretends=True)).run(events, times)
+    return Workers(find_handler(handler), zyra or SandboxInProcess(pretends=True), Answers(answers)).run(events, times)
 
 
 class Started(msgspec.Struct, kw_only=True):
@@ -49,9 +52,10 @@ class Started(msgspec.Struct, kw_only=True):
 
 
 class Workers:
-    def __init__(self, handler: Handler, api: SandboxInProcess) -> None:
+    def __init__(self, handler: Handler, api: SandboxInProcess, others: Answers) -> None:
         self._handler = handler
         self._api = api
+        self._others = others
         self._clock = Clock()
         self._memory = LaneMemory(self._clock.read)
         self._due: list[tuple[float, int]] = []  # seconds, and the place of the event
@@ -84,7 +88,7 @@ class Workers:
             return
         data = event.payload.get("data") if isinstance(event.payload, dict) else None
         self._api.tell(event.type, event.resource_id, data)
-        run = Run(self._handler, event, self._api, self._clock)
+        run = Run(self._handler, event, self._api, self._clock, self._others)
         self._runs[place] = Started(run=run, claim=make_claim(event, run, self._handler), lane=lane, age=age)
         if self._handler.ordered:
             self._lanes[lane].append(place)

@@ -21,6 +21,7 @@ from receiver.contract.errors import ConfigurationError
 from receiver.contract.keys import Keys
 from receiver.contract.seal import Seal
 from tests.support.kit import ROOT, accept, free_port, run, running, wait_for
+from tests.support.other_server import listening
 from workers.ledger import query
 from workers.ledger.transitions import Ledger
 from workers.runtime.worker import Worker, to_list
@@ -606,3 +607,53 @@ def test_an_event_that_is_older_than_the_last_of_its_key_is_stale(
         assert handle("b", "soon").startswith("dead ValueError: data.updated_at is neither a number nor a time")
         ledger.client.set(next(ledger.client.scan_iter(ledger.keys.name("newest:aged:*"))), "junk")
         assert handle("a", "2026-01-05T00:00:00Z") == "done"
+
+
+def test_another_api_is_called_once_though_its_worker_dies(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.labels")
+    event = accept(ledger, seal, kind="labels")
+
+    with listening() as others:
+        others.body = b'{"id": 7}'
+        with working(OTHER_URL=others.url.partition("/x")[0]):
+            found = ended(ledger, event)
+
+    assert (found["state"], others.requests) == ("done", ["POST /first", "POST /second"])
+    assert [body for _, body in others.got] == [b"", b'{"id": 7}']
+    assert len({headers["idem"] for headers, _ in others.got}) == 2
+
+
+def test_runs_of_a_key_follow_one_another_in_real_workers(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Two processes; first attempts that fail hold their own key."""
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.mistakes")
+    log = tmp_path / "log"
+    events = [
+        accept(ledger, seal, json.dumps({"data": {"customer": number % 7, "number": number}}).encode(), kind="ordered")
+        for number in range(140)
+    ]
+
+    with working("--processes", "2", ORDERED_LOG=str(log)):
+        assert {ended(ledger, event)["state"] for event in events} == {"done"}
+
+    lines = [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
+    for customer in range(7):
+        numbers = [number for one, number in lines if one == customer]
+        assert numbers == sorted(numbers)
+        assert len(set(numbers)) == 20
+
+
+def test_a_lane_whose_key_fails_once_is_joined_later(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `key` that raises fails its own run, not the dispatch."""
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.mistakes")
+    event = accept(ledger, seal, b'{"data": {}}', kind="laned")
+
+    with working():
+        found = ended(ledger, event)
+
+    assert (found["state"], found["runs"][0]["state"], found["runs"][0]["attempts"]) == ("done", "done", 2)

@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from workers import AsyncZyra, Event, GiveUp, RetryLater, Router, VirtualServerEvent, Zyra, allow, post
+from workers import (
+    AsyncZyra,
+    Event,
+    GiveUp,
+    RetryLater,
+    Router,
+    VirtualServerEvent,
+    Zyra,
+    allow,
+    async_client,
+    client,
+    post,
+)
 from workers.runtime.foreground import LocalCounter
 from workers.sandbox.in_process import SandboxInProcess
 from workers.testing import check_crashes, make_event, run_events, run_handler
@@ -336,3 +348,47 @@ def test_the_journal_in_memory_refuses_what_somebody_else_changed() -> None:
 
     assert memory.call("journal.lua", "change", "run", 1, b"another", b"new") == 0
     assert memory.call("journal.lua", "change", "run", 1, b"entry", b"new") == 1
+
+
+github = client("github", "https://api.github.com", token="GITHUB_TOKEN")
+hub = async_client("github", "https://api.github.com", token="GITHUB_TOKEN")
+
+
+@router.on("issues", source="github")
+def label(event: Event) -> None:
+    login = github.get("/user")["login"]
+    github.post("/labels", json={"by": login})
+    github.post("/comments", repeat=True)
+
+
+@router.on("issues", source="github")
+async def label_later(event: Event) -> None:
+    await hub.post("/labels", json={})
+
+
+USER = {"GET https://api.github.com/user": {"login": "octocat"}}
+
+
+def test_other_apis_are_answered_and_recorded() -> None:
+    result = run_handler(label, make_event("issues", {}, source="github"), answers=USER)
+    later = run_handler(label_later, make_event("issues", {}, source="github"))
+    refused = run_handler(
+        label, make_event("issues", {}, source="github"), answers={"GET https://api.github.com/user": (404, {})}
+    )
+
+    assert result.changes == [
+        'POST https://api.github.com/labels {"by":"octocat"}', "POST https://api.github.com/comments",
+    ]  # fmt: skip
+    assert later.changes == ["POST https://api.github.com/labels {}"]
+    assert (refused.outcome, str(refused.error)) == ("dead", "GET https://api.github.com/user: 404: {}")
+
+
+def test_a_call_that_must_not_be_repeated_is_a_dead_letter_after_a_crash() -> None:
+    event = make_event("issues", {}, source="github")
+
+    killed = run_handler(label, event, answers=USER, kill_at="after call 1")
+    with pytest.raises(AssertionError, match="killed before call 1, it left out"):
+        check_crashes(label, event, answers=USER)
+
+    assert (killed.outcome, type(killed.error).__name__) == ("dead", "Unanswered")
+    assert run_handler(label, event, answers=USER, kill_at="after call 2").outcome == "done"

@@ -11,6 +11,7 @@ from msgspec import structs
 from receiver.contract.errors import ConfigurationError
 
 from ... import settings
+from ...context import Context
 from ...errors import GiveUp, RetryLater
 from ...event import Event, make_key
 from ...handler import Handler
@@ -19,8 +20,9 @@ from ...runtime import foreground
 from ...runtime.attempt import draw_backoff
 from ...runtime.clients import make_caller
 from ...runtime.failures import describe_error
-from ...runtime.foreground import Ending, run_attempt
+from ...runtime.foreground import Ending, LocalCounter, make_endless_lease, run_attempt
 from ...sandbox.in_process import SandboxInProcess
+from ...testing.answers import Answers
 from ...zyra.client import AsyncZyra, Zyra
 from ..handler_list import find_near, load_or_report
 from ..local import make_current_folder_importable, read_environment
@@ -59,16 +61,19 @@ def run_recorded(handler: Handler, event: Event) -> tuple[Ending, Sequence[str]]
     sandbox = SandboxInProcess(pretends=True)
     sandbox.tell(event.type, event.resource_id, event.payload.get("data") if isinstance(event.payload, dict) else None)
     print_note("API calls go to a sandbox in this process, and posts are only recorded; --really sends both")
-    ending = run_attempt(handler, event, sandbox.make_client(handler.is_async))
+    others = Answers()
+    context = Context(LocalCounter(), make_endless_lease(), answer=others.answer)
+    ending = run_attempt(handler, event, sandbox.make_client(handler.is_async), context=context)
     posts = [f"post to {post.url}: {post.body.decode('utf-8', 'replace')}" for post in ending.posts]
-    return ending, [*(f"{call}: answered {call.status}" for call in sandbox.calls), *posts]
+    return ending, [*(f"{call}: answered {call.status}" for call in (*sandbox.calls, *others.calls)), *posts]
 
 
 def run_really(config: settings.Settings, handler: Handler, event: Event) -> tuple[Ending, Sequence[str]]:
     print_note(f"calls go to {config.api_url}; calls that earlier attempts have made are repeated")
     ledger = Ledger.open(config)
     client: Any = (AsyncZyra if handler.is_async else Zyra)(config.api_url, caller=make_caller(config, ledger))
-    return run_attempt(handler, event, client, counter=ledger, records_posts=False), []
+    context = Context(ledger, make_endless_lease(), who=handler.name, redis=lambda: ledger.of_api)
+    return run_attempt(handler, event, client, context=context, records_posts=False), []
 
 
 def conclude(handler: Handler, ending: Ending, debug: bool) -> int:

@@ -1,0 +1,17 @@
+"""A handler that calls another API than Zyra's, where OTHER_URL says."""
+
+import os
+import signal
+
+from workers import Event, Router, client
+
+router = Router()
+github = client("github", os.environ.get("OTHER_URL", "http://127.0.0.1:1"), rate="1000/min", idempotency_header="idem")
+
+
+@router.on("labels", name="labels")
+def label(event: Event) -> None:
+    first = github.post("/first")
+    if event.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    github.post("/second", json=first)
