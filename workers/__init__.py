@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from .api.errors import ApiError
     from .context import allow
     from .errors import GiveUp, RetryLater
-    from .event import BreachEvent, DeviceEvent, Event, InvoiceEvent, JobEvent, VirtualServerEvent
+    from .event import BreachEvent, DeviceEvent, Event, Failure, InvoiceEvent, JobEvent, VirtualServerEvent
     from .outgoing import post
     from .router import Router
     from .zyra import AsyncZyra, Zyra, ZyraError
 
 __all__ = [
-    "ApiError", "AsyncZyra", "BreachEvent", "DeviceEvent", "Event", "GiveUp", "InvoiceEvent", "JobEvent", "RetryLater",
-    "Router", "VirtualServerEvent", "Zyra", "ZyraError", "allow", "async_client", "client", "post",
+    "ApiError", "AsyncZyra", "BreachEvent", "DeviceEvent", "Event", "Failure", "GiveUp", "InvoiceEvent", "JobEvent",
+    "RetryLater",     "Router", "VirtualServerEvent", "Zyra", "ZyraError", "allow", "async_client", "client", "post",
 ]  # fmt: skip
 
 PLACES = {
@@ -45,6 +45,7 @@ PLACES = {
     "BreachEvent": "event",
     "DeviceEvent": "event",
     "Event": "event",
+    "Failure": "event",
     "GiveUp": "errors",
     "InvoiceEvent": "event",
     "JobEvent": "event",

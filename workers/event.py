@@ -35,6 +35,14 @@ MODELS: dict[str, type[Row]] = {
 decode_exactly = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that is a dead letter. error: of its last attempt."""
+
+    handler: str
+    attempts: int
+    error: str
+
+
 class Event(msgspec.Struct, Generic[Data], frozen=True, kw_only=True):
     """What a verified delivery tells.
 
@@ -56,6 +64,7 @@ class Event(msgspec.Struct, Generic[Data], frozen=True, kw_only=True):
     key: str = ""
     stem: str = ""  # the first part of a composed type: a handler for it gets the event, too
     trace: str = ""  # the traceparent of the receiver's span, where it traces
+    failures: tuple[Failure, ...] = ()  # for `Router.on_dead` alone
     resource_paths: tuple[str, ...] = ()  # the source's own paths to the resource's id
 
     @property

@@ -37,6 +37,7 @@ class Handler:
     stops_on_dead: bool = False  # whether a dead letter stops its lane
     isolated: bool = False
     reconciled: bool = False
+    is_dead_hook: bool = False  # whether it runs when a run of its router's other handlers is a dead letter
     takes_client: bool = False
     is_async: bool = False
     place: str = ""
@@ -59,6 +60,8 @@ class Handler:
 
     def wants(self, event: Event) -> bool:
         """Whether the handler is for this event. Raises what its `when` raises, and TypeError if that is async."""
+        if self.is_dead_hook:
+            return bool(event.failures)
         if not self.matches(event.source, event.type, event.origin, event.stem):
             return False
         if self.when is None:

@@ -41,6 +41,9 @@ class Router:
         self._handlers: dict[str, Handler] = {}
         self._matching: dict[tuple[str, str, str, str], tuple[Handler, ...]] = {}
         self._parents: list[Router] = []
+        self._children: list[Router] = []
+        self._dead_hook = ""  # the name of its handler
+        self._dead_hooks: dict[str, str] = {}  # by a handler's name, as they were found
 
     @overload
     def on(
@@ -178,6 +181,43 @@ class Router:
 
         return register
 
+    def on_dead(self, function: F) -> F:
+        """Registers what runs when a run of this router's handlers has become a dead letter.
+
+        The function takes what a handler takes; `event.failures` says which handlers failed, and why. It is a run of
+        its own: journalled, and retried. It also counts for routers that this one includes, unless they have their own.
+        If it becomes a dead letter itself, nothing else runs. Raises WrongHandler where the function makes no sense, or
+        is a second one.
+        """
+        here = locate_function(function, locate(sys._getframe(1)))
+        faults = list(find_function_faults(function, None))
+        if self._dead_hook:
+            faults.append(f"this router has on_dead already: {self._dead_hook}")
+        if faults:
+            raise WrongHandler(here, faults)
+        name = f"{function.__module__}.{function.__qualname__}"
+        self._dead_hook = name
+        self._add(
+            Handler(
+                name=name,
+                types=(),
+                source="*",
+                function=function,
+                is_dead_hook=True,
+                takes_client=takes_client(function),
+                is_async=is_async(function),
+                place=here,
+            )
+        )
+        return function
+
+    def find_dead_hook(self, name: str) -> str:
+        """The name of the handler that runs when a run of this one is a dead letter, or ""."""
+        if name not in self._dead_hooks:
+            child = next((one for one in self._children if one.get(name)), None)
+            self._dead_hooks[name] = (child.find_dead_hook(name) if child else "") or self._dead_hook
+        return self._dead_hooks[name]
+
     def include(self, other: Router) -> None:
         """Adds another router's handlers, also those that are added to it later.
 
@@ -195,6 +235,8 @@ class Router:
             self._add(handler)
         if self not in other._parents:
             other._parents.append(self)
+            self._children.append(other)
+            self._dead_hooks.clear()
 
     def _list_ancestors(self) -> Iterator[Router]:
         for parent in self._parents:
@@ -205,6 +247,7 @@ class Router:
         self._refuse_namesake(handler)
         self._handlers[handler.name] = handler
         self._matching.clear()
+        self._dead_hooks.clear()
         for parent in self._parents:
             parent._add(handler)
 

@@ -1,11 +1,13 @@
 -- The ledger's keys, and how units of work move between its indexes. Time is Redis' own, in milliseconds.
 --
 -- event:<id>   hash    labels, state, cause, duplicates, repeats (the event of the same bytes that came
---                      before under another, unsigned id), runs (suffixes, comma list), and a unit's fields
+--                      before under another, unsigned id), runs (suffixes, comma list), hooks (those of
+--                      them that were made because another one is a dead letter), and a unit's fields
 -- body:<id>    string  the sealed body and headers
 -- run:<id>     hash    handler, state, attempts, failures, sealed_error (of the last attempt), next_at, replays, past (the
 --                      last attempts, packed), debounced, superseded (by which run), lane, holds (whether its
---                      dead letter stops the lane), and a unit's fields
+--                      dead letter stops the lane), hook (suffix and handler of the run that its dead letter makes), and
+--                      a unit's fields
 -- calls:<run>  hash    what the run has asked of the API: sealed entries by number
 -- a unit's fields:     job (the ordinal of the job it is queued under, '' once claimed), queued_at (when it was queued
 --                      again), token, deaths, suspect

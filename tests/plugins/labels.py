@@ -15,3 +15,14 @@ def label(event: Event) -> None:
     if event.attempt == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     github.post("/second", json=first)
+
+
+@router.on("dies", name="dies", max_attempts=1)
+def dies(event: Event) -> None:
+    raise ValueError("no such label")
+
+
+@router.on_dead
+def report(event: Event) -> None:
+    for failure in event.failures:
+        github.post("/dead", json={"handler": failure.handler, "attempts": failure.attempts, "error": failure.error})

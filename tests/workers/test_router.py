@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from workers import Event, Router, handler
+from workers import AsyncZyra, Event, Router, handler
 from workers import router as module
+from workers.errors import WrongHandler
 
 
 def event(kind: str, source: str = "zyra") -> Event:
@@ -282,3 +283,48 @@ def test_a_key_is_a_path_or_what_a_function_answers() -> None:
     assert [keys[name].find_key(one) for name in ("none", "path", "resource", "function")] == ["", "7", "x_1", "a"]
     with pytest.raises(TypeError, match="its `key` returned a coroutine"):
         keys["slow"].find_key(one)
+
+
+def test_what_runs_for_dead_letters_is_that_of_the_nearest_router() -> None:
+    root, child, own = Router(), Router(), Router()
+    root.on("a", name="root")(lambda event: None)
+    child.on("a", name="child")(lambda event: None)
+    own.on("a", name="own")(lambda event: None)
+    root.include(child)
+    child.include(own)
+    names = ("root", "child", "own")
+    assert [root.find_dead_hook(name) for name in names] == ["", "", ""]
+
+    @root.on_dead
+    def page(event: Event) -> None: ...
+
+    @own.on_dead
+    async def tell(event: Event, zyra: AsyncZyra) -> None: ...
+
+    hooks = [root.find_dead_hook(name).rpartition(".")[2] for name in names]
+    assert hooks == ["page", "page", "tell"]
+    assert [one.name for one in root.find_matching("zyra", "a")] == ["root", "child", "own"]
+    hook = root.get(root.find_dead_hook("own"))
+    assert hook
+    assert (hook.is_async, hook.takes_client) == (True, True)
+
+
+def test_a_wrong_on_dead_is_refused() -> None:
+    router = Router()
+    router.on_dead(page)
+
+    for function, fault in ((page, "has on_dead already: .*page"), ("page", "a handler is a function, not")):
+        with pytest.raises(WrongHandler, match=fault):
+            router.on_dead(function)
+    with pytest.raises(WrongHandler, match="two handlers are called"):
+        Router().include(make_router_with_page(router))
+
+
+def page(event: Event) -> None: ...
+
+
+def make_router_with_page(other: Router) -> Router:
+    router = Router()
+    router.on("a")(page)
+    router.include(other)
+    return router

@@ -39,7 +39,10 @@ def find_near(name: str, known: Iterable[str]) -> str:
 
 
 def print_handlers(router: Router) -> None:
-    rows = [(one.name, ", ".join(one.types), one.source, f"{one.timeout:g} s", one.place) for one in router]
+    rows = [
+        (one.name, ", ".join(one.types) or "(dead letters)", one.source, f"{one.timeout:g} s", one.place)
+        for one in router
+    ]
     print_table(("HANDLER", "TYPES", "SOURCE", "TIMEOUT", "FILE"), rows)
     for doubt in find_doubts(router):
         print_note(f"warning: {doubt}")

@@ -58,7 +58,8 @@ def compare_event(ledger: Ledger, seal: Seal, router: Router, record: dict[str, 
         event = make_event(query.open_event(ledger, seal, name))
     except (SealError, Unreadable) as error:
         return Compared(event=name, obstacle=str(error))
-    stored = {run["handler"]: run for run in record["runs"]}
+    hooks = {handler.name for handler in router if handler.is_dead_hook}
+    stored = {run["handler"]: run for run in record["runs"] if run["handler"] not in hooks}
     wanted = {handler.name: handler for handler in router if wants(handler, event)}
     found = list[Difference]()
     for handler in sorted(stored.keys() | wanted.keys()):

@@ -145,6 +145,12 @@ def find_event_ahead(ledger: Ledger, run: str, record: Mapping[str, str]) -> str
     return "dispatch" if decode_text(first[0]) == run else read_event_id(decode_text(first[0]))
 
 
+def list_dead_runs(ledger: Ledger, event: str) -> list[dict[str, Any]]:
+    """The runs of an event that are dead letters, as `show` has them."""
+    found = show(ledger, event)
+    return [run for run in found["runs"] if run["state"] == RunState.DEAD] if found else []
+
+
 class PastAttempt(msgspec.Struct, frozen=True, array_like=True):
     """As `remember` of close.lua writes it. began: ms since 1970. sealed: its error, or ""."""
 

@@ -113,7 +113,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """suffix: of the run's id. begins: its first attempt starts in this process at once. delay_ms: until it may.
 
     lane: whose runs start one after the other, in the order in which their events were accepted, or "".
-    holds: whether the lane stops if the run becomes a dead letter.
+    holds: whether the lane stops if the run becomes a dead letter. hook: what runs then: suffix and handler, or "".
     """
 
     suffix: str
@@ -122,6 +122,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     delay_ms: int = 0
     lane: str = ""
     holds: bool = False
+    hook: str = ""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

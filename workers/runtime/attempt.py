@@ -14,8 +14,9 @@ from receiver.contract.logs import format_time
 from receiver.contract.seal import Seal
 
 from ..errors import GiveUp, LeaseLost, RetryLater
-from ..event import Event, make_event
+from ..event import Event, Failure, make_event
 from ..handler import Handler, may_match
+from ..ledger.query import list_dead_runs
 from ..ledger.transitions import Ledger
 from ..ledger.units import Claim, Outcome, Verdict, make_outcome
 from ..router import Router
@@ -57,10 +58,11 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
         return make_outcome(
             claim, Verdict.MISSING, f"no-such-handler: no worker has {claim.handler[:100]!r}", PARKED_SECONDS
         )
-    if make_run_id(claim.event, claim.handler) != claim.unit or not may_match(
-        handler, event.source, event.type, event.origin, event.stem
-    ):
+    is_match = handler.is_dead_hook or may_match(handler, event.source, event.type, event.origin, event.stem)
+    if make_run_id(claim.event, claim.handler) != claim.unit or not is_match:
         return make_outcome(claim, Verdict.REFUSED, f"{claim.handler} is not for {event.source} {event.type}")
+    if handler.is_dead_hook:
+        event = msgspec.structs.replace(event, failures=list_failures(ledger, claim.event))
     try:
         wanted = handler.wants(event)
     except BaseException as error:  # a `when` that raises SystemExit ends its attempt, not the worker
@@ -77,6 +79,13 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
     if held := find_hold(handler, claim, lane, age, ledger):
         return held
     return Attempt(claim=claim, handler=handler, event=event, slot=lane if handler.concurrency else "", age=age)
+
+
+def list_failures(ledger: Ledger, event: str) -> tuple[Failure, ...]:
+    return tuple(
+        Failure(handler=run["handler"], attempts=run["attempts"], error=run["error"])
+        for run in list_dead_runs(ledger, event)
+    )
 
 
 def judge_failure(claim: Claim, handler: Handler, error: BaseException) -> Outcome:

@@ -67,7 +67,9 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
         unit=claim.unit,
         token=claim.token,
         verdict=EventState.DISPATCHED,
-        runs=tuple([make_run(one, one is first, lanes.get(one.name, "")) for one in handlers]),
+        runs=tuple(
+            [make_run(one, one is first, lanes.get(one.name, ""), router.find_dead_hook(one.name)) for one in handlers]
+        ),
         digests=digests,
     )
     return DispatchPlan(claim=claim, decision=decision, begins=first, opened=opened, payload=payload)
@@ -86,7 +88,7 @@ def end_without_runs(
     return DispatchPlan(claim=claim, decision=decision, opened=opened)
 
 
-def make_run(handler: Handler, begins: bool, lane: str) -> NewRun:
+def make_run(handler: Handler, begins: bool, lane: str, dead_hook: str) -> NewRun:
     return NewRun(
         suffix=hash_handler(handler.name),
         handler=handler.name,
@@ -94,6 +96,7 @@ def make_run(handler: Handler, begins: bool, lane: str) -> NewRun:
         delay_ms=int(handler.delay * 1000),
         lane=lane,
         holds=handler.stops_on_dead,
+        hook=f"{hash_handler(dead_hook)} {dead_hook}" if dead_hook else "",
     )
 
 

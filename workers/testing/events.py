@@ -1,15 +1,17 @@
 """Events as they would come."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from receiver.contract.keys import make_event_id
 from receiver.contract.records import Content, EventRecord, Labels
 
 from .. import event as events
-from ..event import Event
+from ..event import Event, Failure
 from ..sandbox.catalogue import CHANGES
 from ..sandbox.rows import make_blank
 from ..sandbox.shapes import Shape, render_payload
@@ -26,12 +28,14 @@ def make_event(
     received_at: datetime | None = None,
     attempt: int = 1,
     is_replay: bool = False,
+    failures: Sequence[Failure] = (),
 ) -> Event[Any]:
     """An event of this type, read from its body as a worker reads it.
 
     payload: all of the body's JSON; else it is as Zyra's sandbox makes it.
     data: fields of the resource that a Zyra event is about; the others have the sandbox's defaults.
     body: the body's bytes, instead of a payload.
+    failures: what `Router.on_dead` is told.
     """
     moment = received_at or datetime.now(UTC)
     event = make_event_id(int(moment.timestamp() * 1000))
@@ -40,7 +44,8 @@ def make_event(
         body = json.dumps(document).encode()
     labels = Labels(id=event, source=source, type=kind, received_at=int(moment.timestamp() * 1000))
     content = Content(body=body, headers=tuple((headers or {}).items()), stem=kind.partition(".")[0])
-    return events.make_event(EventRecord(labels=labels, content=content), attempt=attempt, is_replay=is_replay)
+    made = events.make_event(EventRecord(labels=labels, content=content), attempt=attempt, is_replay=is_replay)
+    return msgspec.structs.replace(made, failures=tuple(failures))
 
 
 def make_payload(event: str, kind: str, moment: datetime, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -185,6 +185,7 @@ def meet_every_fate(ledger: Watched, seal: Seal) -> None:
     end(Verdict.DONE)
 
     meet_fates_of_a_lane(ledger, seal)
+    meet_fates_of_a_hook(ledger, seal)
 
     event = make("dispatched", "a")
     end(Verdict.MISSING, delay=3600)
@@ -269,6 +270,37 @@ def meet_fates_of_a_lane(ledger: Watched, seal: Seal) -> None:
     ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.DONE)])
     end(Verdict.DONE)
     end(Verdict.DONE)
+
+
+def meet_fates_of_a_hook(ledger: Watched, seal: Seal) -> None:
+    def begin(*handlers: str) -> str:
+        event = accept(ledger, seal)
+        ledger.note("accept")
+        (claim,) = ledger.take([], 1)
+        runs = make_runs(handlers, hook=f"{hash_handler('page')} page")
+        ledger.finish_dispatches([Decision(unit=claim.unit, token=claim.token, verdict="dispatched", runs=runs)])
+        return event
+
+    def end(claim: Claim, verdict: Verdict) -> None:
+        ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=verdict)])
+
+    for verdict in (Verdict.DONE, Verdict.DEAD):
+        event = begin("a", "b")
+        first, second = ledger.take([], 2)
+        end(first, Verdict.DEAD)
+        end(ledger.take([], 1)[0], verdict)
+        end(second, Verdict.DEAD)  # it runs again
+        end(ledger.take([], 1)[0], Verdict.DONE)
+        ledger.discard(event, reason="")
+    event = begin("a")
+    for _ in range(3):
+        (claim,) = ledger.take([], 1)
+        ledger.claim_alone(*claim.ticket)
+        ledger.renew([claim.ticket], lease=0)
+        time.sleep(0.002)
+        ledger.sweep()
+    end(ledger.take([], 1)[0], Verdict.DONE)
+    ledger.discard(event, reason="")
 
 
 def watch(own_ledger: Ledger, keys: Keys, live: Callable[[Watched], None]) -> set[Change]:

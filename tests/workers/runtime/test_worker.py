@@ -657,3 +657,16 @@ def test_a_lane_whose_key_fails_once_is_joined_later(
         found = ended(ledger, event)
 
     assert (found["state"], found["runs"][0]["state"], found["runs"][0]["attempts"]) == ("done", "done", 2)
+
+
+def test_a_dead_letter_is_reported_by_its_router(
+    ledger: Ledger, seal: Seal, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HANDLERS", "tests.plugins.labels")
+    event = accept(ledger, seal, kind="dies")
+
+    with listening() as others, working(OTHER_URL=others.url.partition("/x")[0]):
+        ended(ledger, event)
+        wait_for(lambda: runs(query.show(ledger, event) or {})[1:] == [("tests.plugins.labels.report", "done", 1)])
+
+    assert others.told == [{"handler": "dies", "attempts": 1, "error": "ValueError: no such label"}]

@@ -10,6 +10,7 @@ import pytest
 from workers import (
     AsyncZyra,
     Event,
+    Failure,
     GiveUp,
     RetryLater,
     Router,
@@ -392,3 +393,19 @@ def test_a_call_that_must_not_be_repeated_is_a_dead_letter_after_a_crash() -> No
 
     assert (killed.outcome, type(killed.error).__name__) == ("dead", "Unanswered")
     assert run_handler(label, event, answers=USER, kill_at="after call 2").outcome == "done"
+
+
+def test_what_runs_for_dead_letters() -> None:
+    own = Router()
+
+    @own.on_dead
+    def page(event: Event) -> None:
+        post("https://example.com", json=[failure.handler for failure in event.failures])
+
+    (handler,) = own
+    failure = Failure(handler="label", attempts=8, error="ValueError")
+
+    result = run_handler(handler, make_event("issues", {}, source="github", failures=[failure]))
+
+    assert [one.body for one in result.posts] == [b'["label"]']
+    assert run_handler(handler, make_event("issues", {}, source="github")).outcome == "unwanted"

@@ -160,6 +160,8 @@ def make_event_from_file(path: Path, kind: str, source: str) -> Event:
 
 
 def explain(handler: Handler, one: Event) -> str:
+    if handler.is_dead_hook:
+        return "no: it runs for dead letters of its router"
     if handler.matches(one.source, one.type, stem=one.stem) and not handler.matches(
         one.source, one.type, one.origin, one.stem
     ):

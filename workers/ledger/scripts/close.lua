@@ -41,17 +41,40 @@ end
 -- Closes the event if none of its runs is open. The runs are the truth; nothing is counted twice.
 -- just, its: the run that has just ended, and how, where one has.
 local settle = function(id, just, its)
-  local event = pick(event_key(id), 'state', 'runs', 'cause')
+  local event = pick(event_key(id), 'state', 'runs', 'cause', 'hooks')
   local before, none, seen = event.state, event.cause and '', {}
   if before ~= 'dispatched' and before ~= 'dead' then return end
   for suffix in string.gmatch(event.runs or '', '%x+') do
     local run = id .. '-' .. suffix
-    seen[run == just and its or get(Z .. 'run:' .. run, 'state') or 'dead'] = true
+    if not string.find(event.hooks or '', suffix, 1, true) then
+      seen[run == just and its or get(Z .. 'run:' .. run, 'state') or 'dead'] = true
+    end
   end
   if seen.queued or seen.running or seen.waiting or seen.paused then return end
+  if before == 'dead' and (seen.dead or seen.refused) then return end
   if seen.dead or seen.refused then finish_event(id, before, 'dead', 'handler')
   elseif seen.discarded then finish_event(id, before, 'discarded', none)
   else finish_event(id, before, 'done', none) end
+end
+
+-- A run has become a dead letter: its router's `on_dead` runs, again where it has run for another one.
+local run_hook = function(id, hook)
+  local suffix, handler = string.match(hook, '^(%x+) (.+)$')
+  local run, event = id .. '-' .. suffix, pick(event_key(id), 'runs', 'hooks')
+  local state = get(unit_key(run), 'state')
+  if state == 'queued' then return end  -- it will see this one, too
+  if state then
+    if state == 'done' or state == 'dead' or state == 'skipped' then
+      redis.call('HSET', unit_key(run), 'failures', 0)
+      redis.call('UNLINK', Z .. 'calls:' .. run)
+      redis.call('HDEL', unit_key(run), 'calls')
+    end
+    return requeue(run, 'queued')
+  end
+  redis.call('HSET', unit_key(run), 'handler', handler, unpack(STAMP))
+  redis.call('HSET', event_key(id), 'runs', event.runs .. ',' .. suffix, 'hooks',
+    event.hooks and (event.hooks .. ',' .. suffix) or suffix)
+  enqueue(run, 'queued')
 end
 
 -- A run that was alone took its process with it: how often that happened by now.

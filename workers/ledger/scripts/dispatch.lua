@@ -56,6 +56,7 @@ local make_runs = function(id, runs, wanted)
         write(unit_key(run), 'handler', one.handler, unpack(STAMP))
         enqueue(run, 'queued')
       end
+      if one.hook then redis.call('HSET', unit_key(run), 'hook', one.hook) end
     end
   end
   return runs, ours

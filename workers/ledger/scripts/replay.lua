@@ -32,12 +32,12 @@ local reopen = function(unit, to)
   requeue(unit, to)
 end
 local failed, ended_well = {dead = true, refused = true}, {done = true, discarded = true, skipped = true}
-local known, unknown = {}, {}
+local known, unknown, hooks = {}, {}, get(key, 'hooks') or ''
 for suffix in string.gmatch(get(key, 'runs') or '', '%x+') do
   local run = id .. '-' .. suffix
   local run_state = get(Z .. 'run:' .. run, 'state')
   table.insert(run_state and known or unknown, suffix)
-  if failed[run_state] or (again and ended_well[run_state]) then
+  if failed[run_state] or (again and ended_well[run_state] and not string.find(hooks, suffix, 1, true)) then
     reopen(run, 'queued')
   elseif run_state == 'waiting' then
     queued = queued + 1

@@ -111,7 +111,8 @@ for _, name in ipairs(leases and not jumped and {'running', 'dispatching'} or {}
         forget(unit)
         redis.call('HSET', key, 'state', 'dead', 'next_at', '')
         settle(string.sub(unit, 1, 30))
-        local own = pick(key, 'lane', 'holds')
+        local own = pick(key, 'lane', 'holds', 'hook')
+        if own.hook then run_hook(string.sub(unit, 1, 30), own.hook) end
         if own.lane then leave_lane(unit, own.lane, 'dead', own.holds) end
       else
         finish_event(unit, 'accepted', 'dead', cause)
