@@ -16,6 +16,7 @@ from receiver.contract.settings import Shared, load, make_number_parser, parse_d
 from .zyra.routes import Limit, Limits, Routes
 from .zyra.routes import load_routes as load_routes
 
+NO_HANDLERS = "WORKER_HANDLERS is not set: name the modules with your handlers, or * for every installed plugin"
 KEY = re.compile("zyra_sk_[A-Za-z0-9_-]+")
 
 
@@ -99,6 +100,16 @@ class Settings(Shared):
     api_routes: Routes | None = setting("ZYRA_API_ROUTES", parse_routes, None)
 
 
+def read_modules(env: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The handler modules, where nothing else of the settings is needed. Raises ConfigurationError."""
+    if "WORKER_HANDLERS" not in env:
+        raise ConfigurationError([NO_HANDLERS])
+    try:
+        return parse_modules(env["WORKER_HANDLERS"])
+    except ValueError as error:
+        raise ConfigurationError([f"WORKER_HANDLERS {error}"]) from None
+
+
 def read(env: Mapping[str, str] = os.environ, *, need_handlers: bool = True) -> Settings:
     """A worker's settings. Raises ConfigurationError with every fault there is."""
     faults: list[str] = []
@@ -118,9 +129,7 @@ def read(env: Mapping[str, str] = os.environ, *, need_handlers: bool = True) -> 
     if env.get("ZYRA_API_USER") and loaded.get("api_key"):
         faults.append("ZYRA_API_KEY and ZYRA_API_USER are both set: keep one")
     if need_handlers and "WORKER_HANDLERS" not in env:
-        faults.append(
-            "WORKER_HANDLERS is not set: name the modules with your handlers, or * for every installed plugin"
-        )
+        faults.append(NO_HANDLERS)
     settings = load(Settings, env, faults, **loaded)
     if settings is None or faults:
         raise ConfigurationError(faults)

@@ -44,7 +44,7 @@ def handlers(
     if context.invoked_subcommand:
         return 0
     make_current_folder_importable()
-    modules = settings.read(read_environment()).handlers
+    modules = settings.read_modules(read_environment())
     if not event:
         load_and_print(modules)
         return 0

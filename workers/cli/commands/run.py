@@ -43,14 +43,14 @@ def run(
 ) -> int:
     """Run one attempt of a handler here. Exits with 1 if it fails. Nothing is written to the ledger."""
     make_current_folder_importable()
-    config = settings.read(read_environment())
-    router = load_or_report(config.handlers)
+    environment = read_environment()
+    router = load_or_report(settings.read_modules(environment))
     handler = find_handler(name, list(router))
     one = structs.replace(read_event(event, type, source), key="")
     one = structs.replace(one, key=make_key(one.id, handler.name))
     if (answer := explain(handler, one)) != "would run":
         print_note(f"a worker would not run it: {answer.removeprefix('no: ')}")
-    ending, made = run_really(config, handler, one) if really else run_recorded(handler, one)
+    ending, made = run_really(settings.read(environment), handler, one) if really else run_recorded(handler, one)
     for line in made:
         print_line(f"not sent: {line}")
     return conclude(handler, ending, debug)

@@ -150,3 +150,17 @@ def test_really_calls_the_api(
 
     assert (code, out.splitlines()[0]) == (0, "running")
     assert ledger.client.zcard(ledger.keys.name("pending")) == 1
+
+
+def test_handlers_and_run_need_nothing_but_the_modules(tool: Tool, body: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SEAL_KEY", "REDIS_URL", "ZYRA_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+    code, out, _ = tool("handlers")
+    assert (code, "mine.stop" in out) == (0, True)
+    code, out, _ = tool("run", "mine.stop", "--event", body(), "--type", "virtual_server.error")
+    assert (code, "not sent: POST" in out) == (0, True)
+    for text, fault in ((None, "WORKER_HANDLERS is not set"), ("a,,b", "WORKER_HANDLERS is empty or has an empty")):
+        monkeypatch.delenv("WORKER_HANDLERS") if text is None else monkeypatch.setenv("WORKER_HANDLERS", text)
+        code, _, err = tool("handlers")
+        assert (code, fault in err) == (2, True)
