@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from . import cost, dispatch, growth, ingest, latency
-from .dispatch import through_the_front_door
+from .dispatch import through_the_front_door, with_keys
 from .systems import BLOCKING, BULLMQ, FASTIFY, NAIVE, SIMPLE, Receiver, Worker, ours, taskiq, with_peers, work
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -112,6 +112,8 @@ def dispatching() -> None:
         "ours, 2 processes": (lambda: mine(2, "noop"), NOOP),
         "ours, 1 process, async def": (lambda: mine(1, "async"), NOOP),
         "ours, 2 processes, async def": (lambda: mine(2, "async"), NOOP),
+        "ours, 2 processes, 10,000 keys": (lambda: work(2, CONCURRENCY, with_keys, "noop"), NOOP),
+        "ours, 2 processes, 10,000 keys, ordered": (lambda: work(2, CONCURRENCY, with_keys, "ordered"), NOOP),
         SIMPLE.name: (lambda: SIMPLE, 3000),
     }
     if with_peers():

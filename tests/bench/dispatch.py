@@ -21,16 +21,20 @@ class Measured:
     memory: float  # MiB of the worker
 
 
-def through_the_front_door(here: Stage, count: int) -> None:
-    """Fills the queue by the receiver."""
+def through_the_front_door(here: Stage, count: int, kind: str = "github") -> None:
+    """Fills the queue by the receiver. kind: of the bodies."""
     port = free_port()
     server = serve(here, port, 2 if count > 100_000 else 1)
     wait_for(lambda: listening(port))
-    file = bodies(here.folder, "github")
+    file = bodies(here.folder, kind)
     while (missing := count - int(here.client.zcard("zr:{bench}:events"))) > 0:
         seconds = max(1, min(30, missing // 12_000))
         closed_loop(port, 64, seconds, kind="github", path="/webhooks/github", file=file)
     server.end()
+
+
+def with_keys(here: Stage, count: int) -> None:
+    through_the_front_door(here, count, "keyed")
 
 
 def measure(worker: Worker, count: int, most: float = 6.0) -> Measured:

@@ -53,7 +53,10 @@ def stamp(event: Event) -> None:
 
 
 handlers: dict[str, Any] = {"noop": noop, "async": async_noop, "call": call, "aiohttp": aiohttp_call, "stamp": stamp}
-router.on("push", source="github", name="bench")(handlers[KIND])
+if KIND == "ordered":
+    router.on("push", source="github", name="bench", key="key", ordered=True)(noop)
+else:
+    router.on("push", source="github", name="bench")(handlers[KIND])
 
 
 def job(document: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 SECRET = b"bench-secret"
 SCRIPT = Path(__file__).parent / "post.lua"
 SIZE = 2048  # bytes of a body
+KEYS = 10_000
 ZYRA = 120_000  # bodies signed beforehand for one run
 
 
@@ -54,10 +55,16 @@ def signature(text: bytes) -> str:
 
 
 def bodies(folder: Path, kind: str) -> Path:
-    """A file of signatures and bodies: one for github, which tells events apart by a header, many for zyra."""
+    """A file of signatures and bodies: one for github, which tells events apart by a header, many for zyra.
+
+    keyed: for github, with so many keys.
+    """
     path = folder / f"bodies-{kind}"
     run = secrets.token_hex(4)
-    texts = [body(event_id=f"{run}-{number}") for number in range(ZYRA)] if kind == "zyra" else [body()]
+    if kind == "zyra":
+        texts = [body(event_id=f"{run}-{number}") for number in range(ZYRA)]
+    else:
+        texts = [body(key=f"key-{number}") for number in range(KEYS if kind == "keyed" else 1)]
     path.write_bytes(b"".join(signature(text).encode() + b" " + text + b"\n" for text in texts))
     return path
 

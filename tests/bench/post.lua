@@ -1,5 +1,5 @@
 -- wrk: every request is a new event. KIND says how it is signed:
--- github: one body, a fresh delivery id. unsigned: the same with a wrong signature. zyra: bodies signed beforehand, from a file.
+-- github: the bodies in turn, a fresh delivery id each. unsigned: the same with a wrong signature. zyra: bodies signed beforehand, from a file.
 local kind, path = os.getenv("KIND"), os.getenv("TARGET")
 local file = assert(io.open(os.getenv("BODIES"), "rb"))
 local bodies, signatures = {}, {}
@@ -21,8 +21,9 @@ request = function()
   end
   headers["X-GitHub-Event"] = "push"
   headers["X-GitHub-Delivery"] = run .. "-" .. number
-  headers["X-Hub-Signature-256"] = "sha256=" .. (kind == "github" and signatures[1] or string.rep("0", 64))
-  return wrk.format("POST", path, headers, bodies[1])
+  local turn = number % #bodies + 1
+  headers["X-Hub-Signature-256"] = "sha256=" .. (kind == "github" and signatures[turn] or string.rep("0", 64))
+  return wrk.format("POST", path, headers, bodies[turn])
 end
 done = function(summary, latency)
   local wrong = summary.errors

@@ -81,15 +81,16 @@ class Senders:
         tasks = set[asyncio.Task[None]]()
         async for _ in tick(stop, rate):
             key = self.choose_key(kind)
-            if kind == "ordered" and key in self.busy:  # its order is known only once it is accepted
-                continue
+            if kind == "ordered":
+                if key in self.busy:  # its order is known only once it is accepted
+                    continue
+                self.busy.add(key)
             task = asyncio.create_task(self.post_next(kind, key, post))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         await asyncio.gather(*tasks)
 
     async def post_next(self, kind: str, key: str, post: Any) -> None:
-        self.busy.add(key)
         self.numbers[kind, key] += 1
         number = self.numbers[kind, key]
         if kind == "newest":

@@ -23,6 +23,8 @@ class Lanes(Protocol):
 
 
 BUSY_SECONDS = 15.0  # until a run asks again for a place if nobody wakes it
+RATE_MARGIN_SHARE = 0.05  # of its window, that a rate waits longer: attempts start a moment after they may, some later
+MAX_RATE_MARGIN_SECONDS = 1.0
 
 
 def name_lane(handler: Handler, event: Event, seal: Seal) -> str:
@@ -43,7 +45,9 @@ def find_hold(handler: Handler, claim: Claim, lane: str, age: float | None, ledg
         if seconds:
             return make_outcome(claim, Verdict.BUSY, delay=seconds)
     if handler.rate:
-        seconds = ledger.plan_start(lane, *handler.rate, f"{claim.unit} {claim.attempt}")
+        starts, window = handler.rate
+        margin = min(RATE_MARGIN_SHARE * window, MAX_RATE_MARGIN_SECONDS)
+        seconds = ledger.plan_start(lane, starts, window + margin, f"{claim.unit} {claim.attempt}")
         if seconds:
             return make_outcome(claim, Verdict.BUSY, delay=seconds)
     if handler.concurrency and not ledger.take_place(lane, handler.concurrency, claim.unit):

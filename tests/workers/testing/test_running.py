@@ -204,7 +204,7 @@ def test_a_rate_spreads_the_starts() -> None:
 
     results = run_events(handler, make_jobs(*["job_1"] * 5))
 
-    assert [round(one.seconds) for one in results] == [0, 0, 60, 60, 120]
+    assert [round(one.seconds) for one in results] == [0, 0, 61, 61, 122]
 
 
 def test_a_stale_event_is_skipped() -> None:
