@@ -1,6 +1,6 @@
 """Flow control: whether an attempt may start now, as its handler's `debounce`, `rate`, `concurrency` and `newest` say.
 
-A lane is what they count by: a handler, or one key of it.
+A lane is what they count by: a handler, or one key of it. `ordered` is decided when a run is claimed: lanes.lua.
 """
 
 from typing import Protocol
@@ -12,6 +12,10 @@ from ..event import Event
 from ..handler import Handler
 from ..ledger.units import Claim, Outcome, Verdict, make_outcome
 
+BUSY_SECONDS = 15.0  # until a run asks again for a place if nobody wakes it
+RATE_MARGIN_SHARE = 0.05  # of its window, that a rate waits longer: attempts start a moment after they may, some later
+MAX_RATE_MARGIN_SECONDS = 1.0
+
 
 class Lanes(Protocol):
     """What is asked of the ledger; it says what each means."""
@@ -20,11 +24,6 @@ class Lanes(Protocol):
     def plan_start(self, lane: str, most: int, seconds: float, attempt: str) -> float: ...
     def take_place(self, lane: str, places: int, run: str) -> bool: ...
     def is_stale(self, lane: str, age: float) -> bool: ...
-
-
-BUSY_SECONDS = 15.0  # until a run asks again for a place if nobody wakes it
-RATE_MARGIN_SHARE = 0.05  # of its window, that a rate waits longer: attempts start a moment after they may, some later
-MAX_RATE_MARGIN_SECONDS = 1.0
 
 
 def name_lane(handler: Handler, event: Event, seal: Seal) -> str:

@@ -9,6 +9,7 @@ import typer
 from msgspec import structs
 
 from receiver.contract.errors import ConfigurationError
+from receiver.contract.keys import EVENT
 
 from ... import settings
 from ...context import Context
@@ -17,13 +18,14 @@ from ...event import Event, make_key
 from ...handler import Handler
 from ...ledger.transitions import Ledger
 from ...runtime import foreground
-from ...runtime.attempt import draw_backoff
+from ...runtime.attempt import draw_backoff, list_failures
 from ...runtime.clients import make_caller
 from ...runtime.failures import describe_error
 from ...runtime.foreground import Ending, LocalCounter, make_endless_lease, run_attempt
 from ...sandbox.in_process import SandboxInProcess
 from ...testing.answers import Answers
 from ...zyra.client import AsyncZyra, Zyra
+from ..access import open_ledger
 from ..handler_list import find_near, load_or_report
 from ..local import make_current_folder_importable, read_environment
 from ..output import print_line, print_note, print_red
@@ -48,7 +50,9 @@ def run(
     handler = find_handler(name, list(router))
     one = structs.replace(read_event(event, type, source), key="")
     one = structs.replace(one, key=make_key(one.id, handler.name))
-    if (answer := explain(handler, one)) != "would run":
+    if handler.is_dead_hook and EVENT.fullmatch(event):
+        one = structs.replace(one, failures=list_failures(open_ledger()[0], event))
+    elif (answer := explain(handler, one)) != "would run":
         print_note(f"a worker would not run it: {answer.removeprefix('no: ')}")
     ending, made = run_really(settings.read(environment), handler, one) if really else run_recorded(handler, one)
     for line in made:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from receiver.contract.seal import Seal
-from tests.support.kit import ROOT, Tool, accept
+from tests.support.kit import ROOT, Tool, accept, dispatch
 from tests.support.sandbox import KEY, Sandbox
 from workers.ledger.transitions import Ledger
+from workers.ledger.units import Outcome, Verdict
 
 CODE = """
 from workers import AsyncZyra, Event, GiveUp, RetryLater, Router, Zyra, allow, post
@@ -164,3 +165,28 @@ def test_handlers_and_run_need_nothing_but_the_modules(tool: Tool, body: Make, m
         monkeypatch.delenv("WORKER_HANDLERS") if text is None else monkeypatch.setenv("WORKER_HANDLERS", text)
         code, _, err = tool("handlers")
         assert (code, fault in err) == (2, True)
+
+
+def test_what_runs_for_dead_letters_can_be_run_here(
+    tool: Tool, ledger: Ledger, seal: Seal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "zr_dead.py").write_text(
+        "from workers import Event, Router\nrouter = Router()\n\n"
+        "@router.on('job.failed', name='work')\ndef work(event: Event) -> None: ...\n\n"
+        "@router.on_dead\ndef page(event: Event) -> None:\n    print('failed:', *(one.error for one in event.failures))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("WORKER_HANDLERS", "zr_dead")
+    event = accept(ledger, seal, kind="job.failed")
+    dispatch(ledger, ledger.take([], 1)[0], "dispatched", "", ["work"])
+    (claim,) = ledger.take([], 1)
+    ledger.finish([Outcome(unit=claim.unit, token=claim.token, verdict=Verdict.DEAD, error="ValueError: no")])
+
+    code, out, _ = tool("run", "page", "--event", event)
+    _, listed, _ = tool("handlers")
+    _, asked, _ = tool("handlers", "--event", event)
+
+    assert (code, "failed: ValueError: no" in out) == (0, True)
+    assert "zr_dead.page\t(dead letters)" in listed
+    assert "zr_dead.page: no: it runs for dead letters of its router" in asked
+    sys.modules.pop("zr_dead", None)
