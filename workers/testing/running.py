@@ -97,6 +97,7 @@ class Run:
         others: Answers,
         kill_at: "Moment | None" = None,
         pause_at: "Moment | None" = None,
+        counter: LocalCounter | None = None,
     ) -> None:
         self.name = make_run_id(event.id, handler.name)
         self.attempts = 0
@@ -113,7 +114,7 @@ class Run:
         self._failures = 0
         self._error: BaseException | None = None
         self._journal = JournalMemory()
-        self._counter = LocalCounter(clock.read)
+        self._counter = counter or LocalCounter(clock.read)
         self._changes = 0
         self._posts: list[Post] = []
 

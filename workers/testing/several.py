@@ -13,6 +13,7 @@ from ..event import Event
 from ..handler import Handler
 from ..ledger.units import Claim, Verdict
 from ..runtime.flow_control import find_hold, name_lane
+from ..runtime.foreground import LocalCounter
 from ..sandbox.in_process import SandboxInProcess
 from .answers import Answers, Documents
 from .clock import Clock
@@ -58,6 +59,7 @@ class Workers:
         self._others = others
         self._clock = Clock()
         self._memory = LaneMemory(self._clock.read)
+        self._counter = LocalCounter(self._clock.read)  # one for all events, as `allow` counts
         self._due: list[tuple[float, int]] = []  # seconds, and the place of the event
         self._runs: dict[int, Started] = {}
         self._results: dict[int, Result] = {}
@@ -88,7 +90,7 @@ class Workers:
             return
         data = event.payload.get("data") if isinstance(event.payload, dict) else None
         self._api.tell(event.type, event.resource_id, data)
-        run = Run(self._handler, event, self._api, self._clock, self._others)
+        run = Run(self._handler, event, self._api, self._clock, self._others, counter=self._counter)
         self._runs[place] = Started(run=run, claim=make_claim(event, run, self._handler), lane=lane, age=age)
         if self._handler.ordered:
             self._lanes[lane].append(place)

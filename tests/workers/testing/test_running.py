@@ -207,6 +207,16 @@ def test_a_rate_spreads_the_starts() -> None:
     assert [round(one.seconds) for one in results] == [0, 0, 61, 61, 122]
 
 
+def test_allow_counts_over_all_events() -> None:
+    def once(event: Event) -> None:
+        if not allow("page", times=1, seconds=60):
+            raise GiveUp("told already")
+
+    results = run_events(make_handler(function=once), make_jobs("job_1", "job_2", "job_3"), at=[0, 30, 61])
+
+    assert [one.outcome for one in results] == ["done", "dead", "done"]
+
+
 def test_a_stale_event_is_skipped() -> None:
     handler = make_handler(key="resource", newest="data.updated_at")
     events = [make_jobs("job_1", updated_at=f"2026-01-0{day}T00:00:00Z")[0] for day in (3, 1, 4)]
