@@ -92,10 +92,14 @@ class Handler:
         if self.key is None:
             return ""
         if isinstance(self.key, str):
-            return find_value(event.payload, event.type, self.key, event.resource_paths)
+            return self.read_key(event.payload, event.type, event.resource_paths)
         answer = self.key(event)
         refuse_unfinished(answer, "its `key`")
         return str(answer)
+
+    def read_key(self, payload: Any, kind: str, resource: tuple[str, ...]) -> str:
+        """The same text, where the key is a path or none, so that no event is needed. resource: see `find_value`."""
+        return find_value(payload, kind, self.key, resource) if isinstance(self.key, str) else ""
 
 
 def is_of_type(wanted: str, kind: str) -> bool:

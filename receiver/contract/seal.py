@@ -86,8 +86,7 @@ class Seal:
 
     def fingerprint(self, data: bytes) -> str:
         """A keyed digest by which only equal and different can be told apart."""
-        keyed = hashlib.sha256(b"zr:fingerprint:" + parse_key(self._secret.values[0])).digest()
-        return hmac.digest(keyed, data, "sha256").hex()[:16]
+        return hmac.digest(derive_fingerprint_key(self._secret.values[0]), data, "sha256").hex()[:16]
 
     def compute_index_digest(self, data: bytes) -> str:
         """A keyed digest for the blind index, of 16 hex digits, under the first key."""
@@ -111,6 +110,11 @@ class Seal:
 
 def make_ciphers(values: tuple[str, ...]) -> dict[str, AESGCM]:
     return {compute_key_id(raw): AESGCM(raw) for raw in map(parse_key, values)}
+
+
+@lru_cache(maxsize=8)
+def derive_fingerprint_key(value: str) -> bytes:
+    return hashlib.sha256(b"zr:fingerprint:" + parse_key(value)).digest()
 
 
 def digest_for_index(key: str, data: bytes) -> str:

@@ -21,7 +21,7 @@ from ..ledger.transitions import Ledger
 from ..ledger.units import Claim, Outcome, Verdict, make_outcome
 from ..router import Router
 from .failures import describe_error, find_cause, list_frames, name_kind
-from .flow_control import find_hold, name_lane
+from .flow_control import find_hold, find_lane
 
 log = logging.getLogger(__name__)
 FIRST, FACTOR, LONGEST = 5.0, 4.0, 6 * 3600.0  # seconds of back-off
@@ -70,7 +70,7 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
     if not wanted:
         return make_outcome(claim, Verdict.SKIPPED, f"{claim.handler} does not want the event: its `when` says no")
     try:
-        lane, age = name_lane(handler, event, seal), handler.find_age(event)
+        lane, age = find_lane(handler, event, seal), handler.find_age(event)
     except BaseException as error:
         return judge_failure(claim, handler, error)
     if handler.ordered and not claim.lane:

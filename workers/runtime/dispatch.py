@@ -20,7 +20,7 @@ from ..ledger.transitions import Ledger
 from ..ledger.units import Claim, Decision, NewRun
 from ..router import Router
 from .attempt import Attempt
-from .flow_control import name_lane
+from .flow_control import find_lane, name_lane
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +55,10 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
     if not handlers:
         hint = router.find_hint(claim.labels.source, claim.labels.type)
         return end_without_runs(claim, EventState.UNHANDLED, hint, digests, opened)
-    asked, lanes = have_conditions(handlers), dict[str, str]()
-    event = make_event_with_payload(opened, payload) if asked or have_lanes(handlers) else None
-    if event and not (asked and claim.suspect):  # its code may have killed the process: then each run asks its own
+    asked, event = have_conditions(handlers), None
+    if asked and not claim.suspect:  # its code may have killed the process: then each run asks its own
+        event = make_event_with_payload(opened, payload)
         handlers = tuple(handler for handler in handlers if wants(handler, event))
-        lanes = {one.name: find_lane(one, event, seal) for one in handlers if one.ordered}
     if not handlers:
         return end_without_runs(claim, EventState.UNHANDLED, digests=digests, opened=opened)
     first = next((one for one in handlers if one.is_free), None) if begin and not asked else None
@@ -68,7 +67,15 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
         token=claim.token,
         verdict=EventState.DISPATCHED,
         runs=tuple(
-            [make_run(one, one is first, lanes.get(one.name, ""), router.find_dead_hook(one.name)) for one in handlers]
+            [
+                make_run(
+                    one,
+                    one is first,
+                    find_lane_at_dispatch(one, opened, payload, event, seal) if one.ordered else "",
+                    router.find_dead_hook(one.name),
+                )
+                for one in handlers
+            ]
         ),
         digests=digests,
     )
@@ -105,14 +112,15 @@ def have_conditions(handlers: Iterable[Handler]) -> bool:
     return any(handler.when or (handler.ordered and callable(handler.key)) for handler in handlers)
 
 
-def have_lanes(handlers: Iterable[Handler]) -> bool:
-    return any(handler.ordered for handler in handlers)
+def find_lane_at_dispatch(handler: Handler, opened: EventRecord, payload: Any, event: Event | None, seal: Seal) -> str:
+    """The lane of an ordered handler's run; "" if its `key` raises, or may not be asked: then its run joins it later.
 
-
-def find_lane(handler: Handler, event: Event, seal: Seal) -> str:
-    """The lane of an ordered handler's run, or "" if its `key` raises: then the run fails with that error."""
+    event: None if no author's code may be called.
+    """
+    if not callable(handler.key):
+        return name_lane(handler, handler.read_key(payload, opened.labels.type, opened.content.resource), seal)
     try:
-        return name_lane(handler, event, seal)
+        return find_lane(handler, event, seal) if event else ""
     except BaseException:
         return ""
 

@@ -26,11 +26,14 @@ class Lanes(Protocol):
     def is_stale(self, lane: str, age: float) -> bool: ...
 
 
-def name_lane(handler: Handler, event: Event, seal: Seal) -> str:
-    """The lane of a run: the handler's name, with a keyed digest of its key. Raises what the author's `key` raises."""
-    if handler.key is None:
-        return handler.name
-    return f"{handler.name}:{seal.fingerprint(handler.find_key(event).encode('utf-8', 'replace'))}"
+def find_lane(handler: Handler, event: Event, seal: Seal) -> str:
+    """The lane of a run. Raises what the author's `key` raises."""
+    return name_lane(handler, handler.find_key(event), seal)
+
+
+def name_lane(handler: Handler, key: str, seal: Seal) -> str:
+    """The handler's name, with a keyed digest of the key if there is one."""
+    return f"{handler.name}:{seal.fingerprint(key.encode('utf-8', 'replace'))}" if handler.key else handler.name
 
 
 def find_hold(handler: Handler, claim: Claim, lane: str, age: float | None, ledger: Lanes) -> Outcome | None:

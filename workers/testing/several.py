@@ -12,7 +12,7 @@ from receiver.contract.records import Labels
 from ..event import Event
 from ..handler import Handler
 from ..ledger.units import Claim, Verdict
-from ..runtime.flow_control import find_hold, name_lane
+from ..runtime.flow_control import find_hold, find_lane
 from ..runtime.foreground import LocalCounter
 from ..sandbox.in_process import SandboxInProcess
 from .answers import Answers, Documents
@@ -44,7 +44,7 @@ def run_events(
 
 
 class Started(msgspec.Struct, kw_only=True):
-    """A run whose event has come. lane: see `name_lane`."""
+    """A run whose event has come. lane: see `find_lane`."""
 
     run: Run
     claim: Claim
@@ -84,7 +84,7 @@ class Workers:
             self._results[place] = Result(outcome="unwanted")
             return
         try:
-            lane, age = name_lane(self._handler, event, SEAL), self._handler.find_age(event)
+            lane, age = find_lane(self._handler, event, SEAL), self._handler.find_age(event)
         except Exception as error:  # the author's `key`, at each attempt
             self._results[place] = Result(outcome="dead", attempts=self._handler.max_attempts, error=error)
             return

@@ -19,7 +19,7 @@ local begin = function(run, ours)
   ours[#ours + 1] = run
 end
 local start_in_turn = function(one)
-  if not is_its_turn(one.run, one.lane) then return block(one.run) end
+  if not is_its_turn(one.run, one.lane, one.order) then return block(one.run) end
   if not one.begins then return enqueue(one.run, 'queued') end
   redis.call('HSET', unit_key(one.run), 'state', 'running', 'attempts', '1', 'token', '1')
   begin(one.run, one.ours)
@@ -34,7 +34,7 @@ local make_run_of_lane = function(id, run, one, begins, ours)
     redis.call('HSET', unit_key(run), 'next_at', first)
     return add('waiting', first, run)
   end
-  of_lanes[#of_lanes + 1] = {run = run, lane = one.lane, begins = begins, ours = ours}
+  of_lanes[#of_lanes + 1] = {run = run, lane = one.lane, order = order, begins = begins, ours = ours}
 end
 local make_runs = function(id, runs, wanted)
   local ours = {'dispatched'}

@@ -19,29 +19,32 @@ local join_lane = function(run, lane, order)
     redis.call('ZADD', key, whole(order), run)
   end
 end
-local find_first = function(lane)  -- run of a lane, and its order; what is no open run of ours leaves the lane
+-- The first run of a lane, its order and its state; what is no open run of ours leaves the lane. open: a run that is.
+local find_first = function(lane, open)
   local key = Z .. 'lane:' .. lane
   while true do
     local first = redis.pcall('ZRANGE', key, 0, 0, 'WITHSCORES')
-    if not first[1] then return nil end
+    if not first[1] or first[1] == open then return first[1] end
     local own = pick(unit_key(first[1]), 'state', 'holds')
     if OPEN[own.state] or (FAILED[own.state] and own.holds) then return first[1], tonumber(first[2]), own.state end
     redis.call('ZREM', key, first[1])
   end
 end
 
--- Whether the run may start. One that waits for a dispatch is noted in `gate`.
-local is_its_turn = function(run, lane)
-  local order = redis.pcall('ZSCORE', Z .. 'lane:' .. lane, run)
-  if type(order) ~= 'string' then  -- its lane became known late: it is the last one
-    order = ordinal or last_ordinal()
-    join_lane(run, lane, order)
-  end
-  if tonumber(order) >= find_watermark() then
-    redis.call('ZADD', Z .. 'gate', whole(tonumber(order)), run)
+-- Whether a run of this order may start. One that waits for a dispatch is noted in `gate`.
+local is_its_turn = function(run, lane, order)
+  if order >= find_watermark() then
+    redis.call('ZADD', Z .. 'gate', whole(order), run)
     return false
   end
-  return find_first(lane) == run
+  return find_first(lane, run) == run
+end
+local find_order = function(run, lane)  -- of a run in its lane; where it is not in it, it is the last one now
+  local order = redis.pcall('ZSCORE', Z .. 'lane:' .. lane, run)
+  if type(order) == 'string' then return tonumber(order) end
+  order = ordinal or last_ordinal()
+  join_lane(run, lane, order)
+  return order
 end
 local block = function(run)
   redis.call('HSET', unit_key(run), 'state', 'waiting', 'job', '', 'next_at', '')

@@ -36,7 +36,7 @@ local claim = function(job)
     drop('queued', unit)
     return add('paused', whole(now), unit)
   end
-  if run and own.lane and not is_its_turn(unit, own.lane) then
+  if run and own.lane and not is_its_turn(unit, own.lane, find_order(unit, own.lane)) then
     drop('queued', unit)
     return block(unit)
   end
