@@ -16,14 +16,18 @@ VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def find_when_faults(when: object) -> Iterator[str]:
-    if when is None:
-        return
-    if not callable(when):
+    if when is not None and not callable(when):
         yield f"when= must be a function of the event, not {when!r}"
-    elif is_async(when) or is_generator(when):
-        yield "when= must be a plain function: what an `async def` or a generator returns is always true"
-    elif not takes_one(when):
-        yield "when= must take one argument, the event"
+    elif callable(when):
+        yield from find_asked_faults("when", when)
+
+
+def find_asked_faults(option: str, function: Callable[..., Any]) -> Iterator[str]:
+    """Of a function of the event, whose answer counts at once."""
+    if is_async(function) or is_generator(function):
+        yield f"{option}= must be a plain function: an `async def` or a generator gives no answer when it is called"
+    elif not takes_one(function):
+        yield f"{option}= must take one argument, the event"
 
 
 def find_function_faults(function: object, name: str | None) -> Iterator[str]:

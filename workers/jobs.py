@@ -39,7 +39,8 @@ def dispatch(job: str) -> None:
     """Makes the runs of the event that the job names."""
     ledger, router, config = load_worker()
     for claim in ledger.take([job]):
-        record([plan(claim, router, config.seal)], ledger, claim.claimed_at)
+        lane_key = ledger.lane_key if any(one.ordered and one.key for one in router) else b""
+        record([plan(claim, router, config.seal, lane_key=lane_key)], ledger, claim.claimed_at)
 
 
 def run(job: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeGuard
 
+from .function_checks import find_asked_faults
 from .zyra.event_types import EVENT_TYPES
 
 CATALOGUES = MappingProxyType({"zyra": EVENT_TYPES})  # sources whose types are known, and these
@@ -132,6 +133,8 @@ def find_flow_faults(key: object, limits: Sequence[object], rate: object) -> Ite
         yield f'key= must be a path such as "data.customer", "resource", or a function of the event, not {key!r}'
     elif not isinstance(key, str) and not callable(key):
         yield f"key= must be a path or a function of the event, not {key!r}"
+    elif callable(key) and (faults := list(find_asked_faults("key", key))):
+        yield from faults
     elif not any(limits):
         yield "key= says by what to count: it needs concurrency=, rate=, debounce=, newest= or ordered="
     if rate is not None and not (isinstance(rate, str) and RATE.fullmatch(rate)):

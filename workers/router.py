@@ -181,7 +181,7 @@ class Router:
 
         return register
 
-    def on_dead(self, function: F) -> F:
+    def on_dead(self, function: F = None) -> F:  # type: ignore[assignment]  # to say what is wrong with on_dead()
         """Registers what runs when a run of this router's handlers has become a dead letter.
 
         The function takes what a handler takes; `event.failures` says which handlers failed, and why. It is a run of
@@ -190,7 +190,11 @@ class Router:
         is a second one.
         """
         here = locate_function(function, locate(sys._getframe(1)))
-        faults = list(find_function_faults(function, None))
+        if function is None:
+            raise WrongHandler(here, ["write @router.on_dead, without parentheses"])
+        faults = list(find_function_faults(function, "-"))
+        if not hasattr(function, "__qualname__"):
+            faults.append("what runs for dead letters must be a `def` or `async def`, which has a name")
         if self._dead_hook:
             faults.append(f"this router has on_dead already: {self._dead_hook}")
         if faults:

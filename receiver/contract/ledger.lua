@@ -6,7 +6,8 @@
 -- body:<id>    string  the sealed body and headers
 -- run:<id>     hash    handler, state, attempts, failures, sealed_error (of the last attempt), next_at, replays, past (the
 --                      last attempts, packed), debounced, superseded (by which run), lane, holds (whether its
---                      dead letter stops the lane), hook (suffix and handler of the run that its dead letter makes), and
+--                      dead letter stops the lane), hook (suffix and handler of the run that its dead letter makes), again
+--                      (whether such a run is to run once more), and
 --                      a unit's fields
 -- calls:<run>  hash    what the run has asked of the API: sealed entries by number
 -- a unit's fields:     job (the ordinal of the job it is queued under, '' once claimed), queued_at (when it was queued
@@ -19,6 +20,7 @@
 -- pauses       hash    paused handlers, and since when
 -- slots:<lane>, line:<lane>   set, zset   runs that have one of a lane's places, and those that wait for one; a lane is a
 --                      handler, or the handler, a colon, and a keyed digest of what it counts by
+-- lane_key     string  the secret by which lanes are named after their keys, sealed
 -- newest:<lane>   string   the time or number of the newest event of a lane that is done
 -- debounce:<lane>   hash   runs of a lane that wait for quiet: the one that will start, since when, and when
 -- rate:<lane>, plans:<lane>   zset   attempts of a lane that started lately, and those that are planned, by that time

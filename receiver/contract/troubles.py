@@ -138,9 +138,14 @@ def list_stopped(client: Any, keys: Keys) -> Iterator[Trouble]:
     """Ordered handlers some of whose keys a dead letter stops, where `on_dead="stop"` asks for that."""
     stopped = client.zrange(keys.name("stopped"), 0, MAX_STOPPED - 1, withscores=True)
     runs = [decode_text(run) for run, _ in stopped]
+    with client.pipeline(transaction=False) as pipe:
+        for run in runs:
+            pipe.hget(keys.run(run), "handler")
+        handlers = pipe.execute(raise_on_error=False)
     by_handler = dict[str, list[int]]()
-    for place, run in enumerate(runs):
-        by_handler.setdefault(decode_text(client.hget(keys.run(run), "handler") or b"?"), []).append(place)
+    for place, name in enumerate(handlers):
+        if isinstance(name, bytes | str):  # else its record is none of ours, and stops nothing
+            by_handler.setdefault(decode_text(name), []).append(place)
     for handler, places in by_handler.items():
         first = places[0]
         yield Trouble(

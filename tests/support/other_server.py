@@ -45,9 +45,9 @@ def listening() -> Iterator[Others]:
                 self.send_header(name, value)
             self.send_header("content-length", str(len(found.body)))
             self.end_headers()
-            self.wfile.write(found.body)
+            self.wfile.write(b"" if self.command == "HEAD" else found.body)
 
-        do_GET = do_PUT = do_PATCH = do_DELETE = do_POST
+        do_GET = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_POST
 
         def log_message(self, *_: object) -> None:
             pass

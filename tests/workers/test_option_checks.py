@@ -11,6 +11,10 @@ from workers.sandbox.catalogue import TYPES
 from workers.zyra.event_types import EVENT_TYPES
 
 
+async def refuse_async(event: object) -> str:
+    return ""
+
+
 def test_the_sandbox_sends_each_type_of_the_catalogue() -> None:
     assert TYPES == EVENT_TYPES
 

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -316,6 +317,10 @@ def test_a_wrong_on_dead_is_refused() -> None:
     for function, fault in ((page, "has on_dead already: .*page"), ("page", "a handler is a function, not")):
         with pytest.raises(WrongHandler, match=fault):
             router.on_dead(function)
+    with pytest.raises(WrongHandler, match=r"write @router\.on_dead, without parentheses"):
+        Router().on_dead()
+    with pytest.raises(WrongHandler, match="must be a `def` or `async def`, which has a name"):
+        Router().on_dead(partial(page))
     with pytest.raises(WrongHandler, match="two handlers are called"):
         Router().include(make_router_with_page(router))
 

@@ -4,7 +4,7 @@ ApiError            an answer that is no success, or none; left to fly it is an 
 ├── NotSent         the request has surely not left this machine
 ├── TokenRefused    401, or there is no token: again later (also a RetryLater)
 ├── LimitReached    the API's limit, or ours, is reached: again when there is room (also a RetryLater)
-└── Unanswered      an earlier attempt made this call and heard no answer (also a GiveUp)
+└── Unanswered      no answer told an earlier attempt whether this call happened (also a GiveUp)
 """
 
 import time

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ..context import Context
 from ..errors import RetryLater
 from ..zyra import calls
-from ..zyra.budget import Budget, draw_ticket
+from ..zyra.budget import MARGIN_SECONDS, Budget, draw_ticket
 from ..zyra.calls import Answer, Call
 from ..zyra.effects import Do, Send, Step, Wait
 from ..zyra.errors import Unreachable, Unreadable
@@ -21,6 +21,7 @@ from .service import Service
 log = logging.getLogger(__name__)
 MAX_WAIT_SECONDS = 5.0  # for room in the budget; what takes longer is put off
 MAX_JOURNAL_LOOKS = 3  # for one call
+MARGIN_SHARE = 0.05  # of a limit's window, that it is taken for longer: some calls are longer on their way
 T = TypeVar("T")
 Result = Generator[Step, Any, T]
 
@@ -40,7 +41,7 @@ class Flow:
         """
         journal = self.context.open_journal() if self.context and self.context.open_journal else None
         if journal is None or not self.call.route.changes:
-            answer = yield from self._send(journal, {})
+            answer = yield from self._send(journal)
         else:
             answer = yield from self._send_once(journal, repeat)
         if not answer.is_success:
@@ -55,7 +56,7 @@ class Flow:
             if entry and entry.state is State.DONE:
                 return entry.answer
             if entry and not repeat:
-                why = "an earlier attempt made this call and heard no answer: see whether it happened, then"
+                why = "no answer told an earlier attempt whether this call happened. Look, then"
                 raise Unanswered(str(self.call), 0, f"{why} `events replay ID --keep-calls --unanswered ...`")
             answer = yield from self._send_entry(journal, entry)
             if answer is not None:
@@ -64,12 +65,13 @@ class Flow:
 
     def _send_entry(self, journal: Journal, entry: Entry | None) -> Result[Answer | None]:
         """Sends the call, and records what came of it. None: another attempt has changed the entry."""
-        token = self._read_token()
+        token, content = self._read_token(), self._encode()
         yield from self._wait_for_room(journal, token)
         sent: Entry = entry or (yield Do(lambda: journal.begin(self.call)))
         header = self.service.idempotency_header
         try:
-            answer = yield from self._exchange(token, {header: f"{journal.key}-{sent.number}"} if header else {})
+            headers = {header: f"{journal.key}-{sent.number}"} if header else {}
+            answer = yield from self._exchange(token, headers, content)
             if answer.is_success:
                 if not (yield Do(lambda: journal.record_answer(sent, answer))):
                     return None
@@ -84,16 +86,19 @@ class Flow:
             raise
         return answer
 
-    def _send(self, journal: Journal | None, headers: dict[str, str]) -> Result[Answer]:
-        token = self._read_token()
+    def _send(self, journal: Journal | None) -> Result[Answer]:
+        token, content = self._read_token(), self._encode()
         yield from self._wait_for_room(journal, token)
-        return (yield from self._exchange(token, headers))
+        return (yield from self._exchange(token, {}, content))
 
-    def _exchange(self, token: str, headers: dict[str, str]) -> Result[Answer]:
+    def _encode(self) -> bytes | None:
+        """Raises TypeError or ValueError for what has no JSON."""
+        return calls.encode(self.call.body) if self.call.body is not None else None
+
+    def _exchange(self, token: str, headers: dict[str, str], content: bytes | None) -> Result[Answer]:
         """One request. Tells all workers where the API asks for a pause."""
         service, started, status = self.service, time.monotonic(), 0
         own = {service.header: f"{service.prefix}{token}"} if token else {}
-        content = calls.encode(self.call.body) if self.call.body is not None else None
         try:
             answer: Answer = yield Send(self.call, {**service.headers, **own, **headers}, content=content)
             status = answer.status
@@ -102,7 +107,7 @@ class Flow:
         except Unreadable as error:
             raise ApiError(str(self.call), error.status, error.message) from None
         finally:
-            facts = {"api": service.name, "method": self.call.route.method, "path": self.call.path.partition("?")[0]}
+            facts = {"api": service.name, "method": self.call.route.method, "path": self.call.path}
             log.info("API call", extra={**facts, "status": status, "ms": round((time.monotonic() - started) * 1000)})
         hold = find_hold_seconds(answer.status, answer.headers)
         budget = self._open_budget()
@@ -134,7 +139,9 @@ class Flow:
     def _open_budget(self) -> Budget | None:
         if self.context is None or self.context.redis is None:
             return None
-        return Budget(self.context.redis(), self.service.limits, self.service.rate[1])
+        window = self.service.rate[1]
+        margin = min(MARGIN_SHARE * window, MARGIN_SECONDS)
+        return Budget(self.context.redis(), self.service.limits, window, margin)
 
     def _check_lease(self) -> None:
         if self.context:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypedDict
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlsplit
 
 from receiver.contract.errors import ConfigurationError
 
@@ -17,7 +17,10 @@ from ..zyra.calls import Call
 from ..zyra.routes import Certainty, Limit, Limits, Route
 from .errors import TokenRefused
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+PATH = re.compile(r"/(?!/)[^\x00-\x20\x7f?#\\]*")
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]+)?")
 HEADER = re.compile(r"[A-Za-z0-9-]+")
 VISIBLE = re.compile(r"[ -~]*")
 UNLIMITED = (1_000_000, 60.0)  # calls, seconds
@@ -73,14 +76,18 @@ class Service:
     def make_call(
         self, method: str, path: str, params: Mapping[str, object] | None = None, json: object = None
     ) -> Call:
-        """Raises ValueError: the token must not go to another host."""
-        if not path.startswith("/") or path.startswith("//") or not path.isprintable():
-            raise ValueError(f"{path!r} must be a path below {self.url}, such as /repos/acme/site")
-        query = f"?{urlencode(params, doseq=True)}" if params else ""
+        """A parameter that is None is left out. Raises ValueError: the token must not go to another host or path."""
+        if method not in METHODS:
+            raise ValueError(f"{method!r} is no method of an API: {', '.join(METHODS)}")
+        if not PATH.fullmatch(path) or any(unquote(step) in (".", "..") for step in path.split("/")):
+            raise ValueError(
+                f"{path!r} must be a path below {self.url}, such as /repos/acme/site; pass what follows ? as params="
+            )
         route = Route(
             call=f"{method} {self.url}", limit=Limit.READ, certainty=Certainty.DOCUMENTED, source="", name=self.name
         )
-        return Call(route=route, path=f"{self.url}{path}{query}", body=json)
+        told = {name: value for name, value in (params or {}).items() if value is not None}
+        return Call(route=route, path=f"{self.url}{path}", params=told, body=json)
 
     def can_repeat(self, call: Call) -> bool:
         """Whether the API takes a repeated call for the same one."""
@@ -91,15 +98,25 @@ def find_faults(name: object, url: object, options: Mapping[str, object]) -> Ite
     """What is wrong with the arguments of `client`."""
     if not is_word(name):
         yield f"the name must be a text of 1 to 250 characters, not {name!r}"
-    try:
-        parse_api_url(url if isinstance(url, str) else "")
-    except ValueError as error:
-        yield f"the URL {error}, not {url!r}"
+    if not is_url(url):
+        yield "the URL must be like https://api.example.com/v1, without user, query or fragment"
     for option, value in options.items():
         if option not in CHECKS:
             yield f"there is no option {option}=: there are {', '.join(CHECKS)}"
         elif not CHECKS[option][0](value):
-            yield f"{option}= must be {CHECKS[option][1]}, not {value!r}"
+            shown = "" if option in SECRET_OPTIONS else f", not {value!r}"
+            yield f"{option}= must be {CHECKS[option][1]}{shown}"
+
+
+def is_url(url: object) -> bool:
+    try:
+        parts = urlsplit(parse_api_url(url if isinstance(url, str) else ""))
+        is_plain = not (parts.query or parts.fragment) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    return (
+        is_plain and HOST.fullmatch(parts.netloc) is not None and (not parts.path or bool(PATH.fullmatch(parts.path)))
+    )
 
 
 def is_match(pattern: re.Pattern[str], value: object) -> bool:
@@ -112,6 +129,7 @@ def are_headers(value: object) -> bool:
     )
 
 
+SECRET_OPTIONS = ("token", "headers")  # whose values no message shows: somebody may have put a token there
 CHECKS: Mapping[str, tuple[Callable[[object], bool], str]] = {  # of each option, and what it must be
     "token": (partial(is_match, VARIABLE), "the name of an environment variable, such as GITHUB_TOKEN"),
     "header": (partial(is_match, HEADER), "the name of a header"),

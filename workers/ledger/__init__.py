@@ -2,6 +2,7 @@
 
 transitions  every change but the receiver's, each one Lua script of `scripts`, which `composition` puts together
 units        what transitions are given and answer; `sealed_errors` are a part of that
+lane_key     by which lanes are named after their keys
 blind_index  finds events by a value of their payload
 query        reads the ledger for people
 archive      events as lines of JSON; `reseal` moves them to another key

@@ -14,6 +14,7 @@ from receiver.contract.connection import decode_text
 from receiver.contract.records import EventRecord, read_labels
 from receiver.contract.seal import Seal, pack, unpack
 
+from .lane_key import NAME
 from .query import list_units, read_hashes
 from .transitions import Ledger
 
@@ -32,7 +33,7 @@ def write_archive(ledger: Ledger, seal: Seal, events: Iterable[str], opened: boo
     """The lines. opened: bodies in the clear, for other keys and other eyes; else as they are sealed."""
     total, count = hashlib.sha256(), 0
     head = {"kind": KIND, "format": FORMAT, "queue": ledger.keys.queue, "opened": opened}
-    yield encode(head)
+    yield encode(head | {"lane_key": base64.b64encode(dump_lane_key(ledger, seal, opened)).decode()})
     for event in events:
         record = dump(ledger, seal, event, opened)
         if record is None:
@@ -42,6 +43,21 @@ def write_archive(ledger: Ledger, seal: Seal, events: Iterable[str], opened: boo
         count += 1
         yield encode({"event": record, "digest": hashlib.sha256(text.encode()).hexdigest()})
     yield encode({"count": count, "digest": total.hexdigest()})
+
+
+def dump_lane_key(ledger: Ledger, seal: Seal, opened: bool) -> bytes:
+    """What names the lanes of open runs; b"" where there is none."""
+    sealed = ledger.client.get(ledger.keys.name(NAME))
+    if not isinstance(sealed, bytes):
+        return b""
+    return seal.unwrap(NAME, sealed) if opened else sealed
+
+
+def restore_lane_key(ledger: Ledger, seal: Seal, head: Line) -> None:
+    """Makes restored runs and new events of one key share a lane, where the ledger has named none yet."""
+    if found := base64.b64decode(head.get("lane_key", "")):
+        sealed = seal.wrap(NAME, found) if head["opened"] else seal.rewrap(NAME, found)
+        ledger.client.set(ledger.keys.name(NAME), sealed, nx=True)
 
 
 def dump(ledger: Ledger, seal: Seal, event: str, opened: bool) -> Line | None:

@@ -17,6 +17,7 @@ PARTS = {  # shared, and the scripts that use them
         "replay.lua",
         "erase.lua",
         "join_lane.lua",
+        "restore.lua",
     },
 }
 # These need memory; all others help work to its end, which frees memory.
@@ -27,6 +28,7 @@ TYPES = {  # of keys that the receiver's script does not use
     "gate": "zset",
     "undispatched": "zset",
     "stopped": "zset",
+    "lane_key": "string",
     "causes": "zset",
     "blind_index": "zset",
     "pauses": "hash",

@@ -148,7 +148,7 @@ def find_event_ahead(ledger: Ledger, run: str, record: Mapping[str, str]) -> str
 def list_dead_runs(ledger: Ledger, event: str) -> list[dict[str, Any]]:
     """The runs of an event that are dead letters, as `show` has them."""
     found = show(ledger, event)
-    return [run for run in found["runs"] if run["state"] == RunState.DEAD] if found else []
+    return [run for run in found["runs"] if run["state"] in (RunState.DEAD, RunState.REFUSED)] if found else []
 
 
 class PastAttempt(msgspec.Struct, frozen=True, array_like=True):

@@ -21,6 +21,7 @@ from receiver.contract.seal import Seal
 from receiver.contract.settings import Shared
 
 from .composition import compose_transition
+from .lane_key import load_lane_key
 from .sealed_errors import digest_cause, seal_error
 from .units import Claim, Decision, Ended, Outcome, Ticket
 
@@ -74,6 +75,12 @@ class Ledger:
     def of_api(self) -> redis.Redis:
         """A client for what all queues share of the API: in cluster mode another node may own it."""
         return connect_again(self.client, API_TAG)
+
+    @cached_property
+    def lane_key(self) -> bytes:
+        """See `lane_key.py`. Raises SealError, and what Redis raises."""
+        assert self.seal, "whoever names lanes has a seal"
+        return load_lane_key(self.client, self.keys, self.seal)
 
     def take(self, jobs: Sequence[str], more: int = 0, lease: float = LEASE_SECONDS) -> list[Claim]:
         """Claims the units behind these jobs, and of up to `more` that wait in the queue."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from receiver.contract.errors import Altered, UnknownKey, Unreadable
+from receiver.contract.errors import Altered, SealError, UnknownKey, Unreadable
 from receiver.contract.keys import make_run_id
 from receiver.contract.logs import format_time
 from receiver.contract.seal import Seal
@@ -70,7 +70,11 @@ def prepare(claim: Claim, router: Router, seal: Seal, ledger: Ledger) -> Attempt
     if not wanted:
         return make_outcome(claim, Verdict.SKIPPED, f"{claim.handler} does not want the event: its `when` says no")
     try:
-        lane, age = find_lane(handler, event, seal), handler.find_age(event)
+        lane_key = ledger.lane_key if handler.key else b""
+    except SealError as error:
+        return make_outcome(claim, Verdict.BUSY, str(error), PARKED_SECONDS)
+    try:
+        lane, age = find_lane(handler, event, lane_key), handler.find_age(event)
     except BaseException as error:
         return judge_failure(claim, handler, error)
     if handler.ordered and not claim.lane:

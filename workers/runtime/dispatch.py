@@ -35,8 +35,10 @@ class DispatchPlan(msgspec.Struct, frozen=True, kw_only=True):
     payload: Any = None
 
 
-def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> DispatchPlan:
+def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False, lane_key: bytes = b"") -> DispatchPlan:
     """Decides which handlers want an event. begin: whether the first run may be claimed when it is created.
+
+    lane_key: by which lanes are named; b"" if it is not known.
 
     Never raises but for faults of ours.
     """
@@ -71,7 +73,7 @@ def plan(claim: Claim, router: Router, seal: Seal, *, begin: bool = False) -> Di
                 make_run(
                     one,
                     one is first,
-                    find_lane_at_dispatch(one, opened, payload, event, seal) if one.ordered else "",
+                    find_lane_at_dispatch(one, opened, payload, event, lane_key) if one.ordered else "",
                     router.find_dead_hook(one.name),
                 )
                 for one in handlers
@@ -112,15 +114,19 @@ def have_conditions(handlers: Iterable[Handler]) -> bool:
     return any(handler.when or (handler.ordered and callable(handler.key)) for handler in handlers)
 
 
-def find_lane_at_dispatch(handler: Handler, opened: EventRecord, payload: Any, event: Event | None, seal: Seal) -> str:
+def find_lane_at_dispatch(
+    handler: Handler, opened: EventRecord, payload: Any, event: Event | None, lane_key: bytes
+) -> str:
     """The lane of an ordered handler's run; "" if its `key` raises, or may not be asked: then its run joins it later.
 
     event: None if no author's code may be called.
     """
+    if handler.key and not lane_key:
+        return ""
     if not callable(handler.key):
-        return name_lane(handler, handler.read_key(payload, opened.labels.type, opened.content.resource), seal)
+        return name_lane(handler, handler.read_key(payload, opened.labels.type, opened.content.resource), lane_key)
     try:
-        return find_lane(handler, event, seal) if event else ""
+        return find_lane(handler, event, lane_key) if event else ""
     except BaseException:
         return ""
 

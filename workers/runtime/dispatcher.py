@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from msgspec import structs
 
 from receiver.contract.connection import FAULTS
+from receiver.contract.errors import SealError
 from receiver.contract.seal import Seal
 
 from ..ledger.transitions import Ledger
@@ -61,12 +62,26 @@ class Dispatcher:
 
     def _decide(self, claim: Claim, begin: bool) -> DispatchPlan | None:
         try:
-            return plan(claim, self._router, self._seal, begin=begin)
+            return plan(claim, self._router, self._seal, begin=begin, lane_key=self._load_lane_key())
         except Exception as error:
             log.exception("dispatch failed", extra={"event": claim.unit})
             died = make_outcome(claim, Verdict.DIED, describe_error(error))
             self._on_died(structs.replace(died, frames=list_frames(error)))
             return None
+
+    def _load_lane_key(self) -> bytes:
+        """b"" if no lane is named by it, or SEAL_KEY cannot open it. Waits until Redis answers."""
+        if not any(handler.ordered and handler.key for handler in self._router):
+            return b""
+        while True:
+            try:
+                return self._ledger.lane_key
+            except SealError as error:
+                log.error("order is not kept: %s", error)
+                return b""
+            except FAULTS as error:
+                log.warning("dispatch waits for Redis", extra={"error": str(error)})
+                time.sleep(RETRY_SECONDS)
 
     def _try_record(self, decided: list[DispatchPlan]) -> bool:
         """Whether the dispatches are over for us; else they are to be tried again."""

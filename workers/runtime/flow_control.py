@@ -3,10 +3,10 @@
 A lane is what they count by: a handler, or one key of it. `ordered` is decided when a run is claimed: lanes.lua.
 """
 
+import hmac
 from typing import Protocol
 
 from receiver.contract.keys import read_event_id
-from receiver.contract.seal import Seal
 
 from ..event import Event
 from ..handler import Handler
@@ -26,14 +26,16 @@ class Lanes(Protocol):
     def is_stale(self, lane: str, age: float) -> bool: ...
 
 
-def find_lane(handler: Handler, event: Event, seal: Seal) -> str:
+def find_lane(handler: Handler, event: Event, lane_key: bytes) -> str:
     """The lane of a run. Raises what the author's `key` raises."""
-    return name_lane(handler, handler.find_key(event), seal)
+    return name_lane(handler, handler.find_key(event), lane_key)
 
 
-def name_lane(handler: Handler, key: str, seal: Seal) -> str:
+def name_lane(handler: Handler, key: str, lane_key: bytes) -> str:
     """The handler's name, with a keyed digest of the key if there is one."""
-    return f"{handler.name}:{seal.fingerprint(key.encode('utf-8', 'replace'))}" if handler.key else handler.name
+    if handler.key is None:
+        return handler.name
+    return f"{handler.name}:{hmac.digest(lane_key, key.encode('utf-8', 'replace'), 'sha256').hex()[:16]}"
 
 
 def find_hold(handler: Handler, claim: Claim, lane: str, age: float | None, ledger: Lanes) -> Outcome | None:

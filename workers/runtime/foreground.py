@@ -90,6 +90,7 @@ def call_function(handler: Handler, arguments: Sequence[Any]) -> None:
     if handler.is_async:
         result = asyncio.run(await_result(result, handler, arguments[1:]))
     refuse_unfinished(result, "the handler")
+    refuse_unawaited(CURRENT.get().issued.drop_unawaited())
 
 
 async def await_result(result: Any, handler: Handler, clients: Sequence[Any]) -> Any:
@@ -104,6 +105,6 @@ async def await_result(result: Any, handler: Handler, clients: Sequence[Any]) ->
     finally:
         for client in clients:
             await client.close()
-    for issued in (CURRENT.get().issued, *(client.issued for client in clients)):
-        refuse_unawaited(issued.drop_unawaited())
+    for client in clients:
+        refuse_unawaited(client.issued.drop_unawaited())
     return answer

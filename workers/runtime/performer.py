@@ -95,6 +95,7 @@ class Performer:
         try:
             lease.check()  # we may have been paused since the claim
             refuse_unfinished(ready.handler.function(ready.event, *arguments), "the handler")
+            refuse_unawaited(context.issued.drop_unawaited())
         except BaseException as error:  # SystemExit and the like end an attempt, not the worker
             self._finish(ready, error)
         else:

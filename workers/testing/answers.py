@@ -1,5 +1,6 @@
 """Answers calls to other APIs than Zyra's, and records them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 from ..sandbox.in_process import RecordedCall
 
 Documents = Mapping[str, Any]
+NAME = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE) https?://\S+")
 
 
 class Answers:
@@ -17,6 +19,9 @@ class Answers:
     """
 
     def __init__(self, documents: Documents | None = None) -> None:
+        for name in documents or {}:
+            if not NAME.fullmatch(name):
+                raise ValueError(f'answers= names calls like "GET https://api.github.com/user", not {name!r}')
         self._documents = dict(documents or {})
         self.calls: list[RecordedCall] = []
 

@@ -77,7 +77,7 @@ def run_handler(
     Raises ValueError where `kill_at` or `pause_at` is none of these, or no call is the one that it names.
     """
     found, api, time = find_handler(handler), zyra or SandboxInProcess(pretends=True), clock or Clock()
-    if not found.wants(event):
+    if not is_wanted(found, event):
         return Result(outcome="unwanted")
     api.tell(event.type, event.resource_id, event.payload.get("data") if isinstance(event.payload, dict) else None)
     moments = parse_moment("kill_at", kill_at), parse_moment("pause_at", pause_at)
@@ -168,6 +168,12 @@ class Run:
     def _attempt(self, number: int) -> Ending | None:
         """None: it was killed."""
         event = msgspec.structs.replace(self._event, attempt=number)
+        try:
+            self._handler.wants(event)
+            self._handler.find_key(event)
+            self._handler.find_age(event)
+        except Exception as error:  # of the author's `when` or `key`: an attempt of a worker fails, too
+            return Ending(error=error)
         journal = self._journal.make_journal(self.name, number, event.key)
         lease = Lease(self._clock.read(), clock=self._clock.read)
         context = Context(
@@ -204,6 +210,14 @@ class Run:
         self._clock.advance(LEASE_SECONDS + 1)
         with ThreadPoolExecutor(1) as other:
             other.submit(self._go_on).result()
+
+
+def is_wanted(handler: Handler, event: Event) -> bool:
+    """Whether there is a run. A `when` that raises makes one, which fails."""
+    try:
+        return handler.wants(event)
+    except Exception:
+        return True
 
 
 Moment = tuple[str, int]  # before or after, and the number of the call

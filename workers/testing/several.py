@@ -17,9 +17,8 @@ from ..runtime.foreground import LocalCounter
 from ..sandbox.in_process import SandboxInProcess
 from .answers import Answers, Documents
 from .clock import Clock
-from .journal import SEAL
 from .lanes import LaneMemory
-from .running import Result, Run, find_handler
+from .running import Result, Run, find_handler, is_wanted
 
 
 def run_events(
@@ -37,10 +36,15 @@ def run_events(
     answers: see `run_handler`.
     Raises ValueError where `at` is not as long as `events`, or falls.
     """
-    times = list(at) or [0.0] * len(events)
+    times: list[Any] = list(at) or [0.0] * len(events)
+    if not all(isinstance(one, int | float) and one >= 0 for one in times):
+        raise ValueError("at= must be seconds, none below 0")
     if len(times) != len(events) or times != sorted(times):
         raise ValueError(f"at= must have a time for each of the {len(events)} events, and never fall")
     return Workers(find_handler(handler), zyra or SandboxInProcess(pretends=True), Answers(answers)).run(events, times)
+
+
+LANE_KEY = b"a lane key of tests"
 
 
 class Started(msgspec.Struct, kw_only=True):
@@ -80,14 +84,13 @@ class Workers:
         return [self._results.get(place) or self._describe_waiting(place) for place in range(len(events))]
 
     def _accept(self, place: int, event: Event) -> None:
-        if not self._handler.wants(event):
+        if not is_wanted(self._handler, event):
             self._results[place] = Result(outcome="unwanted")
             return
         try:
-            lane, age = find_lane(self._handler, event, SEAL), self._handler.find_age(event)
-        except Exception as error:  # the author's `key`, at each attempt
-            self._results[place] = Result(outcome="dead", attempts=self._handler.max_attempts, error=error)
-            return
+            lane, age = find_lane(self._handler, event, LANE_KEY), self._handler.find_age(event)
+        except Exception:  # of the author's `key`: each attempt fails, in a lane of its own
+            lane, age = event.id, None
         data = event.payload.get("data") if isinstance(event.payload, dict) else None
         self._api.tell(event.type, event.resource_id, data)
         run = Run(self._handler, event, self._api, self._clock, self._others, counter=self._counter)

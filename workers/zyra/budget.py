@@ -57,10 +57,11 @@ class Budget:
     client: redis.Redis
     limits: Limits = Limits()
     minute: float = 60.0
+    margin: float = MARGIN_SECONDS
 
     @property
     def window(self) -> int:
-        return int((self.minute + MARGIN_SECONDS) * 1000)
+        return int((self.minute + self.margin) * 1000)
 
     @property
     def pause(self) -> float:

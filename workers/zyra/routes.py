@@ -100,7 +100,7 @@ class Route:
 
     @property
     def changes(self) -> bool:
-        return self.method != "GET"
+        return self.method not in ("GET", "HEAD")
 
     @property
     def is_scim(self) -> bool:

@@ -117,7 +117,10 @@ def test_a_call_without_an_answer_is_a_dead_letter_unless_it_may_be_repeated(oth
         others.lost = 1
         with attempt(), pytest.raises(ApiError):
             github.post(f"/issues/{repeat}", repeat=repeat)
-        with attempt(), pytest.raises(Unanswered, match="heard no answer: see whether it happened") as caught:
+        with (
+            attempt(),
+            pytest.raises(Unanswered, match="no answer told an earlier attempt whether this call happened") as caught,
+        ):
             github.post(f"/issues/{repeat}", repeat=repeat)
         assert isinstance(caught.value, GiveUp)
     assert others.requests == ["POST /issues/None", "POST /issues/False"]
@@ -200,6 +203,49 @@ def test_a_pause_that_the_api_asks_for_holds_all_workers(others: Others, attempt
     assert len(others.requests) == 1
 
 
+def test_parameters_are_not_logged(others: Others, attempt: Attempts, caplog: pytest.LogCaptureFixture) -> None:
+    others.status = 429
+    caplog.set_level(logging.INFO)
+
+    with attempt(), pytest.raises(LimitReached) as caught:
+        make_api(others).get("/a", params={"api_key": "hunter2", "none": None, "all": True})
+
+    assert others.requests == ["GET /a?api_key=hunter2&all=true"]
+    own = [record.getMessage() for record in caplog.records if record.name.startswith("workers.")]
+    assert "hunter2" not in str(own) + str(caught.value)
+
+
+def test_what_has_no_json_fails_the_attempt_and_is_not_journalled(others: Others, attempt: Attempts) -> None:
+    github = make_api(others)
+    for value in (object(), float("nan")):
+        for _ in range(2):
+            with attempt(), pytest.raises((TypeError, ValueError)):
+                github.post("/issues", json={"at": value})
+
+    assert not others.requests
+
+
+def test_head_changes_nothing_and_other_methods_are_refused(others: Others, attempt: Attempts) -> None:
+    github = make_api(others)
+    for _ in range(2):
+        with attempt():
+            github.request("HEAD", "/a")
+
+    assert others.requests == ["HEAD /a"] * 2
+    with pytest.raises(ValueError, match="'TRACE' is no method of an API"):
+        github.request("trace", "/a")
+
+
+def test_a_limit_of_seconds_is_not_halved(others: Others, attempt: Attempts) -> None:
+    github = make_api(others, rate="20/s")
+    started = time.monotonic()
+    with attempt():
+        for _ in range(40):
+            github.get("/")
+
+    assert time.monotonic() - started < 2.5
+
+
 def test_half_of_a_rate_goes_at_once_and_the_rest_evenly(others: Others, attempt: Attempts) -> None:
     github = make_api(others, rate="4/min")
     with attempt():
@@ -269,22 +315,43 @@ def test_two_clients_of_one_attempt_share_its_journal(others: Others, attempt: A
     ("name", "url", "options", "fault"),
     [
         ("", "https://api.example.com", {}, "the name must be a text"),
-        ("a", "http://api.example.com", {}, "the URL must start with https://"),
-        ("a", None, {}, "the URL must start with https://"),
-        ("a", "https://x", {"token": "ghp_secret"}, "token= must be the name of an environment variable"),
+        ("a", "http://api.example.com", {}, "the URL must be like https://api.example.com/v1, without user"),
+        ("a", None, {}, "the URL must be like"),
+        ("a", "https://user:hunter2@x", {}, "the URL must be like"),
+        ("a", "https://x?key=1", {}, "the URL must be like"),
+        ("a", "https://x#a", {}, "the URL must be like"),
+        ("a", "https://x:99999", {}, "the URL must be like"),
+        ("a", "https://x y", {}, "the URL must be like"),
+        ("a", "https://x", {"token": "hunter2"}, "token= must be the name of an environment variable"),
         ("a", "https://x", {"header": "a b"}, "header= must be the name of a header"),
-        ("a", "https://x", {"headers": {"a": "\n"}}, "headers= must be names and values of headers"),
+        ("a", "https://x", {"headers": {"a": "hunter2", "b": 5}}, "headers= must be names and values of headers"),
         ("a", "https://x", {"rate": "5000"}, 'rate= must be like "5000/h"'),
         ("a", "https://x", {"tokn": "A"}, "there is no option tokn=: there are token, header"),
     ],
 )
 def test_wrong_arguments_are_refused(name: Any, url: Any, options: Any, fault: str) -> None:
     for make in (client, async_client):
-        with pytest.raises(WrongHandler, match=f"test_client.py:[0-9]+: .*{fault}"):
+        with pytest.raises(WrongHandler, match=f"test_client.py:[0-9]+: .*{fault}") as caught:
             make(name, url, **options)
+        assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("path", ["user", "//elsewhere.example", "https://elsewhere.example", "/a\nb"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "user",
+        "//elsewhere.example",
+        "https://elsewhere.example",
+        "/a\nb",
+        "/a/../b",
+        "/..",
+        "/a/%2e%2e/b",
+        "/a?x=1",
+        "/a#b",
+        "/a\\b",
+        "/a b",
+    ],
+)
 def test_the_token_goes_to_no_other_host(others: Others, path: str) -> None:
     with pytest.raises(ValueError, match="must be a path below"):
         make_api(others).get(path)

@@ -7,7 +7,7 @@ import pytest
 from receiver.contract.keys import hash_handler
 from receiver.contract.seal import Seal
 from tests.support.kit import accept, make_runs
-from workers.ledger import query
+from workers.ledger import archive, query
 from workers.ledger.transitions import Ledger
 from workers.ledger.units import Claim, Decision, Outcome, Verdict
 
@@ -52,7 +52,7 @@ def test_a_dead_letter_makes_a_run_and_the_event_is_dead_at_once(ledger: Ledger,
     assert ledger.client.hget(ledger.keys.name("counters"), "events_dead") == b"1"
 
 
-@pytest.mark.parametrize("verdict", [Verdict.DONE, Verdict.SKIPPED, Verdict.REFUSED])
+@pytest.mark.parametrize("verdict", [Verdict.DONE, Verdict.SKIPPED, Verdict.FAILED])
 def test_other_ends_make_none(ledger: Ledger, seal: Seal, verdict: Verdict) -> None:
     begin(ledger, seal, "a")
 
@@ -115,3 +115,49 @@ def test_after_a_replay_the_event_ends_as_its_handlers_do(ledger: Ledger, seal: 
     end(ledger, take(ledger), Verdict.DONE)
     assert states(ledger, event) == ("done", {"a": "done", "page": "done"})
     assert ledger.replay(event, again=True)[1] == 1
+
+
+def test_a_dead_letter_while_it_runs_makes_it_run_once_more(ledger: Ledger, seal: Seal) -> None:
+    begin(ledger, seal, "a", "b")
+    first, second = ledger.take([], 2)
+    end(ledger, first, Verdict.DEAD)
+    page = take(ledger)
+
+    end(ledger, second, Verdict.REFUSED)
+
+    assert ledger.take([], 5) == []
+    end(ledger, page, Verdict.DONE)
+    again = take(ledger)
+    assert again.unit == page.unit
+    end(ledger, again, Verdict.DONE)
+    assert ledger.take([], 5) == []
+
+
+def test_a_dead_letter_whose_event_is_gone_spoils_no_other_end(ledger: Ledger, seal: Seal) -> None:
+    good = begin(ledger, seal, "a")
+    first = take(ledger)
+    gone = begin(ledger, seal, "a")
+    second = take(ledger)
+    ledger.client.delete(ledger.keys.event(gone))
+
+    ledger.finish(
+        [
+            Outcome(unit=first.unit, token=first.token, verdict=Verdict.DONE),
+            Outcome(unit=second.unit, token=second.token, verdict=Verdict.DEAD),
+        ]
+    )
+
+    assert states(ledger, good)[0] == "done"
+    assert ledger.client.zcard(ledger.keys.name("running")) == 0
+
+
+def test_it_survives_a_restore(ledger: Ledger, seal: Seal) -> None:
+    event = begin(ledger, seal, "a")
+    end(ledger, take(ledger), Verdict.DEAD)
+    lines = list(archive.write_archive(ledger, seal, [event], False))
+    ledger.client.flushall()
+
+    for line in list(archive.read_archive(lines))[1:]:
+        archive.restore(ledger, seal, line)
+
+    assert take(ledger).unit.startswith(event)

@@ -1,6 +1,7 @@
 """Lanes: the runs of an ordered handler's key start one after the other, in the order of acceptance."""
 
 import random
+import secrets
 import time
 from collections import defaultdict
 from typing import Any
@@ -8,12 +9,18 @@ from typing import Any
 import pytest
 
 from receiver.contract.connection import decode_text
+from receiver.contract.errors import UnknownKey
 from receiver.contract.keys import make_run_id, read_event_id
 from receiver.contract.seal import Seal
+from receiver.contract.secrets import Secret
 from receiver.contract.survey import survey
 from tests.support.kit import accept, make_runs
+from workers import Event, Router
+from workers.ledger import archive
+from workers.ledger.lane_key import load_lane_key
 from workers.ledger.transitions import Ledger
 from workers.ledger.units import Claim, Decision, Outcome, Verdict
+from workers.runtime.dispatch import plan, record
 
 LANE = "a:k"
 
@@ -335,6 +342,143 @@ def test_a_run_that_nobody_woke_is_found_by_the_sweep(ledger: Ledger, seal: Seal
     ledger.sweep()
 
     assert take_events(ledger) == events[1:]
+
+
+def test_a_late_run_does_not_start_beside_one_that_has_begun(ledger: Ledger, seal: Seal) -> None:
+    accept(ledger, seal)
+    finish_dispatch(ledger, *ledger.take([], 1), lane="")
+    accept(ledger, seal)
+    (late, claim) = sorted(ledger.take([], 2), key=lambda one: not one.handler)
+    assert finish_dispatch(ledger, claim, begins="a")
+
+    ledger.join_lane(late.ticket, LANE, holds=False)
+    end(ledger, late, Verdict.HANDED)
+
+    assert take_events(ledger) == []
+
+
+@pytest.mark.parametrize("gone", ["while it waits", "while it runs"])
+def test_a_key_goes_on_where_the_event_of_its_first_run_is_gone(ledger: Ledger, seal: Seal, gone: str) -> None:
+    first, second = accept_in_order(ledger, seal, 2)
+    if gone == "while it runs":
+        (claim,) = ledger.take([], 1)
+        ledger.client.delete(ledger.keys.event(first))
+        lose_lease(ledger, claim)
+    else:
+        ledger.client.delete(ledger.keys.event(first))
+
+    started = []
+    for _ in range(5):
+        ledger.sweep()
+        started += take_events(ledger)
+    assert started == [second]
+
+
+def test_a_first_run_that_waits_for_a_retry_can_be_discarded(ledger: Ledger, seal: Seal) -> None:
+    events = accept_in_order(ledger, seal, 2)
+    (claim,) = ledger.take([], 2)
+    end(ledger, claim, Verdict.LATER, delay=86400)
+
+    ledger.discard(events[0], reason="it would wait for a day")
+
+    assert take_events(ledger) == events[1:]
+
+
+def test_a_stop_survives_a_restore(ledger: Ledger, seal: Seal) -> None:
+    events = accept_in_order(ledger, seal, 2, holds=True)
+    (claim,) = ledger.take([], 3)
+    end(ledger, claim, Verdict.DEAD)
+    lines = list(archive.write_archive(ledger, seal, events, False))
+    ledger.client.flushall()
+
+    for line in list(archive.read_archive(lines))[1:]:
+        archive.restore(ledger, seal, line)
+
+    assert take_events(ledger) == []
+    assert ledger.client.zcard(ledger.keys.name("stopped")) == 1
+    ledger.discard(events[0], reason="it is of no use")
+    assert take_events(ledger) == events[1:]
+
+
+@pytest.mark.parametrize("record", ["gone", "foreign"])
+def test_a_stop_whose_record_is_none_of_ours_stops_nothing(ledger: Ledger, seal: Seal, record: str) -> None:
+    accept_in_order(ledger, seal, 1, holds=True)
+    (claim,) = ledger.take([], 3)
+    end(ledger, claim, Verdict.DEAD)
+    ledger.client.delete(ledger.keys.run(claim.unit))
+    if record == "foreign":
+        ledger.client.set(ledger.keys.run(claim.unit), "foreign")
+
+    assert "stop" not in str(survey(ledger.client, ledger.keys).stuck)
+    ledger.sweep()
+    assert ledger.client.zcard(ledger.keys.name("stopped")) == 0
+
+
+ROUTER = Router()
+
+
+@ROUTER.on("virtual_server.*", key="data.id", ordered=True, on_dead="stop", name="a")
+def store(event: Event) -> None: ...
+
+
+@ROUTER.on("virtual_server.*", when=lambda event: False, name="unwanted")
+def unwanted(event: Event) -> None: ...
+
+
+def dispatch_claim(ledger: Ledger, seal: Seal, claim: Claim) -> None:
+    record([plan(claim, ROUTER, seal, lane_key=ledger.lane_key)], ledger, 0.0)
+
+
+def test_a_path_keeps_the_order_of_an_event_whose_dispatch_died(ledger: Ledger, seal: Seal) -> None:
+    events = [accept(ledger, seal, b'{"data": {"id": "x"}}') for _ in range(2)]
+    first, second = ledger.take([], 2)
+    dispatch_claim(ledger, seal, second)
+    lose_lease(ledger, first)
+    (first,) = [one for one in ledger.take([], 2) if not one.handler]
+    assert first.suspect
+
+    dispatch_claim(ledger, seal, first)
+
+    assert set(take_events(ledger)) == {events[0]}
+
+
+def test_a_lane_keeps_its_name_when_the_key_changes(ledger: Ledger) -> None:
+    old, new = secrets.token_hex(32), secrets.token_hex(32)
+    for values in (old, f"{new},{old}", new):
+        seal = Seal(Secret("SEAL_KEY", values, None))
+        own = Ledger(ledger.client, ledger.keys, seal)
+        accept(own, seal, b'{"data": {"id": "x"}}')
+        (claim,) = own.take([], 1)
+        dispatch_claim(own, seal, claim)
+
+    assert len(list(ledger.client.scan_iter(ledger.keys.name("lane:*")))) == 1
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_an_archive_keeps_the_names_of_lanes(ledger: Ledger, seal: Seal, opened: bool) -> None:
+    lane_key = load_lane_key(ledger.client, ledger.keys, seal)
+    head, *_ = archive.read_archive(list(archive.write_archive(ledger, seal, [], opened)))
+    ledger.client.flushall()
+
+    archive.restore_lane_key(ledger, seal, head)
+    assert load_lane_key(ledger.client, ledger.keys, seal) == lane_key
+
+    ledger.client.flushall()
+    archive.restore_lane_key(ledger, seal, {key: value for key, value in head.items() if key != "lane_key"})
+    assert load_lane_key(ledger.client, ledger.keys, seal) != lane_key
+
+
+def test_a_lane_key_that_is_none_of_ours_is_made_anew(ledger: Ledger, seal: Seal) -> None:
+    name = ledger.keys.name("lane_key")
+    sealed = bytes(seal.wrap("other", b"x" * 32))
+    for foreign in (b"", sealed):
+        ledger.client.set(name, foreign)
+        if foreign == b"":
+            with pytest.raises(UnknownKey):
+                load_lane_key(ledger.client, ledger.keys, seal)
+            continue
+        made = load_lane_key(ledger.client, ledger.keys, seal)
+        assert made == load_lane_key(ledger.client, ledger.keys, seal)
 
 
 @pytest.mark.parametrize("seed", range(6))

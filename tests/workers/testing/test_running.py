@@ -256,6 +256,15 @@ def test_a_delay_a_condition_and_a_key_that_fails() -> None:
 
     assert [(one.outcome, one.seconds) for one in results] == [("done", 30), ("unwanted", 0)]
     assert (failed.outcome, failed.attempts, str(failed.error)) == ("dead", 2, "'none'")
+    assert run_handler(keyed, make_jobs("job_1")[0]).attempts == 2
+    broken = make_handler(when=lambda event: event.payload["none"], max_attempts=2)
+    assert [one.attempts for one in run_events(broken, make_jobs("job_1"))] == [2]
+    assert run_handler(broken, make_jobs("job_1")[0]).outcome == "dead"
+    for at in ([-1, 2], ["x", 2]):
+        with pytest.raises(ValueError, match="at= must be seconds, none below 0"):
+            run_events(wanted, make_jobs("job_1", "job_2"), at=at)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="answers= names calls like"):
+        run_handler(wanted, make_jobs("job_1")[0], answers={"https://api.github.com/user": {}})
     with pytest.raises(ValueError, match="a time for each of the 2 events, and never fall"):
         run_events(wanted, make_jobs("job_1", "job_2"), at=[2, 1])
 
@@ -419,3 +428,15 @@ def test_what_runs_for_dead_letters() -> None:
 
     assert [one.body for one in result.posts] == [b'["label"]']
     assert run_handler(handler, make_event("issues", {}, source="github")).outcome == "unwanted"
+
+
+@router.on("issues", source="github")
+def label_wrongly(event: Event) -> None:
+    hub.post("/labels", json={})
+
+
+def test_an_async_call_in_a_def_fails_the_attempt() -> None:
+    result = run_handler(label_wrongly, make_event("issues", {}, source="github"))
+
+    assert (result.outcome, result.changes) == ("dead", [])
+    assert str(result.error).startswith("never awaited, so never sent: github.post('/labels')")

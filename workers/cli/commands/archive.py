@@ -8,7 +8,7 @@ import typer
 
 from receiver.contract.errors import ConfigurationError, SealError
 
-from ...ledger.archive import ArchiveError, read_archive, restore, write_archive
+from ...ledger.archive import ArchiveError, read_archive, restore, restore_lane_key, write_archive
 from ...monitoring.search import find_events
 from ..access import open_ledger
 from ..errors import CommandFailed
@@ -71,6 +71,7 @@ def import_events(
         if dry_run:
             print_line(f"{sum(1 for _ in read_archive(read_lines(path))) - 1} events would be imported")
             return 0
+        restore_lane_key(ledger, config.seal, head)
         restored = known = 0
         for number, event in enumerate(read_archive(read_lines(path))):
             if number:

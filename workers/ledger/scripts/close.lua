@@ -57,18 +57,23 @@ local settle = function(id, just, its)
   else finish_event(id, before, 'done', none) end
 end
 
+local run_hook_again = function(run)  -- with a fresh budget, and a fresh journal of calls
+  redis.call('HSET', unit_key(run), 'failures', 0)
+  redis.call('UNLINK', Z .. 'calls:' .. run)
+  redis.call('HDEL', unit_key(run), 'calls')
+  requeue(run, 'queued')
+end
 -- A run has become a dead letter: its router's `on_dead` runs, again where it has run for another one.
 local run_hook = function(id, hook)
   local suffix, handler = string.match(hook, '^(%x+) (.+)$')
-  local run, event = id .. '-' .. suffix, pick(event_key(id), 'runs', 'hooks')
+  local event = pick(event_key(id), 'runs', 'hooks')
+  if not suffix or not event.runs then return end  -- none of ours
+  local run = id .. '-' .. suffix
   local state = get(unit_key(run), 'state')
   if state == 'queued' then return end  -- it will see this one, too
+  if state == 'running' then return redis.call('HSET', unit_key(run), 'again', 1) end
   if state then
-    if state == 'done' or state == 'dead' or state == 'skipped' then
-      redis.call('HSET', unit_key(run), 'failures', 0)
-      redis.call('UNLINK', Z .. 'calls:' .. run)
-      redis.call('HDEL', unit_key(run), 'calls')
-    end
+    if state == 'done' or state == 'dead' or state == 'skipped' then return run_hook_again(run) end
     return requeue(run, 'queued')
   end
   redis.call('HSET', unit_key(run), 'handler', handler, unpack(STAMP))

@@ -1,5 +1,5 @@
 -- discard: dead -> discarded, by a person; runs that wait for a handler, too, which no worker has or which is paused, and
--- runs that wait for their turn in a lane.
+-- runs that wait in a lane.
 -- ARGV after keep (ms): event id, 1 for --dry-run, reason, audit line, and the part of a run's id that stands for a
 -- handler, whose runs alone are meant ('' for all).
 local id, dry, reason, audit, only = ARGV[5], ARGV[6] == '1', ARGV[7], ARGV[8], ARGV[9]
@@ -10,8 +10,7 @@ local dropped = 0
 for suffix in string.gmatch(get(key, 'runs') or '', '%x+') do
   local run_key = Z .. 'run:' .. id .. '-' .. suffix
   local run = pick(run_key, 'state', 'missing_since', 'lane')
-  local is_blocked = run.lane and redis.call('ZSCORE', Z .. 'blocked', id .. '-' .. suffix)
-  local idle = run.state == 'paused' or (run.state == 'waiting' and (run.missing_since or is_blocked))
+  local idle = run.state == 'paused' or (run.state == 'waiting' and (run.missing_since or run.lane))
   local ended = idle or run.state == 'dead' or run.state == 'refused' or not run.state
   if ended and (only == '' or only == suffix) then
     dropped = dropped + 1

@@ -22,6 +22,7 @@ local start_in_turn = function(one)
   if not is_its_turn(one.run, one.lane, one.order) then return block(one.run) end
   if not one.begins then return enqueue(one.run, 'queued') end
   redis.call('HSET', unit_key(one.run), 'state', 'running', 'attempts', '1', 'token', '1')
+  begin_in_lane(one.run, one.lane)
   begin(one.run, one.ours)
 end
 local make_run_of_lane = function(id, run, one, begins, ours)
@@ -98,7 +99,7 @@ end
 local answers = {}
 for _, one in ipairs(cmsgpack.unpack(ARGV[7])) do answers[#answers + 1] = decide(one) end
 if #left > 0 then redis.call('ZREM', Z .. 'undispatched', unpack(left)) end
-open_gate()
 for _, one in ipairs(of_lanes) do start_in_turn(one) end
+open_gate()
 flush()
 return answers

@@ -82,7 +82,7 @@ local finish = function(one)
   if not is_run(run) then return end_dispatch(one, token) end
   local key, id = unit_key(run), string.sub(run, 1, 30)
   local own = pick(key, 'token', 'state', 'attempts', 'failures', 'sealed_error', 'missing_since', 'later_since', 'suspect',
-    'next_at', 'handler', 'past', 'lane', 'holds', 'hook')
+    'next_at', 'handler', 'past', 'lane', 'holds', 'hook', 'again')
   if own.token ~= token or own.state ~= 'running' then
     count('overlaps')
     return 'lost'
@@ -132,7 +132,11 @@ local finish = function(one)
     if own.suspect or own.next_at then redis.call('HDEL', key, 'suspect', 'next_at') end
     redis.call('HSET', key, 'state', verdict, unpack(change))
     settle(id, run, verdict)
-    if own.hook and verdict == 'dead' then run_hook(id, own.hook) end
+    if own.hook and FAILED[verdict] then run_hook(id, own.hook) end
+    if own.again then
+      redis.call('HDEL', key, 'again')
+      run_hook_again(run)
+    end
     if own.lane then leave_lane(run, own.lane, verdict, own.holds) end
   else
     local due = whole(now + math.floor(one.delay * 1000))

@@ -19,15 +19,26 @@ local join_lane = function(run, lane, order)
     redis.call('ZADD', key, whole(order), run)
   end
 end
--- The first run of a lane, its order and its state; what is no open run of ours leaves the lane. open: a run that is.
+local join_as_last = function(run, lane)  -- with an ordinal of its own
+  ordinal = (ordinal or last_ordinal()) + 1
+  join_lane(run, lane, ordinal)
+  return ordinal
+end
+-- The first run of a lane, its order, and whether it waits for its turn; what is no open run of ours leaves the lane.
+-- open: a run that is one.
 local find_first = function(lane, open)
   local key = Z .. 'lane:' .. lane
   while true do
     local first = redis.pcall('ZRANGE', key, 0, 0, 'WITHSCORES')
     if not first[1] or first[1] == open then return first[1] end
-    local own = pick(unit_key(first[1]), 'state', 'holds')
-    if OPEN[own.state] or (FAILED[own.state] and own.holds) then return first[1], tonumber(first[2]), own.state end
+    local own = pick(unit_key(first[1]), 'state', 'holds', 'next_at')
+    local known = get(event_key(string.sub(first[1], 1, 30)), 'runs') or ''
+    local counts = OPEN[own.state] or (FAILED[own.state] and own.holds)
+    if counts and string.find(known, string.sub(first[1], 32), 1, true) then
+      return first[1], tonumber(first[2]), own.state == 'waiting' and (own.next_at or '') == ''
+    end
     redis.call('ZREM', key, first[1])
+    drop('stopped', first[1])
   end
 end
 
@@ -42,18 +53,18 @@ end
 local find_order = function(run, lane)  -- of a run in its lane; where it is not in it, it is the last one now
   local order = redis.pcall('ZSCORE', Z .. 'lane:' .. lane, run)
   if type(order) == 'string' then return tonumber(order) end
-  order = ordinal or last_ordinal()
-  join_lane(run, lane, order)
-  return order
+  return join_as_last(run, lane)
 end
+-- A run that has begun stays first, whatever joins the lane after it.
+local begin_in_lane = function(run, lane) redis.pcall('ZADD', Z .. 'lane:' .. lane, 'XX', 0, run) end
 local block = function(run)
   redis.call('HSET', unit_key(run), 'state', 'waiting', 'job', '', 'next_at', '')
   add('blocked', whole(now), run)
 end
 
 local wake_first = function(lane)
-  local run, order, state = find_first(lane)
-  if state ~= 'waiting' or not redis.call('ZSCORE', Z .. 'blocked', run) then return end
+  local run, order, waits = find_first(lane)
+  if not waits then return end
   if order < find_watermark() then requeue(run, 'queued') else redis.call('ZADD', Z .. 'gate', whole(order), run) end
 end
 -- A run has ended. With `on_dead="stop"` a dead letter stays first in its lane.

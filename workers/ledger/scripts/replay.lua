@@ -20,7 +20,7 @@ local reopen = function(unit, to)
   if is_run(unit) then redis.call('HSET', unit_key(unit), 'debounced', 1) end  -- a replay skips the debounce
   local lane = get(unit_key(unit), 'lane')
   if lane then  -- it is the last one of its lane now, unless it stopped that
-    join_lane(unit, lane, (ordinal or last_ordinal()) + 1)
+    if not redis.call('ZSCORE', Z .. 'lane:' .. lane, unit) then join_as_last(unit, lane) end
     drop('stopped', unit)
   end
   if not keep_calls then

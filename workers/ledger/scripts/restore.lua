@@ -19,7 +19,11 @@ local state = event.state
 local is_open = {queued = true, running = true, waiting = true, paused = true}
 for suffix in string.gmatch(event.runs or '', '%x+') do
   local run = id .. '-' .. suffix
-  if state == 'dispatched' and is_open[get(Z .. 'run:' .. run, 'state') or ''] then enqueue(run, 'queued') end
+  local own = pick(unit_key(run), 'state', 'lane', 'holds')
+  local is_stop = FAILED[own.state or ''] and own.holds
+  if own.lane and (is_open[own.state or ''] or is_stop) then join_as_last(run, own.lane) end
+  if is_stop then add('stopped', event.finished_at or whole(now), run) end
+  if (state == 'dispatched' or state == 'dead') and is_open[own.state or ''] then enqueue(run, 'queued') end
 end
 if state == 'accepted' then enqueue(id, 'accepted')
 elseif state == 'dispatched' then

@@ -96,7 +96,10 @@ end
 -- A lease that ran out: its worker died, or was paused too long. The run is a suspect, and its owner is fenced off.
 for _, name in ipairs(leases and not jumped and {'running', 'dispatching'} or {}) do
   for _, unit in ipairs(few(name, now)) do
-    if sound(unit, name) then
+    local is_claimed = get(unit_key(unit), 'state') == (is_run(unit) and 'running' or 'accepted')
+    if sound(unit, name) and not is_claimed then
+      drop(name, unit)
+    elseif is_claimed then
       local key, token = unit_key(unit), get(unit_key(unit), 'token')
       local died = number(key, 'deaths') + 1
       if is_run(unit) then
@@ -144,6 +147,9 @@ end
 open_gate()
 for _, run in ipairs(redis.call('ZRANDMEMBER', Z .. 'blocked', 50)) do
   if sound(run, 'blocked') then wake_first(get(unit_key(run), 'lane') or '') end
+end
+for _, run in ipairs(redis.call('ZRANDMEMBER', Z .. 'stopped', 50)) do
+  if not FAILED[get(unit_key(run), 'state') or ''] then drop('stopped', run) end
 end
 
 -- What a later release wrote waits for one of its processes: that is us, where the format is not above ours.

@@ -46,6 +46,7 @@ local claim = function(job)
     local attempts = whole((tonumber(own.attempts or 0) or 0) + 1)
     note(flat, 'attempts', attempts)
     redis.call('HSET', key, 'token', token, 'job', '', 'state', 'running', 'attempts', attempts)
+    if own.lane then begin_in_lane(unit, own.lane) end
   else
     redis.call('HSET', key, 'token', token, 'job', '')  -- spent: a second entry of the same job claims nothing
     first_claimed[#first_claimed + 1] = ordinal
