@@ -108,6 +108,11 @@ class Ledger:
         answers = self.call("dispatch.lua", self.keep, int(lease * 1000), PARKED_MS, pack(decisions))
         return [[decode_text(value) for value in answer] for answer in answers]
 
+    def find_first_undispatched(self) -> str:
+        """The earliest event that was claimed and is not dispatched yet, or ""."""
+        first = self.client.zrange(self.keys.name("undispatched"), 0, 0)
+        return decode_text(first[0]) if first else ""
+
     def finish(self, outcomes: Sequence[Outcome]) -> list[str]:
         """Records how attempts ended; "lost" where another owner's outcome counts."""
         packed = pack([self._seal_outcome(outcome) for outcome in outcomes])

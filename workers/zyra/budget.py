@@ -57,11 +57,11 @@ class Budget:
     client: redis.Redis
     limits: Limits = Limits()
     minute: float = 60.0
-    margin: float = MARGIN_SECONDS
+    margin: float | None = None  # seconds that a minute is taken for longer; None for the usual
 
     @property
     def window(self) -> int:
-        return int((self.minute + self.margin) * 1000)
+        return int((self.minute + (MARGIN_SECONDS if self.margin is None else self.margin)) * 1000)
 
     @property
     def pause(self) -> float:

@@ -13,29 +13,47 @@ local write = function(key, ...)  -- whatever stands there is none of ours: the 
 end
 
 local paused = fields_of('pauses')
-local left, of_lanes = {}, {}  -- events that are undispatched no more, and runs that start if it is their turn
+local left, of_lanes, unsettled = {}, {}, {}  -- events that are undispatched no more; runs of lanes; events to settle
 local begin = function(run, ours)
   add('running', ends, run)
   ours[#ours + 1] = run
 end
-local start_in_turn = function(one)
-  if not is_its_turn(one.run, one.lane, one.order) then return block(one.run) end
-  if not one.begins then return enqueue(one.run, 'queued') end
-  redis.call('HSET', unit_key(one.run), 'state', 'running', 'attempts', '1', 'token', '1')
-  begin_in_lane(one.run, one.lane)
-  begin(one.run, one.ours)
-end
-local make_run_of_lane = function(id, run, one, begins, ours)
-  local order = tonumber(redis.call('ZSCORE', Z .. 'undispatched', id) or '') or last_ordinal()
-  write(unit_key(run), 'handler', one.handler, 'state', 'waiting', 'lane', one.lane, unpack(STAMP))
-  if one.holds then redis.call('HSET', unit_key(run), 'holds', 1) end
-  join_lane(run, one.lane, order)
-  if one.delay_ms then
-    local first = whole(now + one.delay_ms)
-    redis.call('HSET', unit_key(run), 'next_at', first)
-    return add('waiting', first, run)
+
+-- Runs of lanes are made once all events of the list are known to be dispatched, in the order of acceptance.
+local make_run_of_lane = function(one, order)
+  local run, lane, wanted = one.run, one.wanted.lane, one.wanted
+  local key, begins = unit_key(run), one.begins and order < find_watermark()
+  if begins and redis.call('EXISTS', Z .. 'lane:' .. lane) == 0 then
+    join_lane(run, lane, 0)
+    write(key, 'handler', wanted.handler, 'state', 'running', 'attempts', '1', 'token', '1', 'lane', lane, unpack(STAMP))
+    begin(run, one.ours)
+  else
+    join_lane(run, lane, order)
+    write(key, 'handler', wanted.handler, 'state', 'waiting', 'lane', lane, unpack(STAMP))
+    if wanted.delay_ms then
+      local first = whole(now + wanted.delay_ms)
+      redis.call('HSET', key, 'next_at', first)
+      add('waiting', first, run)
+    elseif not is_its_turn(run, lane, order) then
+      block(run)
+    elseif begins then
+      redis.call('HSET', key, 'state', 'running', 'attempts', '1', 'token', '1')
+      begin_in_lane(run, lane)
+      begin(run, one.ours)
+    else
+      enqueue(run, 'queued')
+    end
   end
-  of_lanes[#of_lanes + 1] = {run = run, lane = one.lane, order = order, begins = begins, ours = ours}
+  if wanted.holds then redis.call('HSET', key, 'holds', 1) end
+  if wanted.hook then redis.call('HSET', key, 'hook', wanted.hook) end
+end
+local sort_runs_of_lanes = function()  -- by the order in which their events were accepted
+  if #of_lanes == 0 then return end
+  local ids, last = {}, last_ordinal()
+  for i, one in ipairs(of_lanes) do ids[i] = one.id end
+  local orders = redis.call('ZMSCORE', Z .. 'undispatched', unpack(ids))
+  for i, one in ipairs(of_lanes) do one.order = tonumber(orders[i] or '') or last end
+  table.sort(of_lanes, function(one, other) return one.order < other.order end)
 end
 local make_runs = function(id, runs, wanted)
   local ours = {'dispatched'}
@@ -45,7 +63,7 @@ local make_runs = function(id, runs, wanted)
       runs = runs == '' and one.suffix or (runs .. ',' .. one.suffix)
       local begins = one.begins and not paused[one.handler]
       if one.lane then
-        make_run_of_lane(id, run, one, begins, ours)
+        of_lanes[#of_lanes + 1] = {id = id, run = run, wanted = one, begins = begins, ours = ours}
       elseif begins then
         write(unit_key(run), 'handler', one.handler, 'state', 'running', 'attempts', '1', 'token', '1', unpack(STAMP))
         begin(run, ours)
@@ -57,7 +75,7 @@ local make_runs = function(id, runs, wanted)
         write(unit_key(run), 'handler', one.handler, unpack(STAMP))
         enqueue(run, 'queued')
       end
-      if one.hook then redis.call('HSET', unit_key(run), 'hook', one.hook) end
+      if one.hook and not one.lane then redis.call('HSET', unit_key(run), 'hook', one.hook) end
     end
   end
   return runs, ours
@@ -92,14 +110,16 @@ local decide = function(one)
   redis.call('HSET', key, 'runs', runs, 'state', 'dispatched')
   if event.cause or event.sealed_error then redis.call('HDEL', key, 'cause', 'sealed_error') end
   add('open', moment, id)
-  if before ~= '' then settle(id) end  -- runs of before may all have ended
+  if before ~= '' then unsettled[#unsettled + 1] = id end  -- runs of before may all have ended
   return ours
 end
 
 local answers = {}
 for _, one in ipairs(cmsgpack.unpack(ARGV[7])) do answers[#answers + 1] = decide(one) end
+sort_runs_of_lanes()
 if #left > 0 then redis.call('ZREM', Z .. 'undispatched', unpack(left)) end
-for _, one in ipairs(of_lanes) do start_in_turn(one) end
+for _, one in ipairs(of_lanes) do make_run_of_lane(one, one.order) end
 open_gate()
+for _, id in ipairs(unsettled) do settle(id) end
 flush()
 return answers
