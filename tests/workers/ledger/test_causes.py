@@ -141,7 +141,7 @@ def test_no_word_of_an_error_stands_readable_in_redis(ledger: Ledger, seal: Seal
     fail(ledger, begin(ledger, seal))
     fail(ledger, begin(ledger, seal), verdict=Verdict.DEAD)
 
-    assert find_readable(client, ledger.keys, ["4111", "no disk"]) == []
+    assert find_readable(client, ledger.keys, ["card 4111", "no disk"]) == []
 
 
 def test_a_ledger_without_a_seal_keeps_no_error(ledger: Ledger, seal: Seal) -> None:

@@ -72,7 +72,13 @@ class Fakes:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"GRACE_SECONDS": 0.5, "RENEW_SECONDS": 0.3, "SWEEP_SECONDS": 0.2, "LOOK_SECONDS": 0.1}.items():
+    for name, value in {
+        "GRACE_SECONDS": 0.5,
+        "RENEW_SECONDS": 0.3,
+        "SWEEP_SECONDS": 0.2,
+        "LOOK_SECONDS": 0.1,
+        "STOP_GRACE_SECONDS": 2.0,
+    }.items():
         monkeypatch.setattr(module, name, value)
     for name, value in {"PREPARE_SECONDS": 1.0, "SLACK_SECONDS": 0.1, "SILENT_SECONDS": 3.0}.items():
         monkeypatch.setattr(child_module, name, value)

@@ -211,9 +211,11 @@ def test_find_in_the_index_and_where_there_is_none(tool: Tool, ledger: Ledger, s
 def test_the_index_goes_with_its_event_and_shows_nothing(
     ledger: Ledger, seal: Seal, client: redis.Redis, keys: Keys
 ) -> None:
-    finish(ledger, seal, digests=list_digests(seal, {"data.customer": "c42", "resource": "vs_1"}))
+    finish(
+        ledger, seal, digests=list_digests(seal, {"data.customer": "customer-c42-of-ours", "resource": "vs_1-of-ours"})
+    )
     assert client.zcard(keys.name("blind_index")) == 2
-    assert find_readable(client, keys, ["c42", "vs_1"]) == []
+    assert find_readable(client, keys, ["customer-c42-of-ours", "vs_1-of-ours"]) == []
 
     ledger.purge(0)
 
