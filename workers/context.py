@@ -6,6 +6,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
 from .errors import LeaseLost
 from .ledger.transitions import LEASE_SECONDS
 from .zyra.issued_calls import IssuedCalls
@@ -36,8 +38,7 @@ class Counter(Protocol):
     def allow(self, key: str, times: int, seconds: float, who: str = "") -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """Of one attempt.
 
     who: the handler's name. open_journal: the journal of the run's calls, the same one each time. redis: a client for
@@ -51,7 +52,7 @@ class Context:
     open_journal: Callable[[], Any] | None = None
     redis: Callable[[], Any] | None = None
     answer: Callable[[Any], Any] | None = None
-    issued: IssuedCalls = field(default_factory=IssuedCalls)
+    issued: IssuedCalls = msgspec.field(default_factory=IssuedCalls)
 
 
 CURRENT: ContextVar[Context] = ContextVar("zyra-receiver")

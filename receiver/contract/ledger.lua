@@ -5,10 +5,10 @@
 --                      them that were made because another one is a dead letter), and a unit's fields
 -- body:<id>    string  the sealed body and headers
 -- run:<id>     hash    handler, state, attempts, failures, sealed_error (of the last attempt), next_at, replays, past (the
---                      last attempts, packed), debounced, superseded (by which run), lane, holds (whether its
---                      dead letter stops the lane), hook (suffix and handler of the run that its dead letter makes), again
---                      (whether such a run is to run once more), and
---                      a unit's fields
+--                      last attempts, packed), debounced, superseded (by which run), flow (1 where one of lane, hook
+--                      and again may be there), lane, holds (whether its dead letter stops the lane), hook (suffix and
+--                      handler of the run that its dead letter makes), again (whether such a run is to run once
+--                      more), and a unit's fields
 -- calls:<run>  hash    what the run has asked of the API: sealed entries by number
 -- a unit's fields:     job (the ordinal of the job it is queued under, '' once claimed), queued_at (when it was queued
 --                      again), token, deaths, suspect

@@ -71,6 +71,9 @@ class Ledger:
         """The ledger that these settings name; it connects at the first call."""
         return cls(connect(settings.redis_url, settings.keys.tag), settings.keys, settings.seal, settings.keep_done)
 
+    def open_api_client(self) -> redis.Redis:
+        return self.of_api
+
     @cached_property
     def of_api(self) -> redis.Redis:
         """A client for what all queues share of the API: in cluster mode another node may own it."""
@@ -82,10 +85,15 @@ class Ledger:
         assert self.seal, "whoever names lanes has a seal"
         return load_lane_key(self.client, self.keys, self.seal)
 
-    def take(self, jobs: Sequence[str], more: int = 0, lease: float = LEASE_SECONDS) -> list[Claim]:
-        """Claims the units behind these jobs, and of up to `more` that wait in the queue."""
+    def take(
+        self, jobs: Sequence[str], more: int = 0, lease: float = LEASE_SECONDS, *, ordered: bool = True
+    ) -> list[Claim]:
+        """Claims the units behind these jobs, and of up to `more` that wait in the queue.
+
+        ordered: whether events that are claimed are to hold up later ones of ordered handlers.
+        """
         now = time.monotonic()
-        return self._read_claims(self.call("take.lua", self.keep, int(lease * 1000), more, *jobs), now)
+        return self._read_claims(self.call("take.lua", self.keep, int(lease * 1000), more, int(ordered), *jobs), now)
 
     def pop(self, seconds: int) -> str | None:
         """The next job, moved to the intermediate list, or None if none comes in time."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -98,13 +99,18 @@ def end_without_runs(
 
 
 def make_run(handler: Handler, begins: bool, lane: str, dead_hook: str) -> NewRun:
+    run = make_run_without_lane(handler.name, begins, handler.delay, handler.stops_on_dead, dead_hook)
+    return msgspec.structs.replace(run, lane=lane) if lane else run
+
+
+@lru_cache(maxsize=1024)
+def make_run_without_lane(name: str, begins: bool, delay: float, stops_on_dead: bool, dead_hook: str) -> NewRun:
     return NewRun(
-        suffix=hash_handler(handler.name),
-        handler=handler.name,
+        suffix=hash_handler(name),
+        handler=name,
         begins=begins,
-        delay_ms=int(handler.delay * 1000),
-        lane=lane,
-        holds=handler.stops_on_dead,
+        delay_ms=int(delay * 1000),
+        holds=stops_on_dead,
         hook=f"{hash_handler(dead_hook)} {dead_hook}" if dead_hook else "",
     )
 

@@ -50,6 +50,8 @@ class Dispatcher:
         self._on_dispatched = on_dispatched
         self._on_died = on_died
         self._on_recorded = on_recorded
+        self._is_ordered = any(handler.ordered for handler in router)
+        self._names_lanes = any(handler.ordered and handler.key for handler in router)
 
     def must_be_apart(self, claim: Claim) -> bool:
         """Whether the dispatch must not be part of a batch: it calls user code (`when`), or a process died with it."""
@@ -73,9 +75,7 @@ class Dispatcher:
 
     def _load_lane_key(self) -> bytes:
         """b"" if no lane is named by it, or SEAL_KEY cannot open it. Waits until Redis answers."""
-        if not any(handler.ordered and handler.key for handler in self._router):
-            return b""
-        while True:
+        while self._names_lanes:
             try:
                 return self._ledger.lane_key
             except SealError as error:
@@ -84,10 +84,11 @@ class Dispatcher:
             except FAULTS as error:
                 log.warning("dispatch waits for Redis", extra={"error": str(error)})
                 time.sleep(RETRY_SECONDS)
+        return b""
 
     def _wait_for_earlier(self, decided: list[DispatchPlan]) -> None:
         """Gives other processes a moment to end earlier dispatches: then ordered runs can begin at once."""
-        if not any(run.lane for one in decided for run in one.decision.runs):
+        if not self._is_ordered or not any(run.lane for one in decided for run in one.decision.runs):
             return
         units, ends = {"", *(one.claim.unit for one in decided)}, time.monotonic() + MAX_WAIT_SECONDS
         while self._ledger.find_first_undispatched() not in units and time.monotonic() < ends:

@@ -98,6 +98,7 @@ class Process:
             on_recorded=partial(trace_dispatch, tracing) if tracing else None,
         )
         self._threads = HandlerThreads(concurrency)
+        self._is_ordered = any(handler.ordered for handler in router)
         taken = any(handler.takes_client for handler in router)
         self._performer = Performer(ledger, clients if taken else None, self._conclude, tracing)
 
@@ -204,7 +205,7 @@ class Process:
             if self.draining.is_set():
                 self.ledger.put_back(popped)
                 return
-            claims = self.ledger.take(popped, asked - len(popped))
+            claims = self.ledger.take(popped, asked - len(popped), ordered=self._is_ordered)
         except FAULTS as error:
             log.warning("Redis does not answer", extra={"error": str(error)})
             self.draining.wait(POP_SECONDS)

@@ -46,7 +46,7 @@ local settle = function(id, just, its)
   if before ~= 'dispatched' and before ~= 'dead' then return end
   for suffix in string.gmatch(event.runs or '', '%x+') do
     local run = id .. '-' .. suffix
-    if not string.find(event.hooks or '', suffix, 1, true) then
+    if not event.hooks or not string.find(event.hooks, suffix, 1, true) then
       seen[run == just and its or get(Z .. 'run:' .. run, 'state') or 'dead'] = true
     end
   end
@@ -71,7 +71,7 @@ local run_hook = function(id, hook)
   local run = id .. '-' .. suffix
   local state = get(unit_key(run), 'state')
   if state == 'queued' then return end  -- it will see this one, too
-  if state == 'running' then return redis.call('HSET', unit_key(run), 'again', 1) end
+  if state == 'running' then return redis.call('HSET', unit_key(run), 'again', 1, 'flow', 1) end
   if state then
     if state == 'done' or state == 'dead' or state == 'skipped' then return run_hook_again(run) end
     return requeue(run, 'queued')

@@ -25,11 +25,12 @@ local make_run_of_lane = function(one, order)
   local key, begins = unit_key(run), one.begins and order < find_watermark()
   if begins and redis.call('EXISTS', Z .. 'lane:' .. lane) == 0 then
     join_lane(run, lane, 0)
-    write(key, 'handler', wanted.handler, 'state', 'running', 'attempts', '1', 'token', '1', 'lane', lane, unpack(STAMP))
+    write(key, 'handler', wanted.handler, 'state', 'running', 'attempts', '1', 'token', '1', 'lane', lane, 'flow', '1',
+      unpack(STAMP))
     begin(run, one.ours)
   else
     join_lane(run, lane, order)
-    write(key, 'handler', wanted.handler, 'state', 'waiting', 'lane', lane, unpack(STAMP))
+    write(key, 'handler', wanted.handler, 'state', 'waiting', 'lane', lane, 'flow', '1', unpack(STAMP))
     if wanted.delay_ms then
       local first = whole(now + wanted.delay_ms)
       redis.call('HSET', key, 'next_at', first)
@@ -75,7 +76,7 @@ local make_runs = function(id, runs, wanted)
         write(unit_key(run), 'handler', one.handler, unpack(STAMP))
         enqueue(run, 'queued')
       end
-      if one.hook and not one.lane then redis.call('HSET', unit_key(run), 'hook', one.hook) end
+      if one.hook and not one.lane then redis.call('HSET', unit_key(run), 'hook', one.hook, 'flow', '1') end
     end
   end
   return runs, ours

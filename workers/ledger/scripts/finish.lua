@@ -76,13 +76,22 @@ local note_newest = function(one)  -- the newest event of a lane that is done
   if type(before) ~= 'string' or (tonumber(before) or -math.huge) < one.age then before = string.format('%.17g', one.age) end
   redis.call('SET', key, before, 'PX', NEWEST_TTL_MS)
 end
+local end_flow = function(id, run, verdict)  -- of a run with a lane or a hook, or that is one
+  local own = pick(unit_key(run), 'lane', 'holds', 'hook', 'again')
+  if own.hook and FAILED[verdict] then run_hook(id, own.hook) end
+  if own.again then
+    redis.call('HDEL', unit_key(run), 'again')
+    run_hook_again(run)
+  end
+  if own.lane then leave_lane(run, own.lane, verdict, own.holds) end
+end
 local handlers_done = {}  -- handlers one of whose runs is done now
 local finish = function(one)
   local run, token, verdict, error = one.unit, whole(one.token), one.verdict, one.error
   if not is_run(run) then return end_dispatch(one, token) end
   local key, id = unit_key(run), string.sub(run, 1, 30)
   local own = pick(key, 'token', 'state', 'attempts', 'failures', 'sealed_error', 'missing_since', 'later_since', 'suspect',
-    'next_at', 'handler', 'past', 'lane', 'holds', 'hook', 'again')
+    'next_at', 'handler', 'past', 'flow')
   if own.token ~= token or own.state ~= 'running' then
     count('overlaps')
     return 'lost'
@@ -132,12 +141,7 @@ local finish = function(one)
     if own.suspect or own.next_at then redis.call('HDEL', key, 'suspect', 'next_at') end
     redis.call('HSET', key, 'state', verdict, unpack(change))
     settle(id, run, verdict)
-    if own.hook and FAILED[verdict] then run_hook(id, own.hook) end
-    if own.again then
-      redis.call('HDEL', key, 'again')
-      run_hook_again(run)
-    end
-    if own.lane then leave_lane(run, own.lane, verdict, own.holds) end
+    if own.flow then end_flow(id, run, verdict) end
   else
     local due = whole(now + math.floor(one.delay * 1000))
     redis.call('HSET', key, 'state', 'waiting', 'next_at', due, unpack(change))

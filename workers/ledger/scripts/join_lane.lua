@@ -3,7 +3,7 @@
 local run = ARGV[4]
 local own = pick(unit_key(run), 'token', 'state')
 if own.token ~= ARGV[5] or own.state ~= 'running' then return end
-redis.call('HSET', unit_key(run), 'lane', ARGV[6])
+redis.call('HSET', unit_key(run), 'lane', ARGV[6], 'flow', 1)
 if ARGV[7] == '1' then redis.call('HSET', unit_key(run), 'holds', 1) end
 join_as_last(run, ARGV[6])
 flush()

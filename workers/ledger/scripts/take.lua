@@ -1,8 +1,10 @@
 -- take: claims the units behind popped jobs, and of as many more jobs as there is room for.
--- ARGV after keep (ms): lease (ms), how many more, then job ids that BLMOVE put into the intermediate list.
+-- ARGV after keep (ms): lease (ms), how many more, 1 if handlers of the worker are ordered, then job ids that BLMOVE put
+-- into the intermediate list.
 -- Answers a list for each unit that is ours now: see claim.lua.
 local lease, more = tonumber(ARGV[5]), tonumber(ARGV[6])
-local jobs = {unpack(ARGV, 7)}
+local is_ordered = ARGV[7] == '1'
+local jobs = {unpack(ARGV, 8)}
 for _, job in ipairs(jobs) do redis.call('LREM', LIST .. ':intermediate', 0, job) end
 if more > 0 then
   for _, job in ipairs(redis.call('LPOP', LIST, more) or {}) do jobs[#jobs + 1] = job end
@@ -49,8 +51,10 @@ local claim = function(job)
     if own.lane then begin_in_lane(unit, own.lane) end
   else
     redis.call('HSET', key, 'token', token, 'job', '')  -- spent: a second entry of the same job claims nothing
-    first_claimed[#first_claimed + 1] = ordinal
-    first_claimed[#first_claimed + 1] = unit
+    if is_ordered then
+      first_claimed[#first_claimed + 1] = ordinal
+      first_claimed[#first_claimed + 1] = unit
+    end
   end
   drop(index(unit, 'queued'), unit)
   add(index(unit, 'running'), ends, unit)
