@@ -20,7 +20,7 @@ local reopen = function(unit, to)
   if is_run(unit) then redis.call('HSET', unit_key(unit), 'debounced', 1) end  -- a replay skips the debounce
   local lane = get(unit_key(unit), 'lane')
   if lane then  -- it is the last one of its lane now, unless it stopped that
-    if not redis.call('ZSCORE', Z .. 'lane:' .. lane, unit) then join_as_last(unit, lane) end
+    find_order(unit, lane)
     drop('stopped', unit)
   end
   if not keep_calls then

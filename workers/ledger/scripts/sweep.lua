@@ -97,9 +97,10 @@ end
 for _, name in ipairs(leases and not jumped and {'running', 'dispatching'} or {}) do
   for _, unit in ipairs(few(name, now)) do
     local is_claimed = get(unit_key(unit), 'state') == (is_run(unit) and 'running' or 'accepted')
-    if sound(unit, name) and not is_claimed then
+    local is_ours = sound(unit, name)
+    if is_ours and not is_claimed then
       drop(name, unit)
-    elseif is_claimed then
+    elseif is_ours then
       local key, token = unit_key(unit), get(unit_key(unit), 'token')
       local died = number(key, 'deaths') + 1
       if is_run(unit) then
