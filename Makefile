@@ -11,7 +11,7 @@ dev: $(VENV)/ready
 test: $(VENV)/ready
 ifdef COVERAGE
 	@rm -f .coverage*
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run -m pytest -n 4 $(ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 else
 	@$(BIN)/python -m pytest $(ARGS)

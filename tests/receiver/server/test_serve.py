@@ -9,7 +9,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import redis
 
+from receiver.contract.keys import Keys
 from receiver.server.serve import listen
 from tests.support.kit import children_of, free_port, payload, running, wait_for
 from tests.support.receiver import post, up
@@ -68,13 +70,13 @@ def test_a_process_that_died_is_replaced_by_one_that_drains(env: dict[str, str])
         process.wait(10)
 
 
-def test_metrics_ports_in_use_are_one_line(env: dict[str, str]) -> None:
+def test_metrics_ports_in_use_are_one_line(env: dict[str, str], client: redis.Redis, keys: Keys) -> None:
     with listen("0.0.0.0", 0) as taken:
         more = {"PORT": str(free_port()), "METRICS_PORT": str(taken.getsockname()[1])}
         with running("workers.cli", "serve", env=more) as process:
             _, said = process.communicate(timeout=20)
         with running("workers.cli", "work", env=more) as process:
-            time.sleep(2)
+            wait_for(lambda: client.zcard(keys.name("workers")) == 1)
             process.send_signal(signal.SIGTERM)
             _, worked = process.communicate(timeout=20)
 
