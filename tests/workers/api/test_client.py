@@ -24,6 +24,7 @@ from workers.ledger.transitions import Ledger
 from workers.ledger.units import Outcome, Verdict
 from workers.runtime.attempt import Attempt
 from workers.runtime.contexts import make_context
+from workers.zyra import transport
 
 Attempts = Callable[[], contextlib.AbstractContextManager[Context]]
 NAMES = itertools.count()
@@ -99,6 +100,33 @@ def test_without_a_token_nothing_is_sent(others: Others) -> None:
 
     assert isinstance(caught.value, RetryLater)
     assert not others.requests
+
+
+def test_a_token_that_cannot_stand_in_a_header_is_not_sent(others: Others, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "two words")
+
+    with pytest.raises(TokenRefused, match="GITHUB_TOKEN must be printable ASCII without spaces"):
+        make_api(others, token="GITHUB_TOKEN").get("/")
+
+
+def test_outside_a_handler_an_async_call_is_just_a_coroutine(others: Others) -> None:
+    github = async_client("github", others.url.partition("/x")[0])
+
+    async def call() -> Any:
+        return await github.get("/user")
+
+    assert asyncio.run(call()) == {"id": 7}
+
+
+def test_an_answer_that_is_too_long_is_an_ordinary_failure(
+    others: Others, attempt: Attempts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 3)
+
+    with attempt(), pytest.raises(ApiError, match="longer than 3 bytes") as caught:
+        make_api(others).get("/")
+
+    assert not isinstance(caught.value, GiveUp | RetryLater)
 
 
 def test_a_later_attempt_gets_the_recorded_answer(others: Others, attempt: Attempts) -> None:

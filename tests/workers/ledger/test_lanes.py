@@ -14,13 +14,15 @@ from receiver.contract.keys import make_run_id, read_event_id
 from receiver.contract.seal import Seal
 from receiver.contract.secrets import Secret
 from receiver.contract.survey import survey
-from tests.support.kit import accept, make_runs
+from tests.support.kit import Tool, accept, make_runs
 from workers import Event, Router
 from workers.ledger import archive
 from workers.ledger.lane_key import load_lane_key
 from workers.ledger.transitions import Ledger
 from workers.ledger.units import Claim, Decision, Outcome, Verdict
+from workers.runtime.attempt import prepare
 from workers.runtime.dispatch import plan, record
+from workers.runtime.dispatcher import Dispatcher
 
 LANE = "a:k"
 
@@ -479,6 +481,42 @@ def test_a_lane_key_that_is_none_of_ours_is_made_anew(ledger: Ledger, seal: Seal
             continue
         made = load_lane_key(ledger.client, ledger.keys, seal)
         assert made == load_lane_key(ledger.client, ledger.keys, seal)
+
+
+def test_show_says_what_a_run_waits_for(ledger: Ledger, seal: Seal, tool: Tool) -> None:
+    events = accept_in_order(ledger, seal, 2)
+    late = accept(ledger, seal)
+    third = accept(ledger, seal)
+    claims = {claim.unit: claim for claim in ledger.take([], 5)}
+    finish_dispatch(ledger, claims[third], lane="a:other")
+
+    _, turn, _ = tool("events", "show", events[1])
+    _, gate, _ = tool("events", "show", third)
+
+    assert f"run: a waiting, attempts 0, for its turn: first of its key is {events[0]}" in turn
+    assert "run: a waiting, attempts 0, for the dispatch of earlier events" in gate
+    assert late in claims
+
+
+def test_a_lane_key_that_cannot_be_opened_leaves_runs_waiting(
+    ledger: Ledger, seal: Seal, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Seal(Secret("SEAL_KEY", secrets.token_hex(32), None))
+    ledger.client.set(ledger.keys.name("lane_key"), other.wrap("lane_key", b"x" * 32))
+    accept(ledger, seal, b'{"data": {"id": "x"}}')
+    (claim,) = ledger.take([], 1)
+    failed: list[Outcome] = []
+    dispatcher = Dispatcher(
+        ledger, ROUTER, seal, worn=str, hand_over=failed.extend, on_dispatched=lambda *_: None, on_died=failed.append
+    )
+
+    dispatcher.dispatch([claim], begin=True)
+
+    assert "order is not kept: sealed with key" in caplog.text
+    (run,) = [one for one in ledger.take([], 5) if one.handler == "a"]
+    outcome = prepare(run, ROUTER, seal, ledger)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.verdict, failed) == (Verdict.BUSY, [])
 
 
 @pytest.mark.parametrize("seed", range(6))
