@@ -247,7 +247,7 @@ def test_replicated_means_that_replicas_confirmed(own_server: Server, keys: Keys
         try:
             second = blocking.Redis.from_url(f"unix://{folder}/r.sock")
             wait_for(lambda: answers(second) and second.info("replication")["master_link_status"] == "up")
-            assert isinstance(using(own_server.url, keys, seal, one, **options), Receipt)
+            wait_for(lambda: isinstance(using(own_server.url, keys, seal, one, **options), Receipt))  # it confirms
             replica.send_signal(signal.SIGSTOP)
             silent = using(own_server.url, keys, seal, one, **options)
             threading.Timer(0.15, replica.send_signal, [signal.SIGCONT]).start()
