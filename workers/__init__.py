@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApiError", "AsyncZyra", "BreachEvent", "DeviceEvent", "Event", "Failure", "GiveUp", "InvoiceEvent", "JobEvent",
-    "RetryLater",     "Router", "VirtualServerEvent", "Zyra", "ZyraError", "allow", "async_client", "client", "post",
+    "RetryLater", "Router", "VirtualServerEvent", "Zyra", "ZyraError", "allow", "async_client", "client", "post",
 ]  # fmt: skip
 
 PLACES = {

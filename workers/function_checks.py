@@ -19,10 +19,10 @@ def find_when_faults(when: object) -> Iterator[str]:
     if when is not None and not callable(when):
         yield f"when= must be a function of the event, not {when!r}"
     elif callable(when):
-        yield from find_asked_faults("when", when)
+        yield from find_event_function_faults("when", when)
 
 
-def find_asked_faults(option: str, function: Callable[..., Any]) -> Iterator[str]:
+def find_event_function_faults(option: str, function: Callable[..., Any]) -> Iterator[str]:
     """Of a function of the event, whose answer counts at once."""
     if is_async(function) or is_generator(function):
         yield f"{option}= must be a plain function: an `async def` or a generator gives no answer when it is called"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeGuard
 
-from .function_checks import find_asked_faults
+from .function_checks import find_event_function_faults
 from .zyra.event_types import EVENT_TYPES
 
 CATALOGUES = MappingProxyType({"zyra": EVENT_TYPES})  # sources whose types are known, and these
@@ -133,7 +133,7 @@ def find_flow_faults(key: object, limits: Sequence[object], rate: object) -> Ite
         yield f'key= must be a path such as "data.customer", "resource", or a function of the event, not {key!r}'
     elif not isinstance(key, str) and not callable(key):
         yield f"key= must be a path or a function of the event, not {key!r}"
-    elif callable(key) and (faults := list(find_asked_faults("key", key))):
+    elif callable(key) and (faults := list(find_event_function_faults("key", key))):
         yield from faults
     elif not any(limits):
         yield "key= says by what to count: it needs concurrency=, rate=, debounce=, newest= or ordered="

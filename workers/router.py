@@ -194,7 +194,7 @@ class Router:
             raise WrongHandler(here, ["write @router.on_dead, without parentheses"])
         faults = list(find_function_faults(function, "-"))
         if not hasattr(function, "__qualname__"):
-            faults.append("what runs for dead letters must be a `def` or `async def`, which has a name")
+            faults.append("on_dead needs a `def` or `async def`: the ledger keeps its name")
         if self._dead_hook:
             faults.append(f"this router has on_dead already: {self._dead_hook}")
         if faults:

@@ -148,11 +148,12 @@ def list_stopped(client: Any, keys: Keys) -> Iterator[Trouble]:
             by_handler.setdefault(decode_text(name), []).append(place)
     for handler, places in by_handler.items():
         first = places[0]
+        event = read_event_id(runs[first])
         yield Trouble(
-            what=f"dead letters stop keys of {handler}, whose later events wait",
+            what=f"{handler}: later events of a key wait behind its dead letter",
             count=len(places),
             since=format_ms(int(stopped[first][1])),
-            do=f"events show {read_event_id(runs[first])}; then events replay it, or events discard it",
+            do=f"events show {event}; then events replay {event}, or events discard {event}",
         )
 
 

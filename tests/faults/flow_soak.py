@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .nemesis import Nemesis
+from .nemesis import Nemesis, sending
 from .sender import Provider, Sent, client
 from .world import World
 
@@ -222,15 +222,10 @@ def main() -> int:
     here = World(folder)
     here.env["WORKER_HANDLERS"] = "tests.faults.flow_handlers"
     try:
-        nemesis, stop = Nemesis(here, seed, LEAST_IN_FLIGHT), threading.Event()
+        nemesis = Nemesis(here, seed, LEAST_IN_FLIGHT)
         senders = Senders(nemesis.bases, seed)
-        sending = threading.Thread(target=lambda: asyncio.run(senders.send_all(stop)))
-        sending.start()
-        try:
+        with sending(senders.send_all):
             nemesis.torment(minutes * 60)
-        finally:
-            stop.set()
-            sending.join()
         acked = senders.sent.acked
         deadline = time.monotonic() + DRAIN_SECONDS
         while not (done := here.done()).keys() >= acked.keys() and time.monotonic() < deadline:

@@ -4,6 +4,7 @@ The table goes to standard output; the raw logs stay in a new folder, outside th
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -15,8 +16,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.support.kit import children_of, wait_for
 
@@ -167,6 +169,19 @@ class Nemesis:
         return int(self.here.ledger.client.zcard(self.here.ledger.keys.name("running")))
 
 
+@contextlib.contextmanager
+def sending(send: Callable[[threading.Event], Coroutine[Any, Any, None]]) -> Iterator[None]:
+    """Sends in a thread meanwhile, until the event is set."""
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(send(stop)))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 def recoveries(faults: list[dict[str, float | str]], acked: dict[str, float], done: dict[str, float]) -> list[float]:
     """For each fault: from its end until all had ended that was accepted before it began, in seconds."""
     open_at = sorted((when, done.get(name, when)) for name, when in acked.items())
@@ -183,15 +198,10 @@ def main() -> int:
     print(f"seed {seed}, raw logs in {folder}", file=sys.stderr)
     here = World(folder)
     try:
-        nemesis, sent, stop = Nemesis(here, seed), Sent(), threading.Event()
+        nemesis, sent = Nemesis(here, seed), Sent()
         provider = Provider(nemesis.bases, sent, "fault.one", try_for=120)
-        sending = threading.Thread(target=lambda: asyncio.run(provider.stream(RATE, stop, seconds=SECONDS)))
-        sending.start()
-        try:
+        with sending(lambda stop: provider.stream(RATE, stop, seconds=SECONDS)):
             nemesis.torment(minutes * 60)
-        finally:
-            stop.set()
-            sending.join()
         recovery = here.settled(120)
         done = here.done()
         report = check("soak", sent, here.log, done, kills=nemesis.kills, recovery=recovery)

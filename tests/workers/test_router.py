@@ -319,7 +319,7 @@ def test_a_wrong_on_dead_is_refused() -> None:
             router.on_dead(function)
     with pytest.raises(WrongHandler, match=r"write @router\.on_dead, without parentheses"):
         Router().on_dead()
-    with pytest.raises(WrongHandler, match="must be a `def` or `async def`, which has a name"):
+    with pytest.raises(WrongHandler, match="on_dead needs a `def` or `async def`"):
         Router().on_dead(partial(page))
     with pytest.raises(WrongHandler, match="two handlers are called"):
         Router().include(make_router_with_page(router))

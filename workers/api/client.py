@@ -99,18 +99,16 @@ class AsyncApi:
     ) -> Awaitable[Answer]:
         return self._issue("request", path, self._send(method, path, params, json, repeat))
 
-    async def _read(
+    async def _read(self, method: str, path: str, **asked: Any) -> Any:
+        return (await self._send(method, path, **asked)).document
+
+    async def _send(
         self,
         method: str,
         path: str,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         repeat: bool | None = None,
-    ) -> Any:
-        return (await self._send(method, path, params, json, repeat)).document
-
-    async def _send(
-        self, method: str, path: str, params: Mapping[str, Any] | None, json: Any, repeat: bool | None
     ) -> Answer:
         flow, may_repeat = start_flow(self.service, method, path, params, json, repeat)
         answer: Answer

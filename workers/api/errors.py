@@ -4,7 +4,7 @@ ApiError            an answer that is no success, or none; left to fly it is an 
 ├── NotSent         the request has surely not left this machine
 ├── TokenRefused    401, or there is no token: again later (also a RetryLater)
 ├── LimitReached    the API's limit, or ours, is reached: again when there is room (also a RetryLater)
-└── Unanswered      no answer told an earlier attempt whether this call happened (also a GiveUp)
+└── Unanswered      an earlier attempt made this call, and no answer says whether it happened (also a GiveUp)
 """
 
 import time
@@ -41,7 +41,11 @@ class TokenRefused(ApiError, RetryLater):
 
 
 class LimitReached(ApiError, RetryLater):
-    seconds = 60.0
+    """seconds: until there is room."""
+
+    def __init__(self, call: str, status: int, words: str, document: Any = None, *, seconds: float) -> None:
+        ApiError.__init__(self, call, status, words, document)
+        self.seconds = seconds
 
 
 class Unanswered(ApiError, GiveUp):
@@ -69,7 +73,7 @@ def make_error(call: str, status: int, headers: Mapping[str, str], document: Any
     message = document.get("message") or document.get("error") if isinstance(document, dict) else ""
     words = str(message or text)[:MAX_BODY_CHARACTERS]
     if (seconds := find_hold_seconds(status, headers)) is not None:
-        return delay(LimitReached(call, status, words, document), seconds)
+        return LimitReached(call, status, words, document, seconds=seconds)
     if status == 401:
         return TokenRefused(call, status, words, document)
     if 300 <= status < 400:
@@ -77,8 +81,3 @@ def make_error(call: str, status: int, headers: Mapping[str, str], document: Any
     if 400 <= status < 500 and status != 408:
         return Refused(call, status, words, document)
     return ApiError(call, status, words, document)
-
-
-def delay(error: LimitReached, seconds: float) -> LimitReached:
-    error.seconds = seconds
-    return error

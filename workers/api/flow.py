@@ -15,7 +15,7 @@ from ..zyra.effects import Do, Send, Step, Wait
 from ..zyra.errors import Unreachable, Unreadable
 from ..zyra.journal import Entry, Journal, State
 from ..zyra.routes import Limit
-from .errors import ApiError, LimitReached, NotSent, Unanswered, delay, find_hold_seconds, make_error
+from .errors import ApiError, LimitReached, NotSent, Unanswered, find_hold_seconds, make_error
 from .service import Service
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,10 @@ class Flow:
             if entry and entry.state is State.DONE:
                 return entry.answer
             if entry and not repeat:
-                why = "no answer told an earlier attempt whether this call happened. Look, then"
-                raise Unanswered(str(self.call), 0, f"{why} `events replay ID --keep-calls --unanswered ...`")
+                why = "an earlier attempt made this call, and no answer says whether it happened: look, then"
+                raise Unanswered(
+                    str(self.call), 0, f"{why} `events replay ID --keep-calls --unanswered happened`, or `repeat`"
+                )
             answer = yield from self._send_entry(journal, entry)
             if answer is not None:
                 return answer
@@ -132,7 +134,7 @@ class Flow:
             waited += room.seconds
             if waited > MAX_WAIT_SECONDS:
                 words = f"the limit of {self.service.name} is reached, or it asked for a pause"
-                raise delay(LimitReached(str(self.call), 0, words), room.seconds)
+                raise LimitReached(str(self.call), 0, words, seconds=room.seconds)
             yield Wait(room.seconds)
             self._check_lease()
 

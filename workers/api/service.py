@@ -86,8 +86,8 @@ class Service:
         route = Route(
             call=f"{method} {self.url}", limit=Limit.READ, certainty=Certainty.DOCUMENTED, source="", name=self.name
         )
-        told = {name: value for name, value in (params or {}).items() if value is not None}
-        return Call(route=route, path=f"{self.url}{path}", params=told, body=json)
+        query = {name: value for name, value in (params or {}).items() if value is not None}
+        return Call(route=route, path=f"{self.url}{path}", params=query, body=json)
 
     def can_repeat(self, call: Call) -> bool:
         """Whether the API takes a repeated call for the same one."""
@@ -114,9 +114,8 @@ def is_url(url: object) -> bool:
         is_plain = not (parts.query or parts.fragment) and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
-    return (
-        is_plain and HOST.fullmatch(parts.netloc) is not None and (not parts.path or bool(PATH.fullmatch(parts.path)))
-    )
+    is_host, is_path = is_match(HOST, parts.netloc), parts.path == "" or is_match(PATH, parts.path)
+    return is_plain and is_host and is_path
 
 
 def is_match(pattern: re.Pattern[str], value: object) -> bool:

@@ -90,7 +90,7 @@ class Ledger:
     ) -> list[Claim]:
         """Claims the units behind these jobs, and of up to `more` that wait in the queue.
 
-        ordered: whether events that are claimed are to hold up later ones of ordered handlers.
+        ordered: whether this worker has ordered handlers, so that the claimed events hold up later ones.
         """
         now = time.monotonic()
         return self._read_claims(self.call("take.lua", self.keep, int(lease * 1000), more, int(ordered), *jobs), now)

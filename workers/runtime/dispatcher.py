@@ -79,7 +79,7 @@ class Dispatcher:
             try:
                 return self._ledger.lane_key
             except SealError as error:
-                log.error("order is not kept: %s", error)
+                log.error("cannot name the keys of ordered handlers, so their order is not kept: %s", error)
                 return b""
             except FAULTS as error:
                 log.warning("dispatch waits for Redis", extra={"error": str(error)})

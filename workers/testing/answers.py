@@ -28,8 +28,8 @@ class Answers:
     def answer(self, request: httpx2.Request) -> httpx2.Response:
         url = str(request.url)
         names = (f"{request.method} {url}", f"{request.method} {url.partition('?')[0]}")
-        told: Any = next((self._documents[name] for name in names if name in self._documents), {})
-        status, document = told if isinstance(told, tuple) else (200, told)
+        found: Any = next((self._documents[name] for name in names if name in self._documents), {})
+        status, document = found if isinstance(found, tuple) else (200, found)
         body = msgspec.json.decode(request.content) if request.content else None
         self.calls.append(RecordedCall(method=request.method, path=url, body=body, status=status))
         return httpx2.Response(status, json=document)

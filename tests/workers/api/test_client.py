@@ -147,7 +147,9 @@ def test_a_call_without_an_answer_is_a_dead_letter_unless_it_may_be_repeated(oth
             github.post(f"/issues/{repeat}", repeat=repeat)
         with (
             attempt(),
-            pytest.raises(Unanswered, match="no answer told an earlier attempt whether this call happened") as caught,
+            pytest.raises(
+                Unanswered, match="an earlier attempt made this call, and no answer says whether it happened"
+            ) as caught,
         ):
             github.post(f"/issues/{repeat}", repeat=repeat)
         assert isinstance(caught.value, GiveUp)

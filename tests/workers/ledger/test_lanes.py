@@ -189,8 +189,8 @@ def test_a_dead_letter_stops_its_lane_where_that_is_asked_for(ledger: Ledger, se
     end(ledger, claim, Verdict.DEAD)
 
     assert take_events(ledger) == []
-    (trouble,) = [one for one in survey(ledger.client, ledger.keys).stuck if "stop" in one.what]
-    assert (trouble.what, trouble.count) == ("dead letters stop keys of a, whose later events wait", 1)
+    (trouble,) = [one for one in survey(ledger.client, ledger.keys).stuck if "wait behind" in one.what]
+    assert (trouble.what, trouble.count) == ("a: later events of a key wait behind its dead letter", 1)
     assert events[0] in trouble.do
 
 
@@ -411,7 +411,7 @@ def test_a_stop_whose_record_is_none_of_ours_stops_nothing(ledger: Ledger, seal:
     if record == "foreign":
         ledger.client.set(ledger.keys.run(claim.unit), "foreign")
 
-    assert "stop" not in str(survey(ledger.client, ledger.keys).stuck)
+    assert "wait behind" not in str(survey(ledger.client, ledger.keys).stuck)
     ledger.sweep()
     assert ledger.client.zcard(ledger.keys.name("stopped")) == 0
 
@@ -512,7 +512,7 @@ def test_a_lane_key_that_cannot_be_opened_leaves_runs_waiting(
 
     dispatcher.dispatch([claim], begin=True)
 
-    assert "order is not kept: sealed with key" in caplog.text
+    assert "so their order is not kept: sealed with key" in caplog.text
     (run,) = [one for one in ledger.take([], 5) if one.handler == "a"]
     outcome = prepare(run, ROUTER, seal, ledger)
     assert isinstance(outcome, Outcome)
